@@ -1,0 +1,48 @@
+# Everything a contributor runs. Each command makes its environment first and leaves it for the next one.
+#
+#   make test                        on the newest Python found
+#   make test PYTHON=python3.9       on another one
+#   make test ARGS="-k pricing"      with options for pytest
+
+PYTHON =
+ARGS =
+python = .venv/bin/python
+
+.PHONY: help test demo lint format typecheck coverage bench integration environment clean
+
+help: ## Show these commands
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+environment: ## Make or update .venv
+	@"$$(command -v python3 || command -v python || command -v "$(PYTHON)")" tools/environment.py .venv --python "$(PYTHON)"
+
+test: environment ## Run the tests, the local model's included
+	$(python) -m pytest -m "not integration" $(ARGS)
+
+demo: environment ## Stream an answer from a real local model
+	$(python) examples/demo.py
+
+lint: environment typecheck ## Check format, style, docstrings and types
+	$(python) -m black --check --quiet .
+	$(python) -m ruff check .
+
+format: environment ## Format the code and mend what ruff can mend
+	$(python) -m ruff check --fix --quiet . || true
+	$(python) -m black --quiet .
+
+typecheck: environment ## Check the types, strictly
+	$(python) -m mypy
+
+coverage: environment ## Run the tests and check the coverage each part promises
+	$(python) -m pytest -m "not integration" --unit-seconds=1 --cov --cov-report=term:skip-covered --cov-report=json $(ARGS)
+	$(python) tools/check_coverage.py coverage.json
+
+bench: environment ## Measure start-up and the cost of a call
+	for script in benchmarks/*.py; do $(python) "$$script" || exit 1; done
+
+integration: environment ## Call the real providers whose keys are set (costs a little money)
+	$(python) -m pytest -m integration $(ARGS)
+
+clean: ## Remove environments, caches and build results
+	rm -rf .venv .venvs .tools build dist .coverage coverage.json .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
