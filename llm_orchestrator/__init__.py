@@ -1,0 +1,136 @@
+"""One way to talk to large language models in production: OpenAI, Anthropic, Gemini and a local model.
+
+The public names are imported when they are first used, so that importing the library costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, List
+
+if TYPE_CHECKING:
+    from llm_orchestrator.config.manager import (
+        ConfigManager,
+        CostTrackingConfig,
+        OrchestratorConfig,
+        ProviderConfig,
+    )
+    from llm_orchestrator.cost_tracker import CostTracker, UsageRecord, UsageReport, format_cost
+    from llm_orchestrator.exceptions import (
+        AllFallbacksFailedError,
+        AuthenticationError,
+        BudgetExceededError,
+        ConfigurationError,
+        ContextLengthError,
+        InvalidMessagesError,
+        InvalidRequestError,
+        InvalidResponseError,
+        ModelNotFoundError,
+        OrchestratorError,
+        OutputParseError,
+        OutputTruncatedError,
+        OverloadedError,
+        PermissionDeniedError,
+        ProviderConnectionError,
+        ProviderError,
+        ProviderSwitchError,
+        ProviderTimeoutError,
+        QuotaExceededError,
+        RateLimitError,
+        ServerError,
+        StreamInterruptedError,
+        UnsupportedParameterError,
+    )
+    from llm_orchestrator.hooks import CallEvent, Hook
+    from llm_orchestrator.models.registry import ModelRegistry
+    from llm_orchestrator.orchestrator import LLMOrchestrator
+    from llm_orchestrator.pricing import CostDetails, price_usage
+    from llm_orchestrator.providers import register_provider
+    from llm_orchestrator.providers.base import BaseLLMProvider
+    from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
+    from llm_orchestrator.types import (
+        Attempt,
+        FinishReason,
+        LLMRequest,
+        LLMResponse,
+        Message,
+        ModelInfo,
+        ReasoningDelta,
+        TextDelta,
+        TokenUsage,
+        ToolCall,
+        ToolCallDelta,
+    )
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "config.manager": ["ConfigManager", "CostTrackingConfig", "OrchestratorConfig", "ProviderConfig"],
+    "cost_tracker": ["CostTracker", "UsageRecord", "UsageReport", "format_cost"],
+    "exceptions": [
+        "AllFallbacksFailedError",
+        "AuthenticationError",
+        "BudgetExceededError",
+        "ConfigurationError",
+        "ContextLengthError",
+        "InvalidMessagesError",
+        "InvalidRequestError",
+        "InvalidResponseError",
+        "ModelNotFoundError",
+        "OrchestratorError",
+        "OutputParseError",
+        "OutputTruncatedError",
+        "OverloadedError",
+        "PermissionDeniedError",
+        "ProviderConnectionError",
+        "ProviderError",
+        "ProviderSwitchError",
+        "ProviderTimeoutError",
+        "QuotaExceededError",
+        "RateLimitError",
+        "ServerError",
+        "StreamInterruptedError",
+        "UnsupportedParameterError",
+    ],
+    "hooks": ["CallEvent", "Hook"],
+    "models.registry": ["ModelRegistry"],
+    "orchestrator": ["LLMOrchestrator"],
+    "pricing": ["CostDetails", "price_usage"],
+    "providers": ["register_provider"],
+    "providers.base": ["BaseLLMProvider"],
+    "streaming": ["AsyncLLMStream", "LLMStream"],
+    "types": [
+        "Attempt",
+        "FinishReason",
+        "LLMRequest",
+        "LLMResponse",
+        "Message",
+        "ModelInfo",
+        "ReasoningDelta",
+        "TextDelta",
+        "TokenUsage",
+        "ToolCall",
+        "ToolCallDelta",
+    ],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604  # computed, and compared with the imports above by a test
+    "__version__",
+    *sorted(_HOME_OF),
+]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,193 @@
+"""One call of an application: plans its attempts, makes them, and hands their outcome to its record.
+
+All state of a call lives here and in its record, so that one orchestrator can serve many threads and loops at once.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Dict, Mapping, Optional, Sequence, Type, Union
+
+from llm_orchestrator import policy
+from llm_orchestrator.call_record import CallRecord, Surroundings
+from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
+from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse
+
+__all__ = ["Call"]
+
+
+class Call(CallRecord):
+    """One call, from its first attempt to its record.
+
+    Args:
+        provider: The adapter that is asked.
+        request: What is asked.
+        chain: The models to try, in order, beginning with the request's own.
+        settings: What may be retried, and how.
+        total_timeout: Seconds the whole call may take; None for no limit.
+        surroundings: What the calls of the orchestrator share.
+        tags: The caller's own marks for the ledger.
+        streamed: Whether the answer is streamed.
+    """
+
+    def __init__(
+        self,
+        *,
+        provider: BaseLLMProvider,
+        request: LLMRequest,
+        chain: Sequence[str],
+        settings: policy.PolicySettings,
+        total_timeout: Optional[float],
+        surroundings: Surroundings,
+        tags: Mapping[str, str],
+        streamed: bool,
+    ) -> None:
+        super().__init__(
+            provider=provider, request=request, surroundings=surroundings, tags=tags, streamed=streamed
+        )
+        self._chain = chain
+        self._settings = settings
+        self._total_timeout = total_timeout
+
+    def send(self) -> LLMResponse:
+        """Get a whole answer.
+
+        Returns:
+            The answer, recorded and complete.
+
+        Raises:
+            OrchestratorError: No attempt succeeded.
+        """
+        with _Outcome(self):
+            return self.succeed(policy.run(self._plan(), self._attempt))
+
+    async def asend(self) -> LLMResponse:
+        """Get a whole answer, async; see ``send``.
+
+        Returns:
+            The answer, recorded and complete.
+
+        Raises:
+            OrchestratorError: No attempt succeeded.
+        """
+        with _Outcome(self):
+            return self.succeed(await policy.arun(self._plan(), self._aattempt))
+
+    def open(self) -> ProviderStream:
+        """Open a streamed answer, its first piece read.
+
+        Returns:
+            The open stream; its owner ends the call by ``succeed``, ``fail`` or ``abandon``.
+
+        Raises:
+            OrchestratorError: No attempt succeeded.
+        """
+        with _Outcome(self):
+            return policy.run(self._plan(), self._open_attempt)
+
+    async def aopen(self) -> AsyncProviderStream:
+        """Open a streamed answer, async; see ``open``.
+
+        Returns:
+            The open stream; its owner ends the call by ``succeed``, ``fail`` or ``abandon``.
+
+        Raises:
+            OrchestratorError: No attempt succeeded.
+        """
+        with _Outcome(self):
+            return await policy.arun(self._plan(), self._aopen_attempt)
+
+    def _attempt(self, step: Attempt) -> LLMResponse:
+        with _Attempting(self, step):
+            return self._provider.send_request(self._request_for(step))
+
+    async def _aattempt(self, step: Attempt) -> LLMResponse:
+        with _Attempting(self, step):
+            return await self._provider.asend_request(self._request_for(step))
+
+    def _open_attempt(self, step: Attempt) -> ProviderStream:
+        with _Attempting(self, step):
+            return self._provider.send_streaming_request(self._request_for(step))
+
+    async def _aopen_attempt(self, step: Attempt) -> AsyncProviderStream:
+        with _Attempting(self, step):
+            return await self._provider.asend_streaming_request(self._request_for(step))
+
+    def _plan(self) -> policy.Plan:
+        self._started = time.monotonic()
+        if self._total_timeout is not None:
+            self._request = replace(self._request, deadline=self._started + self._total_timeout)
+        known = self._surroundings.unsupported
+        unsupported = {model: known.get((self._provider.name, model), frozenset()) for model in self._chain}
+        return policy.plan(
+            self._chain, replace(self._settings, unsupported=unsupported, time_left=self._time_left)
+        )
+
+    def _time_left(self) -> float:
+        deadline = self._request.deadline
+        return float("inf") if deadline is None else deadline - time.monotonic()
+
+    def _request_for(self, step: Attempt) -> LLMRequest:
+        left_out: Dict[str, Any] = dict.fromkeys(step.without)
+        return replace(self._request, model=step.model, **left_out)
+
+    def hand_over(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
+        """Leave an open stream that was dropped to the next call; for finalizers, so it takes no lock.
+
+        Args:
+            source: The provider's stream.
+        """
+
+        def finish() -> None:
+            source.release()
+            self.abandon(source.partial(), "interrupted")
+
+        self._surroundings.left_behind.append(finish)
+
+
+class _Attempting:
+    """Around one attempt: notes its beginning, and its end when there is no answer."""
+
+    __slots__ = ("_call", "_step")
+
+    def __init__(self, call: Call, step: Attempt) -> None:
+        self._call = call
+        self._step = step
+
+    def __enter__(self) -> None:
+        self._call.begin_attempt(self._step)
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if error is not None:
+            self._call.fail_attempt(error)
+
+
+class _Outcome:
+    """Around the attempts of a call: records its failure."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if isinstance(error, Exception):
+            self._call.fail(error)
+        elif error is not None:
+            self._call.cancel()

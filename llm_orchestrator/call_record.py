@@ -1,0 +1,281 @@
+"""What happened in one call: its attempts, its ledger rows, its log lines, and what hooks are told.
+
+Every row, line and event of a call is written here, for whole and streamed answers alike. A row waits until it is
+known whether its attempt was the call's last.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import Any, Callable, Deque, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+
+from llm_orchestrator.cost_tracker import CostTracker
+from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
+from llm_orchestrator.hooks import CallEvent, Hook
+from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.structured import parse_output
+from llm_orchestrator.types import MISSING_USAGE, Attempt, LLMRequest, LLMResponse
+
+__all__ = ["CallRecord", "Surroundings"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the calls of one orchestrator share.
+
+    Attributes:
+        tracker: Records usage and cost.
+        hooks: Told of every attempt and call.
+        session_id: The session the calls belong to.
+        unsupported: Parameters known to be rejected, by provider and model.
+        left_behind: Finishes streams that were dropped unread; the next call does it.
+    """
+
+    tracker: CostTracker
+    hooks: Sequence[Hook]
+    session_id: str
+    unsupported: Dict[Tuple[str, str], FrozenSet[str]] = field(default_factory=dict)
+    left_behind: Deque[Callable[[], None]] = field(default_factory=deque)
+
+    def settle(self) -> None:
+        """Record the streams that were dropped unread since the last call, and release their connections."""
+        while self.left_behind:
+            try:
+                finish = self.left_behind.popleft()
+            except IndexError:
+                return  # another thread was faster
+            finish()
+
+
+class CallRecord:
+    """The record of one call.
+
+    Args:
+        provider: The adapter that is asked.
+        request: What is asked.
+        surroundings: What the calls of the orchestrator share.
+        tags: The caller's own marks for the ledger.
+        streamed: Whether the answer is streamed.
+    """
+
+    def __init__(
+        self,
+        *,
+        provider: BaseLLMProvider,
+        request: LLMRequest,
+        surroundings: Surroundings,
+        tags: Mapping[str, str],
+        streamed: bool,
+    ) -> None:
+        self.id = os.urandom(16).hex()
+        self._provider = provider
+        self._request = request
+        self._surroundings = surroundings
+        self._tags = tags
+        self._streamed = streamed
+        self._attempts: List[Attempt] = []
+        self._unwritten: Optional[Dict[str, Any]] = None
+        self._is_open = False
+        self._step = Attempt(request.model)
+        self._began = self._started = time.monotonic()
+
+    def begin_attempt(self, step: Attempt) -> None:
+        """Note that a request is about to be sent."""
+        self._write_row(final=False)
+        if self._attempts:
+            self._log_next(self._attempts[-1], step)
+        self._step = step
+        self._is_open = True
+        self._began = time.monotonic()
+
+    def fail_attempt(self, error: BaseException) -> None:
+        """Note that an attempt ended without an answer; one that sent nothing leaves no trace."""
+        self._is_open = False
+        if isinstance(error, ProviderError):
+            if error.sent:
+                self._end_attempt("error", None, error)
+        elif not isinstance(error, Exception):
+            self._end_attempt("cancelled", None, error)
+
+    def succeed(self, response: LLMResponse) -> LLMResponse:
+        """Record a whole answer.
+
+        Args:
+            response: The provider's answer.
+
+        Returns:
+            The answer with its cost, its attempts and, for structured output, the parsed value.
+
+        Raises:
+            OutputTruncatedError: Structured output was cut.
+            OutputParseError: Structured output does not fit its format.
+        """
+        if self._step.without:
+            self._surroundings.unsupported[self._provider.name, self._step.model] = self._step.without
+        response = self._completed(response)
+        self._end_attempt("ok", response, None)
+        response = replace(response, attempts=tuple(self._attempts), exchange=None)
+        self._write_row(final=True)
+        response = parse_output(response, self._request)
+        self._tell("call", "ok", response=response)
+        logger.debug("%s/%s: answered, request id %s", response.provider, response.model, response.request_id)
+        return response
+
+    def fail(self, error: Exception) -> None:
+        """Record that the call failed, and add its attempts to the error.
+
+        Args:
+            error: The error that leaves the call.
+        """
+        if self._is_open:
+            partial = error.partial_response if isinstance(error, StreamInterruptedError) else None
+            if isinstance(error, StreamInterruptedError) and partial is not None:
+                partial = error.partial_response = self._completed(partial)
+            self._end_attempt(self._status_of(error), partial, error)
+        self._write_row(final=True)
+        if isinstance(error, OrchestratorError):
+            error.attempts = tuple(self._attempts)
+        if self._attempts:
+            self._log_failure(error)
+            self._tell("call", self._status_of(error), error=error)
+
+    def abandon(self, partial: LLMResponse, status: str) -> None:
+        """Record an answer that was left early.
+
+        Args:
+            partial: What is known of it.
+            status: ``interrupted`` or ``cancelled``.
+        """
+        self._end_attempt(status, self._completed(partial), None)
+        self._write_row(final=True)
+        self._tell("call", status)
+
+    def cancel(self) -> None:
+        """Record that the caller gave up while an attempt was under way or about to be made."""
+        self._write_row(final=True)
+        if self._attempts:
+            self._tell("call", "cancelled")
+
+    def _completed(self, response: LLMResponse) -> LLMResponse:
+        """Add to an answer what only the call knows."""
+        left_out = tuple(
+            f"{name} was left out: {self._step.model} rejects it." for name in sorted(self._step.without)
+        )
+        provider = self._provider
+        details = self._surroundings.tracker.price_response(
+            response, provider.price_provider, provider.base_url
+        )
+        return replace(
+            response,
+            cost=details.total,
+            cost_details=details,
+            session_id=self._surroundings.session_id,
+            warnings=response.warnings + left_out,
+            latency=time.monotonic() - self._started,
+        )
+
+    def _end_attempt(
+        self, status: str, response: Optional[LLMResponse], error: Optional[BaseException]
+    ) -> None:
+        self._is_open = False
+        failure = error if isinstance(error, ProviderError) else None
+        latency = time.monotonic() - self._began
+        request_id = response.request_id if response else failure.request_id if failure else None
+        attempt = replace(
+            self._step,
+            error=type(error).__name__ if error is not None else None,
+            status_code=200 if status == "ok" else failure.status_code if failure else None,
+            request_id=request_id,
+            latency=latency,
+        )
+        self._attempts.append(attempt)
+        usage = response.usage if response else MISSING_USAGE
+        self._unwritten = {
+            "provider": self._provider.name,
+            "model": response.model if response else self._step.model,
+            "tokens": usage,
+            "session_id": self._surroundings.session_id,
+            "cost_details": response.cost_details if response else None,
+            "status": status,
+            "call_id": self.id,
+            "attempt": len(self._attempts),
+            "requested_model": self._step.model,
+            "request_id": request_id,
+            "error_type": attempt.error,
+            "status_code": attempt.status_code,
+            "latency": latency,
+            "streamed": self._streamed,
+            "tags": self._tags,
+        }
+        self._tell("attempt", status, response=response, error=error)
+
+    def _write_row(self, *, final: bool) -> None:
+        """Write the row of the last attempt; only what follows it tells whether it ended the call."""
+        row, self._unwritten = self._unwritten, None
+        if row is not None:
+            self._surroundings.tracker.log_usage(**row, final=final)
+
+    # ---------------------------------------------------------------- telling others
+
+    def _tell(
+        self,
+        kind: str,
+        status: str,
+        *,
+        response: Optional[LLMResponse] = None,
+        error: Optional[BaseException] = None,
+    ) -> None:
+        if not self._surroundings.hooks:
+            return
+        event = CallEvent(
+            kind=kind,
+            call_id=self.id,
+            provider=self._provider.name,
+            model=self._step.model if kind == "attempt" else self._request.model,
+            status=status,
+            session_id=self._surroundings.session_id,
+            attempts=tuple(self._attempts),
+            response=response,
+            error=error,
+            streamed=self._streamed,
+            tags=self._tags,
+        )
+        for hook in self._surroundings.hooks:
+            try:
+                hook(event)
+            except Exception:  # a fault in the application's hook must not cost the answer
+                logger.exception("A hook failed: %r", hook)
+
+    def _status_of(self, error: Exception) -> str:
+        return "interrupted" if isinstance(error, StreamInterruptedError) else "error"
+
+    def _log_next(self, last: Attempt, step: Attempt) -> None:
+        action = "retry" if last.model == step.model else f"fallback from {last.model}"
+        logger.warning(
+            "%s/%s: %s, attempt %d, after %s (status %s, request id %s)",
+            self._provider.name,
+            step.model,
+            action,
+            len(self._attempts) + 1,
+            last.error,
+            last.status_code,
+            last.request_id,
+        )
+
+    def _log_failure(self, error: Exception) -> None:
+        last = self._attempts[-1]
+        logger.error(
+            "%s/%s: failed with %s after %d attempts (status %s, request id %s)",
+            self._provider.name,
+            last.model,
+            type(error).__name__,
+            len(self._attempts),
+            last.status_code,
+            last.request_id,
+        )

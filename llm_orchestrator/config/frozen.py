@@ -1,0 +1,54 @@
+"""Dicts and lists that cannot be changed, so that a loaded configuration stays as it was checked.
+
+They are real dicts and lists: they compare, copy, pickle and turn into JSON as such.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, NoReturn, Tuple
+
+__all__ = ["FrozenDict", "FrozenList", "freeze"]
+
+
+class FrozenDict(Dict[str, Any]):
+    """A dict that raises TypeError when something tries to change it."""
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """Copy and pickle through the constructor: the usual way would set items one by one."""
+        return type(self), (dict(self),)
+
+
+class FrozenList(List[Any]):
+    """A list that raises TypeError when something tries to change it."""
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """Copy and pickle through the constructor: the usual way would append items one by one."""
+        return type(self), (list(self),)
+
+
+def _refuse(*_: Any, **__: Any) -> NoReturn:
+    raise TypeError("The configuration is frozen after loading. Change the YAML and load it again.")
+
+
+for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update"):
+    setattr(FrozenDict, _name, _refuse)
+for _name in ("__setitem__", "__delitem__", "__iadd__", "__imul__", "append", "clear", "extend", "insert"):
+    setattr(FrozenList, _name, _refuse)
+for _name in ("pop", "remove", "reverse", "sort"):
+    setattr(FrozenList, _name, _refuse)
+
+
+def freeze(value: Any) -> Any:
+    """Return the value with every dict and list in it frozen.
+
+    Args:
+        value: Plain data; anything that is no dict and no list stays as it is.
+
+    Returns:
+        The same data, unchangeable.
+    """
+    if isinstance(value, dict):
+        return FrozenDict({key: freeze(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return FrozenList([freeze(item) for item in value])
+    return value

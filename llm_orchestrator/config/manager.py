@@ -1,0 +1,167 @@
+"""Loads the configuration: finds it, fills in the variables, checks it and reports all faults at once.
+
+Only the active provider must be complete. Another entry whose variable or key is missing stays in the
+configuration, marked with the reason, so that one file can serve machines that hold different keys.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Union
+
+from pydantic import ValidationError
+
+from llm_orchestrator.config.frozen import FrozenDict
+from llm_orchestrator.config.problems import Problem, configuration_error, schema_problems
+from llm_orchestrator.config.reader import read_yaml
+from llm_orchestrator.config.schema import (
+    SECTIONS,
+    BudgetConfig,
+    CostTrackingConfig,
+    ModelRegistryConfig,
+    OrchestratorConfig,
+    PriceOverride,
+    ProviderConfig,
+)
+from llm_orchestrator.config.substitution import Substitution
+from llm_orchestrator.exceptions import ConfigurationError
+
+__all__ = [
+    "BudgetConfig",
+    "ConfigManager",
+    "CostTrackingConfig",
+    "ModelRegistryConfig",
+    "OrchestratorConfig",
+    "PriceOverride",
+    "ProviderConfig",
+]
+
+#: Names the file to load where the application names none.
+CONFIG_VARIABLE = "LLM_ORCHESTRATOR_CONFIG"
+DEFAULT_PATH = "./config.yaml"
+
+#: Adapters that need a key at the vendor's own address, with the variable it usually stands in.
+KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
+
+Source = Union[str, "os.PathLike[str]", Mapping[str, Any], OrchestratorConfig, None]
+
+
+class ConfigManager:
+    """Loads configurations; its methods work on the class and on an instance alike."""
+
+    @staticmethod
+    def load_config(path: Union[str, os.PathLike[str]]) -> OrchestratorConfig:
+        """Load a YAML file.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The checked configuration.
+
+        Raises:
+            ConfigurationError: Something is wrong; the text lists everything found.
+        """
+        return ConfigManager.load(path)
+
+    @staticmethod
+    def load(source: Source = None, *, given_providers: Collection[str] = ()) -> OrchestratorConfig:
+        """Load a configuration from wherever it is.
+
+        Args:
+            source: A path, a mapping shaped like the YAML file, or a configuration; None is the file that
+                ``$LLM_ORCHESTRATOR_CONFIG`` names, then ``./config.yaml``.
+            given_providers: Names of the providers that the application hands in as objects; they need
+                neither a key nor an entry in the file.
+
+        Returns:
+            The checked configuration, with an entry for each given provider.
+
+        Raises:
+            ConfigurationError: Something is wrong; the text lists everything found.
+        """
+        if isinstance(source, OrchestratorConfig):
+            return _Check("the configuration", given_providers).complete(source)
+        if isinstance(source, Mapping):
+            return _Check("the configuration", given_providers).run(source)
+        if source is None:
+            source = os.environ.get(CONFIG_VARIABLE) or DEFAULT_PATH
+        if not isinstance(source, (str, os.PathLike)):
+            raise ConfigurationError(
+                f"A configuration cannot be a {type(source).__name__}. "
+                "Give a path, a mapping or an OrchestratorConfig."
+            )
+        path = os.fspath(source)
+        return _Check(path, given_providers).run(read_yaml(path))
+
+
+class _Check:
+    """One check of one configuration.
+
+    Args:
+        source: Where the configuration came from, for the error.
+        given: Names of the providers that the application hands in.
+    """
+
+    def __init__(self, source: str, given: Collection[str]) -> None:
+        self._source = source
+        self._given = given
+
+    def run(self, raw: Mapping[str, Any]) -> OrchestratorConfig:
+        """Fill in the variables and check what comes out."""
+        filled = Substitution(raw, os.environ)
+        missing = [problem for problem in filled.problems if not self._is_needless_key(problem)]
+        tree = self._with_given(filled.tree)
+        try:
+            config = OrchestratorConfig.model_validate(tree)
+        except ValidationError as error:
+            found = schema_problems(error, SECTIONS)
+        else:
+            return self.complete(config, missing)
+        # A variable that is not set leaves its key out: say only the reason, not that the key is missing too.
+        absent = [problem for problem in missing if _entry_of(problem) in {None, tree.get("active_provider")}]
+        reported = {problem.path for problem in absent}
+        raise self._error(absent + [problem for problem in found if problem.path not in reported])
+
+    def complete(self, config: OrchestratorConfig, missing: Sequence[Problem] = ()) -> OrchestratorConfig:
+        """Refuse an active provider that lacks something, and mark other entries that do."""
+        entries = dict(config.providers)
+        for name in self._given:
+            entries.setdefault(name, ProviderConfig(adapter=name))
+        blocking = [problem for problem in missing if _entry_of(problem) is None]
+        for name, entry in entries.items():
+            lacking = self._lacking(name, entry, missing)
+            if name == config.active_provider:
+                blocking += lacking
+            entries[name] = entry.marked(str(self._error(lacking)) if lacking else None)
+        if blocking:
+            raise self._error(blocking)
+        return config.model_copy(update={"providers": FrozenDict(entries)})
+
+    def _lacking(self, name: str, entry: ProviderConfig, missing: Sequence[Problem]) -> List[Problem]:
+        unset = [problem for problem in missing if _entry_of(problem) == name]
+        if unset or name in self._given or entry.api_key or entry.base_url:
+            return unset
+        variable = KEY_VARIABLES.get(entry.adapter or name)
+        if variable is None:
+            return []
+        remedy = f"missing or empty. Write `api_key: ${{{variable}}}` and set that variable."
+        return [Problem(("providers", name, "api_key"), remedy)]
+
+    def _with_given(self, tree: Dict[str, Any]) -> Dict[str, Any]:
+        entries = tree.get("providers") or {}
+        if not self._given or not isinstance(entries, dict):
+            return tree
+        return {**tree, "providers": {**dict.fromkeys(self._given), **entries}}
+
+    def _is_needless_key(self, problem: Problem) -> bool:
+        return _entry_of(problem) in self._given and problem.path[2:] == ("api_key",)
+
+    def _error(self, problems: Sequence[Problem]) -> ConfigurationError:
+        return configuration_error(self._source, problems)
+
+
+def _entry_of(problem: Problem) -> Optional[str]:
+    """Name of the provider entry that a problem lies in; None elsewhere."""
+    section, *below = problem.path
+    return str(below[0]) if section == "providers" and len(below) > 1 else None

@@ -1,0 +1,94 @@
+"""From what is wrong in a configuration to one error that a person can act on.
+
+Every text names the key path, what is wrong and what to do. No text shows a value that could be an API key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterable, List, Mapping, NamedTuple, Sequence, Tuple, Type, Union
+
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
+
+__all__ = ["Path", "Problem", "configuration_error", "schema_problems"]
+
+Path = Tuple[Union[str, int], ...]
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong.
+
+    Attributes:
+        path: Where it is: the keys and list positions from the top of the file.
+        text: What is wrong and what to do.
+    """
+
+    path: Path
+    text: str
+
+    def __str__(self) -> str:
+        """Return ``providers.openai.fallback_models[0]: text``."""
+        dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
+        return f"{dotted.lstrip('.')}: {self.text}" if dotted else self.text
+
+
+def configuration_error(source: str, problems: Sequence[Problem]) -> ConfigurationError:
+    """Make one error of everything that is wrong.
+
+    Args:
+        source: The file, or another word for where the configuration came from.
+        problems: At least one problem.
+
+    Returns:
+        The error, to be raised.
+    """
+    if len(problems) == 1:
+        return ConfigurationError(f"{source}: {problems[0]}")
+    lines = "".join(f"\n  {problem}" for problem in problems)
+    return ConfigurationError(f"{source}: {len(problems)} problems.{lines}")
+
+
+def schema_problems(error: ValidationError, sections: Mapping[str, Type[BaseModel]]) -> List[Problem]:
+    """Put what pydantic found into the library's words.
+
+    Args:
+        error: The failed validation.
+        sections: The model of each section by the section's key, the whole file's under ``""``.
+
+    Returns:
+        One problem for each finding.
+    """
+    findings = error.errors(include_url=False, include_input=False)
+    return [_from_finding(finding, sections) for finding in findings if finding["type"] not in _CONSEQUENCES]
+
+
+#: What pydantic reports only because of another finding.
+_CONSEQUENCES = {"default_factory_not_called"}
+
+
+def _from_finding(finding: ErrorDetails, sections: Mapping[str, Type[BaseModel]]) -> Problem:
+    kind = finding["type"]
+    path: Path = tuple(part for part in finding["loc"] if part != "[key]")
+    if path != finding["loc"]:
+        return Problem(path, "this key should be text. Put it in quotes.")
+    if kind == "extra_forbidden":
+        return Problem(path, f"unknown key. {did_you_mean(str(path[-1]), _known_keys(path, sections))}")
+    if kind == "missing":
+        return Problem(path, f"missing. Add `{path[-1]}: ...` there.")
+    if kind == "model_type":
+        return Problem(path, "should be a mapping. Write its keys indented below it.")
+    if kind == "value_error":
+        return Problem(path, str(finding["ctx"]["error"]))
+    what = finding["msg"].replace("Input should", "should", 1)
+    return Problem(path, f"{what}. Correct the value, or remove the key to get its default.")
+
+
+def _known_keys(path: Path, sections: Mapping[str, Type[BaseModel]]) -> Iterable[str]:
+    # The entries' names stand below `providers` and are free: one may be called like a section.
+    inside = path[:1] if path[0] == "providers" else path[:-1]
+    section = next((part for part in reversed(inside) if isinstance(part, str)), "")
+    return [field.alias or name for name, field in sections[section].model_fields.items()]

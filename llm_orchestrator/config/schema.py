@@ -1,0 +1,328 @@
+"""The pydantic models of the YAML file: every key, its type, its default and what it means.
+
+The models check what can be checked without the environment and the network; they are frozen. What depends on
+variables and keys stands in ``manager.py``.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Dict, List, Literal, Mapping, Optional
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
+
+from llm_orchestrator.config.frozen import FrozenDict, FrozenList, freeze
+from llm_orchestrator.models.names import foreign_owner, is_fine_tuned
+from llm_orchestrator.suggestions import did_you_mean
+
+__all__ = [
+    "RATE_NAMES",
+    "SECTIONS",
+    "BudgetConfig",
+    "CostTrackingConfig",
+    "ModelRegistryConfig",
+    "OrchestratorConfig",
+    "PriceOverride",
+    "ProviderConfig",
+]
+
+#: What a price can be for, in US dollars per million tokens.
+RATE_NAMES = (
+    "in",
+    "out",
+    "cache_read",
+    "cache_write",
+    "cache_write_1h",
+    "cache_write_12h",
+    "audio_in",
+    "audio_out",
+    "audio_cache_read",
+    "image_in",
+    "image_out",
+    "image_cache_read",
+    "video_in",
+)
+
+_DEFAULT_CONNECT_TIMEOUT = 10.0
+
+
+def _no_fine_tuned(model: str) -> str:
+    if is_fine_tuned(model):
+        raise ValueError(
+            f"{model!r} is a fine-tuned model, which is not supported. Name the base model instead."
+        )
+    return model
+
+
+def _http_url(url: str) -> Optional[str]:
+    if not url:  # ${BASE_URL:-} means: none
+        return None
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() not in {"http", "https"} or not rest:
+        raise ValueError("is no URL. Write it in full, such as http://localhost:11434/v1.")
+    if "@" in rest.split("/", 1)[0]:
+        raise ValueError("holds a user name or password. Put credentials into `api_key` or `headers`.")
+    return url
+
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_ModelName = Annotated[_Text, AfterValidator(_no_fine_tuned)]
+_Url = Annotated[Optional[str], AfterValidator(lambda url: url and _http_url(url.strip()))]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Dollars = Annotated[Decimal, Field(gt=0)]
+_Rate = Annotated[Decimal, Field(ge=0)]
+_Frozen = AfterValidator(freeze)
+# A section whose keys are all commented out reads as null.
+_Section = BeforeValidator(lambda value: {} if value is None else value)
+
+
+def _left_out(**values: Any) -> Any:
+    """Make the default of a section: values, because an instance would cost a validator of its own."""
+    return Field(default=values, validate_default=True)
+
+
+class _Model(BaseModel):
+    # A validation error must not show a key. Building is deferred, since only the outermost model validates.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+
+class ProviderConfig(_Model):
+    """One entry below ``providers``.
+
+    Attributes:
+        api_key: The provider's key; an empty one counts as missing.
+        fallback_models: Models of the same provider to try, in order, when the first one fails.
+        adapter: The protocol the entry speaks; the entry's own name when left out.
+        base_url: Address of the API; None is the vendor's own.
+        headers: HTTP headers sent with every request; their values are never shown.
+        timeout: Seconds to the first byte, and of silence between events; for each attempt.
+        connect_timeout: Seconds to connect, never more than ``timeout``.
+        total_timeout: Seconds for a whole call, retries and fallbacks included; None is no limit.
+        max_retries: Retries on each model.
+        max_retry_wait: Seconds; a longer wait that the provider asks for is not slept.
+        on_unsupported_parameter: Whether a parameter that the model rejects is dropped or an error.
+        allow_missing_finish_reason: Whether a stream that never says why it ended counts as complete.
+        options: Request options used where a call gives none.
+        api: Which OpenAI API to use.
+        api_version: Anthropic's API version, sent with every request.
+        model_path: The GGUF file of a local model.
+    """
+
+    # `timeout` stands before `connect_timeout`, whose default and check need it.
+    api_key: Optional[SecretStr] = None
+    fallback_models: Annotated[List[_ModelName], _Frozen] = FrozenList()
+    adapter: Optional[_Text] = None
+    base_url: _Url = None
+    headers: Annotated[Dict[str, str], _Frozen] = Field(default=FrozenDict(), repr=False)
+    timeout: _Positive = 300.0
+    connect_timeout: _Positive = Field(
+        default_factory=lambda valid: min(
+            _DEFAULT_CONNECT_TIMEOUT, valid.get("timeout", _DEFAULT_CONNECT_TIMEOUT)
+        )
+    )
+    total_timeout: Optional[_Positive] = 900.0
+    max_retries: int = Field(default=2, ge=0)
+    max_retry_wait: float = Field(default=60.0, ge=0, allow_inf_nan=False)
+    on_unsupported_parameter: Literal["drop", "error"] = "drop"
+    allow_missing_finish_reason: bool = False
+    options: Annotated[Dict[str, Any], _Frozen] = FrozenDict()
+    api: Literal["auto", "responses", "chat"] = "auto"
+    api_version: _Text = "2023-06-01"
+    model_path: Optional[_Text] = None
+
+    _unavailable: Optional[str] = PrivateAttr(default=None)
+
+    @property
+    def unavailable(self) -> Optional[str]:
+        """Why the entry cannot be used, and what to do about it; None when it can."""
+        return self._unavailable
+
+    def marked(self, unavailable: Optional[str]) -> ProviderConfig:
+        """Return the entry with a reason why it cannot be used.
+
+        Args:
+            unavailable: What is missing, where, and what to do; None when nothing is.
+
+        Returns:
+            A copy whose ``unavailable`` says so, or the entry itself where nothing changes.
+        """
+        if unavailable == self._unavailable:
+            return self
+        marked = self.model_copy()
+        marked._unavailable = unavailable
+        return marked
+
+    @field_validator("api_key")
+    @classmethod
+    def _strip_key(cls, key: Optional[SecretStr]) -> Optional[SecretStr]:
+        # A key read from a file often ends in a line end, which no HTTP header can carry.
+        stripped = key.get_secret_value().strip() if key else ""
+        return SecretStr(stripped) if stripped else None
+
+    @field_validator("connect_timeout")
+    @classmethod
+    def _within_timeout(cls, seconds: float, info: ValidationInfo) -> float:
+        if seconds > info.data.get("timeout", seconds):
+            raise ValueError("is more than `timeout`. Lower it, or raise `timeout`.")
+        return seconds
+
+    @field_serializer("headers")
+    def _hide_header_values(self, headers: Mapping[str, str]) -> Dict[str, str]:
+        return dict.fromkeys(headers, "**********")
+
+
+class PriceOverride(_Model):
+    """Prices of your own for one model, instead of the price table's.
+
+    Attributes:
+        provider: Name of the configured provider entry, or the vendor's.
+        model: The model's exact name.
+        rates: US dollars per million tokens, by the names in ``RATE_NAMES``.
+        start: First day the prices hold; None is always. The key is ``from``.
+        note: Where the prices come from.
+    """
+
+    provider: _Text
+    model: _Text
+    rates: Annotated[Dict[str, _Rate], _Frozen] = Field(min_length=1)
+    start: Optional[date] = Field(default=None, alias="from")
+    note: Optional[str] = None
+
+    @field_validator("rates")
+    @classmethod
+    def _known_rates(cls, rates: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+        unknown = [name for name in rates if name not in RATE_NAMES]
+        if unknown:
+            raise ValueError(f"unknown rate {unknown[0]!r}. {did_you_mean(unknown[0], RATE_NAMES)}")
+        return rates
+
+
+class BudgetConfig(_Model):
+    """What may be spent before calls are refused, in US dollars.
+
+    Attributes:
+        session: Most for one session; None is no limit.
+        day: Most for one day; None is no limit.
+    """
+
+    session: Optional[_Dollars] = None
+    day: Optional[_Dollars] = None
+
+
+class CostTrackingConfig(_Model):
+    """The section ``cost_tracking``.
+
+    Attributes:
+        enabled: Whether calls are counted and priced at all.
+        log_path: The CSV ledger; None counts in memory.
+        fsync: Whether every row is forced to the disk before the call returns.
+        rotate_mb: Megabytes after which a new ledger file is begun; None is never.
+        strict_pricing: Whether a model without a known price is refused before anything is sent.
+        stale_after_days: Age in days from which the price table is called stale.
+        discount: Factor on every list price; 0.9 is ten percent off.
+        price_overrides: Prices of your own.
+        budget: What may be spent.
+    """
+
+    enabled: bool = True
+    log_path: Optional[_Text] = "./llm_costs.csv"
+    fsync: bool = False
+    rotate_mb: Optional[_Positive] = None
+    strict_pricing: bool = False
+    stale_after_days: int = Field(default=30, gt=0)
+    discount: Decimal = Field(default=Decimal(1), gt=0)
+    price_overrides: Annotated[List[PriceOverride], _Frozen] = FrozenList()
+    budget: Annotated[BudgetConfig, _Section] = _left_out()
+
+
+class ModelRegistryConfig(_Model):
+    """The section ``model_registry``.
+
+    Attributes:
+        cache_path: The JSON file that keeps the lists of models; None is a file in the user's cache folder.
+    """
+
+    cache_path: Optional[_Text] = None
+
+
+class OrchestratorConfig(_Model):
+    """The whole configuration, checked and frozen.
+
+    Attributes:
+        providers: The provider entries by name.
+        active_provider: Name of the entry that answers.
+        active_model: The model it is asked for.
+        cost_tracking: How calls are counted; without the section in memory only.
+        model_registry: Where the lists of models are kept.
+    """
+
+    # `providers` stands first: `active_provider` is checked against it.
+    providers: Annotated[Dict[str, ProviderConfig], _Frozen] = Field(min_length=1)
+    active_provider: _Text
+    active_model: _ModelName
+    cost_tracking: Annotated[CostTrackingConfig, _Section] = _left_out(log_path=None)
+    model_registry: Annotated[ModelRegistryConfig, _Section] = _left_out()
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _named_adapters(cls, entries: Any) -> Any:
+        if not isinstance(entries, Mapping):
+            return entries
+        return {name: _with_adapter(name, entry) for name, entry in entries.items()}
+
+    @field_validator("providers")
+    @classmethod
+    def _own_fallbacks(cls, entries: Mapping[str, ProviderConfig]) -> Mapping[str, ProviderConfig]:
+        for name, entry in entries.items():
+            for model in entry.fallback_models:
+                owner = foreign_owner(model, name, entries)
+                if owner:
+                    raise ValueError(
+                        f"the fallback model {model!r} of {name!r} belongs to the entry {owner!r}. "
+                        "Fallbacks stay within one provider; name one of its own models."
+                    )
+        return entries
+
+    @field_validator("active_provider")
+    @classmethod
+    def _configured(cls, name: str, info: ValidationInfo) -> str:
+        entries = info.data.get("providers")
+        if entries is not None and name not in entries:
+            raise ValueError(f"{name!r} is no entry below `providers`. {did_you_mean(name, entries)}")
+        return name
+
+
+def _with_adapter(name: Any, entry: Any) -> Any:
+    """Fill in the default adapter, the entry's own name; an entry with nothing below it reads as null."""
+    if not isinstance(name, str):
+        return entry
+    if isinstance(entry, ProviderConfig):
+        return entry if entry.adapter else entry.model_copy(update={"adapter": name})
+    if entry is None or isinstance(entry, Mapping):
+        settings = dict(entry or {})
+        return {**settings, "adapter": settings.get("adapter") or name}
+    return entry
+
+
+#: The model of each section by its key; the whole file's is under "".
+SECTIONS: Mapping[str, Any] = {
+    "": OrchestratorConfig,
+    "providers": ProviderConfig,
+    "cost_tracking": CostTrackingConfig,
+    "price_overrides": PriceOverride,
+    "budget": BudgetConfig,
+    "model_registry": ModelRegistryConfig,
+}

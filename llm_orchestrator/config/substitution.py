@@ -1,0 +1,80 @@
+"""Fills ``${NAME}`` and ``${NAME:-default}`` from the environment into the strings of a configuration.
+
+This happens after the YAML was read, string by string: a variable's value is never parsed and adds no keys.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, List, Mapping, Match
+
+from llm_orchestrator.config.problems import Path, Problem
+
+__all__ = ["MAX_DEPTH", "Substitution"]
+
+#: Levels of nesting that a configuration may have.
+MAX_DEPTH = 50
+
+_REFERENCE = re.compile(
+    r"(?P<escaped>\$\$\{)|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?\})?"
+)
+_ABSENT: Any = object()
+
+
+class Substitution:
+    """A configuration with its variables filled in.
+
+    Args:
+        value: Plain values: mappings, lists, strings, numbers.
+        environment: The variables.
+
+    Attributes:
+        tree: The plain values, copied; a key or list item whose variable is not set is left out.
+        problems: Every variable that is not set and every reference that cannot be read.
+    """
+
+    def __init__(self, value: Any, environment: Mapping[str, str]) -> None:
+        self.problems: List[Problem] = []
+        self._environment = environment
+        self.tree = self._filled(value, ())
+
+    def _filled(self, value: Any, path: Path) -> Any:
+        if isinstance(value, str):
+            return self._text(value, path)
+        if not isinstance(value, (Mapping, list, tuple)):
+            return value
+        if len(path) >= MAX_DEPTH:
+            return self._absent(path[:3], "nested too deeply. Nothing in a configuration needs this.")
+        if isinstance(value, Mapping):
+            items = {key: self._filled(item, (*path, key)) for key, item in value.items()}
+            return {key: item for key, item in items.items() if item is not _ABSENT}
+        filled = (self._filled(item, (*path, index)) for index, item in enumerate(value))
+        return [item for item in filled if item is not _ABSENT]
+
+    def _text(self, text: str, path: Path) -> Any:
+        if "${" not in text:
+            return text
+        before = len(self.problems)
+        filled = _REFERENCE.sub(lambda reference: self._value(reference, path), text)
+        return filled if len(self.problems) == before else _ABSENT
+
+    def _value(self, reference: Match[str], path: Path) -> str:
+        name, default = reference["name"], reference["default"]
+        if reference["escaped"]:
+            return "${"
+        if name is None:
+            self._absent(path, "holds a ${...} that cannot be read. Write ${NAME} or ${NAME:-default}.")
+            return ""
+        value = self._environment.get(name)
+        if default is not None:
+            return value or default[2:]
+        if value is None:
+            self._absent(
+                path, f"the environment variable {name} is not set. Set it, or write ${{{name}:-default}}."
+            )
+            return ""
+        return value
+
+    def _absent(self, path: Path, text: str) -> Any:
+        self.problems.append(Problem(path, text))
+        return _ABSENT

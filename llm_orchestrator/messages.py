@@ -1,0 +1,116 @@
+"""Reads the conversation an application hands in: a text, dicts in the OpenAI Chat form, ``Message`` objects, or a mix.
+
+What comes out is a tuple of ``Message``; anything that no provider could be sent is refused with its index.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence, Tuple
+
+from llm_orchestrator.exceptions import InvalidMessagesError, ProviderSwitchError
+from llm_orchestrator.providers.content import arguments_text, tool_call
+from llm_orchestrator.types import Message, Messages, ToolCall
+
+__all__ = ["check_owner", "read_messages"]
+
+ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+KEYS = ("role", "content", "name", "tool_calls", "tool_call_id")
+
+
+def read_messages(messages: Messages) -> Tuple[Message, ...]:
+    """Read a conversation.
+
+    Args:
+        messages: One user turn as a text, or a sequence of turns.
+
+    Returns:
+        The turns, never none.
+
+    Raises:
+        InvalidMessagesError: A turn is malformed, or there is none.
+    """
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    if isinstance(messages, (Mapping, Message)) or not isinstance(messages, Sequence):
+        raise InvalidMessagesError(
+            f"messages is a {type(messages).__name__}. Give a text, or a list of messages."
+        )
+    if not messages:
+        raise InvalidMessagesError("messages is empty. Give at least one message.")
+    return tuple(_read(message, index) for index, message in enumerate(messages))
+
+
+def check_owner(turns: Sequence[Message], provider: str) -> None:
+    """Refuse a history that another provider wrote.
+
+    Args:
+        turns: The conversation.
+        provider: Name of the provider entry it will be sent to.
+
+    Raises:
+        ProviderSwitchError: A turn was written by another provider.
+    """
+    for index, turn in enumerate(turns):
+        if turn.provider is not None and turn.provider != provider:
+            raise ProviderSwitchError(
+                f"messages[{index}] was written by provider {turn.provider!r} and cannot be sent to {provider!r}. "
+                f"Go on with {turn.provider!r}, or start a new conversation from plain dicts."
+            )
+
+
+def _read(message: Any, index: int) -> Message:
+    if isinstance(message, Message):
+        return _checked(message, index)
+    if not isinstance(message, Mapping):
+        raise _error(index, f"is a {type(message).__name__}", 'Write {"role": "user", "content": "..."}.')
+    unknown = [key for key in message if key not in KEYS and message[key] is not None]
+    if unknown and message.get("role") != "assistant":
+        raise _error(index, f"has an unknown key {unknown[0]!r}", f"Known are {', '.join(KEYS)}.")
+    role = ROLES.get(str(message.get("role")))
+    if role is None:
+        raise _error(index, f"has the role {message.get('role')!r}", "Use system, user, assistant or tool.")
+    calls = tuple(_read_call(call, index) for call in message.get("tool_calls") or ())
+    turn = Message(
+        role,
+        message.get("content"),
+        tool_calls=calls,
+        tool_call_id=message.get("tool_call_id"),
+        name=message.get("name"),
+    )
+    return _checked(turn, index)
+
+
+def _checked(turn: Message, index: int) -> Message:
+    if turn.role not in ROLES.values():
+        raise _error(index, f"has the role {turn.role!r}", "Use system, user, assistant or tool.")
+    is_parts = isinstance(turn.content, Sequence) and not isinstance(turn.content, (str, bytes))
+    if not (turn.content is None or isinstance(turn.content, str) or is_parts):
+        raise _error(
+            index, f"has content of type {type(turn.content).__name__}", "Give a text or a list of parts."
+        )
+    if turn.content is None and turn.role != "assistant":
+        raise _error(index, "has no content", "Give a text or a list of parts.")
+    if turn.role == "tool" and not turn.tool_call_id:
+        raise _error(index, "has no tool_call_id", "Name the call whose result it is.")
+    if turn.tool_calls and turn.role != "assistant":
+        raise _error(index, "has tool calls but is no assistant turn", "Only the model calls tools.")
+    return turn
+
+
+def _read_call(call: Any, index: int) -> ToolCall:
+    if isinstance(call, ToolCall):
+        return call
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not call.get("id") or not function.get("name"):
+        raise _error(
+            index,
+            "has a malformed tool call",
+            'Write {"id": ..., "type": "function", "function": {"name": ..., "arguments": "{...}"}}.',
+        )
+    arguments = function.get("arguments")
+    raw = arguments if isinstance(arguments, str) else arguments_text(arguments)
+    return tool_call(str(call["id"]), str(function["name"]), raw)
+
+
+def _error(index: int, problem: str, remedy: str) -> InvalidMessagesError:
+    return InvalidMessagesError(f"messages[{index}] {problem}. {remedy}", index=index)

@@ -1,0 +1,78 @@
+"""What a model's name alone tells: whether it is fine-tuned, whose it is, and whether its kind can chat.
+
+The kinds are data (``not_chat.json``): for each protocol the words that mark models made for something else.
+There is no list of allowed names, so a new family of chat models shows up by itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from typing import Dict, Iterable, Optional, Pattern, Tuple
+
+__all__ = ["exclusion_by_kind", "foreign_owner", "is_fine_tuned"]
+
+_KINDS_FILE = os.path.join(os.path.dirname(__file__), "not_chat.json")
+
+
+def is_fine_tuned(model: str) -> bool:
+    """Tell whether a name is that of a fine-tuned model, which the library neither lists nor uses.
+
+    Args:
+        model: The model's name, with or without a prefix such as ``openai/``.
+
+    Returns:
+        True for ``ft:...``, ``ft-...`` and ``tunedModels/...``.
+    """
+    parts = model.strip().lower().split("/")
+    return any(part == "tunedmodels" or part.startswith(("ft:", "ft-")) for part in parts)
+
+
+def foreign_owner(model: str, provider: str, entries: Iterable[str]) -> Optional[str]:
+    """Tell which other configured entry a model's name claims to belong to.
+
+    Args:
+        model: The model's name.
+        provider: Name of the entry the model is meant for.
+        entries: Names of all configured entries.
+
+    Returns:
+        The entry that stands before ``/`` or ``:`` in the name, or None.
+    """
+    prefix = re.split("[/:]", model, maxsplit=1)[0]
+    return prefix if prefix not in {model, provider} and prefix in entries else None
+
+
+def exclusion_by_kind(model: str, kinds: str) -> Optional[str]:
+    """Tell from its name why a model is no chat model.
+
+    Args:
+        model: The model's name.
+        kinds: Which list of kinds to use: a protocol's name, as in ``not_chat.json``.
+
+    Returns:
+        The reason, or None when the name marks no such kind; always None for a protocol without a list.
+    """
+    for kind, pattern in _patterns().get(kinds, {}).items():
+        found = pattern.search(model)
+        if found:
+            return f"its name marks a model for {kind} ({found.group()!r})"
+    return None
+
+
+@functools.cache
+def _patterns() -> Dict[str, Dict[str, Pattern[str]]]:
+    import json  # only a refresh needs it
+
+    with open(_KINDS_FILE, encoding="utf-8") as file:
+        protocols = json.load(file)
+    return {
+        protocol: {kind: _whole_words(tuple(words)) for kind, words in kinds.items()}
+        for protocol, kinds in protocols.items()
+    }
+
+
+def _whole_words(words: Tuple[str, ...]) -> Pattern[str]:
+    """Match the words only between separators: ``live`` must not hide a model called ``olive``."""
+    return re.compile(rf"(?<![a-z0-9])(?:{'|'.join(map(re.escape, words))})(?![a-z0-9])", re.IGNORECASE)

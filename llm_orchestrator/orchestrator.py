@@ -1,0 +1,397 @@
+"""The facade: one object that reads the configuration and sends requests to the active provider.
+
+It wires the parts together and chooses provider and models; how a call runs stands in ``call`` and ``policy``, what a
+provider understands in its adapter. One orchestrator serves many threads and many event loops at once.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import replace
+from decimal import Decimal
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Tuple, Type, Union
+
+from llm_orchestrator.arguments import CallArguments, call_arguments, takes_parameters_of
+from llm_orchestrator.call import Call
+from llm_orchestrator.call_record import Surroundings
+from llm_orchestrator.config.manager import ConfigManager, CostTrackingConfig, OrchestratorConfig
+from llm_orchestrator.cost_tracker import CostTracker
+from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError, OrchestratorError
+from llm_orchestrator.hooks import Hook
+from llm_orchestrator.messages import check_owner
+from llm_orchestrator.models.names import foreign_owner, is_fine_tuned
+from llm_orchestrator.models.registry import ModelRegistry
+from llm_orchestrator.policy import PolicySettings
+from llm_orchestrator.provider_set import ProviderSet
+from llm_orchestrator.providers import find_adapter, is_known
+from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
+from llm_orchestrator.types import LLMResponse, Messages
+
+if TYPE_CHECKING:
+    from llm_orchestrator.providers.base import BaseLLMProvider
+
+__all__ = ["LLMOrchestrator"]
+
+
+class LLMOrchestrator:
+    """Talks to the active provider of a configuration, for many threads and event loops at once.
+
+    Construction touches no network; vendor SDKs are imported when they are first used.
+
+    Args:
+        config: A path, a mapping shaped like the YAML file, or an OrchestratorConfig; None is the file that
+            ``$LLM_ORCHESTRATOR_CONFIG`` names, then ``./config.yaml``.
+        providers: Providers made by the application, by name; they count before those of the configuration.
+        registry: A model registry to use instead of the configured one.
+        cost_tracker: A cost tracker to use instead of the configured one.
+        session_id: The session that costs are counted for; None makes a new one.
+        hooks: Functions that are told of every attempt and call.
+
+    Raises:
+        ConfigurationError: Something is wrong with the configuration; the text lists everything found.
+
+    Attributes:
+        config: The configuration, frozen.
+        registry: What is known about the providers' models.
+        cost_tracker: What was used and spent.
+        session_id: The session that costs are counted for.
+        active_provider: Name of the provider entry that answers.
+        active_model: The model it is asked for when a call names none.
+    """
+
+    active_model: Optional[str]
+
+    def __init__(
+        self,
+        config: Union[str, os.PathLike[str], Mapping[str, Any], OrchestratorConfig, None] = None,
+        *,
+        providers: Optional[Mapping[str, BaseLLMProvider]] = None,
+        registry: Optional[ModelRegistry] = None,
+        cost_tracker: Optional[CostTracker] = None,
+        session_id: Optional[str] = None,
+        hooks: Sequence[Hook] = (),
+    ) -> None:
+        given = dict(providers or {})
+        self.config = ConfigManager.load(config, given_providers=tuple(given))
+        self._check_adapters(given)
+        self._providers = ProviderSet(self.config, given)
+        cache_path = self.config.model_registry.cache_path
+        self.registry = registry or ModelRegistry(self._providers, cache_path=cache_path)
+        self.session_id = session_id or (cost_tracker.session_id if cost_tracker else os.urandom(16).hex())
+        self.cost_tracker = cost_tracker or _cost_tracker(self.config.cost_tracking, self.session_id)
+        self.active_provider: str = self.config.active_provider
+        self.active_model = self.config.active_model
+        self._surroundings = Surroundings(self.cost_tracker, tuple(hooks), self.session_id)
+        self._closed: List[bool] = []
+        self._is_sibling = False
+
+    def __repr__(self) -> str:
+        return (
+            f"LLMOrchestrator(active_provider={self.active_provider!r}, active_model={self.active_model!r})"
+        )
+
+    # ---------------------------------------------------------------- calls
+
+    @takes_parameters_of(call_arguments)
+    def send_request(self, messages: Messages, **arguments: Any) -> LLMResponse:
+        """Ask for a whole answer. A parameter left at None is not sent.
+
+        Args:
+            messages: One user turn as a text, or a conversation: dicts in the OpenAI Chat form (roles system, user,
+                assistant, tool; content a text or a list of parts), ``Message`` objects, or a mix.
+            model: A model of the active provider; None for ``active_model``.
+            temperature: Sampling temperature, from 0; the highest value allowed is the provider's.
+            max_tokens: Most tokens to write, reasoning included. Anthropic requires one: 16000 when left out.
+            top_p: Share of the probability mass to sample from, 0 to 1.
+            top_k: Number of candidates to sample from.
+            stop: A text, or texts, that end the answer.
+            seed: Seed for repeatable sampling.
+            frequency_penalty: Penalty for frequent tokens, -2 to 2.
+            presence_penalty: Penalty for tokens already present, -2 to 2.
+            tools: Python functions, pydantic classes, or dicts in the OpenAI Chat form.
+            tool_choice: ``auto``, ``none``, ``required``, a tool's name, or the OpenAI dict.
+            parallel_tool_calls: Whether the model may ask for several calls at once.
+            response_format: A pydantic class, or the OpenAI Chat dict (``json_object``, ``json_schema``).
+            reasoning_effort: How much the model should think, in the provider's words.
+            cache: ``auto`` to use the provider's prompt cache, ``off`` not to.
+            timeout: Seconds to the first byte and of silence between events, for each attempt; None for the entry's.
+            total_timeout: Seconds for the whole call, retries and fallbacks included; None for the entry's.
+            max_retries: Retries on each model; None for the entry's.
+            fallback: Whether the entry's ``fallback_models`` may answer.
+            tags: Marks of your own for the ledger.
+            extra_headers: HTTP headers of this call.
+            **provider_options: Fields of the provider's own JSON body, merged in last; they may not replace model,
+                messages or stream.
+
+        Returns:
+            The complete answer.
+
+        Raises:
+            InvalidMessagesError: The messages cannot be sent; nothing was.
+            ProviderSwitchError: The history belongs to another provider; nothing was sent.
+            ProviderError: The provider refused, failed or could not be reached; its subclass says how.
+            ConfigurationError: A key, an SDK or a file is missing.
+        """
+        return self._call(call_arguments(messages, **arguments), streamed=False).send()
+
+    @takes_parameters_of(call_arguments)
+    async def asend_request(self, messages: Messages, **arguments: Any) -> LLMResponse:
+        """Ask for a whole answer, async; arguments, result and errors are those of ``send_request``."""
+        return await self._call(call_arguments(messages, **arguments), streamed=False).asend()
+
+    @takes_parameters_of(call_arguments)
+    def send_streaming_request(self, messages: Messages, **arguments: Any) -> LLMStream:
+        """Ask for a streamed answer; arguments are those of ``send_request``, and checked at once.
+
+        The request is sent at the first iteration, ``with``, ``events()`` or ``final_response()``, where a refusal to
+        start shows.
+
+        Returns:
+            The stream; iterate over it to get pieces of text.
+
+        Raises:
+            InvalidMessagesError: The messages cannot be sent.
+            ProviderSwitchError: The history belongs to another provider.
+            InvalidRequestError: An argument is wrong.
+            ConfigurationError: A key is missing.
+        """
+        return LLMStream(self._call(call_arguments(messages, **arguments), streamed=True))
+
+    @takes_parameters_of(call_arguments)
+    def asend_streaming_request(self, messages: Messages, **arguments: Any) -> AsyncLLMStream:
+        """Ask for a streamed answer, async; returned without ``await``. See ``send_streaming_request``."""
+        return AsyncLLMStream(self._call(call_arguments(messages, **arguments), streamed=True))
+
+    # ---------------------------------------------------------------- models and costs
+
+    def get_available_models(
+        self, provider: Optional[str] = None, include_deprecated: bool = False
+    ) -> List[str]:
+        """List the chat models known since the last refresh; empty before the first.
+
+        Args:
+            provider: Name of a provider entry; None for the active one.
+            include_deprecated: Whether to list models that are deprecated or gone, too.
+
+        Returns:
+            Names of models, as they are sent.
+        """
+        models = self.registry.get_available_models(provider or self.active_provider, include_deprecated)
+        return [model.name for model in models]
+
+    def refresh_models(self, provider: Optional[str] = None) -> None:
+        """Ask providers for their models and keep what they say.
+
+        Args:
+            provider: Name of a provider entry; None for every one that can be used.
+
+        Raises:
+            ProviderError: A provider refused, failed or could not be reached; its old list stays.
+            ConfigurationError: There is no such provider, or it lacks its key.
+        """
+        self._check_open()
+        self.registry.refresh_models(provider)
+
+    async def arefresh_models(self, provider: Optional[str] = None) -> None:
+        """Ask providers for their models and keep what they say, async; see ``refresh_models``.
+
+        Args:
+            provider: Name of a provider entry; None for every one that can be used.
+        """
+        self._check_open()
+        await self.registry.arefresh_models(provider)
+
+    def validate_model(self, model: str, provider: Optional[str] = None) -> bool:
+        """Ask a provider whether it offers a model.
+
+        Args:
+            model: The model's name.
+            provider: Name of a provider entry; None for the active one.
+
+        Returns:
+            Whether it does.
+
+        Raises:
+            ProviderError: The provider refused, failed or could not be reached.
+        """
+        self._check_open()
+        return self.registry.validate_model(provider or self.active_provider, model)
+
+    async def avalidate_model(self, model: str, provider: Optional[str] = None) -> bool:
+        """Ask a provider whether it offers a model, async; see ``validate_model``.
+
+        Args:
+            model: The model's name.
+            provider: Name of a provider entry; None for the active one.
+
+        Returns:
+            Whether it does.
+        """
+        self._check_open()
+        return await self.registry.avalidate_model(provider or self.active_provider, model)
+
+    def get_session_cost(self) -> Decimal:
+        """Sum up what this session has cost so far.
+
+        Returns:
+            US dollars; calls with an unknown price are not in it.
+        """
+        self._surroundings.settle()
+        return self.cost_tracker.get_session_cost(self.session_id)
+
+    # ---------------------------------------------------------------- siblings and the end
+
+    def for_provider(self, name: str, model: Optional[str] = None) -> LLMOrchestrator:
+        """Make a sibling bound to another configured provider; clients, registry, ledger and session are shared.
+
+        Args:
+            name: Name of a provider entry.
+            model: Its model; None to name one in each call, or the active one for the active provider.
+
+        Returns:
+            The sibling; closing it closes nothing shared.
+
+        Raises:
+            ConfigurationError: There is no such provider, or it lacks its key.
+        """
+        self._check_open()
+        self._providers.entry(name)
+        sibling = copy.copy(self)
+        sibling.active_provider = name
+        sibling.active_model = model or (self.active_model if name == self.active_provider else None)
+        sibling._is_sibling = True
+        return sibling
+
+    def close(self) -> None:
+        """Close connections and ledger; a sibling closes nothing. Twice is fine, use afterwards is an error."""
+        if not self._is_sibling and not self._closed:
+            self._surroundings.settle()
+            self._closed.append(True)
+            self._providers.close()
+            self.cost_tracker.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop too; otherwise as ``close``."""
+        if not self._is_sibling and not self._closed:
+            self._surroundings.settle()
+            await self._providers.aclose()
+            self.close()
+
+    def __enter__(self) -> LLMOrchestrator:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> LLMOrchestrator:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        await self.aclose()
+
+    # ---------------------------------------------------------------- parts
+
+    def _call(self, arguments: CallArguments, *, streamed: bool) -> Call:
+        self._check_open()
+        self._surroundings.settle()
+        provider = self._providers[self.active_provider]
+        entry = self._providers.entry(self.active_provider)
+        check_owner(arguments.request.messages, self.active_provider)
+        chain = self._chain(arguments.request.model, entry.fallback_models if arguments.fallback else ())
+        self.registry.warn_if_deprecated(self.active_provider, chain[0])
+        known = self.registry.known(self.active_provider, chain[0])
+        drop = entry.on_unsupported_parameter == "drop"
+        request = replace(
+            arguments.request,
+            model=chain[0],
+            max_output_tokens=known.max_output_tokens if known else None,
+            strict=not drop,
+        )
+        retries = entry.max_retries if arguments.max_retries is None else arguments.max_retries
+        return Call(
+            provider=provider,
+            request=request,
+            chain=chain,
+            settings=PolicySettings(retries, entry.max_retry_wait, drop),
+            total_timeout=arguments.total_timeout or entry.total_timeout,
+            surroundings=self._surroundings,
+            tags=arguments.tags,
+            streamed=streamed,
+        )
+
+    def _chain(self, model: str, fallbacks: Sequence[str]) -> Tuple[str, ...]:
+        """The model asked for, then the fallbacks in order, no repeats."""
+        first = model or self.active_model
+        if not first:
+            raise InvalidRequestError(
+                f"No model is chosen for provider {self.active_provider!r}. Name one with model=, or in for_provider."
+            )
+        if is_fine_tuned(first):
+            raise InvalidRequestError(
+                f"{first!r} is a fine-tuned model, which is not supported. Name its base model."
+            )
+        chain = tuple(dict.fromkeys((first, *fallbacks)))
+        for name in chain:
+            self._check_own(name)
+        return chain
+
+    def _check_own(self, model: str) -> None:
+        """Refuse a model that belongs to another configured provider."""
+        owner = foreign_owner(model, self.active_provider, self.config.providers)
+        if owner is None and self.registry.known(self.active_provider, model) is None:
+            others = [
+                name for name in self.registry.providers_listing(model) if name in self.config.providers
+            ]
+            owner = next((name for name in others if name != self.active_provider), None)
+        if owner is not None:
+            raise InvalidRequestError(
+                f"The model {model!r} belongs to provider {owner!r}, but {self.active_provider!r} is active. "
+                f"Use for_provider({owner!r}) for it."
+            )
+
+    def _check_adapters(self, given: Mapping[str, BaseLLMProvider]) -> None:
+        for name, entry in self.config.providers.items():
+            if name not in given and not is_known(entry.adapter or name):
+                try:
+                    find_adapter(entry.adapter or name)
+                except ConfigurationError as error:
+                    raise ConfigurationError(f"providers.{name}: {error}") from None
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise OrchestratorError("The orchestrator is closed. Make a new one, or close it later.")
+
+
+def _cost_tracker(config: CostTrackingConfig, session_id: str) -> CostTracker:
+    table = None
+    if config.price_overrides or config.discount != 1 or config.stale_after_days != _USUAL_STALENESS:
+        from llm_orchestrator.pricing import PriceTable
+
+        table = PriceTable(
+            overrides=[override.model_dump(by_alias=True) for override in config.price_overrides],
+            discount=config.discount,
+            stale_after_days=config.stale_after_days,
+        )
+    return CostTracker(
+        config.enabled,
+        config.log_path,
+        fsync=config.fsync,
+        rotate_mb=config.rotate_mb,
+        session_id=session_id,
+        price_table=table,
+    )
+
+
+_USUAL_STALENESS = CostTrackingConfig.model_fields["stale_after_days"].default

@@ -1,0 +1,220 @@
+"""What to try next: retries on one model, then the next model of the same provider.
+
+``plan`` decides and never waits, sends or looks at a clock of its own, so it is tested without any of them. ``run`` and
+``arun`` carry a plan out; they are the only loops over attempts in the library.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from typing import (
+    Awaitable,
+    Callable,
+    FrozenSet,
+    Generator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    TypeVar,
+    Union,
+)
+
+from llm_orchestrator.exceptions import AllFallbacksFailedError, ProviderError, UnsupportedParameterError
+from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt
+
+__all__ = ["Attempt", "Plan", "PolicySettings", "Wait", "arun", "plan", "run"]
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 8.0
+#: Share of a pause that is left to chance, so that many clients do not come back at the same moment.
+JITTER = 0.25
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Wait before the next attempt.
+
+    Attributes:
+        seconds: How long.
+    """
+
+    seconds: float
+
+
+#: Yields what to do; is sent the error of a failed attempt, None after a wait; ends by raising the call's error.
+Plan = Generator[Union[Attempt, Wait], Optional[ProviderError], None]
+
+
+def _forever() -> float:
+    return float("inf")
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """What a plan may do.
+
+    Attributes:
+        max_retries: Retries on each model.
+        max_retry_wait: Longest time in seconds a provider may ask to wait; longer ones are not waited for.
+        drop_unsupported: Leave out a parameter that a model rejects, and ask again.
+        unsupported: Parameters known to be rejected, by model.
+        time_left: Seconds until the whole call must have ended.
+        chance: A number from 0 to 1, drawn for each pause.
+    """
+
+    max_retries: int = 2
+    max_retry_wait: float = 60.0
+    drop_unsupported: bool = True
+    unsupported: Mapping[str, FrozenSet[str]] = field(default_factory=dict)
+    time_left: Callable[[], float] = _forever
+    chance: Callable[[], float] = random.random
+
+
+def plan(chain: Sequence[str], settings: PolicySettings) -> Plan:
+    """Plan a call.
+
+    Args:
+        chain: The models to try, in order; never empty.
+        settings: What the plan may do.
+
+    Yields:
+        The next attempt, or a wait before it.
+
+    Raises:
+        AllFallbacksFailedError: Every model of a chain of several failed.
+        ProviderError: The error of the last attempt, where no other attempt can help.
+    """
+    failures: List[ProviderError] = []
+    for model in chain:
+        yield from _try_model(model, settings, failures)
+        last = failures[-1]
+        if not last.falls_back or settings.time_left() <= 0 or len(chain) == 1:
+            raise last
+    raise _all_failed(chain, failures) from failures[0]
+
+
+def _try_model(model: str, settings: PolicySettings, failures: List[ProviderError]) -> Plan:
+    without = settings.unsupported.get(model, frozenset())
+    retries = 0
+    limited = 0
+    while True:
+        error = yield Attempt(model, without=without)
+        assert error is not None, "a plan is only resumed with the error of its attempt"
+        parameter = _parameter_to_drop(error, settings)
+        if parameter is not None and parameter not in without:
+            without |= {parameter}
+            continue
+        failures.append(error)
+        limited += error.retry_limit is not None
+        pause = _pause_before_retry(error, retries, limited, settings)
+        if pause is None:
+            return
+        yield Wait(pause)
+        retries += 1
+
+
+def _parameter_to_drop(error: ProviderError, settings: PolicySettings) -> Optional[str]:
+    if not settings.drop_unsupported or not isinstance(error, UnsupportedParameterError):
+        return None
+    return error.parameter if error.parameter in DROPPABLE_PARAMETERS and error.sent else None
+
+
+def _pause_before_retry(
+    error: ProviderError, retries: int, limited: int, settings: PolicySettings
+) -> Optional[float]:
+    """Seconds to wait before asking the same model again; None when that is not to be done."""
+    if not (error.retryable and error.may_retry) or retries >= settings.max_retries:
+        return None
+    if error.retry_limit is not None and limited > error.retry_limit:
+        return None
+    pause = error.retry_after
+    if pause is None:
+        pause = min(FIRST_PAUSE * 2**retries, LONGEST_PAUSE) * (1 - JITTER * settings.chance())
+    return pause if pause <= settings.max_retry_wait and pause < settings.time_left() else None
+
+
+def _all_failed(chain: Sequence[str], failures: Sequence[ProviderError]) -> AllFallbacksFailedError:
+    first = failures[0]
+    waits = [error.retry_after for error in failures if error.retry_after is not None]
+    return AllFallbacksFailedError(
+        f"Every model failed ({', '.join(chain)}). The first error was {type(first).__name__}: {first}",
+        provider=first.provider,
+        model=first.model,
+        status_code=first.status_code,
+        code=first.code,
+        request_id=first.request_id,
+        retry_after=min(waits, default=None),
+    )
+
+
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+async def _asleep(seconds: float) -> None:
+    import asyncio
+
+    await asyncio.sleep(seconds)
+
+
+def run(steps: Plan, attempt: Callable[[Attempt], Result]) -> Result:
+    """Carry a plan out.
+
+    Args:
+        steps: The plan.
+        attempt: Makes one attempt.
+
+    Returns:
+        What the first successful attempt returned.
+
+    Raises:
+        ProviderError: What the plan ends with.
+    """
+    outcome: Optional[ProviderError] = None
+    try:
+        while True:
+            step = steps.send(outcome)
+            outcome = None
+            if isinstance(step, Wait):
+                _sleep(step.seconds)
+                continue
+            try:
+                return attempt(step)
+            except ProviderError as error:
+                outcome = error
+    finally:
+        outcome = None  # or the error, through its traceback, would keep this frame and all it holds alive
+
+
+async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> Result:
+    """Carry a plan out, async; see ``run``.
+
+    Args:
+        steps: The plan.
+        attempt: Makes one attempt.
+
+    Returns:
+        What the first successful attempt returned.
+
+    Raises:
+        ProviderError: What the plan ends with.
+    """
+    outcome: Optional[ProviderError] = None
+    try:
+        while True:
+            step = steps.send(outcome)
+            outcome = None
+            if isinstance(step, Wait):
+                await _asleep(step.seconds)
+                continue
+            try:
+                return await attempt(step)
+            except ProviderError as error:
+                outcome = error
+    finally:
+        outcome = None  # as in run

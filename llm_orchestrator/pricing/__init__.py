@@ -1,0 +1,8 @@
+"""What calls cost: the price table and the calculator."""
+
+from __future__ import annotations
+
+from llm_orchestrator.pricing.calculator import PriceTable, price_usage
+from llm_orchestrator.pricing.details import CostDetails
+
+__all__ = ["CostDetails", "PriceTable", "price_usage"]

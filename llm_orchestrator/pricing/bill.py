@@ -1,0 +1,125 @@
+"""The arithmetic of one call: counts times rates, added up by part of the cost, exactly."""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal
+from typing import Dict, Iterable, List, Optional
+
+from llm_orchestrator.pricing.table import COMPONENTS, STANDARD, Book, ModelPrices, Rates
+from llm_orchestrator.pricing.terms import Terms
+from llm_orchestrator.pricing.usage import Request
+
+__all__ = ["Bill"]
+
+_ZERO = Decimal(0)
+# The application may have set a coarser decimal context for its own work; prices stay exact.
+_EXACT = Context(prec=60)
+
+
+class Bill:
+    """Adds up one call.
+
+    Args:
+        book: The provider's prices, for other models at work in the call, and for fees.
+        prices: The prices of the call's own model.
+        day: UTC day of the call.
+        terms: Tier, region and tool calls.
+        discount: Factor on every price.
+
+    Attributes:
+        amounts: Dollars by part of the cost.
+        counts: What was billed, by class.
+        rates: The rates used, by class.
+        unpriced: What could not be priced.
+        main: The rates of the call's own model; None when there are none.
+        long_context: Whether long-context rates were used.
+    """
+
+    def __init__(self, book: Book, prices: ModelPrices, day: str, terms: Terms, discount: Decimal) -> None:
+        self.amounts = {"input": _ZERO, "cache_read": _ZERO, "cache_write": _ZERO, "output": _ZERO, "fees": _ZERO}
+        self.counts: Dict[str, int] = {}
+        self.rates: Dict[str, Decimal] = {}
+        self.unpriced: List[str] = list(terms.unknown)
+        self.main: Optional[Rates] = None
+        self.long_context = False
+        self._book, self._prices, self._day, self._terms = book, prices, day, terms
+        self._discount = discount
+
+    def add(self, request: Request) -> None:
+        """Add the tokens of one request."""
+        prices, tier = self._prices, self._terms.tier
+        if request.model is not None:
+            match = self._book.find(request.model, None, self._day)
+            if match is None:
+                self.unpriced.append(f"model:{request.model}")
+                return
+            prices = match.prices
+            # A helper model runs at the call's tier only where it has that tier.
+            tier = tier if tier in prices.tiers(self._day) else STANDARD
+        rates = prices.rates(self._day, tier, request.prompt)
+        if rates is None:
+            self.unpriced.append(f"service_tier:{tier}")
+            return
+        if request.model is None and (self.main is None or rates.long_context):
+            self.main = rates
+        self.long_context |= rates.long_context
+        factor = self._discount
+        if self._terms.regional:
+            factor = _EXACT.multiply(factor, prices.region_multiplier)
+        prefix = "" if request.model is None else request.model + ":"
+        self._add_tokens(request.tokens, rates, prefix, factor if factor != 1 else None)
+
+    def _add_tokens(self, tokens: Dict[str, int], rates: Rates, prefix: str, factor: Optional[Decimal]) -> None:
+        amounts, counts, used = self.amounts, self.counts, self.rates
+        for name, count in tokens.items():
+            label = prefix + name
+            line = rates.lines.get(name)
+            if line is None:
+                self.unpriced.append(label)
+                continue
+            part, rate, price = line
+            if label in used and used[label] != rate:  # another request of this call, longer or shorter
+                label += ":long" if rates.long_context else ":short"
+            used[label] = rate
+            counts[label] = counts.get(label, 0) + count
+            if factor is not None:
+                price = _EXACT.multiply(price, factor)
+            amounts[part] = _EXACT.fma(count, price, amounts[part])
+
+    def add_tools(self) -> None:
+        """Add the fees of the provider's tools, and the tokens of search results billed as a lump."""
+        searches = self._terms.calls.get("web_search", 0)
+        if searches and self._prices.search_tokens:
+            self.add(Request({"search_in": searches * self._prices.search_tokens}, 0))
+        for name, count in self._terms.calls.items():
+            fee = self._book.fees.get(name)
+            if fee is None:
+                self.unpriced.append(name)
+                continue
+            self.counts[name] = count
+            self.rates[name] = fee
+            price = _EXACT.multiply(_EXACT.scaleb(fee, -3), self._discount)
+            self.amounts["fees"] = _EXACT.fma(count, price, self.amounts["fees"])
+
+    def add_missing(self, classes: Iterable[str]) -> None:
+        """Note what the provider did not tell; output of a model that has none is not missed."""
+        for name in classes:
+            if name != "out" or self.main is None or name in self.main.lines:
+                self.unpriced.append(name)
+
+    def total(self) -> Decimal:
+        """The sum of all parts."""
+        total = _ZERO
+        for amount in self.amounts.values():
+            if amount:
+                total = _EXACT.add(total, amount)
+        return total
+
+    @property
+    def status(self) -> Optional[str]:
+        """``unpriced``, ``partial`` or ``free``; None when everything has a price."""
+        if self.main is None or (self.unpriced and not self.rates):
+            return "unpriced"
+        if self.unpriced:
+            return "partial"
+        return "free" if self.main.free and not any(self.rates.values()) else None

@@ -1,0 +1,319 @@
+"""What one call costs, and how sure that is: the face of the pricing package.
+
+A ``PriceTable`` joins the shipped prices with the user's own (overrides, discount); ``price_usage`` is the same
+with the shipped prices alone. Unknown is never zero: what cannot be priced has ``total=None``.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
+
+from llm_orchestrator.pricing.bill import Bill
+from llm_orchestrator.pricing.details import CostDetails
+from llm_orchestrator.pricing.table import Book, Match, load
+from llm_orchestrator.pricing.terms import Terms, read_terms
+from llm_orchestrator.pricing.usage import InvalidUsage, Usage, read_usage
+
+if TYPE_CHECKING:
+    from llm_orchestrator.types import TokenUsage
+
+__all__ = ["PriceTable", "price_usage"]
+
+logger = logging.getLogger(__name__)
+
+JSON = Mapping[str, Any]
+RawUsage = Union[JSON, Sequence[Optional[JSON]], None]
+
+_NOTHING: Dict[str, Any] = {}
+_ZERO, _ONE = Decimal(0), Decimal(1)
+_warned: Set[str] = set()
+
+
+class PriceTable:
+    """The prices that hold for one configuration. Safe to share between threads.
+
+    Args:
+        overrides: The user's prices: mappings with ``provider``, ``model``, ``rates`` (dollars per million tokens by
+            class, such as ``{"in": "1.25", "out": "10"}``), and optionally ``from`` (first day, UTC) and ``note``.
+        discount: Factor on table prices, 0.9 for ten per cent off; overrides are not discounted.
+        stale_after_days: Prices older than this many days are marked ``stale``; None never does.
+        path: A price table in the format of the shipped ``prices.json``, to use instead of it.
+
+    Raises:
+        ConfigurationError: If an override names an unknown class or a value that is no price.
+    """
+
+    def __init__(
+        self,
+        overrides: Iterable[Mapping[str, Any]] = (),
+        discount: Union[Decimal, float, str] = 1,
+        stale_after_days: Optional[int] = 30,
+        path: Optional[str] = None,
+    ) -> None:
+        self._overrides: Dict[str, List[Mapping[str, Any]]] = {}
+        for override in overrides:
+            self._overrides.setdefault(str(override["provider"]), []).append(override)
+        # Checked now, not at the first call that happens to need them.
+        for provider, entries in self._overrides.items():
+            Book(provider, _NOTHING, entries)
+        self._discount = Decimal(str(discount))
+        self._stale_after_days = stale_after_days
+        self._path = path
+        self._table: Optional[JSON] = None
+        self._books: Dict[str, Book] = {}
+        self._version = self._as_of = ""
+        self._fresh_until = "9999-12-31"
+
+    @property
+    def version(self) -> str:
+        """Version of the price table in use."""
+        self._loaded()
+        return self._version
+
+    def price(
+        self,
+        provider: str,
+        model: str,
+        usage: RawUsage,
+        *,
+        requested_model: Optional[str] = None,
+        api: Optional[str] = None,
+        at: Union[date, str, None] = None,
+        service_tier: Optional[str] = None,
+        batch: bool = False,
+        base_url: Optional[str] = None,
+        headers: Optional[Mapping[str, str]] = None,
+        request: Optional[JSON] = None,
+        response: Optional[JSON] = None,
+    ) -> CostDetails:
+        """Price one call with this table; the parameters are those of ``price_usage``."""
+        book = self._book(provider)
+        if book.free:
+            return self._free(model)
+        request, response = request or _NOTHING, response or _NOTHING
+        requested_model = requested_model or request.get("model")
+        try:
+            read = read_usage(usage, api=api or book.api, request=request, requested_model=requested_model)
+            if read is None:
+                return self._unpriced("usage", "The provider reported no usage.")
+            terms = read_terms(
+                book, read.raw, service_tier, batch, base_url, headers or _NOTHING, request, response
+            )
+        except InvalidUsage as error:
+            return self._unpriced("invalid_usage", str(error))
+        day = _utc_day(at) if at is not None else self._as_of
+        match = book.find(model, requested_model, day)
+        if match is None:
+            self._warn(f"There is no price for {provider}/{model}: its calls are unpriced until you add a price_overrides entry.")
+            return self._unpriced("model", "The price table does not know this model.")
+        return self._details(book, match, model, day, read, terms)
+
+    def price_tokens(
+        self,
+        provider: str,
+        model: str,
+        usage: TokenUsage,
+        *,
+        requested_model: Optional[str] = None,
+        at: Union[date, str, None] = None,
+        service_tier: Optional[str] = None,
+        batch: bool = False,
+        base_url: Optional[str] = None,
+    ) -> CostDetails:
+        """Price normalized counts, for a call whose raw usage is not at hand.
+
+        Args:
+            provider: Provider whose prices to use.
+            model: Model that served the call.
+            usage: The counts; cache writes are taken at the shortest lifetime.
+            requested_model: Model that was asked for.
+            at: When the request was sent, as for ``price_usage``.
+            service_tier: Tier that was served.
+            batch: Whether the call was part of a batch.
+            base_url: Base URL the request went to.
+
+        Returns:
+            The cost and how it came about.
+        """
+        raw = {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "prompt_tokens_details": {
+                "cached_tokens": usage.cached_tokens,
+                "cache_write_tokens": usage.cache_write_tokens,
+            },
+        }
+        known = usage.prompt_tokens is not None or usage.completion_tokens is not None
+        return self.price(
+            provider,
+            model,
+            raw if known else None,
+            api="chat",
+            requested_model=requested_model,
+            at=at,
+            service_tier=service_tier,
+            batch=batch,
+            base_url=base_url,
+        )
+
+    def _details(
+        self, book: Book, match: Match, model: str, day: str, usage: Usage, terms: Terms
+    ) -> CostDetails:
+        prices = match.prices
+        discount = self._discount if prices.source == "table" else _ONE
+        bill = Bill(book, prices, day, terms, discount)
+        for request in usage.requests + terms.extra:
+            bill.add(request)
+        if terms.calls:
+            bill.add_tools()
+        if usage.missing:
+            bill.add_missing(usage.missing)
+        notes = usage.notes + terms.notes
+        stale = self._stale_note(match, bill, day) if prices.source == "table" else None
+        if stale:
+            notes += (stale,)
+        if match.how == "requested":
+            notes += (f"The served model {model} has no price; the requested model's was used.",)
+        if prices.note:
+            notes += (prices.note,)
+        status = bill.status or ("stale" if stale else "priced")
+        unpriced = status == "unpriced"
+        amounts: Mapping[str, Optional[Decimal]] = dict.fromkeys(bill.amounts) if unpriced else bill.amounts
+        return CostDetails.of(
+            {
+                "status": status,
+                "total": None if unpriced else bill.total(),
+                **amounts,
+                "counts": bill.counts,
+                "rates": bill.rates,
+                "recorded": terms.recorded,
+                "model": prices.name,
+                "match": match.how,
+                "source": prices.source,
+                "price_version": self._version,
+                "period_from": bill.main.period_from if bill.main else None,
+                "tier": terms.tier,
+                "long_context": bill.long_context,
+                "multiplier": prices.region_multiplier if terms.regional else _ONE,
+                "discount": discount,
+                "unpriced": tuple(bill.unpriced),
+                "notes": notes,
+            }
+        )
+
+    def _stale_note(self, match: Match, bill: Bill, day: str) -> Optional[str]:
+        """Say why a price may be out of date, and warn about it once per process."""
+        confirmed = bill.main.confirmed_until if bill.main else None
+        if confirmed is not None and day > confirmed:
+            self._warn(f"The price of {match.prices.name} was confirmed until {confirmed} only; check what it costs now.")
+            return f"This price was confirmed until {confirmed} only."
+        if day > self._fresh_until:
+            self._warn(
+                f"The price table is of {self._as_of}, more than {self._stale_after_days} days ago; update the library."
+            )
+            return f"The price table is of {self._as_of}."
+        return None
+
+    def _free(self, model: str) -> CostDetails:
+        return CostDetails(
+            "free", *[_ZERO] * 6, model=model, match="exact", source="table", price_version=self._version
+        )
+
+    def _unpriced(self, unpriced: str, note: str) -> CostDetails:
+        return CostDetails("unpriced", price_version=self._version, unpriced=(unpriced,), notes=(note,))
+
+    def _book(self, provider: str) -> Book:
+        book = self._books.get(provider)
+        if book is None:
+            data = self._loaded()["providers"].get(provider, _NOTHING)
+            book = self._books[provider] = Book(provider, data, self._overrides.get(provider, ()))
+        return book
+
+    def _loaded(self) -> JSON:
+        if self._table is None:
+            table = load(self._path)
+            self._version, self._as_of = str(table["version"]), str(table["as_of"])
+            if self._stale_after_days is not None:
+                self._fresh_until = _days_after(self._as_of, self._stale_after_days)
+            self._table = table
+        return self._table
+
+    @staticmethod
+    def _warn(message: str) -> None:
+        if message not in _warned:
+            _warned.add(message)
+            logger.warning(message)
+
+
+def _utc_day(at: Union[date, str]) -> str:
+    """The UTC day of a moment, ``YYYY-MM-DD``; naive times are local, a bare date is taken as it is."""
+    if isinstance(at, str):
+        if len(at) == 10:
+            return at
+        at = datetime.fromisoformat(at.replace("Z", "+00:00"))
+    if isinstance(at, datetime):
+        at = (at if at.tzinfo is timezone.utc else at.astimezone(timezone.utc)).date()
+    return at.isoformat()
+
+
+def _days_after(day: str, days: int) -> str:
+    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
+
+
+_default_table = PriceTable()
+
+
+def price_usage(
+    provider: str,
+    model: str,
+    usage: RawUsage,
+    *,
+    requested_model: Optional[str] = None,
+    api: Optional[str] = None,
+    at: Union[date, str, None] = None,
+    service_tier: Optional[str] = None,
+    batch: bool = False,
+    base_url: Optional[str] = None,
+    headers: Optional[Mapping[str, str]] = None,
+    request: Optional[JSON] = None,
+    response: Optional[JSON] = None,
+) -> CostDetails:
+    """Price one call from what the provider reported. Uses no network, and no clock but ``at``.
+
+    Args:
+        provider: ``openai``, ``anthropic``, ``gemini`` or ``local`` (free); any other is somebody else's price list
+            and unpriced.
+        model: Model that served the call, as the provider names it.
+        usage: The provider's usage object in REST names; for a stream the list of its usage objects in order, None
+            where a chunk had none; None when there was none at all.
+        requested_model: Model that was asked for; priced when the served one is unknown.
+        api: ``chat``, ``responses``, ``messages``, ``generate_content`` or ``embeddings``.
+        at: When the request was sent: a datetime (naive is local time), a date or ISO 8601 text. None prices by the
+            day the table was made.
+        service_tier: Tier that was served, where the caller knows it; fields of the reply come first.
+        batch: Whether the request was part of a batch.
+        base_url: Base URL of the request; tells a region with a surcharge.
+        headers: Response headers; Gemini names the served tier there.
+        request: The request's JSON body: requested tier, cache lifetime, tools.
+        response: The response's JSON body without its usage: served tier, tool usage, output items.
+
+    Returns:
+        The cost and how it came about; ``total`` is None when it is unknown.
+    """
+    return _default_table.price(
+        provider,
+        model,
+        usage,
+        requested_model=requested_model,
+        api=api,
+        at=at,
+        service_tier=service_tier,
+        batch=batch,
+        base_url=base_url,
+        headers=headers,
+        request=request,
+        response=response,
+    )

@@ -1,0 +1,321 @@
+"""The price table: loading ``prices.json``, finding a model in it, and the rates that hold on a given day.
+
+Nothing here knows a token count. Prices are data: what differs between providers (names of tiers, regions, which
+class stands in for a missing one) is written in the table, not in this code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Context, Decimal
+from os import path
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from llm_orchestrator.exceptions import ConfigurationError
+
+__all__ = ["COMPONENTS", "STANDARD", "Book", "Match", "ModelPrices", "Rates", "load"]
+
+#: Every class of billed tokens, and the part of the cost it belongs to.
+COMPONENTS = {
+    "in": "input",
+    "tool_in": "input",
+    "search_in": "input",
+    "audio_in": "input",
+    "image_in": "input",
+    "video_in": "input",
+    "cache_read": "cache_read",
+    "audio_cache_read": "cache_read",
+    "image_cache_read": "cache_read",
+    "cache_write": "cache_write",
+    "cache_write_1h": "cache_write",
+    "cache_write_12h": "cache_write",
+    "out": "output",
+    "audio_out": "output",
+    "image_out": "output",
+    "video_out": "output",
+}
+
+#: Classes of tokens that never have a rate of their own in the table.
+_DERIVED = ("tool_in", "search_in")
+
+#: The name of the ordinary tier; providers have several for it.
+STANDARD = "standard"
+
+_EXACT = Context(prec=60)
+_DATE_SUFFIX = re.compile(r"(?:-\d{8}|-\d{4}-\d{2}-\d{2}|@\d{8})$")
+_PREFIXES = ("models/", "publishers/google/models/")
+
+
+class Line(NamedTuple):
+    """What one class of tokens costs: the part of the cost it belongs to, and its rate in dollars."""
+
+    part: str
+    per_million: Decimal
+    per_token: Decimal
+
+
+class Rates(NamedTuple):
+    """The rates of one model for one kind of request, by class of tokens."""
+
+    lines: Mapping[str, Line]
+    long_context: bool
+    period_from: Optional[str]
+    confirmed_until: Optional[str]
+    free: bool
+
+
+class ModelPrices:
+    """The dated prices of one model.
+
+    Args:
+        name: The model as the table names it.
+        entry: Its entry in the table, or an override in the same shape.
+        parents: For each class of tokens, the classes whose rate it takes when it has none, in order.
+        source: ``table`` or ``user``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entry: Mapping[str, Any],
+        parents: Mapping[str, Sequence[str]],
+        source: str = "table",
+    ) -> None:
+        self.name = name
+        self.source = source
+        self.dated = bool(entry.get("dated"))
+        self.note: Optional[str] = entry.get("note")
+        self.search_tokens = int(entry.get("search_tokens", 0))
+        self.region_multiplier = Decimal(entry.get("region", {}).get("multiplier", 1))
+        self._periods: List[Mapping[str, Any]] = list(entry["periods"])
+        self._spans = [(period.get("from") or "", period.get("to") or "9999") for period in self._periods]
+        self._parents = parents
+        self._cache: Dict[Tuple[int, str, bool], Rates] = {}
+
+    def covers(self, day: str) -> bool:
+        """Tell whether there is a price for that day (``YYYY-MM-DD``)."""
+        return self._index(day) is not None
+
+    def tiers(self, day: str) -> Tuple[str, ...]:
+        """Name the service tiers that have rates of their own on that day."""
+        index = self._index(day)
+        return () if index is None else tuple(self._periods[index].get("tiers", ()))
+
+    def rates(self, day: str, tier: str, prompt: int) -> Optional[Rates]:
+        """Return the rates of one request; None when the table has none for that day and tier.
+
+        Args:
+            day: UTC day of the request, ``YYYY-MM-DD``.
+            tier: Service tier that was served.
+            prompt: Tokens of the whole prompt of this one request; decides on the long-context rates.
+        """
+        index = self._index(day)
+        if index is None:
+            return None
+        shape: Optional[Mapping[str, Any]] = self._periods[index]
+        if tier != STANDARD and self.source == "table":
+            shape = self._periods[index].get("tiers", {}).get(tier)
+        if shape is None:
+            return None
+        long = shape.get("long")
+        is_long = long is not None and prompt > long["over"]
+        key = (index, tier, is_long)
+        rates = self._cache.get(key)
+        if rates is None:
+            rates = self._cache[key] = self._compile(index, shape["long"] if is_long else shape, is_long)
+        return rates
+
+    def _index(self, day: str) -> Optional[int]:
+        for index in range(len(self._spans) - 1, -1, -1):
+            begin, end = self._spans[index]
+            if begin <= day:
+                return index if day < end else None
+        return None
+
+    def _compile(self, index: int, shape: Mapping[str, Any], is_long: bool) -> Rates:
+        own = {name: Decimal(rate) for name, rate in shape["rates"].items()}
+        rates = dict(own)
+        for name in COMPONENTS:
+            stand_in = next((parent for parent in self._parents.get(name, ()) if parent in own), None)
+            if name not in own and stand_in is not None:
+                rates[name] = own[stand_in]
+        period = self._periods[index]
+        free = not any(own.values())
+        lines = {name: Line(COMPONENTS[name], rate, rate.scaleb(-6, _EXACT)) for name, rate in rates.items()}
+        return Rates(lines, is_long, period.get("from"), period.get("confirmed_until"), free)
+
+
+class Match(NamedTuple):
+    """A model found in the table, and how: ``exact``, ``dated``, ``override`` or ``requested``."""
+
+    prices: ModelPrices
+    how: str
+
+
+class Book:
+    """All prices of one provider: the table's, and the user's overrides in front of them.
+
+    Args:
+        provider: Name of the provider.
+        data: The provider's part of the table.
+        overrides: The user's prices for this provider, in the shape of the configuration.
+    """
+
+    def __init__(
+        self, provider: str, data: Mapping[str, Any], overrides: Iterable[Mapping[str, Any]] = ()
+    ) -> None:
+        self.provider = provider
+        self.free = bool(data.get("free"))
+        self.api: Optional[str] = data.get("api")
+        self._host: Optional[str] = data.get("host")
+        self._regional: Dict[str, bool] = {}
+        self.regions = frozenset(data.get("regions", ()))
+        self._tier_names: Mapping[str, str] = data.get("tier_names", {})
+        self.fees = {name: Decimal(rate) for name, rate in data.get("fees_per_1k", {}).items()}
+        self._parents = data.get("parents", {"cache_read": ["in"], "tool_in": ["in"], "image_in": ["in"]})
+        self._entries: Mapping[str, Any] = data.get("models", {})
+        self._names = {name: key for key, entry in self._entries.items() for name in entry["names"]}
+        self._models: Dict[str, ModelPrices] = {}
+        self._overrides = self._read_overrides(overrides)
+        self._candidates: Dict[Tuple[str, Optional[str]], Tuple[Match, ...]] = {}
+
+    def tier(self, name: Optional[str]) -> str:
+        """Translate a provider's name of a service tier into the table's."""
+        if not name:
+            return STANDARD
+        name = name.lower()
+        return self._tier_names.get(name, name)
+
+    def is_regional(self, base_url: Optional[str]) -> bool:
+        """Tell whether a base URL belongs to one of the provider's regions with a surcharge."""
+        if base_url is None or self._host is None:
+            return False
+        if base_url not in self._regional:
+            from urllib.parse import urlsplit
+
+            region, _, host = (urlsplit(base_url).hostname or "").partition(".")
+            self._regional[base_url] = host == self._host and region in self.regions
+        return self._regional[base_url]
+
+    def find(self, model: str, requested: Optional[str], day: str) -> Optional[Match]:
+        """Find the price of a call: the served model's, else the requested one's; never by prefix.
+
+        Args:
+            model: Model that served the call, as the provider names it.
+            requested: Model that was asked for.
+            day: UTC day of the call, ``YYYY-MM-DD``.
+        """
+        key = (model, requested)
+        candidates = self._candidates.get(key)
+        if candidates is None:
+            if len(self._candidates) > 4096:  # names come from outside; the cache must not grow for ever
+                self._candidates.clear()
+            candidates = self._candidates[key] = tuple(self._search(model, requested))
+        for match in candidates:
+            if match.prices.covers(day):
+                return match
+        return None
+
+    def _search(self, model: str, requested: Optional[str]) -> Iterable[Match]:
+        served = self._override(model)
+        asked = self._override(requested) if requested else None
+        if served:
+            yield Match(served, "override")
+        # A user prices the name written in the configuration; the reply names its snapshot.
+        if asked and requested and self._is_same(model, requested):
+            yield Match(asked, "override")
+        found = self._listed(model)
+        if found:
+            yield found
+        if asked:
+            yield Match(asked, "requested")
+        found = self._listed(requested) if requested else None
+        if found:
+            yield Match(found.prices, "requested")
+
+    def _override(self, model: str) -> Optional[ModelPrices]:
+        return self._overrides.get(model) or self._overrides.get(self._normalize(model))
+
+    def _listed(self, model: str) -> Optional[Match]:
+        name = self._normalize(model)
+        if name in self._names:
+            return Match(self._prices(self._names[name]), "exact")
+        base = self._names.get(_DATE_SUFFIX.sub("", name))
+        if base is not None and self._prices(base).dated:
+            return Match(self._prices(base), "dated")
+        return None
+
+    def _is_same(self, served: str, requested: str) -> bool:
+        if _DATE_SUFFIX.sub("", self._normalize(served)) == self._normalize(requested):
+            return True
+        first, second = self._listed(served), self._listed(requested)
+        return first is not None and second is not None and first.prices is second.prices
+
+    def _normalize(self, model: str) -> str:
+        name = model.lower()
+        for prefix in _PREFIXES + (self.provider + "/",):
+            if name.startswith(prefix):
+                name = name[len(prefix) :]
+        return name
+
+    def _prices(self, key: str) -> ModelPrices:
+        if key not in self._models:
+            self._models[key] = ModelPrices(key, self._entries[key], self._parents)
+        return self._models[key]
+
+    def _read_overrides(self, overrides: Iterable[Mapping[str, Any]]) -> Dict[str, ModelPrices]:
+        by_model: Dict[str, List[Dict[str, Any]]] = {}
+        for override in overrides:
+            period = {"from": _day(override.get("from")), "rates": _checked_rates(override)}
+            by_model.setdefault(str(override["model"]), []).append(period)
+        return {
+            model: ModelPrices(
+                model,
+                {"periods": sorted(periods, key=lambda period: period["from"] or "")},
+                self._parents,
+                "user",
+            )
+            for model, periods in by_model.items()
+        }
+
+
+def _day(value: Any) -> Optional[str]:
+    """A date as YAML may give it, as text."""
+    return None if value is None else str(value)[:10]
+
+
+def _checked_rates(override: Mapping[str, Any]) -> Dict[str, Decimal]:
+    where = f"price_overrides for {override.get('provider')}/{override.get('model')}"
+    allowed = [name for name in COMPONENTS if name not in _DERIVED]
+    rates = {}
+    for name, value in override["rates"].items():
+        if name not in allowed:
+            raise ConfigurationError(
+                f"{where}: {name!r} is no rate. Use dollars per million tokens under {', '.join(allowed)}."
+            )
+        try:
+            # By way of text: the number as the user wrote it, not its binary neighbour.
+            rates[name] = Decimal(str(value))
+        except ArithmeticError:
+            rates[name] = Decimal("NaN")
+        if not rates[name].is_finite() or rates[name] < 0:
+            raise ConfigurationError(
+                f"{where}: {value!r} is no price. Write dollars per million tokens, such as 0.25."
+            )
+    return rates
+
+
+def load(file: Optional[str] = None) -> Mapping[str, Any]:
+    """Read a price table.
+
+    Args:
+        file: Path of a table in the format of ``prices.json``; None reads the one shipped with the library.
+
+    Returns:
+        The table as parsed JSON.
+    """
+    file = file or path.join(path.dirname(__file__), "prices.json")
+    with open(file, encoding="utf-8") as stream:
+        table: Mapping[str, Any] = json.load(stream)
+    return table

@@ -1,0 +1,148 @@
+"""What decides a price outside the token counts: the tier that was served, the region, and the tools' fees.
+
+Providers tell these in different places: a field of the reply, of its usage, a header, the URL. What was served
+counts; what was asked for is only believed where nothing tells what was served.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from llm_orchestrator.pricing.table import STANDARD, Book
+from llm_orchestrator.pricing.usage import Request, image_generation
+
+__all__ = ["Terms", "read_terms"]
+
+JSON = Mapping[str, Any]
+
+
+class Terms(NamedTuple):
+    """The terms of one call.
+
+    Attributes:
+        tier: Service tier to bill, in the table's words.
+        regional: Whether the call went to a region with a surcharge.
+        calls: Calls of tools that have a fee, by the fee's name.
+        recorded: Counts for the books that no fee is known for.
+        extra: Work of other models inside the call, to be priced by itself.
+        unknown: What was used but cannot be priced.
+        notes: Remarks for the bill.
+    """
+
+    tier: str
+    regional: bool
+    calls: Mapping[str, int] = {}
+    recorded: Mapping[str, int] = {}
+    extra: Tuple[Request, ...] = ()
+    unknown: Tuple[str, ...] = ()
+    notes: Tuple[str, ...] = ()
+
+
+def read_terms(
+    book: Book,
+    usage: JSON,
+    service_tier: Optional[str],
+    batch: bool,
+    base_url: Optional[str],
+    headers: Mapping[str, str],
+    request: JSON,
+    response: JSON,
+) -> Terms:
+    """Read the terms of a call; the arguments are those of ``price_usage``."""
+    tier, notes = _tier(book, usage, service_tier, batch, headers, request, response)
+    region = usage.get("inference_geo") or request.get("inference_geo")
+    regional = region in book.regions if region else book.is_regional(base_url)
+    server_tools = usage.get("server_tool_use")
+    tells_tools = "output" in response or "tool_usage" in response or "candidates" in response
+    if not server_tools and not tells_tools:
+        return Terms(tier, regional, notes=notes)
+    calls = _calls_with_fee(server_tools or {}, response)
+    recorded = _calls_without_fee(server_tools or {}, response)
+    notes += tuple(
+        f"{name}: {count} recorded, not priced; what they cost depends on the whole account."
+        for name, count in recorded.items()
+        if name != "web_fetch"  # free
+    )
+    extra, unknown = image_generation(request, response)
+    return Terms(tier, regional, calls, recorded, extra, unknown, notes)
+
+
+def _tier(
+    book: Book,
+    usage: JSON,
+    service_tier: Optional[str],
+    batch: bool,
+    headers: Mapping[str, str],
+    request: JSON,
+    response: JSON,
+) -> Tuple[str, Tuple[str, ...]]:
+    if batch:
+        return "batch", ()
+    served = (
+        response.get("service_tier")
+        or response.get("serviceTier")
+        or usage.get("service_tier")
+        or usage.get("serviceTier")
+        or usage.get("trafficType")
+        or (headers and _header(headers, "x-gemini-service-tier"))
+        or service_tier
+    )
+    asked = request.get("service_tier") or request.get("serviceTier")
+    tier = book.tier(served or asked)
+    if tier == STANDARD:
+        served = usage.get("speed") or response.get("speed")
+        asked = request.get("speed")
+        tier = book.tier(served or asked)
+    if tier == STANDARD or served:
+        return tier, ()
+    return tier, (f"The reply does not tell its service tier; the requested one, {asked}, is assumed.",)
+
+
+def _header(headers: Mapping[str, str], name: str) -> Optional[str]:
+    value = headers.get(name)
+    if value is None:
+        value = next((headers[key] for key in headers if key.lower() == name), None)
+    return value
+
+
+def _calls_with_fee(server_tools: JSON, response: JSON) -> Dict[str, int]:
+    told = (response.get("tool_usage") or {}).get("web_search") or {}
+    items = _items(response)
+    searches = told.get("num_requests")
+    if searches is None:
+        searches = sum(1 for item in items if _is_search(item))
+    calls = {
+        "web_search": searches + (server_tools.get("web_search_requests") or 0),
+        "file_search": _of_type(items, "file_search_call"),
+    }
+    return {name: count for name, count in calls.items() if count}
+
+
+def _calls_without_fee(server_tools: JSON, response: JSON) -> Dict[str, int]:
+    containers = _of_type(_items(response), "code_interpreter_call")
+    calls = {
+        "web_fetch": server_tools.get("web_fetch_requests") or 0,
+        "code_execution": containers + (server_tools.get("code_execution_requests") or 0),
+        "grounding": _grounding_queries(response),
+    }
+    return {name: count for name, count in calls.items() if count}
+
+
+def _items(response: JSON) -> List[JSON]:
+    return [item for item in response.get("output") or () if isinstance(item, Mapping)]
+
+
+def _of_type(items: List[JSON], kind: str) -> int:
+    return sum(1 for item in items if item.get("type") == kind)
+
+
+def _is_search(item: JSON) -> bool:
+    """Opening a page and finding text in it are not billed, nor are failed searches."""
+    if item.get("type") != "web_search_call" or item.get("status") == "failed":
+        return False
+    return (item.get("action") or {}).get("type", "search") == "search"
+
+
+def _grounding_queries(response: JSON) -> int:
+    metadata = (candidate.get("groundingMetadata") or {} for candidate in response.get("candidates") or ())
+    return sum(len(entry.get("webSearchQueries") or ()) for entry in metadata)

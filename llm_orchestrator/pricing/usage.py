@@ -1,0 +1,376 @@
+"""From a provider's raw usage object to counts that do not overlap.
+
+The three providers count differently: OpenAI and Gemini include cached tokens in the prompt, Anthropic does not;
+OpenAI and Anthropic include reasoning in the output, Gemini does not. Here all of it becomes one thing, a
+``Usage``: tokens by class, every token in exactly one class, so that a price is a plain sum. Counts that
+contradict each other raise ``InvalidUsage``; nothing is clamped.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+__all__ = ["InvalidUsage", "Request", "Usage", "read_usage"]
+
+JSON = Mapping[str, Any]
+_OPENAI_APIS = ("chat", "responses", "embeddings")
+
+RawUsage = Union[JSON, Sequence[Optional[JSON]], None]
+
+
+class InvalidUsage(ValueError):
+    """The usage object contradicts itself, so no price can be computed from it."""
+
+
+class Request(NamedTuple):
+    """What one model was given and wrote in one go; a call is usually one of these.
+
+    Attributes:
+        tokens: Tokens by class, without overlap.
+        prompt: Size of the whole prompt, which decides on long-context rates.
+        model: Model at work where it is not the call's own.
+    """
+
+    tokens: Dict[str, int]
+    prompt: int
+    model: Optional[str] = None
+
+
+class Usage(NamedTuple):
+    """All that a usage object tells about the bill.
+
+    Attributes:
+        requests: The parts to price, each by itself.
+        raw: The usage object; for a stream its usages put together.
+        missing: Classes the provider did not tell, or that cannot be priced.
+        notes: Remarks for the bill.
+    """
+
+    requests: Tuple[Request, ...]
+    raw: JSON
+    missing: Tuple[str, ...] = ()
+    notes: Tuple[str, ...] = ()
+
+
+def read_usage(
+    raw: RawUsage, *, api: Optional[str] = None, request: JSON, requested_model: Optional[str] = None
+) -> Optional[Usage]:
+    """Read a usage object, or the usages of a stream in order.
+
+    Args:
+        raw: The provider's usage object in REST names, or the list of a stream's (None where a chunk had none).
+        api: The interface the usage comes from; None where it is to be recognised by its fields.
+        request: The request's JSON body, for what the usage leaves open (cache lifetimes).
+        requested_model: The model asked for, where another one may have answered.
+
+    Returns:
+        The counts, or None when no usage came.
+
+    Raises:
+        InvalidUsage: If counts are negative, not whole, or contradict each other.
+    """
+    streamed = isinstance(raw, (list, tuple))
+    told: List[JSON] = [usage for usage in (raw if streamed else (raw,)) if usage]  # type: ignore[misc, union-attr]
+    if not told:
+        return None
+    last = told[-1]
+    if "promptTokenCount" in last or "totalTokenCount" in last or "candidatesTokenCount" in last:
+        return _read_gemini(last)
+    if api in _OPENAI_APIS or _is_openai(last):
+        return _read_openai(last, request, api == "embeddings")
+    return _read_anthropic(told, streamed, requested_model)
+
+
+def _is_openai(usage: JSON) -> bool:
+    return "prompt_tokens" in usage or "input_tokens_details" in usage or "total_tokens" in usage
+
+
+def _counts(usage: JSON, *names: str) -> List[int]:
+    """These counts; one that is absent or null is zero, as providers leave zeros out."""
+    counts = [usage.get(name) or 0 for name in names]
+    for count in counts:
+        if type(count) is not int or count < 0:  # noqa: E721 (a bool is no count)
+            raise InvalidUsage(f"{dict(zip(names, counts))} holds {count!r}, which is no count of tokens.")
+    return counts
+
+
+def _told(usage: JSON, *names: str) -> Optional[str]:
+    """The first of these fields that holds a value."""
+    return next((name for name in names if usage.get(name) is not None), None)
+
+
+def _rest(total: int, parts: int, name: str) -> int:
+    """What is left of a total once its parts are taken out."""
+    if parts > total:
+        raise InvalidUsage(f"The details of {name} add up to {parts}, more than the {total} it reports.")
+    return total - parts
+
+
+def _without_zeros(tokens: Dict[str, int]) -> Dict[str, int]:
+    return {name: count for name, count in tokens.items() if count}
+
+
+def _split_prompt(prompt: int, cached: int, write: int, media: Dict[str, int], name: str) -> Dict[str, int]:
+    """Divide a prompt into classes when only totals of cached and of media tokens are told.
+
+    Where the totals cannot all be disjoint, the surplus media tokens must have been cached ones: they are moved to
+    the cached class of their kind, or, past that, counted as the cache writes they are.
+    """
+    tokens = {"cache_read": cached, **media}
+    surplus = cached + write + sum(media.values()) - prompt
+    for kind, count in media.items():
+        moved = max(0, min(surplus, count))
+        from_cache = min(moved, tokens["cache_read"])
+        tokens[kind] -= moved
+        if kind != "video_in":  # cached video has no class of its own
+            tokens["cache_read"] -= from_cache
+            tokens[kind.replace("_in", "_cache_read")] = from_cache
+        surplus -= moved
+    tokens["in"] = _rest(prompt, sum(tokens.values()) + write, name)
+    return tokens
+
+
+# --- OpenAI: Chat Completions, Responses, Embeddings ---
+
+
+def _read_openai(usage: JSON, request: JSON, is_embedding: bool) -> Usage:
+    prompt_name = _told(usage, "prompt_tokens", "input_tokens")
+    output_name = _told(usage, "completion_tokens", "output_tokens")
+    prompt, output = _counts(usage, prompt_name or "", output_name or "")
+    tokens = _openai_prompt(prompt, usage, request)
+    tokens.update(_openai_output(output, usage))
+    missing: Tuple[str, ...] = () if prompt_name else ("in",)
+    if not output_name and not is_embedding:
+        missing += ("out",)
+    notes: Tuple[str, ...] = ()
+    total = usage.get("total_tokens")
+    if total is not None and total != prompt + output and not missing:
+        notes = (f"total_tokens is {total}, the counts add up to {prompt + output}.",)
+    return Usage((Request(_without_zeros(tokens), prompt),), usage, missing, notes)
+
+
+def _openai_prompt(prompt: int, usage: JSON, request: JSON) -> Dict[str, int]:
+    details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
+    if not details:
+        return {"in": prompt}
+    cached, write, audio, image = _counts(
+        details, "cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens"
+    )
+    tokens = _openai_cache_write(write, details, request) if write else {}
+    if audio or image:
+        tokens.update(_openai_media(prompt, cached, write, audio, image, details))
+    else:
+        tokens["in"] = _rest(prompt, cached + write, "the prompt")
+        tokens["cache_read"] = cached
+    return tokens
+
+
+def _openai_media(
+    prompt: int, cached: int, write: int, audio: int, image: int, details: JSON
+) -> Dict[str, int]:
+    """Divide a prompt with audio or images, whose cached part may be told by kind."""
+    known = details.get("cached_tokens_details") or {}
+    cached_audio, cached_image = _counts(known, "audio_tokens", "image_tokens")
+    media = {
+        "audio_in": _rest(audio, cached_audio, "audio_tokens"),
+        "image_in": _rest(image, cached_image, "image_tokens"),
+    }
+    plain = _rest(cached, cached_audio + cached_image, "cached_tokens")
+    tokens = _split_prompt(prompt - cached_audio - cached_image, plain, write, media, "the prompt")
+    tokens["audio_cache_read"] += cached_audio
+    tokens["image_cache_read"] += cached_image
+    return tokens
+
+
+def _openai_cache_write(write: int, details: JSON, request: JSON) -> Dict[str, int]:
+    split = details.get("cache_write_tokens_details")
+    if split:
+        long_lived, short_lived = _counts(split, "ttl_12h_tokens", "ttl_30m_tokens")
+        _rest(write, long_lived + short_lived, "cache_write_tokens")
+    else:  # Chat Completions tells no lifetimes: the one asked for
+        asked = (request.get("prompt_cache_options") or {}).get("ttl")
+        long_lived = write if asked == "12h" else 0
+    return {"cache_write": write - long_lived, "cache_write_12h": long_lived}
+
+
+def _openai_output(output: int, usage: JSON) -> Dict[str, int]:
+    details = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
+    if not details:
+        return {"out": output}
+    audio, image, reasoning = _counts(details, "audio_tokens", "image_tokens", "reasoning_tokens")
+    _rest(output, reasoning, "the output")
+    return {"out": _rest(output, audio + image, "the output"), "audio_out": audio, "image_out": image}
+
+
+# --- Gemini: generateContent ---
+
+_GEMINI_KINDS = {"AUDIO": "audio", "IMAGE": "image", "VIDEO": "video"}
+
+
+def _read_gemini(usage: JSON) -> Usage:
+    prompt, cached, tool_prompt, candidates, thoughts = _counts(
+        usage,
+        "promptTokenCount",
+        "cachedContentTokenCount",
+        "toolUsePromptTokenCount",
+        "candidatesTokenCount",
+        "thoughtsTokenCount",
+    )
+    tokens = _gemini_prompt(prompt, cached, usage)
+    tokens["tool_in"] = tool_prompt
+    written = _modalities(usage, "candidatesTokensDetails")
+    text = _rest(candidates, sum(written.values()), "candidatesTokenCount")
+    tokens["out"] = text + thoughts
+    for kind, count in written.items():
+        tokens[f"{kind}_out"] = count
+    missing = () if usage.get("promptTokenCount") is not None else ("in",)
+    return Usage((Request(_without_zeros(tokens), prompt),), usage, missing)
+
+
+def _gemini_prompt(prompt: int, cached: int, usage: JSON) -> Dict[str, int]:
+    known = _modalities(usage, "cacheTokensDetails")
+    media = _modalities(usage, "promptTokensDetails") if usage.get("promptTokensDetails") else known
+    if not media and not known:
+        return {"in": _rest(prompt, cached, "promptTokenCount"), "cache_read": cached}
+    fresh = {f"{kind}_in": _rest(media.get(kind, 0), known.get(kind, 0), kind) for kind in (*media, *known)}
+    plain = _rest(cached, sum(known.values()), "cachedContentTokenCount")
+    tokens = _split_prompt(prompt - sum(known.values()), plain, 0, fresh, "promptTokenCount")
+    for kind, count in known.items():
+        tokens["cache_read" if kind == "video" else f"{kind}_cache_read"] += count
+    return tokens
+
+
+def _modalities(usage: JSON, name: str) -> Dict[str, int]:
+    """Counts of everything but text, by kind."""
+    counts: Dict[str, int] = {}
+    for item in usage.get(name) or ():
+        kind = _GEMINI_KINDS.get(str(item.get("modality", "")).upper())
+        if kind:
+            counts[kind] = counts.get(kind, 0) + _counts(item, "tokenCount")[0]
+    return counts
+
+
+# --- Anthropic: Messages ---
+
+_ANTHROPIC_COUNTS = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "output_tokens",
+)
+
+
+def _read_anthropic(told: List[JSON], streamed: bool, requested_model: Optional[str]) -> Usage:
+    usage = _merge_anthropic(told) if len(told) > 1 else told[0]
+    missing: Tuple[str, ...] = () if usage.get("input_tokens") is not None else ("in",)
+    # message_start carries a placeholder, not a count: alone it says nothing about the output.
+    if usage.get("output_tokens") is None or (streamed and len(told) == 1):
+        missing += ("out",)
+        usage = {name: value for name, value in usage.items() if name != "output_tokens"}
+    requests, unknown = _anthropic_requests(usage, requested_model)
+    notes: Tuple[str, ...] = ()
+    credit = usage.get("fallback_credit")
+    if credit and (credit.get("status") or {}).get("type") == "redeemed":
+        unknown += ("fallback_credit",)
+        notes = ("A fallback credit was redeemed: the bill may be lower than this price.",)
+    return Usage(tuple(requests), usage, missing + unknown, notes)
+
+
+def _merge_anthropic(told: List[JSON]) -> Dict[str, Any]:
+    """Put a stream's usages together: every later value replaces, none is added; what is not repeated stays."""
+    merged: Dict[str, Any] = {}
+    for usage in told:
+        merged.update((name, value) for name, value in usage.items() if value is not None)
+    split = merged.get("cache_creation") or {}
+    total = merged.get("cache_creation_input_tokens")
+    used = [name for name, count in split.items() if count]
+    if total is not None and len(used) == 1:
+        merged["cache_creation"] = {used[0]: total}  # the total may have grown since the split was told
+    return merged
+
+
+def _anthropic_tokens(usage: JSON, model: Optional[str] = None) -> Request:
+    fresh, read, write, output = _counts(usage, *_ANTHROPIC_COUNTS)
+    split, one_hour = usage.get("cache_creation"), 0
+    if split:
+        one_hour, five_minutes = _counts(split, "ephemeral_1h_input_tokens", "ephemeral_5m_input_tokens")
+        if usage.get("cache_creation_input_tokens") is None:
+            write = one_hour + five_minutes
+        _rest(write, one_hour + five_minutes, "cache_creation_input_tokens")
+    details = usage.get("output_tokens_details")
+    if details:
+        _rest(output, _counts(details, "thinking_tokens")[0], "output_tokens")
+    tokens = {
+        "in": fresh,
+        "cache_read": read,
+        "cache_write": write - one_hour,
+        "cache_write_1h": one_hour,
+        "out": output,
+    }
+    return Request(_without_zeros(tokens), fresh + read + write, model)
+
+
+def _anthropic_requests(
+    usage: JSON, requested_model: Optional[str]
+) -> Tuple[List[Request], Tuple[str, ...]]:
+    """Separate what the top level sums up or leaves out: each iteration is a request of its own."""
+    iterations = usage.get("iterations")
+    if not iterations:
+        return [_anthropic_tokens(usage)], ()
+    by_type: Dict[str, List[JSON]] = {}
+    for entry in iterations:
+        by_type.setdefault(str(entry.get("type")), []).append(entry)
+    messages = by_type.pop("message", [])
+    hidden = by_type.pop("compaction", []) + by_type.pop("advisor_message", [])
+    served = by_type.pop("fallback_message", [])
+    if served:
+        # An attempt declined before it wrote anything is not billed; the others at their own model's rates.
+        declined = [entry for entry in messages if entry.get("output_tokens")]
+        requests = [_anthropic_tokens(entry, entry.get("model") or requested_model) for entry in declined]
+        requests += [_anthropic_tokens(entry, entry.get("model")) for entry in served]
+    elif len(messages) > 1 and _adds_up(messages, usage):
+        requests = [_anthropic_tokens(entry) for entry in messages]
+    else:
+        requests = [_anthropic_tokens(usage)]
+    requests += [_anthropic_tokens(entry, entry.get("model")) for entry in hidden]
+    return requests, tuple(f"iterations:{name}" for name in sorted(by_type))
+
+
+def _adds_up(messages: List[JSON], usage: JSON) -> bool:
+    totals = [sum(counts) for counts in zip(*(_counts(entry, *_ANTHROPIC_COUNTS) for entry in messages))]
+    return totals == _counts(usage, *_ANTHROPIC_COUNTS)
+
+
+# --- OpenAI's image tool, which reports beside the usage ---
+
+
+def image_generation(request: JSON, response: JSON) -> Tuple[Tuple[Request, ...], Tuple[str, ...]]:
+    """Read what an image model did as a tool of another model.
+
+    Args:
+        request: The request's JSON body, which may name the image model.
+        response: The response's JSON body.
+
+    Returns:
+        The image model's work to price, and what was used but cannot be priced.
+    """
+    told = (response.get("tool_usage") or {}).get("image_gen") or {}
+    if not told.get("total_tokens"):
+        used = any(item.get("type") == "image_generation_call" for item in response.get("output") or ())
+        return (), ("image_gen",) if used else ()
+    tools = [*(response.get("tools") or ()), *(request.get("tools") or ())]
+    models = (tool.get("model") for tool in tools if tool.get("type") == "image_generation")
+    model = next((name for name in models if name), None)
+    if model is None:
+        return (), ("image_gen",)
+    cached = told.get("cached_tokens_details") or {}
+    details = {
+        **(told.get("input_tokens_details") or {}),
+        "cached_tokens": told.get("cached_tokens"),
+        "cached_tokens_details": {"image_tokens": cached.get("cached_image_tokens")},
+    }
+    prompt, output = _counts(told, "input_tokens", "output_tokens")
+    tokens = _openai_prompt(prompt, {"input_tokens_details": details}, {})
+    written = told.get("output_tokens_details") or {"image_tokens": output}
+    tokens.update(_openai_output(output, {"output_tokens_details": written}))
+    return (Request(_without_zeros(tokens), prompt, model),), ()

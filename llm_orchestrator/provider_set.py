@@ -1,0 +1,100 @@
+"""The providers of one configuration, each adapter made when it is first used."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from typing import Any, Dict, Iterator, Mapping
+
+from llm_orchestrator.config.manager import OrchestratorConfig, ProviderConfig
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.providers import find_adapter
+from llm_orchestrator.providers.base import BaseLLMProvider
+
+__all__ = ["ProviderSet"]
+
+#: Settings of an entry that concern calls, not the adapter.
+_CALL_SETTINGS = {
+    "adapter",
+    "fallback_models",
+    "max_retries",
+    "max_retry_wait",
+    "on_unsupported_parameter",
+    "total_timeout",
+}
+
+
+class ProviderSet(Mapping[str, BaseLLMProvider]):
+    """A mapping from names of provider entries to providers; iterating leaves out entries that lack something.
+
+    Args:
+        config: The configuration.
+        given: Providers that the application made itself; they count before the configuration's.
+    """
+
+    def __init__(self, config: OrchestratorConfig, given: Mapping[str, BaseLLMProvider]) -> None:
+        self._config = config
+        self._made: Dict[str, BaseLLMProvider] = dict(given)
+        self._lock = threading.Lock()
+
+    def __getitem__(self, name: str) -> BaseLLMProvider:
+        provider = self._made.get(name)
+        if provider is None:
+            entry = self.entry(name)
+            with self._lock:
+                provider = self._made.get(name)
+                if provider is None:
+                    provider = self._made[name] = _make(name, entry)
+        return provider
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, entry in self._config.providers.items() if self._is_usable(name, entry))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def entry(self, name: str) -> ProviderConfig:
+        """Find an entry of the configuration.
+
+        Args:
+            name: Name of the entry.
+
+        Returns:
+            The entry.
+
+        Raises:
+            ConfigurationError: There is none, or it lacks something, such as its key.
+        """
+        entry = self._config.providers.get(name)
+        if entry is None:
+            close = difflib.get_close_matches(name, self._config.providers, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ConfigurationError(
+                f"There is no provider named {name!r}.{hint} Configured are {', '.join(self._config.providers)}."
+            )
+        if not self._is_usable(name, entry):
+            raise ConfigurationError(f"Provider {name!r} cannot be used: {entry.unavailable}")
+        return entry
+
+    def close(self) -> None:
+        """Close the connections of sync callers."""
+        for provider in list(self._made.values()):
+            provider.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop, and those of sync callers."""
+        for provider in list(self._made.values()):
+            await provider.aclose()
+
+    def _is_usable(self, name: str, entry: ProviderConfig) -> bool:
+        return name in self._made or entry.unavailable is None
+
+
+def _make(name: str, entry: ProviderConfig) -> BaseLLMProvider:
+    settings: Dict[str, Any] = {
+        key: getattr(entry, key) for key in type(entry).model_fields if key not in _CALL_SETTINGS
+    }
+    key = settings.pop("api_key")
+    return find_adapter(entry.adapter or name)(
+        name, api_key=key.get_secret_value() if key is not None else None, **settings
+    )

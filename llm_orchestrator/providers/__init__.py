@@ -1,0 +1,103 @@
+"""Which adapter serves a provider entry: the built-in ones, those an application registers, those of plug-ins.
+
+Adapters are imported when an entry is first used, so that no vendor SDK is loaded before it is needed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from typing import TYPE_CHECKING, Dict, List, Type
+
+from llm_orchestrator.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from llm_orchestrator.providers.base import BaseLLMProvider
+
+__all__ = ["adapter_names", "find_adapter", "register_provider"]
+
+ENTRY_POINTS = "llm_orchestrator.providers"
+
+_BUILT_IN: Dict[str, str] = {
+    "anthropic": "llm_orchestrator.providers.anthropic_adapter:AnthropicAdapter",
+    "gemini": "llm_orchestrator.providers.gemini_adapter:GeminiAdapter",
+    "local": "llm_orchestrator.providers.local_adapter:LocalAdapter",
+    "openai": "llm_orchestrator.providers.openai_adapter:OpenAIAdapter",
+}
+_registered: Dict[str, Type[BaseLLMProvider]] = {}
+
+
+def register_provider(name: str, adapter: Type[BaseLLMProvider]) -> None:
+    """Make an adapter available to configurations under a name.
+
+    Args:
+        name: What a provider entry is called, or names as its ``adapter``.
+        adapter: The class; it is constructed as BaseLLMProvider documents.
+
+    Raises:
+        ConfigurationError: The class is no BaseLLMProvider.
+    """
+    from llm_orchestrator.providers.base import BaseLLMProvider
+
+    if not issubclass(adapter, BaseLLMProvider):
+        raise ConfigurationError(f"{adapter!r} is no provider class. Derive it from BaseLLMProvider.")
+    _registered[name] = adapter
+
+
+def adapter_names() -> List[str]:
+    """The names a provider entry may use as its adapter.
+
+    Returns:
+        Built-in, registered and plug-in names, sorted.
+    """
+    return sorted({*_BUILT_IN, *_registered, *_plug_ins()})
+
+
+def is_known(name: str) -> bool:
+    """Tell whether an adapter goes by a name, without importing it.
+
+    Args:
+        name: The adapter's name.
+
+    Returns:
+        Whether ``find_adapter`` will find it.
+    """
+    return name in _registered or name in _BUILT_IN or name in _plug_ins()
+
+
+def find_adapter(name: str) -> Type[BaseLLMProvider]:
+    """Find the adapter class of a name; what an application registers counts before what is built in.
+
+    Args:
+        name: The adapter's name.
+
+    Returns:
+        The class.
+
+    Raises:
+        ConfigurationError: No adapter goes by that name, or its plug-in cannot be imported.
+    """
+    if name in _registered:
+        return _registered[name]
+    target = _BUILT_IN.get(name) or _plug_ins().get(name)
+    if target is None:
+        close = difflib.get_close_matches(name, adapter_names(), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ConfigurationError(
+            f"There is no adapter named {name!r}.{hint} Set adapter: to one of {', '.join(adapter_names())}."
+        )
+    module, _, attribute = target.partition(":")
+    try:
+        adapter: Type[BaseLLMProvider] = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"The adapter {name!r} cannot be loaded from {target}: {error}.") from error
+    return adapter
+
+
+def _plug_ins() -> Dict[str, str]:
+    from importlib import metadata
+
+    found = metadata.entry_points()
+    if hasattr(found, "select"):
+        return {point.name: point.value for point in found.select(group=ENTRY_POINTS)}
+    return {point.name: point.value for point in found.get(ENTRY_POINTS, ())}  # Python 3.9

@@ -1,0 +1,305 @@
+"""What the author of a provider writes: pure translation, and one method, in two forms, that talks.
+
+Translation turns our request into the provider's JSON and its JSON into our values, without a socket. Talking opens
+one HTTP call through the vendor's SDK. What makes calls out of these stands in ``base``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from llm_orchestrator.exceptions import ConfigurationError, InvalidResponseError, ProviderError
+from llm_orchestrator.providers.failures import Failure, error_of_failure, error_of_transport
+from llm_orchestrator.providers.reader import read_document
+from llm_orchestrator.providers.redaction import Redactor, secret_headers
+from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
+from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+
+__all__ = ["Adapter"]
+
+DEFAULT_TIMEOUT = 300.0
+DEFAULT_CONNECT_TIMEOUT = 10.0
+
+
+class Adapter(ABC):
+    """One configured provider: translates, and talks through the vendor's SDK client.
+
+    An adapter serves many threads and event loops at once and keeps no state of a call.
+
+    Args:
+        name: Name of the provider entry, as errors and the ledger show it.
+        api_key: The key; adapters that need one raise ConfigurationError at first use without it.
+        base_url: Where the API is, when not at the vendor's own address.
+        timeout: Seconds to the first byte, and of silence between events.
+        options: Default request options, merged into every JSON body.
+        connect_timeout: Seconds to establish a connection; never more than ``timeout``.
+        headers: HTTP headers sent with every request.
+        allow_missing_finish_reason: Accept a stream that ends cleanly without saying that it is complete.
+        **settings: Settings of the entry that only some adapters know; kept in ``settings``.
+
+    Raises:
+        ConfigurationError: The key holds characters that no HTTP header can carry.
+    """
+
+    #: Whose JSON the adapter speaks; prices and the kinds of models are found by it.
+    protocol: ClassVar[str] = ""
+    #: Reply headers that may hold the provider's id of the request.
+    request_id_headers: ClassVar[Tuple[str, ...]] = ("x-request-id", "request-id")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        api_key: Optional[str] = None,
+        base_url: Optional[str] = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        options: Optional[JSON] = None,
+        connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
+        headers: Optional[Mapping[str, str]] = None,
+        allow_missing_finish_reason: bool = False,
+        **settings: Any,
+    ) -> None:
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+            raise ConfigurationError(
+                f"The api_key of provider {name!r} holds characters that no HTTP header can carry. "
+                "Check it for blanks, line ends and quotes."
+            )
+        self.name = name
+        self.base_url = base_url
+        self.timeout = timeout
+        self.connect_timeout = min(connect_timeout, timeout)
+        self.options: Dict[str, Any] = dict(options or {})
+        self.headers: Dict[str, str] = dict(headers or {})
+        self.allow_missing_finish_reason = allow_missing_finish_reason
+        self.settings = settings
+        self._api_key = api_key
+        self.redactor = Redactor([api_key, *secret_headers(self.headers)])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, base_url={self.base_url!r})"
+
+    @property
+    def price_provider(self) -> str:
+        """Whose price list holds: the vendor's, unless the entry is another host that speaks the vendor's protocol."""
+        return self.protocol if self.base_url is None or self.name == self.protocol else self.name
+
+    @property
+    def model_kinds(self) -> str:
+        """Which list of model kinds tells chat models from others in this provider's listing."""
+        return self.protocol
+
+    # ---------------------------------------------------------------- pure translation, for subclasses to write
+
+    @abstractmethod
+    def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
+        """Translate a request into the provider's JSON.
+
+        Args:
+            request: The call.
+            stream: Whether the answer is to be streamed.
+
+        Returns:
+            Path, body and headers.
+
+        Raises:
+            InvalidMessagesError: The provider would reject the messages.
+            InvalidRequestError: The protocol cannot express the request.
+        """
+
+    @abstractmethod
+    def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
+        """Translate the provider's whole answer.
+
+        Args:
+            body: The provider's JSON.
+            headers: Headers of the reply, names in lower case.
+
+        Returns:
+            The answer.
+
+        Raises:
+            ProviderError: The provider reports a failure in the body.
+        """
+
+    @abstractmethod
+    def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+        """Translate one event of a stream and remember what it adds to the reply.
+
+        Args:
+            event: The event's JSON.
+            state: The memory of this stream; ``complete`` is set once the provider says the answer is whole.
+
+        Returns:
+            The pieces the event carries, often none.
+
+        Raises:
+            ProviderError: The event reports a failure.
+        """
+
+    def assemble_reply(self, state: StreamState) -> JSON:
+        """Put together the document that ``parse_reply`` would have been given, had the answer not been streamed.
+
+        Args:
+            state: The memory of the stream.
+
+        Returns:
+            The provider's JSON as far as it came.
+        """
+        return state.reply
+
+    def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
+        """Read the provider's description of a failure.
+
+        Args:
+            body: The provider's JSON.
+            status_code: HTTP status; None for an event of a stream.
+            headers: Headers of the reply.
+
+        Returns:
+            What the provider said.
+        """
+        error = body.get("error")
+        detail = error if isinstance(error, Mapping) else {"message": error or body.get("message") or ""}
+        codes = tuple(str(detail[key]) for key in ("code", "type", "status") if detail.get(key))
+        parameter = detail.get("param")
+        return Failure(str(detail.get("message") or ""), status_code, codes, parameter, headers)
+
+    def list_request(self, cursor: Optional[str]) -> WireRequest:
+        """Build the request for one page of the provider's models.
+
+        Args:
+            cursor: Where the page begins, from ``parse_models``; None for the first.
+
+        Returns:
+            A GET request.
+
+        Raises:
+            ConfigurationError: The provider cannot list its models.
+        """
+        raise ConfigurationError(
+            f"Provider {self.name!r} cannot list its models. Name the model in active_model."
+        )
+
+    def model_request(self, model: str) -> WireRequest:
+        """Build the request that asks for one model.
+
+        Args:
+            model: The model's name.
+
+        Returns:
+            A GET request that fails with 404 for a model that does not exist.
+
+        Raises:
+            ConfigurationError: The provider cannot tell.
+        """
+        raise ConfigurationError(
+            f"Provider {self.name!r} cannot validate models. Call the model to find out."
+        )
+
+    def offers(self, model: str, body: JSON) -> bool:
+        """Read the reply to ``model_request``.
+
+        Args:
+            model: The model asked for.
+            body: The provider's JSON.
+
+        Returns:
+            Whether the provider offers the model; it usually says so by not answering 404.
+        """
+        return True
+
+    def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
+        """Translate one page of the listing.
+
+        Args:
+            body: The provider's JSON.
+
+        Returns:
+            The models, those that cannot chat marked by ``exclusion``, and the cursor of the next page or None.
+        """
+        return [], None
+
+    def translate_error(self, error: Exception) -> Optional[ProviderError]:
+        """Turn an exception of the SDK or its HTTP library into one of ours.
+
+        Args:
+            error: The exception as it was raised.
+
+        Returns:
+            The error of ours; None when the exception is not the provider's doing.
+        """
+        response = getattr(error, "response", None)
+        status = getattr(response, "status_code", None)
+        if response is None or not isinstance(status, int):
+            return error_of_transport(error)
+        failure = self.parse_failure(_error_body(response), status, response.headers)
+        translated = error_of_failure(failure)
+        translated.request_id = self.request_id_of(response.headers)
+        return translated
+
+    def request_id_of(self, headers: Mapping[str, str]) -> Optional[str]:
+        """Find the provider's id of the request.
+
+        Args:
+            headers: Headers of the reply.
+
+        Returns:
+            The id, or None.
+        """
+        return next((headers[name] for name in self.request_id_headers if headers.get(name)), None)
+
+    def translate_options(self, options: JSON) -> JSON:
+        """Translate provider options that have a name of our own.
+
+        Args:
+            options: The options of the entry and the call.
+
+        Returns:
+            What is merged into the provider's JSON body.
+        """
+        return options
+
+    # ---------------------------------------------------------------- talk, for subclasses to write
+
+    @abstractmethod
+    def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request and wait for the head of the reply; the SDK's one call.
+
+        Args:
+            wire: What to send.
+            limits: How long to wait.
+
+        Returns:
+            The open reply.
+        """
+
+    @abstractmethod
+    async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request and wait for the head of the reply; the SDK's one call, async.
+
+        Args:
+            wire: What to send.
+            limits: How long to wait.
+
+        Returns:
+            The open reply.
+        """
+
+    def close(self) -> None:
+        """Close the connections of sync callers."""
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop, and those of sync callers."""
+        self.close()
+
+
+def _error_body(response: Any) -> JSON:
+    """The JSON of an error reply; what is no JSON becomes the message of an error of the same form."""
+    content = response.content
+    try:
+        body = read_document(content)
+    except InvalidResponseError:
+        text = content[:500].decode("utf-8", "replace").strip()
+        return {"error": {"message": f"status {response.status_code}: {text}" if text else ""}}
+    return body

@@ -1,0 +1,259 @@
+"""Anthropic through its own SDK: the clients, the one call, and who translates what.
+
+Requests are written by ``anthropic_requests`` and ``anthropic_messages``, answers are read by
+``anthropic_replies`` and ``anthropic_events``; this class only puts them together and talks.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from functools import partial
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple, cast
+from urllib.parse import quote
+
+from llm_orchestrator.exceptions import ConfigurationError, ProviderError
+from llm_orchestrator.providers.anthropic_events import assembled, read_event
+from llm_orchestrator.providers.anthropic_replies import read_models, read_reply
+from llm_orchestrator.providers.anthropic_requests import write_request
+from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.clients import Clients
+from llm_orchestrator.providers.failures import Failure, error_of_failure, unsupported_parameter
+from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
+from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+
+__all__ = ["AnthropicAdapter"]
+
+BASE_URL = "https://api.anthropic.com"
+API_VERSION = "2023-06-01"
+#: Sent to servers that imitate the API and ask for no key; the SDK insists on one.
+NO_KEY = "no-key"
+#: Words by which an error means the fields that ``reasoning_effort`` is sent in, without quoting them.
+REASONING_WORDS = ("thinking", "effort")
+
+
+class AnthropicAdapter(BaseLLMProvider):
+    """Claude models, and servers that speak the Anthropic Messages API.
+
+    Args:
+        name: Name of the provider entry.
+        api_version: The version of the API, sent as ``anthropic-version`` whatever the SDK's own default is.
+        **settings: The arguments of ``BaseLLMProvider``.
+    """
+
+    protocol = "anthropic"
+
+    def __init__(self, name: str, *, api_version: Optional[str] = None, **settings: Any) -> None:
+        super().__init__(name, **settings)
+        self.api_version = api_version or API_VERSION
+        make = partial(_make_client, name, self._api_key, self.base_url)
+        self._clients: Clients[Any, Any] = Clients(
+            make=partial(make, "Anthropic"),
+            make_async=partial(make, "AsyncAnthropic"),
+            close=lambda client: client.close(),
+            aclose=lambda client: client.close(),
+        )
+
+    def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
+        """Translate a request into the body of ``POST /v1/messages``.
+
+        Args:
+            request: The call.
+            stream: Whether the answer is to be streamed.
+
+        Returns:
+            Path, body and headers.
+
+        Raises:
+            InvalidMessagesError: The API would reject the messages.
+            InvalidRequestError: The API cannot express the request.
+        """
+        return replace(write_request(request, stream=stream), headers=self._version)
+
+    def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
+        """Translate a message.
+
+        Args:
+            body: The message.
+            headers: Headers of the reply.
+
+        Returns:
+            The answer.
+
+        Raises:
+            ProviderError: The body reports a failure.
+        """
+        if body.get("error"):
+            raise self._failed(body, headers)
+        return read_reply(body, self.name)
+
+    def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+        """Translate one event of a streamed message.
+
+        Args:
+            event: The event.
+            state: The memory of this stream.
+
+        Returns:
+            The pieces the event carries.
+
+        Raises:
+            ProviderError: The event reports a failure.
+        """
+        if event.get("error") or event.get("type") == "error":
+            raise self._failed(event, state.headers)
+        return read_event(event, state)
+
+    def assemble_reply(self, state: StreamState) -> JSON:
+        """Put the streamed message together.
+
+        Args:
+            state: The memory of the stream.
+
+        Returns:
+            The message as far as it came.
+        """
+        return assembled(state)
+
+    def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
+        """Read the API's description of a failure; its ``error.details.error_code`` says most.
+
+        Args:
+            body: The API's JSON.
+            status_code: HTTP status; None for an event of a stream.
+            headers: Headers of the reply.
+
+        Returns:
+            What the API said.
+        """
+        failure = super().parse_failure(body, status_code, headers)
+        error = body.get("error")
+        details = error.get("details") if isinstance(error, Mapping) else None
+        code = details.get("error_code") if isinstance(details, Mapping) else None
+        if isinstance(code, str) and code:
+            failure = replace(failure, codes=(code, *failure.codes))
+        about_reasoning = any(word in failure.message.lower() for word in REASONING_WORDS)
+        if about_reasoning and unsupported_parameter(failure) is None:
+            failure = replace(failure, parameter="reasoning_effort")
+        return failure
+
+    def list_request(self, cursor: Optional[str]) -> WireRequest:
+        """Build the request for one page of the models.
+
+        Args:
+            cursor: The last id of the page before; None for the first page.
+
+        Returns:
+            A GET request.
+        """
+        after = f"&after_id={quote(cursor, safe='')}" if cursor else ""
+        return WireRequest(f"/v1/models?limit=1000{after}", headers={**self.headers, **self._version})
+
+    def model_request(self, model: str) -> WireRequest:
+        """Build the request that asks for one model.
+
+        Args:
+            model: The model's name.
+
+        Returns:
+            A GET request that fails with 404 for a model that does not exist.
+        """
+        return WireRequest(f"/v1/models/{quote(model, safe='')}", headers={**self.headers, **self._version})
+
+    def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
+        """Translate one page of the listing.
+
+        Args:
+            body: The API's JSON.
+
+        Returns:
+            The models, and the cursor of the next page or None.
+
+        Raises:
+            InvalidResponseError: It is no listing.
+        """
+        return read_models(body, self.name)
+
+    def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request and wait for the head of the reply.
+
+        Args:
+            wire: What to send.
+            limits: How long to wait.
+
+        Returns:
+            The open reply.
+
+        Raises:
+            ConfigurationError: There is no key, or the SDK is not installed.
+        """
+        return cast(RawReply, _sdk_call(self._clients.for_threads(), wire, limits)())
+
+    async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request and wait for the head of the reply, async.
+
+        Args:
+            wire: What to send.
+            limits: How long to wait.
+
+        Returns:
+            The open reply.
+
+        Raises:
+            ConfigurationError: There is no key, or the SDK is not installed.
+        """
+        return cast(RawReply, await _sdk_call(await self._clients.for_loop(), wire, limits)())
+
+    def close(self) -> None:
+        """Close the connections of sync callers."""
+        self._clients.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop, and those of sync callers."""
+        await self._clients.aclose()
+
+    @property
+    def _version(self) -> Mapping[str, str]:
+        return {"anthropic-version": self.api_version}
+
+    def _failed(self, body: JSON, headers: Mapping[str, str]) -> ProviderError:
+        error = error_of_failure(self.parse_failure(body, None, headers))
+        error.request_id = self.request_id_of(headers)
+        return error
+
+
+def _make_client(name: str, api_key: Optional[str], base_url: Optional[str], kind: str) -> Any:
+    """Build one of the SDK's clients so that nothing in the environment changes what it does."""
+    if not api_key and base_url is None:
+        raise ConfigurationError(
+            f"Provider {name!r} has no api_key. Add `api_key: ${{ANTHROPIC_API_KEY}}` to its entry, and set "
+            "the variable."
+        )
+    try:
+        import anthropic
+    except ImportError as error:
+        raise ConfigurationError(
+            f"Provider {name!r} needs the Anthropic SDK. "
+            'Install it with: pip install "llm-orchestrator[anthropic]".'
+        ) from error
+    client_class = getattr(anthropic, kind)
+    # Newer SDKs write prompts and answers into spans when the environment tells them to.
+    tracing = {"open_telemetry": False} if hasattr(client_class, "open_telemetry") else {}
+    client = client_class(api_key=api_key or NO_KEY, base_url=base_url or BASE_URL, max_retries=0, **tracing)
+    client._custom_headers = {}  # those of $ANTHROPIC_CUSTOM_HEADERS, which no argument keeps out
+    return client
+
+
+def _sdk_call(client: Any, wire: WireRequest, limits: Limits) -> Callable[[], Any]:
+    """The SDK's generic call, ready to be made, and by async callers awaited; it gives the open reply."""
+    library = sys.modules[type(client.base_url).__module__.partition(".")[0]]  # httpx or httpx2
+    options = {
+        "headers": wire.headers,
+        "timeout": library.Timeout(limits.head(), connect=min(limits.connect, limits.head())),
+        "max_retries": 0,
+        "follow_redirects": False,
+    }
+    arguments = {"cast_to": library.Response, "options": options, "stream": True}
+    if wire.method == "GET":
+        return partial(client.get, wire.path, **arguments)
+    return partial(client.post, wire.path, body=wire.body, **arguments)

@@ -1,0 +1,123 @@
+"""JSON Schemas in the shape that Anthropic accepts for structured output and strict tools.
+
+The API takes closed objects without recursion, and no limits on numbers and texts. Limits move into the
+descriptions, as in the vendor's SDK, where the model still reads them; what cannot be expressed is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Set
+
+from llm_orchestrator.exceptions import InvalidRequestError
+from llm_orchestrator.types import JSON
+
+__all__ = ["accepted_schema"]
+
+#: Keywords sent as they are.
+PLAIN = ("type", "enum", "const", "required", "title", "description")
+#: Keywords that hold schemas by name, and those that hold a list of them.
+NAMED = ("properties", "$defs", "definitions")
+LISTED = {"anyOf": "anyOf", "oneOf": "anyOf", "allOf": "allOf"}
+FORMATS = (
+    "date",
+    "date-time",
+    "duration",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "time",
+    "uri",
+    "uuid",
+)
+
+
+def accepted_schema(schema: JSON) -> Dict[str, Any]:
+    """Bring a schema into the shape that the API accepts.
+
+    Args:
+        schema: Any JSON Schema.
+
+    Returns:
+        A new schema; what it allows the old one allows too, but for limits that only a description tells.
+
+    Raises:
+        InvalidRequestError: The schema is recursive, or has objects with free keys.
+    """
+    _refuse_recursion(schema, schema, frozenset(), set())
+    return _accepted(schema)
+
+
+def _accepted(schema: JSON) -> Dict[str, Any]:
+    if "$ref" in schema:
+        definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+        return {"$ref": schema["$ref"], **_accepted(definitions)}
+    result: Dict[str, Any] = {}
+    limits: Dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in PLAIN or (key == "minItems" and value in (0, 1)) or (key == "format" and value in FORMATS):
+            result[key] = value
+        elif key in NAMED and isinstance(value, Mapping):
+            result[key] = {name: _accepted(child) for name, child in value.items()}
+        elif key in LISTED and isinstance(value, (list, tuple)):
+            result[LISTED[key]] = [_accepted(child) for child in value]
+        elif key == "items" and isinstance(value, Mapping):
+            result[key] = _accepted(value)
+        elif key != "additionalProperties":
+            limits[key] = value
+    if _is_object(schema):
+        result["additionalProperties"] = False
+    if limits:
+        result["description"] = _with_limits(result.get("description"), limits)
+    return result
+
+
+def _is_object(schema: JSON) -> bool:
+    if schema.get("type") != "object" and "properties" not in schema:
+        return False
+    free = schema.get("additionalProperties")
+    if isinstance(free, Mapping) or (free is True and not schema.get("properties")):
+        raise InvalidRequestError(
+            "Anthropic takes no objects with free keys in a schema. Name their properties, or use a list of "
+            "pairs."
+        )
+    return True
+
+
+def _with_limits(description: Any, limits: JSON) -> str:
+    told = json.dumps(limits, ensure_ascii=False, default=str)
+    return f"{description}\n\n{told}" if description else told
+
+
+def _refuse_recursion(schema: JSON, root: JSON, open_references: FrozenSet[str], ended: Set[str]) -> None:
+    """Follow every reference once; one that is met again before it has ended goes round in a circle."""
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference not in ended:
+        if reference in open_references:
+            raise InvalidRequestError(
+                f"Anthropic takes no recursive schemas, and {reference} refers to itself. Limit the depth by "
+                "writing the levels out."
+            )
+        _refuse_recursion(_resolved(reference, root), root, open_references | {reference}, ended)
+        ended.add(reference)
+    for child in _children(schema):
+        _refuse_recursion(child, root, open_references, ended)
+
+
+def _resolved(reference: str, root: JSON) -> JSON:
+    target: Any = root
+    for name in reference.lstrip("#").strip("/").split("/"):
+        target = target.get(name, {}) if isinstance(target, Mapping) and name else target
+    return target if isinstance(target, Mapping) else {}
+
+
+def _children(schema: JSON) -> Iterator[JSON]:
+    """The schemas directly inside one, without definitions: those count where they are referred to."""
+    inside: List[Any] = [schema.get("items")]
+    properties = schema.get("properties")
+    inside += properties.values() if isinstance(properties, Mapping) else ()
+    for key in LISTED:
+        listed = schema.get(key)
+        inside += listed if isinstance(listed, (list, tuple)) else ()
+    return (child for child in inside if isinstance(child, Mapping))

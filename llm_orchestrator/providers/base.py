@@ -1,0 +1,368 @@
+"""The calls every provider can make, written once over what its adapter translates and opens.
+
+Reading replies, keeping time, merging options, turning every error into one of ours, and asking for models happen
+here and nowhere else. Sync and async differ only in the lines that wait.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any, Dict, Generator, List, Mapping, Optional, Tuple, TypeVar, cast
+
+from llm_orchestrator.exceptions import (
+    InvalidRequestError,
+    ModelNotFoundError,
+    ProviderError,
+    ProviderTimeoutError,
+    UnsupportedParameterError,
+)
+from llm_orchestrator.providers.adapter import Adapter
+from llm_orchestrator.providers.call_errors import ErrorsOfCall
+from llm_orchestrator.providers.content import merged
+from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
+from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
+from llm_orchestrator.providers.reader import BodyReader, next_chunk
+from llm_orchestrator.providers.wire import Limits, WireRequest
+from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
+
+__all__ = ["BaseLLMProvider", "LLMResponse"]
+
+#: Names in ``options`` that stand for parameters of the call rather than for fields of the provider's body.
+DEFAULTABLE_PARAMETERS = (*DROPPABLE_PARAMETERS, "max_tokens", "stop", "cache")
+#: Fields of the providers' bodies that no option may replace.
+RESERVED_OPTIONS = ("model", "messages", "input", "contents", "stream")
+
+Result = TypeVar("Result")
+#: Requests that follow from each other: yields one, is sent its reply, returns what came of it.
+Conversation = Generator[WireRequest, JSON, Result]
+
+
+class BaseLLMProvider(Adapter):
+    """One configured provider: an adapter with the calls made out of its translations.
+
+    Derive a provider from this class and write what ``Adapter`` leaves open. It serves many threads and event loops
+    at once and keeps no state of a call. The constructor's arguments are those of ``Adapter``.
+    """
+
+    def send_request(self, request: LLMRequest) -> LLMResponse:
+        """Ask for a whole answer.
+
+        Args:
+            request: The call.
+
+        Returns:
+            The answer.
+
+        Raises:
+            ProviderError: The provider refused, failed or could not be reached.
+        """
+        with self.errors(request):
+            request, wire = self.prepare(request, stream=False)
+            body, headers = self._exchange(wire, self.limits(request))
+            return self.response_of(body, headers, request, wire)
+
+    async def asend_request(self, request: LLMRequest) -> LLMResponse:
+        """Ask for a whole answer, async; see ``send_request``.
+
+        Args:
+            request: The call.
+
+        Returns:
+            The answer.
+
+        Raises:
+            ProviderError: The provider refused, failed or could not be reached.
+        """
+        with self.errors(request):
+            request, wire = self.prepare(request, stream=False)
+            body, headers = await self._aexchange(wire, self.limits(request))
+            return self.response_of(body, headers, request, wire)
+
+    def send_streaming_request(self, request: LLMRequest) -> ProviderStream:
+        """Ask for a streamed answer and read its first piece, so that a refusal to start shows here.
+
+        Args:
+            request: The call.
+
+        Returns:
+            The open stream.
+
+        Raises:
+            ProviderError: The provider refused, failed or could not be reached before the first piece.
+        """
+        with self.errors(request):
+            request, wire = self.prepare(request, stream=True)
+            limits = self.limits(request)
+            reply = self.open_call(wire, limits)
+            stream = ProviderStream(self, request, wire, reply, ThreadWatch(reply, limits))
+            stream.read_first()
+            return stream
+
+    async def asend_streaming_request(self, request: LLMRequest) -> AsyncProviderStream:
+        """Ask for a streamed answer and read its first piece, async; see ``send_streaming_request``.
+
+        Args:
+            request: The call.
+
+        Returns:
+            The open stream.
+
+        Raises:
+            ProviderError: The provider refused, failed or could not be reached before the first piece.
+        """
+        with self.errors(request):
+            request, wire = self.prepare(request, stream=True)
+            limits = self.limits(request)
+            watch = LoopWatch(limits)
+            try:
+                with watch:
+                    reply = await self.aopen_call(wire, limits)
+            except BaseException:
+                watch.stop()  # nobody else will: the stream that would own it was never made
+                raise
+            stream = AsyncProviderStream(self, request, wire, reply, watch)
+            await stream.read_first()
+            return stream
+
+    def get_available_models(self) -> List[ModelInfo]:
+        """Ask the provider for its models.
+
+        Returns:
+            Everything it lists; models that cannot chat carry an ``exclusion``.
+
+        Raises:
+            ProviderError: The provider refused, failed or could not be reached.
+        """
+        return self._converse(self._listing())
+
+    async def aget_available_models(self) -> List[ModelInfo]:
+        """Ask the provider for its models, async; see ``get_available_models``.
+
+        Returns:
+            Everything it lists; models that cannot chat carry an ``exclusion``.
+
+        Raises:
+            ProviderError: The provider refused, failed or could not be reached.
+        """
+        return await self._aconverse(self._listing())
+
+    def validate_model(self, model: str) -> bool:
+        """Ask the provider whether it offers a model.
+
+        Args:
+            model: The model's name.
+
+        Returns:
+            Whether it does.
+
+        Raises:
+            ProviderError: The provider refused, failed or could not be reached.
+        """
+        return self._converse(self._validation(model))
+
+    async def avalidate_model(self, model: str) -> bool:
+        """Ask the provider whether it offers a model, async; see ``validate_model``.
+
+        Args:
+            model: The model's name.
+
+        Returns:
+            Whether it does.
+
+        Raises:
+            ProviderError: The provider refused, failed or could not be reached.
+        """
+        return await self._aconverse(self._validation(model))
+
+    # ---------------------------------------------------------------- parts shared by the calls
+
+    def prepare(self, request: LLMRequest, *, stream: bool) -> Tuple[LLMRequest, WireRequest]:
+        """Build what is sent: the entry's default options below the call's own, provider options on top.
+
+        Args:
+            request: The call.
+            stream: Whether the answer is to be streamed.
+
+        Returns:
+            The call with its defaults, and the request in the provider's form.
+
+        Raises:
+            InvalidRequestError: A provider option would replace what only the library may set, or the protocol has
+                no field for a parameter and the call does not allow to leave it out.
+        """
+        try:
+            request = self._with_defaults(request)
+            wire = self.build_request(request, stream=stream)
+            self._check_options(request.provider_options)
+            self._check_unsupported(request, wire)
+        except ProviderError as error:
+            error.sent = False
+            raise
+        left_out = tuple(
+            f"{name} was not sent: {self.name} has no field for it." for name in wire.unsupported
+        )
+        body = merged(wire.body or {}, self.translate_options(request.provider_options))
+        headers = {**self.headers, **wire.headers, **request.extra_headers}
+        return request, replace(wire, body=body, headers=headers, warnings=wire.warnings + left_out)
+
+    def _with_defaults(self, request: LLMRequest) -> LLMRequest:
+        if not self.options:
+            return request
+        parameters = {
+            name: value
+            for name, value in self.options.items()
+            if name in DEFAULTABLE_PARAMETERS and getattr(request, name) is None
+        }
+        others = {name: value for name, value in self.options.items() if name not in DEFAULTABLE_PARAMETERS}
+        return replace(request, **parameters, provider_options=merged(others, request.provider_options))
+
+    def _check_options(self, options: JSON) -> None:
+        for name in options:
+            if name in RESERVED_OPTIONS:
+                raise InvalidRequestError(
+                    f"The option {name!r} would replace what the library sets itself. Use the call's own arguments."
+                )
+
+    def _check_unsupported(self, request: LLMRequest, wire: WireRequest) -> None:
+        for parameter in wire.unsupported:
+            if request.strict or parameter not in DROPPABLE_PARAMETERS:
+                raise UnsupportedParameterError(
+                    f"{self.name} has no field for {parameter}. Leave it out, or set on_unsupported_parameter: drop.",
+                    parameter=parameter,
+                )
+
+    def limits(self, request: Optional[LLMRequest] = None) -> Limits:
+        """How long one attempt may take.
+
+        Args:
+            request: The call, whose own limits count before the provider's.
+
+        Returns:
+            The limits.
+
+        Raises:
+            ProviderTimeoutError: The time of the whole call is over already; nothing was sent.
+        """
+        silence = request.timeout if request is not None and request.timeout is not None else self.timeout
+        deadline = request.deadline if request is not None and request.deadline is not None else math.inf
+        limits = Limits(min(self.connect_timeout, silence), silence, deadline)
+        if limits.left() <= 0:
+            error = ProviderTimeoutError("total_timeout was over before the request could be sent. Raise it.")
+            error.sent = False
+            raise error
+        return limits
+
+    def errors(self, request: Optional[LLMRequest] = None) -> ErrorsOfCall:
+        """A context in which every error of SDK, HTTP library and JSON becomes one of ours.
+
+        Args:
+            request: The call, to name its model.
+
+        Returns:
+            The context manager.
+        """
+        return ErrorsOfCall(self, request)
+
+    def response_of(
+        self, body: JSON, headers: Mapping[str, str], request: LLMRequest, wire: WireRequest
+    ) -> LLMResponse:
+        """Make the response of a whole reply, or of one assembled from a stream.
+
+        Args:
+            body: The provider's JSON.
+            headers: Headers of the reply.
+            request: The call.
+            wire: The request as it was sent.
+
+        Returns:
+            The response, with what only the call knows filled in.
+        """
+        response = self.parse_reply(body, headers)
+        return replace(
+            response,
+            model=response.model or request.model,
+            requested_model=request.model,
+            request_id=response.request_id or self.request_id_of(headers),
+            warnings=response.warnings + wire.warnings,
+            raw_response=body,
+            exchange=Exchange(wire.api, wire.body or {}, headers),
+        )
+
+    def _listing(self) -> Conversation[List[ModelInfo]]:
+        """Ask for page after page; yields each request and is sent its reply."""
+        models: List[ModelInfo] = []
+        cursor: Optional[str] = None
+        while True:
+            body = yield self.list_request(cursor)
+            page, following = self.parse_models(body)
+            models += page
+            if not following or following == cursor:
+                return models
+            cursor = following
+
+    def _validation(self, model: str) -> Conversation[bool]:
+        """Ask for one model; is thrown the error when the provider does not know it."""
+        try:
+            return self.offers(model, (yield self.model_request(model)))
+        except ModelNotFoundError:
+            return False
+
+    def _converse(self, conversation: Conversation[Result]) -> Result:
+        try:
+            wire = next(conversation)
+            while True:
+                try:
+                    with self.errors():
+                        body, _ = self._exchange(wire, self.limits())
+                except ProviderError as error:
+                    wire = conversation.throw(error)
+                else:
+                    wire = conversation.send(body)
+        except StopIteration as end:
+            return cast(Result, end.value)
+
+    async def _aconverse(self, conversation: Conversation[Result]) -> Result:
+        try:
+            wire = next(conversation)
+            while True:
+                try:
+                    with self.errors():
+                        body, _ = await self._aexchange(wire, self.limits())
+                except ProviderError as error:
+                    wire = conversation.throw(error)
+                else:
+                    wire = conversation.send(body)
+        except StopIteration as end:
+            return cast(Result, end.value)
+
+    def _exchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
+        reply = self.open_call(wire, limits)
+        watch = ThreadWatch(reply, limits)
+        try:
+            body = BodyReader()
+            chunks = reply.iter_bytes()
+            while not body.ended:
+                with watch:
+                    body.feed(next(chunks, None))
+            return body.document(), reply.headers
+        finally:
+            watch.stop()
+            reply.close()
+
+    async def _aexchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
+        watch = LoopWatch(limits)
+        try:
+            with watch:
+                reply = await self.aopen_call(wire, limits)
+            try:
+                body = BodyReader()
+                chunks = reply.aiter_bytes()
+                while not body.ended:
+                    with watch:
+                        body.feed(await next_chunk(chunks))
+                return body.document(), reply.headers
+            finally:
+                await reply.aclose()
+        finally:
+            watch.stop()

@@ -1,0 +1,70 @@
+"""The one place where an exception of an SDK, its HTTP library or a JSON parser becomes an error of ours."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Optional, Type
+
+from llm_orchestrator.exceptions import (
+    InvalidRequestError,
+    OrchestratorError,
+    ProviderError,
+    UnsupportedParameterError,
+)
+from llm_orchestrator.types import LLMRequest
+
+if TYPE_CHECKING:
+    from llm_orchestrator.providers.adapter import Adapter
+
+__all__ = ["ErrorsOfCall"]
+
+
+class ErrorsOfCall:
+    """A context that turns every error into one of ours: named, free of keys, with its cause.
+
+    Args:
+        provider: The adapter that can read the error.
+        request: The call, to name its model; None when the call is about no model.
+    """
+
+    __slots__ = ("_provider", "_request")
+
+    def __init__(self, provider: Adapter, request: Optional[LLMRequest]) -> None:
+        self._provider = provider
+        self._request = request
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if not isinstance(error, Exception):
+            return
+        translated = error if isinstance(error, ProviderError) else self._provider.translate_error(error)
+        if isinstance(error, OrchestratorError) and translated is not error:
+            return
+        if translated is None:
+            return
+        translated = self._as_sent(translated)
+        translated.provider = self._provider.name
+        if self._request is not None:
+            translated.model = self._request.model
+        if translated is not error:
+            translated.__cause__ = error
+        self._provider.redactor.scrub(translated)
+        if translated is not error:
+            raise translated from error
+
+    def _as_sent(self, error: ProviderError) -> ProviderError:
+        """A parameter that the caller did not set cannot be left out: the request itself is at fault."""
+        if not isinstance(error, UnsupportedParameterError) or self._request is None:
+            return error
+        if getattr(self._request, error.parameter, True) not in (None, ()):
+            return error
+        plain = InvalidRequestError(*error.args)
+        plain.__dict__.update({key: value for key, value in error.__dict__.items() if key != "parameter"})
+        return plain

@@ -1,0 +1,139 @@
+"""The SDK clients of one adapter: one for all threads, one for each running event loop, new ones after a fork.
+
+Async clients are bound to the loop that opened their connections, so each loop has its own; it is closed together with
+its loop, by ``aclose`` or by dropping it. Connections must not be shared with a forked child, so a child starts anew.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Generic,
+    List,
+    Optional,
+    Tuple,
+    TypeVar,
+)
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["Clients"]
+
+SyncClient = TypeVar("SyncClient")
+AsyncClient = TypeVar("AsyncClient")
+
+
+class Clients(Generic[SyncClient, AsyncClient]):
+    """Makes clients when they are first needed, hands them out, and closes them.
+
+    Args:
+        make: Builds the client for threads.
+        make_async: Builds the client for one event loop.
+        close: Closes a client for threads.
+        aclose: Closes a client for one event loop.
+    """
+
+    def __init__(
+        self,
+        *,
+        make: Callable[[], SyncClient],
+        make_async: Callable[[], AsyncClient],
+        close: Callable[[SyncClient], None],
+        aclose: Callable[[AsyncClient], Awaitable[None]],
+    ) -> None:
+        self._make = make
+        self._make_async = make_async
+        self._close = close
+        self._aclose = aclose
+        self._inherited: List[Any] = []
+        self._reset()
+        _all_clients.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._for_threads: Optional[SyncClient] = None
+        self._for_loops: weakref.WeakKeyDictionary[
+            asyncio.AbstractEventLoop, Tuple[AsyncClient, AsyncGenerator[None, None]]
+        ] = weakref.WeakKeyDictionary()
+
+    def for_threads(self) -> SyncClient:
+        """The client for sync callers.
+
+        Returns:
+            One client, shared by all threads.
+        """
+        client = self._for_threads
+        if client is None:
+            with self._lock:
+                client = self._for_threads
+                if client is None:
+                    client = self._for_threads = self._make()
+        return client
+
+    async def for_loop(self) -> AsyncClient:
+        """The client for callers on the running loop.
+
+        Returns:
+            One client, shared by all tasks of the loop.
+        """
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            known = self._for_loops.get(loop)
+            if known is not None:
+                return known[0]
+            client = self._make_async()
+            guard = self._close_with_loop(client)
+            self._for_loops[loop] = (client, guard)
+        await guard.__anext__()
+        return client
+
+    async def _close_with_loop(self, client: AsyncClient) -> AsyncGenerator[None, None]:
+        """Close the client when its loop shuts down: loops close their open async generators first."""
+        try:
+            yield
+        finally:
+            await self._aclose(client)
+
+    def close(self) -> None:
+        """Close the client for threads; those of running loops are closed with their loops."""
+        with self._lock:
+            client, self._for_threads = self._for_threads, None
+        if client is not None:
+            self._close(client)
+
+    async def aclose(self) -> None:
+        """Close the client of the running loop, and the one for threads."""
+        import asyncio
+
+        with self._lock:
+            known = self._for_loops.pop(asyncio.get_running_loop(), None)
+        if known is not None:
+            await known[1].aclose()
+        self.close()
+
+    def start_anew_in_child(self) -> None:
+        """Forget clients inherited through a fork without closing them: their sockets are the parent's too."""
+        self._inherited += [self._for_threads, *self._for_loops.values()]
+        self._reset()
+
+
+_all_clients: weakref.WeakSet[Clients[Any, Any]] = weakref.WeakSet()
+
+
+def _start_anew_in_child() -> None:
+    for clients in list(_all_clients):
+        clients.start_anew_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew_in_child)

@@ -1,0 +1,210 @@
+"""Gemini, on Google's SDK google-genai: the ``generateContent`` API with a key.
+
+The adapter joins two halves: the translations, in the ``gemini_`` modules beside it, and ``gemini_transport``, which
+carries JSON through the SDK.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, List, Mapping, Optional, Sequence, Tuple
+
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.providers import gemini_models, gemini_replies, gemini_requests
+from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.clients import Clients
+from llm_orchestrator.providers.failures import Failure
+from llm_orchestrator.providers.gemini_transport import GeminiTransport
+from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
+from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+
+__all__ = ["GeminiAdapter"]
+
+BASE_URL = "https://generativelanguage.googleapis.com/"
+#: For hosts of the user's own that ask for no key; the SDK insists on one.
+NO_KEY = "none"
+
+
+class GeminiAdapter(BaseLLMProvider):
+    """Translates to and from Gemini's JSON, and sends it with google-genai.
+
+    Args:
+        name: Name of the provider entry.
+        **settings: As BaseLLMProvider documents them.
+    """
+
+    protocol: ClassVar[str] = "gemini"
+
+    def __init__(self, name: str, **settings: Any) -> None:
+        super().__init__(name, **settings)
+        self._clients = Clients(
+            make=self._make_transport,
+            make_async=self._make_transport,
+            close=GeminiTransport.close,
+            aclose=GeminiTransport.aclose,
+        )
+
+    def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
+        """Translate a call to ``generateContent`` or ``streamGenerateContent``.
+
+        Args:
+            request: The call.
+            stream: Whether the answer is to be streamed.
+
+        Returns:
+            Path and body.
+
+        Raises:
+            InvalidMessagesError: Gemini would reject the messages.
+            InvalidRequestError: The call names no model.
+        """
+        return gemini_requests.generate_request(request, stream=stream)
+
+    def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
+        """Translate a whole ``GenerateContentResponse``.
+
+        Args:
+            body: Gemini's JSON.
+            headers: Headers of the reply.
+
+        Returns:
+            The answer.
+
+        Raises:
+            ProviderError: The body reports a failure or holds no answer.
+        """
+        return gemini_replies.read_reply(body, self.name)
+
+    def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+        """Translate one ``GenerateContentResponse`` of a stream.
+
+        Args:
+            event: Gemini's JSON.
+            state: The memory of this stream.
+
+        Returns:
+            The pieces it carries.
+
+        Raises:
+            ProviderError: The event reports a failure.
+        """
+        return gemini_replies.read_event(event, state)
+
+    def assemble_reply(self, state: StreamState) -> JSON:
+        """Put a stream together to the document an answer without streaming would have been.
+
+        Args:
+            state: The memory of the stream.
+
+        Returns:
+            Gemini's JSON as far as it came.
+        """
+        return gemini_replies.assemble_reply(state)
+
+    def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
+        """Read a ``google.rpc.Status``, whose details hold the reason and how long to wait.
+
+        Args:
+            body: Gemini's JSON.
+            status_code: HTTP status; None for an event of a stream.
+            headers: Headers of the reply.
+
+        Returns:
+            What Gemini said.
+        """
+        return gemini_replies.read_failure(body, status_code, headers)
+
+    def list_request(self, cursor: Optional[str]) -> WireRequest:
+        """Ask for one page of the models.
+
+        Args:
+            cursor: The page's token; None for the first.
+
+        Returns:
+            A GET request.
+        """
+        return gemini_requests.list_request(cursor)
+
+    def model_request(self, model: str) -> WireRequest:
+        """Ask for one model.
+
+        Args:
+            model: The model's name, with or without ``models/``.
+
+        Returns:
+            A GET request.
+
+        Raises:
+            InvalidRequestError: The name is empty.
+        """
+        return gemini_requests.model_request(model)
+
+    def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
+        """Translate one page of the listing.
+
+        Args:
+            body: Gemini's JSON.
+
+        Returns:
+            The models, and the token of the next page or None.
+        """
+        return gemini_models.read_models(body, self.name)
+
+    def translate_options(self, options: JSON) -> JSON:
+        """Translate ``safety_settings``; every other option is Gemini's own field.
+
+        Args:
+            options: The options of the entry and the call.
+
+        Returns:
+            What is merged into the JSON body.
+
+        Raises:
+            InvalidRequestError: The safety settings have a form that Gemini does not know.
+        """
+        return gemini_requests.with_safety_settings(options)
+
+    def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request and wait for the head of the reply.
+
+        Args:
+            wire: What to send.
+            limits: How long to wait.
+
+        Returns:
+            The open reply.
+        """
+        return self._clients.for_threads().open(wire, limits)
+
+    async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request and wait for the head of the reply, async.
+
+        Args:
+            wire: What to send.
+            limits: How long to wait.
+
+        Returns:
+            The open reply.
+        """
+        transport = await self._clients.for_loop()
+        return await transport.aopen(wire, limits)
+
+    def close(self) -> None:
+        """Close the connections of sync callers."""
+        self._clients.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop, and those of sync callers."""
+        await self._clients.aclose()
+
+    def _make_transport(self) -> GeminiTransport:
+        if self._api_key is None and self.base_url is None:
+            raise ConfigurationError(
+                f"Provider {self.name!r} has no api_key. Set api_key: ${{GEMINI_API_KEY}} in its entry."
+            )
+        try:
+            return GeminiTransport(self._api_key or NO_KEY, self.base_url or BASE_URL)
+        except ImportError as error:
+            raise ConfigurationError(
+                f"Provider {self.name!r} needs google-genai, which cannot be imported ({error}). "
+                'Run: pip install "llm-orchestrator[gemini]".'
+            ) from error

@@ -1,0 +1,202 @@
+"""Carries JSON through google-genai and hands back the raw reply: the one module that touches the SDK.
+
+The SDK has no public call for that. Its client's ``_build_request``, ``_request`` and ``_async_request`` are used where
+a release has them, and else its typed calls, whose results ``gemini_typed_calls`` turns back into JSON. The HTTP
+clients are ours: so redirects are never followed, an installed aiohttp changes nothing, and every bad status is seen
+before the SDK's error class, which cannot read every body.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Dict, Mapping, NamedTuple
+
+from llm_orchestrator.providers.deadlines import ThreadWatch
+from llm_orchestrator.providers.gemini_typed_calls import TypedCalls
+from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
+
+__all__ = ["BadStatusError", "ErrorReply", "GeminiTransport"]
+
+logger = logging.getLogger(__name__)
+
+API_VERSION = "v1beta"
+#: What is used of the SDK's inner client; all or nothing.
+PRIVATE_NAMES = ("_build_request", "_request", "_async_request")
+#: As many connections as the other vendors' SDKs allow; HTTP libraries stop at 100.
+MAX_CONNECTIONS = 1000
+#: More of an error's explanation than anybody reads.
+MAX_ERROR_BYTES = 1024 * 1024
+
+
+class ErrorReply(NamedTuple):
+    """A reply with a bad status, read to its end."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class BadStatusError(Exception):
+    """The provider answered with another status than 200.
+
+    Args:
+        response: The reply.
+    """
+
+    def __init__(self, response: ErrorReply) -> None:
+        super().__init__(f"status {response.status_code}")
+        self.response = response
+
+
+class GeminiTransport:
+    """One client of google-genai and the HTTP clients under it, for all threads or for one event loop.
+
+    Args:
+        api_key: The key; it travels in a header.
+        base_url: Where the API is.
+
+    Raises:
+        ImportError: google-genai is not installed.
+    """
+
+    def __init__(self, api_key: str, base_url: str) -> None:
+        from google import genai
+        from google.genai.client import DebugConfig
+
+        self._http = _http_library(genai.__version__)
+        certificates = self._http.create_ssl_context()
+        self._client = self._http.Client(**self._settings(certificates, _refuse))
+        self._async_client = self._http.AsyncClient(**self._settings(certificates, _arefuse))
+        # What is left out here, the SDK takes from the environment.
+        self._genai = genai.Client(
+            api_key=api_key,
+            vertexai=False,
+            debug_config=DebugConfig(client_mode=None, replay_id=None, replays_directory=None),
+            http_options=genai.types.HttpOptions(
+                base_url=base_url,
+                api_version=API_VERSION,
+                httpx_client=self._client,
+                httpx_async_client=self._async_client,
+                # Not for requests, only so that the SDK does not load certificates of its own.
+                client_args={"verify": certificates},
+                async_client_args={"verify": certificates, "ssl": certificates},
+            ),
+        )
+        inner = getattr(self._genai, "_api_client", None)
+        self._inner = inner if all(hasattr(inner, name) for name in PRIVATE_NAMES) else None
+
+    def _settings(self, certificates: Any, hook: Any) -> Dict[str, Any]:
+        return {
+            "verify": certificates,
+            "follow_redirects": False,
+            "event_hooks": {"response": [hook]},
+            "limits": self._http.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=100),
+        }
+
+    def open(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request and wait for the head of the reply.
+
+        Args:
+            wire: What to send.
+            limits: How long to wait.
+
+        Returns:
+            The open reply.
+
+        Raises:
+            BadStatusError: The status is not 200.
+        """
+        if self._inner is None:
+            return TypedCalls(self._genai).open(wire, limits)
+        reply: RawReply = self._inner._request(self._request(wire, limits), stream=True).response_stream
+        return reply
+
+    async def aopen(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request and wait for the head of the reply, async.
+
+        Args:
+            wire: What to send.
+            limits: How long to wait.
+
+        Returns:
+            The open reply.
+
+        Raises:
+            BadStatusError: The status is not 200.
+        """
+        if self._inner is None:
+            return await TypedCalls(self._genai).aopen(wire, limits)
+        sent = await self._inner._async_request(self._request(wire, limits), stream=True)
+        reply: RawReply = sent.response_stream
+        return reply
+
+    def _request(self, wire: WireRequest, limits: Limits) -> Any:
+        assert self._inner is not None
+        request = self._inner._build_request(wire.method.lower(), wire.path, dict(wire.body or {}))
+        request.headers = self._http.Headers(request.headers)  # a copy: some generations share one dict
+        request.headers.update(wire.headers)
+        request.timeout = self._http.Timeout(limits.head(), connect=min(limits.connect, limits.head()))
+        return request
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop."""
+        await self._async_client.aclose()
+
+
+def _http_library(version: str) -> Any:
+    """The HTTP library that this generation of the SDK stands on; httpx2 since version 3."""
+    if int(version.partition(".")[0]) >= 3:
+        import httpx2
+
+        return httpx2
+    import httpx
+
+    return httpx
+
+
+def _refuse(response: Any) -> None:
+    """Raise for a bad status; the error's body may take as long to arrive as its head could."""
+    if response.status_code == 200:
+        return
+    patience = response.request.extensions["timeout"]["read"]
+    watch = ThreadWatch(response, Limits(patience, patience, time.monotonic() + patience))
+    content = b""
+    try:
+        with watch:
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > MAX_ERROR_BYTES:
+                    break
+    except Exception as error:  # the status says enough when its explanation breaks off
+        logger.debug("An error's explanation broke off: %s", type(error).__name__)
+    finally:
+        watch.stop()
+    raise _bad_status(response, content)
+
+
+async def _arefuse(response: Any) -> None:
+    """Raise for a bad status, async; who waits for the call keeps the time."""
+    if response.status_code == 200:
+        return
+    content = b""
+    try:
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > MAX_ERROR_BYTES:
+                break
+    except Exception as error:  # the status says enough when its explanation breaks off
+        logger.debug("An error's explanation broke off: %s", type(error).__name__)
+    raise _bad_status(response, content)
+
+
+def _bad_status(response: Any, content: bytes) -> BadStatusError:
+    """The error of a reply; Gemini may wrap the error of a stream in an array."""
+    content = content.strip()
+    if content.startswith(b"[") and content.endswith(b"]"):
+        content = content[1:-1]
+    return BadStatusError(ErrorReply(response.status_code, response.headers, content))

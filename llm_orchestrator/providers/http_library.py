@@ -1,0 +1,39 @@
+"""Which HTTP library a vendor SDK stands on: older generations use httpx, newer ones httpx2."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Iterator
+
+__all__ = ["http_library_of", "loaded_http_libraries"]
+
+
+def loaded_http_libraries() -> Iterator[Any]:
+    """The HTTP libraries that are loaded, the newer one first.
+
+    Yields:
+        The modules httpx2 and httpx, as far as they are loaded.
+    """
+    for name in ("httpx2", "httpx"):
+        if name in sys.modules:
+            yield sys.modules[name]
+
+
+def http_library_of(sdk: Any) -> Any:
+    """Find the HTTP library of an SDK by the ``Timeout`` class that it exports.
+
+    The class's ``__module__`` does not tell: some SDKs rewrite it to their own name (anthropic 2.12).
+
+    Args:
+        sdk: The SDK's module, which exports ``Timeout``.
+
+    Returns:
+        The module of the HTTP library.
+
+    Raises:
+        ImportError: The SDK stands on a library that is not known here.
+    """
+    for library in loaded_http_libraries():
+        if library.Timeout is sdk.Timeout:
+            return library
+    raise ImportError(f"{sdk.__name__} {sdk.__version__} stands on an HTTP library that is not known")

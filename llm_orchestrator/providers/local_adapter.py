@@ -1,0 +1,94 @@
+"""The local provider: a GGUF model in a llama.cpp server inside this process, spoken to with the OpenAI adapter.
+
+The server starts with the first call and stops when the orchestrator is closed. There is no key and no network but
+the loopback interface; calls are free. It makes no promise across a fork.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, ClassVar, Dict, Optional
+
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.providers.local_server import LocalServer
+from llm_orchestrator.providers.openai_adapter import PLACEHOLDER_KEY, OpenAIAdapter
+from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.types import JSON
+
+__all__ = ["LocalAdapter"]
+
+
+class LocalAdapter(OpenAIAdapter):
+    """A model on this machine.
+
+    Args:
+        name: Name of the provider entry.
+        model_path: The GGUF file.
+        **arguments: The other arguments of ``OpenAIAdapter``.
+    """
+
+    protocol: ClassVar[str] = "local"
+
+    def __init__(self, name: str, *, model_path: Optional[str] = None, **arguments: Any) -> None:
+        super().__init__(name, **{**arguments, "api": "chat"})
+        self._model_path = model_path
+        self._server: Optional[LocalServer] = None
+        self._server_lock = threading.Lock()
+
+    @property
+    def hosted_by_openai(self) -> bool:
+        """Never: the server is a compatible one."""
+        return False
+
+    @property
+    def price_provider(self) -> str:
+        """What runs on this machine is free."""
+        return self.protocol
+
+    @property
+    def model_kinds(self) -> str:
+        """Every model of the server is a chat model."""
+        return self.protocol
+
+    def client_arguments(self) -> Dict[str, Any]:
+        """The arguments of the SDK's clients; starts the server when it does not run yet.
+
+        Returns:
+            The arguments.
+
+        Raises:
+            ConfigurationError: The package or the model file is missing.
+        """
+        return {"api_key": PLACEHOLDER_KEY, "base_url": self._running_server().base_url, "max_retries": 0}
+
+    def model_request(self, model: str) -> WireRequest:
+        """Ask for the listing: the server has no address for a single model."""
+        return self.list_request(None)
+
+    def offers(self, model: str, body: JSON) -> bool:
+        """Look the model up in the listing."""
+        models, _ = self.parse_models(body)
+        return any(listed.name == model for listed in models)
+
+    def close(self) -> None:
+        """Close the connections of sync callers and stop the server."""
+        super().close()
+        with self._server_lock:
+            server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop and of sync callers, and stop the server."""
+        await super().aclose()
+        self.close()
+
+    def _running_server(self) -> LocalServer:
+        with self._server_lock:
+            if self._server is None:
+                if self._model_path is None:
+                    raise ConfigurationError(
+                        f"providers.{self.name}.model_path is missing. Set it to the GGUF file of a model."
+                    )
+                self._server = LocalServer(self._model_path)
+            return self._server

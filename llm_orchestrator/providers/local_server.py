@@ -1,0 +1,65 @@
+"""A llama.cpp server inside this process, which speaks HTTP on the loopback interface.
+
+It is started from a GGUF file by the package ``xllamacpp`` (MIT, no dependencies of its own, Python 3.10 and later).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Optional
+
+from llm_orchestrator.exceptions import ConfigurationError
+
+__all__ = ["LocalServer"]
+
+CONTEXT_TOKENS = 8192
+PARALLEL_REQUESTS = 4
+
+
+class LocalServer:
+    """A running server; it stops when it is closed.
+
+    Args:
+        model_path: The GGUF file.
+
+    Raises:
+        ConfigurationError: The file or the package is missing, or the model cannot be loaded.
+    """
+
+    def __init__(self, model_path: str) -> None:
+        path = Path(model_path).expanduser()
+        if not path.is_file():
+            raise ConfigurationError(f"There is no model file {str(path)!r}. Set model_path to a GGUF file.")
+        self.model = path.stem
+        self._server: Optional[Any] = _start(path)
+        self.base_url = f"{self._server.listening_address}/v1"
+
+    def close(self) -> None:
+        """Stop the server and free the model's memory; twice is fine."""
+        self._server = None  # the server stops with its last reference
+
+
+def _start(path: Path) -> Any:
+    try:
+        from xllamacpp import CommonParams, Server
+    except ImportError as error:
+        needs = "" if sys.version_info >= (3, 10) else " It needs Python 3.10 or later."
+        raise ConfigurationError(
+            f'The local provider is not installed. Run: pip install "llm-orchestrator[local]".{needs}'
+        ) from error
+    settings = CommonParams()
+    settings.model.path = str(path)
+    settings.model_alias = {path.stem}
+    settings.n_ctx = CONTEXT_TOKENS
+    settings.n_parallel = PARALLEL_REQUESTS
+    settings.port = 0
+    settings.verbosity = 0
+    # One thread a request: on a busy machine many threads that wait for each other are several times slower.
+    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
+    try:
+        return Server(settings)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"The model file {str(path)!r} cannot be loaded: {error}. Check that it is a complete GGUF file."
+        ) from error

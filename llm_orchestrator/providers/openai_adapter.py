@@ -1,0 +1,279 @@
+"""The OpenAI adapter: one entry, two APIs, and every server that speaks one of them.
+
+It chooses the API of a call, holds the SDK's clients and makes the one SDK call; the JSON is written and read
+in the ``openai_chat`` and ``openai_responses`` modules.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
+from urllib.parse import quote
+
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.providers import (
+    openai_chat,
+    openai_chat_stream,
+    openai_responses,
+    openai_responses_stream,
+)
+from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.clients import Clients
+from llm_orchestrator.providers.failures import Failure, error_of_failure
+from llm_orchestrator.providers.openai_common import as_list, is_hosted_by_openai, read_failure
+from llm_orchestrator.providers.http_library import http_library_of
+from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
+from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+
+__all__ = ["OpenAIAdapter"]
+
+OPENAI_URL = "https://api.openai.com/v1"
+#: Sent where a server wants no key, because the SDK insists on one.
+PLACEHOLDER_KEY = "no-key-needed"
+AUTO = "auto"
+APIS = (AUTO, openai_responses.API, openai_chat.API)
+#: Parameters that take a call to Chat, because Responses has no field for them.
+CHAT_PARAMETERS = ("stop", "seed", "frequency_penalty", "presence_penalty")
+
+
+class OpenAIAdapter(BaseLLMProvider):
+    """OpenAI, Azure OpenAI (v1) and OpenAI-compatible servers.
+
+    Args:
+        name: Name of the provider entry.
+        api: ``responses``, ``chat``, or ``auto``: Responses at OpenAI's own hosts unless the call has a
+            parameter that only Chat knows, Chat everywhere else.
+        **arguments: The other arguments of ``Adapter``. An entry with a ``base_url`` that is not OpenAI's
+            needs no ``api_key``.
+
+    Raises:
+        ConfigurationError: ``api`` or the key is malformed.
+    """
+
+    protocol: ClassVar[str] = "openai"
+
+    def __init__(self, name: str, *, api: str = AUTO, **arguments: Any) -> None:
+        super().__init__(name, **arguments)
+        if api not in APIS:
+            raise ConfigurationError(
+                f"Provider {name!r} has api: {api}, which does not exist. Use {', '.join(APIS)}."
+            )
+        self.api = api
+        self._clients: Clients[Any, Any] = Clients(
+            make=self.make_client,
+            make_async=self.make_async_client,
+            close=lambda client: client.close(),
+            aclose=lambda client: client.close(),
+        )
+
+    @property
+    def hosted_by_openai(self) -> bool:
+        """Whether the entry leads to OpenAI's own API, Azure's included, and not to a compatible server."""
+        return is_hosted_by_openai(self.base_url)
+
+    @property
+    def price_provider(self) -> str:
+        """Whose price list holds; OpenAI's for its regional hosts too."""
+        return self.protocol if self.hosted_by_openai else super().price_provider
+
+    @property
+    def model_kinds(self) -> str:
+        """Which list of model kinds fits the listing."""
+        return "openai" if self.hosted_by_openai else "openai-compatible"
+
+    # ---------------------------------------------------------------- translation
+
+    def api_for(self, request: LLMRequest) -> str:
+        """Choose the API of a call.
+
+        Args:
+            request: The call.
+
+        Returns:
+            ``chat`` or ``responses``.
+        """
+        if self.api != AUTO:
+            return self.api
+        needs_chat = any(getattr(request, name) not in (None, ()) for name in CHAT_PARAMETERS)
+        return openai_responses.API if self.hosted_by_openai and not needs_chat else openai_chat.API
+
+    def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
+        """Translate a request; see ``Adapter.build_request``."""
+        if self.api_for(request) == openai_responses.API:
+            return openai_responses.build_request(request, stream=stream)
+        # Reasoning models reject max_tokens, and it is the only name that many compatible servers know.
+        name = "max_completion_tokens" if self.hosted_by_openai else "max_tokens"
+        return openai_chat.build_request(request, stream=stream, max_tokens_name=name)
+
+    def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
+        """Translate a whole reply; see ``Adapter.parse_reply``."""
+        self._raise_failure(body, headers)
+        if "output" in body or body.get("object") == "response":
+            return openai_responses.parse_reply(body, self.name)
+        return openai_chat.parse_reply(body, self.name)
+
+    def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+        """Translate one event; see ``Adapter.parse_event``."""
+        self._raise_failure(event, state.headers)
+        if "choices" in event:
+            return openai_chat_stream.parse_event(event, state)
+        return openai_responses_stream.parse_event(event, state)
+
+    def assemble_reply(self, state: StreamState) -> JSON:
+        """Put the reply together; see ``Adapter.assemble_reply``."""
+        if "response" in state.reply:
+            return openai_responses_stream.assemble_reply(state)
+        return openai_chat_stream.assemble_reply(state)
+
+    def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
+        """Read a failure; see ``Adapter.parse_failure``."""
+        return read_failure(body, status_code, headers)
+
+    def _raise_failure(self, body: JSON, headers: Mapping[str, str]) -> None:
+        """Raise the failure that stands where an answer should, with status 200."""
+        if body.get("error") or body.get("type") == "error" or body.get("object") == "error":
+            raise error_of_failure(self.parse_failure(body, None, headers))
+
+    def list_request(self, cursor: Optional[str]) -> WireRequest:
+        """Ask for the models, all on one page; see ``Adapter.list_request``."""
+        return WireRequest("/models")
+
+    def model_request(self, model: str) -> WireRequest:
+        """Ask for one model; see ``Adapter.model_request``."""
+        return WireRequest(f"/models/{quote(model, safe='')}")
+
+    def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
+        """Translate the listing, which tells nothing of what a model can do; see ``Adapter.parse_models``."""
+        models = [
+            ModelInfo(
+                name=entry["id"],
+                provider=self.name,
+                created_at=_moment(entry.get("created")),
+                retires_at=entry.get("shutdown_date") or None,
+            )
+            for entry in as_list(body.get("data"))
+            if isinstance(entry, Mapping) and isinstance(entry.get("id"), str)
+        ]
+        return models, None
+
+    # ---------------------------------------------------------------- talk
+
+    def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request; see ``Adapter.open_call``."""
+        reply: RawReply = _send(self._clients.for_threads(), wire, limits)
+        return reply
+
+    async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request; see ``Adapter.aopen_call``."""
+        reply: RawReply = await _send(await self._clients.for_loop(), wire, limits)
+        return reply
+
+    def close(self) -> None:
+        """Close the connections of sync callers."""
+        self._clients.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop, and those of sync callers."""
+        await self._clients.aclose()
+
+    def make_client(self) -> Any:
+        """Make the SDK's client for threads; subclasses for other hosts override this.
+
+        Returns:
+            The client.
+
+        Raises:
+            ConfigurationError: The SDK or the key is missing.
+        """
+        return _without_environment(_sdk().OpenAI(**self.client_arguments()))
+
+    def make_async_client(self) -> Any:
+        """Make the SDK's client for one event loop; subclasses for other hosts override this.
+
+        Returns:
+            The client.
+
+        Raises:
+            ConfigurationError: The SDK or the key is missing.
+        """
+        return _without_environment(_sdk().AsyncOpenAI(**self.client_arguments()))
+
+    def client_arguments(self) -> Dict[str, Any]:
+        """The arguments of both clients: everything the environment could change, and no retries.
+
+        Returns:
+            The arguments.
+
+        Raises:
+            ConfigurationError: There is no key, and OpenAI's own hosts need one.
+        """
+        key = self._api_key or (None if self.hosted_by_openai else PLACEHOLDER_KEY)
+        if key is None:
+            raise ConfigurationError(
+                f"Provider {self.name!r} has no api_key. Set it in the configuration, for example to "
+                "${OPENAI_API_KEY}."
+            )
+        return {
+            "api_key": key,
+            "base_url": self.base_url or OPENAI_URL,
+            "max_retries": 0,
+            "default_headers": _headers_against_environment(key),
+        }
+
+
+def _sdk() -> Any:
+    try:
+        import openai
+    except ImportError as error:
+        raise ConfigurationError(
+            'The OpenAI SDK is not installed. Run: pip install "llm-orchestrator[openai]".'
+        ) from error
+    return openai
+
+
+def _headers_against_environment(key: str) -> Dict[str, Any]:
+    """Headers that undo those of OPENAI_CUSTOM_HEADERS, which the SDK sends and no argument turns off."""
+    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+    names = [line.partition(":")[0].strip() for line in lines if ":" in line]
+    if not names:
+        return {}
+    return {**{name: _sdk().Omit() for name in names}, "Authorization": f"Bearer {key}"}
+
+
+def _without_environment(client: Any) -> Any:
+    """Forget the organization and project that the SDK took from the environment."""
+    client.organization = None
+    client.project = None
+    return client
+
+
+def _send(client: Any, wire: WireRequest, limits: Limits) -> Any:
+    """The SDK's one call, for both clients; ``stream`` leaves the body of the HTTP response unread."""
+    sdk = _sdk()
+    seconds = limits.head()
+    arguments: Dict[str, Any] = {
+        "cast_to": http_library_of(sdk).Response,
+        "stream": True,
+        "options": {
+            "headers": wire.headers,
+            "timeout": sdk.Timeout(seconds, connect=min(limits.connect, seconds)),
+            "max_retries": 0,
+            "follow_redirects": False,  # a redirect would carry the key elsewhere
+        },
+    }
+    if wire.body is None:
+        return client.get(wire.path, **arguments)
+    return client.post(wire.path, body=wire.body, **arguments)
+
+
+def _moment(seconds: Any) -> Optional[str]:
+    """A Unix time as ISO 8601 in UTC; None when there is none, or none that a calendar knows."""
+    from datetime import datetime, timezone
+
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
+    except (OverflowError, ValueError, OSError):
+        return None

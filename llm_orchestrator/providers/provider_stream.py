@@ -1,0 +1,304 @@
+"""One streamed answer of one provider, from the open reply to its last piece, sync and async.
+
+Both streams share everything but the read itself. A stream is complete only when the provider said so: whatever ends
+it before becomes ``StreamInterruptedError`` once a piece has been delivered, and the plain error before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Deque, List, Optional
+
+from llm_orchestrator.exceptions import ProviderConnectionError, ProviderError, StreamInterruptedError
+from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch, Watch
+from llm_orchestrator.providers.reader import EventReader, next_chunk
+from llm_orchestrator.providers.wire import RawReply, StreamState, WireRequest
+from llm_orchestrator.types import MISSING_USAGE, LLMRequest, LLMResponse, StreamEvent, TextDelta
+
+if TYPE_CHECKING:
+    from llm_orchestrator.providers.base import BaseLLMProvider
+
+__all__ = ["AsyncProviderStream", "ProviderStream"]
+
+logger = logging.getLogger(__name__)
+
+#: What is read after the answer is complete, so that its connection can serve the next call.
+DRAIN_SECONDS = 1.0
+DRAIN_CHUNKS = 10
+
+
+class _StreamReader:
+    """What both streams share: bytes in, pieces out, and the judgement whether the answer is whole."""
+
+    def __init__(
+        self, provider: BaseLLMProvider, request: LLMRequest, wire: WireRequest, reply: RawReply, watch: Watch
+    ) -> None:
+        self.finished = False
+        self._provider = provider
+        self._request = request
+        self._wire = wire
+        self._reply = reply
+        self._watch = watch
+        self._state = StreamState(reply.headers)
+        self._reader = EventReader()
+        self._ready: Deque[StreamEvent] = deque()
+        self._text: List[str] = []
+        self._failure: Optional[Exception] = None
+
+    def response(self) -> LLMResponse:
+        """The whole answer, once the stream has finished.
+
+        Returns:
+            The same response that a call without streaming would have given.
+        """
+        with self._provider.errors(self._request):
+            body = self._provider.assemble_reply(self._state)
+            return self._provider.response_of(body, self._state.headers, self._request, self._wire)
+
+    def partial(self) -> LLMResponse:
+        """What is known of an answer that did not become whole.
+
+        Returns:
+            Text and usage so far; the usage is never called reported.
+        """
+        try:
+            response = self.response()
+        except ProviderError:  # half a document may not be readable, the text is there all the same
+            response = LLMResponse("", self._request.model, self._provider.name, self._request.model)
+        known = response.usage.source != "missing"
+        usage = replace(response.usage, source="partial") if known else MISSING_USAGE
+        return replace(response, content="".join(self._text), usage=usage)
+
+    def _take(self, chunk: Optional[bytes]) -> None:
+        """Read the events of a piece of the body; None is the body's end."""
+        events = self._reader.end() if chunk is None else self._reader.feed(chunk)
+        for event in events:
+            for piece in self._provider.parse_event(event, self._state):
+                self._ready.append(piece)
+                if isinstance(piece, TextDelta):
+                    self._text.append(piece.text)
+            if self._state.done:
+                break
+        if chunk is None:
+            self._end_of_body()
+        elif self._state.done or self._reader.done:
+            self._end_of_body()
+
+    def _end_of_body(self) -> None:
+        if not self._state.complete and not self._provider.allow_missing_finish_reason:
+            raise ProviderConnectionError(
+                "The stream ended before the provider said that the answer is complete. Try again; for a host that "
+                "never says so, set allow_missing_finish_reason."
+            )
+        self.finished = True
+
+    def _fail(self, error: Exception) -> None:
+        """Keep a failure until the pieces before it are delivered; one after the end of the answer is none."""
+        if self._state.complete:
+            logger.debug("%s: %s after a complete answer", self._provider.name, type(error).__name__)
+            self.finished = True
+        else:
+            self._failure = error
+
+    def _failure_to_raise(self, *, delivered: bool) -> Exception:
+        failure = self._failure
+        assert failure is not None
+        try:
+            with self._provider.errors(self._request):
+                raise failure
+        except ProviderError as error:
+            if not delivered:
+                return error
+            return self._interruption(error)
+        except Exception as error:  # a fault of this library or of an adapter: it must show as what it is
+            return error
+
+    def _interruption(self, error: ProviderError) -> StreamInterruptedError:
+        partial = self.partial()
+        interruption = StreamInterruptedError(
+            f"The answer broke off: {error}",
+            partial_text=partial.content,
+            partial_response=partial,
+            provider=error.provider,
+            model=error.model,
+            status_code=error.status_code,
+            code=error.code,
+            request_id=error.request_id or partial.request_id,
+            retry_after=error.retry_after,
+        )
+        interruption.__cause__ = error
+        return interruption
+
+
+class ProviderStream(_StreamReader):
+    """A streamed answer for sync callers: an iterator of its pieces.
+
+    Args:
+        provider: The adapter that translates.
+        request: The call.
+        wire: The request as it was sent.
+        reply: The open reply.
+        watch: Keeps time while waiting for the reply.
+    """
+
+    def __init__(
+        self,
+        provider: BaseLLMProvider,
+        request: LLMRequest,
+        wire: WireRequest,
+        reply: RawReply,
+        watch: ThreadWatch,
+    ) -> None:
+        super().__init__(provider, request, wire, reply, watch)
+        self._chunks = reply.iter_bytes()
+
+    def __iter__(self) -> ProviderStream:
+        return self
+
+    def __next__(self) -> StreamEvent:
+        while not self._ready:
+            if self._failure is not None:
+                self.close()
+                raise self._failure_to_raise(delivered=True)
+            if self.finished:
+                self._drain()
+                raise StopIteration
+            self._read()
+        return self._ready.popleft()
+
+    def read_first(self) -> None:
+        """Read until the first piece or the end, so that a refusal to start is raised here.
+
+        Raises:
+            ProviderError: The answer failed before its first piece.
+        """
+        try:
+            while not self._ready and not self.finished and self._failure is None:
+                self._read()
+        except BaseException:
+            self.close()  # nobody else will: the caller never gets the stream
+            raise
+        if self._failure is not None and not self._ready:
+            self.close()
+            raise self._failure_to_raise(delivered=False)
+
+    def close(self) -> None:
+        """Release the connection; twice is fine."""
+        self._watch.stop()
+        self._reply.close()
+
+    def release(self) -> None:
+        """Release the connection of a stream that its reader dropped."""
+        self.close()
+
+    def _read(self) -> None:
+        try:
+            with self._watch:
+                chunk = next(self._chunks, None)
+            self._take(chunk)
+        except Exception as error:  # raised once the pieces before it are delivered
+            self._fail(error)
+
+    def _drain(self) -> None:
+        self._watch.allow(DRAIN_SECONDS)
+        try:
+            for _ in range(DRAIN_CHUNKS):
+                with self._watch:
+                    if next(self._chunks, None) is None:
+                        break
+        except Exception as error:  # the answer is complete: only the connection is lost
+            logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
+        self.close()
+
+
+class AsyncProviderStream(_StreamReader):
+    """A streamed answer for async callers: an async iterator of its pieces.
+
+    Args:
+        provider: The adapter that translates.
+        request: The call.
+        wire: The request as it was sent.
+        reply: The open reply.
+        watch: Keeps time while waiting for the reply.
+    """
+
+    def __init__(
+        self,
+        provider: BaseLLMProvider,
+        request: LLMRequest,
+        wire: WireRequest,
+        reply: RawReply,
+        watch: LoopWatch,
+    ) -> None:
+        super().__init__(provider, request, wire, reply, watch)
+        self._chunks = reply.aiter_bytes()
+        self._loop = watch.loop
+
+    def __aiter__(self) -> AsyncProviderStream:
+        return self
+
+    async def __anext__(self) -> StreamEvent:
+        while not self._ready:
+            if self._failure is not None:
+                await self.aclose()
+                raise self._failure_to_raise(delivered=True)
+            if self.finished:
+                await self._drain()
+                raise StopAsyncIteration
+            await self._read()
+        return self._ready.popleft()
+
+    async def read_first(self) -> None:
+        """Read until the first piece or the end, so that a refusal to start is raised here.
+
+        Raises:
+            ProviderError: The answer failed before its first piece.
+        """
+        try:
+            while not self._ready and not self.finished and self._failure is None:
+                await self._read()
+        except BaseException:
+            await self.aclose()  # nobody else will: the caller never gets the stream
+            raise
+        if self._failure is not None and not self._ready:
+            await self.aclose()
+            raise self._failure_to_raise(delivered=False)
+
+    async def aclose(self) -> None:
+        """Release the connection; twice is fine."""
+        self._watch.stop()
+        await self._reply.aclose()
+
+    def close_soon(self) -> None:
+        """Have the loop release the connection; for finalizers, so it takes no lock and waits for nothing."""
+        try:
+            self._loop.call_soon_threadsafe(self._start_closing)
+        except RuntimeError:
+            pass  # the loop is closed, and its connections with it
+
+    def release(self) -> None:
+        """Nothing: the loop of a dropped stream was told to release the connection when it was dropped."""
+
+    def _start_closing(self) -> None:
+        self._closing = self._loop.create_task(self.aclose())
+
+    async def _read(self) -> None:
+        try:
+            with self._watch:
+                chunk = await next_chunk(self._chunks)
+            self._take(chunk)
+        except Exception as error:  # raised once the pieces before it are delivered
+            self._fail(error)
+
+    async def _drain(self) -> None:
+        self._watch.allow(DRAIN_SECONDS)
+        try:
+            for _ in range(DRAIN_CHUNKS):
+                with self._watch:
+                    if await next_chunk(self._chunks) is None:
+                        break
+        except Exception as error:  # the answer is complete: only the connection is lost
+            logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
+        await self.aclose()

@@ -1,0 +1,243 @@
+"""The one reader of bytes that come from a provider: server-sent events and whole JSON documents.
+
+It holds no socket and knows no provider: bytes go in, dicts come out, and anything that is not the promised format is
+an ``InvalidResponseError``. Memory is bounded by ``MAX_EVENT_BYTES`` however the bytes arrive.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, AsyncIterator, Dict, List, Optional
+
+from llm_orchestrator.exceptions import InvalidResponseError
+
+__all__ = ["MAX_BODY_BYTES", "MAX_EVENT_BYTES", "BodyReader", "EventReader", "next_chunk", "read_document"]
+
+#: Largest single event or line accepted; inline images are the biggest a provider sends, far below this.
+MAX_EVENT_BYTES = 32 * 1024 * 1024
+#: Largest whole reply accepted.
+MAX_BODY_BYTES = 128 * 1024 * 1024
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SHOWN_BYTES = 200
+
+
+class BodyReader:
+    """Collects the body of a whole reply."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._chunks: List[bytes] = []
+        self._bytes = 0
+
+    def feed(self, chunk: Optional[bytes]) -> None:
+        """Take the next bytes.
+
+        Args:
+            chunk: Bytes as they came from the network; None at their end.
+
+        Raises:
+            InvalidResponseError: The body is too large.
+        """
+        if chunk is None:
+            self.ended = True
+            return
+        self._chunks.append(chunk)
+        self._bytes += len(chunk)
+        _check_size(self._bytes, MAX_BODY_BYTES)
+
+    def document(self) -> Dict[str, Any]:
+        """Read what was collected.
+
+        Returns:
+            The JSON object of the reply.
+
+        Raises:
+            InvalidResponseError: It is empty, no JSON, or no JSON object.
+        """
+        return read_document(b"".join(self._chunks))
+
+
+async def next_chunk(chunks: AsyncIterator[bytes]) -> Optional[bytes]:
+    """Await the next piece of a body.
+
+    Args:
+        chunks: The pieces.
+
+    Returns:
+        The piece, or None at the end.
+    """
+    try:
+        return await chunks.__anext__()
+    except StopAsyncIteration:
+        return None
+
+
+def read_document(body: bytes) -> Dict[str, Any]:
+    """Read a whole reply.
+
+    Args:
+        body: The bytes of the reply.
+
+    Returns:
+        The JSON object it holds.
+
+    Raises:
+        InvalidResponseError: It is empty, no JSON, or no JSON object.
+    """
+    if not body.strip():
+        raise InvalidResponseError("The provider sent an empty reply. Try again, or check base_url.")
+    return _parse_object(body)
+
+
+class EventReader:
+    """Cuts a stream of bytes into the JSON objects of its server-sent events.
+
+    Line ends may be LF, CRLF or CR and bytes may be cut anywhere; comments, pings without data, event names and a
+    byte-order mark do not matter. ``[DONE]`` ends the stream and sets ``done``.
+    """
+
+    def __init__(self) -> None:
+        self.done = False
+        self._events = 0
+        self._head = b""
+        self._at_start = True
+        self._held_return = False
+        self._line: List[bytes] = []
+        self._line_bytes = 0
+        self._data: List[bytes] = []
+        self._data_bytes = 0
+
+    def feed(self, chunk: bytes) -> List[Dict[str, Any]]:
+        """Take the next bytes.
+
+        Args:
+            chunk: Bytes as they came from the network.
+
+        Returns:
+            The events completed by them, in order.
+
+        Raises:
+            InvalidResponseError: An event is too large or its data is no JSON object.
+        """
+        if self._at_start:
+            chunk = self._without_mark(chunk)
+        if b"\r" in chunk or self._held_return:
+            chunk = self._with_plain_line_ends(chunk)
+        first, *rest = chunk.split(b"\n")
+        self._extend_line(first)
+        if not rest:
+            return []
+        *complete, tail = [self._take_line(), *rest]
+        events: List[Dict[str, Any]] = []
+        for line in complete:
+            event = self._read_line(line)
+            if event is not None:
+                events.append(event)
+        self._extend_line(tail)
+        return events
+
+    def end(self) -> List[Dict[str, Any]]:
+        """Say that no more bytes will come.
+
+        Returns:
+            The last event, when the stream ended without the blank line that should close it.
+
+        Raises:
+            InvalidResponseError: The stream held no event at all.
+        """
+        event = self._last_event()
+        if event is None and not self._events and not self.done:
+            raise InvalidResponseError(
+                f"The provider sent no event stream but {_shown(self._head)}. Check base_url, or try again."
+            )
+        return [] if event is None else [event]
+
+    def _last_event(self) -> Optional[Dict[str, Any]]:
+        try:
+            event = self._read_line(self._take_line())
+            return self._read_line(b"") if event is None else event
+        except InvalidResponseError:
+            return (
+                None  # the data was cut in the middle: the stream ended early, which its reader will notice
+            )
+
+    def _without_mark(self, chunk: bytes) -> bytes:
+        self._head += chunk[: _SHOWN_BYTES * 2]
+        if len(self._head) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(self._head):
+            return b""
+        self._at_start = False
+        if self._head.startswith(_BYTE_ORDER_MARK):
+            held = len(self._head) - len(chunk[: _SHOWN_BYTES * 2])
+            return chunk[len(_BYTE_ORDER_MARK) - held :]
+        return chunk
+
+    def _with_plain_line_ends(self, chunk: bytes) -> bytes:
+        """Turn CRLF and CR into LF; a CR at the very end waits, since its LF may come with the next chunk."""
+        if self._held_return:
+            chunk = b"\r" + chunk
+        self._held_return = chunk.endswith(b"\r")
+        if self._held_return:
+            chunk = chunk[:-1]
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _extend_line(self, piece: bytes) -> None:
+        if piece:
+            self._line.append(piece)
+            self._line_bytes += len(piece)
+            _check_size(self._line_bytes)
+
+    def _take_line(self) -> bytes:
+        line = b"".join(self._line)
+        self._line = []
+        self._line_bytes = 0
+        return line
+
+    def _read_line(self, line: bytes) -> Optional[Dict[str, Any]]:
+        if line.startswith(b"data:"):
+            data = line[6:] if line[5:6] == b" " else line[5:]
+            self._data.append(data)
+            self._data_bytes += len(data)
+            _check_size(self._data_bytes)
+            return None
+        if line or not self._data:
+            return None
+        data = b"\n".join(self._data)
+        self._data = []
+        self._data_bytes = 0
+        return self._read_data(data)
+
+    def _read_data(self, data: bytes) -> Optional[Dict[str, Any]]:
+        self._events += 1
+        if self.done or not data.strip():
+            return None
+        if data.strip() == b"[DONE]":
+            self.done = True
+            return None
+        return _parse_object(data)
+
+
+def _parse_object(data: bytes) -> Dict[str, Any]:
+    try:
+        value = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InvalidResponseError(
+            f"The provider sent {_shown(data)}, which is no JSON. Try again."
+        ) from error
+    if not isinstance(value, dict):
+        raise InvalidResponseError(
+            f"The provider sent {_shown(data)} where a JSON object belongs. Try again."
+        )
+    return value
+
+
+def _check_size(size: int, limit: int = MAX_EVENT_BYTES) -> None:
+    if size > limit:
+        raise InvalidResponseError(
+            f"The provider sent more than {limit} bytes at once. Check base_url, or try again."
+        )
+
+
+def _shown(data: bytes) -> str:
+    text = data[:_SHOWN_BYTES].decode("utf-8", "replace")
+    return repr(text) + ("..." if len(data) > _SHOWN_BYTES else "")

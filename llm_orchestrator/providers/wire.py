@@ -1,0 +1,142 @@
+"""What passes between an adapter's translation and its talking: the request to send, the reply to read, the limits.
+
+A reply is whatever offers the few members of ``RawReply``; the response objects of the HTTP libraries under the vendor
+SDKs do, and ``BufferedReply`` serves adapters that have their bytes from elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any, AsyncIterator, Dict, Iterable, Iterator, Mapping, Optional, Protocol, Tuple
+
+from llm_orchestrator.types import JSON
+
+__all__ = ["BufferedReply", "Limits", "RawReply", "StreamState", "WireRequest"]
+
+
+@dataclass(frozen=True)
+class WireRequest:
+    """One HTTP request in the provider's documented form.
+
+    Attributes:
+        path: Path below the provider's base URL, with its query where one is needed.
+        body: The JSON body; None for a GET.
+        headers: Headers beside those the SDK sends.
+        api: Which of the provider's APIs it is, in the words of ``pricing.price_usage``.
+        unsupported: Parameters of the request that the API has no field for; they were left out of the body.
+        warnings: What else was done differently from what was asked, one sentence each.
+    """
+
+    path: str
+    body: Optional[Dict[str, Any]] = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    api: str = ""
+    unsupported: Tuple[str, ...] = ()
+    warnings: Tuple[str, ...] = ()
+
+    @property
+    def method(self) -> str:
+        """``POST`` with a body, ``GET`` without."""
+        return "GET" if self.body is None else "POST"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long one attempt may take.
+
+    Attributes:
+        connect: Seconds to establish a connection.
+        silence: Seconds to the first byte, and between two events.
+        deadline: When the whole call must have ended, on the clock of ``time.monotonic``; infinity for never.
+    """
+
+    connect: float
+    silence: float
+    deadline: float = math.inf
+
+    def left(self) -> float:
+        """Seconds until the deadline, negative when it has passed."""
+        return self.deadline - time.monotonic()
+
+    def head(self) -> float:
+        """Seconds to wait for the head of the reply: the silence allowed, or what is left when that is less."""
+        return max(min(self.silence, self.left()), 0.001)
+
+
+class RawReply(Protocol):
+    """An open HTTP reply with status 2xx whose body is still to be read; satisfied by httpx and httpx2."""
+
+    @property
+    def status_code(self) -> int:
+        """HTTP status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers, names in any case."""
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        """The body, piece by piece."""
+
+    def aiter_bytes(self) -> AsyncIterator[bytes]:
+        """The body, piece by piece, for async callers."""
+
+    def close(self) -> None:
+        """Release the connection."""
+
+    async def aclose(self) -> None:
+        """Release the connection, for async callers."""
+
+
+class BufferedReply:
+    """A reply whose bytes come from an iterable in this process.
+
+    Args:
+        chunks: Pieces of the body.
+        headers: Headers of the reply.
+    """
+
+    status_code = 200
+
+    def __init__(self, chunks: Iterable[bytes], headers: Optional[Mapping[str, str]] = None) -> None:
+        self._chunks = iter(chunks)
+        self.headers: Mapping[str, str] = dict(headers or {})
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        """The body, piece by piece."""
+        return self._chunks
+
+    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+        """The body, piece by piece, for async callers."""
+        for chunk in self._chunks:
+            yield chunk
+
+    def close(self) -> None:
+        """Stop the source of the bytes, where it can be stopped."""
+        stop = getattr(self._chunks, "close", None)
+        if stop is not None:
+            stop()
+
+    async def aclose(self) -> None:
+        """Stop the source of the bytes, where it can be stopped."""
+        self.close()
+
+
+class StreamState:
+    """The memory of one stream: the caller owns it, ``parse_event`` fills it.
+
+    Attributes:
+        headers: Headers of the streamed reply.
+        reply: The reply assembled so far, in whatever form the adapter's ``assemble_reply`` understands.
+        complete: The provider has said that the answer is whole.
+        done: Nothing worth reading follows.
+    """
+
+    __slots__ = ("complete", "done", "headers", "reply")
+
+    def __init__(self, headers: Optional[JSON] = None) -> None:
+        self.headers: JSON = headers or {}
+        self.reply: Dict[str, Any] = {}
+        self.complete = False
+        self.done = False

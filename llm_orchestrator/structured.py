@@ -1,0 +1,88 @@
+"""Structured output: from a pydantic class or an OpenAI Chat dict to a schema, and from the answer to an instance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Optional, Type
+
+from llm_orchestrator.exceptions import InvalidRequestError, OutputParseError, OutputTruncatedError
+from llm_orchestrator.types import JSON, FinishReason, LLMRequest, LLMResponse
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = ["OutputFormat", "parse_output", "read_response_format"]
+
+FORMATS = ("json_object", "json_schema", "text")
+
+
+class OutputFormat(NamedTuple):
+    """What the answer must look like, and the class it becomes."""
+
+    response_format: Optional[JSON]
+    output_type: Optional[Type[BaseModel]]
+
+
+def read_response_format(value: Any) -> OutputFormat:
+    """Read the ``response_format`` of a call.
+
+    Args:
+        value: A pydantic class, a dict in the OpenAI Chat form, or None.
+
+    Returns:
+        The dict form, and the class where one was given.
+
+    Raises:
+        InvalidRequestError: It is neither.
+    """
+    if value is None:
+        return OutputFormat(None, None)
+    if isinstance(value, Mapping):
+        if value.get("type") not in FORMATS:
+            raise InvalidRequestError(
+                f"response_format has the type {value.get('type')!r}. Use one of {', '.join(FORMATS)}."
+            )
+        return OutputFormat(None if value["type"] == "text" else value, None)
+    if isinstance(value, type) and hasattr(value, "model_json_schema"):
+        schema = {"name": value.__name__, "schema": value.model_json_schema(), "strict": True}
+        return OutputFormat({"type": "json_schema", "json_schema": schema}, value)
+    raise InvalidRequestError(
+        f"response_format is a {type(value).__name__}. Give a pydantic class, or a dict in the OpenAI Chat form."
+    )
+
+
+def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:
+    """Turn the text of an answer into an instance of the class that was asked for.
+
+    Args:
+        response: The answer.
+        request: The call.
+
+    Returns:
+        The answer with ``parsed`` set; unchanged where no class was asked for, or where the model refused or called
+        tools instead.
+
+    Raises:
+        OutputTruncatedError: The model ran out of tokens before the output was whole.
+        OutputParseError: The output does not fit the class.
+    """
+    if request.output_type is None or response.refusal is not None:
+        return response
+    if response.finish_reason in (FinishReason.TOOL_CALLS, FinishReason.CONTENT_FILTER):
+        return response
+    fields = {"provider": response.provider, "model": response.model, "request_id": response.request_id}
+    if response.finish_reason is FinishReason.LENGTH:
+        raise OutputTruncatedError(
+            "The model reached its token limit in the middle of the output. Raise max_tokens; the text so far is in "
+            ".response.content.",
+            response=response,
+            **fields,
+        )
+    try:
+        return replace(response, parsed=request.output_type.model_validate_json(response.content))
+    except ValueError as error:  # pydantic's ValidationError is one
+        raise OutputParseError(
+            f"The output is no valid {request.output_type.__name__}. Its text is in .response.content.",
+            response=response,
+            **fields,
+        ) from error

@@ -1,0 +1,298 @@
+"""A provider that answers from a script, for the tests of applications and of this library.
+
+It is a real adapter with a protocol of its own and no network: requests, streams, retries, fallbacks, costs and
+records run through the same code as with a vendor's provider.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from dataclasses import asdict, dataclass
+from typing import (
+    Any,
+    AsyncIterator,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
+
+from llm_orchestrator.exceptions import ConfigurationError, ModelNotFoundError, ProviderTimeoutError
+from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.wire import BufferedReply, Limits, RawReply, StreamState, WireRequest
+from llm_orchestrator.types import (
+    JSON,
+    FinishReason,
+    LLMRequest,
+    LLMResponse,
+    Message,
+    ModelInfo,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    TokenUsage,
+    ToolCall,
+    ToolCallDelta,
+)
+
+__all__ = ["FakeProvider", "FakeReply"]
+
+
+@dataclass(frozen=True)
+class FakeReply:
+    """One answer of a FakeProvider.
+
+    Attributes:
+        text: The answer's text; the joined chunks when left out.
+        chunks: The pieces a stream delivers; the words of the text when left out.
+        tool_calls: Tool calls of the answer.
+        reasoning: Visible reasoning.
+        refusal: Why the answer was refused.
+        finish_reason: Why it ended; ``tool_calls`` when there are some, else ``stop``.
+        usage: Tokens; counted in words when left out.
+        error: Raised instead of an answer, or by a stream after its chunks.
+        delay: Seconds to wait before the answer, and before each further chunk of a stream.
+    """
+
+    text: Optional[str] = None
+    chunks: Optional[Sequence[str]] = None
+    tool_calls: Sequence[ToolCall] = ()
+    reasoning: Optional[str] = None
+    refusal: Optional[str] = None
+    finish_reason: Optional[FinishReason] = None
+    usage: Optional[TokenUsage] = None
+    error: Optional[Exception] = None
+    delay: float = 0.0
+
+    @property
+    def pieces(self) -> List[str]:
+        """The pieces of text a stream delivers."""
+        if self.chunks is not None:
+            return list(self.chunks)
+        return re.findall(r"\s*\S+|\s+$", self.text or "")
+
+
+Scripted = Union[str, Exception, FakeReply, Callable[[LLMRequest], Union[str, Exception, FakeReply]]]
+
+
+class FakeProvider(BaseLLMProvider):
+    """Answers from a script, one entry for each request; the last entry answers all that follow.
+
+    Args:
+        script: Texts, errors, FakeReply objects, or functions that make one from the request.
+        name: Name of the provider entry.
+        models: The models it lists.
+        **settings: Further arguments of BaseLLMProvider.
+
+    Attributes:
+        requests: Every request that was sent, in order.
+    """
+
+    protocol = "fake"
+
+    def __init__(
+        self,
+        script: Union[Scripted, Iterable[Scripted]] = "This is a scripted answer.",
+        *,
+        name: str = "fake",
+        models: Sequence[str] = ("fake-model",),
+        **settings: Any,
+    ) -> None:
+        super().__init__(name, **settings)
+        single = isinstance(script, (str, Exception, FakeReply)) or callable(script)
+        self._script: List[Scripted] = [script] if single else list(script)  # type: ignore[arg-type, list-item]
+        if not self._script:
+            raise ConfigurationError("The script of a FakeProvider is empty. Give it at least one answer.")
+        self._models = tuple(models)
+        self._lock = threading.Lock()
+        self.requests: List[LLMRequest] = []
+
+    def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
+        """Note the request; see the base class."""
+        with self._lock:
+            number = len(self.requests)
+            self.requests.append(request)
+        messages = [{"role": message.role, "content": message.text} for message in request.messages]
+        body = {"number": number, "model": request.model, "messages": messages, "stream": stream}
+        return WireRequest("answer", body, api="chat")
+
+    def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
+        """See the base class."""
+        calls = tuple(ToolCall(**call) for call in body.get("tool_calls") or ())
+        text = body.get("text") or ""
+        usage = body.get("usage")
+        finish = FinishReason(body.get("finish_reason") or "other")
+        return LLMResponse(
+            content=text,
+            model=str(body.get("model") or ""),
+            provider=self.name,
+            usage=TokenUsage(**usage) if usage else TokenUsage(source="missing"),
+            finish_reason=finish,
+            raw_finish_reason=body.get("finish_reason"),
+            tool_calls=calls,
+            reasoning=body.get("reasoning"),
+            refusal=body.get("refusal"),
+            message=Message("assistant", text or None, tool_calls=calls, provider=self.name),
+        )
+
+    def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+        """See the base class."""
+        if "end" in event:
+            state.reply.update(event["end"])
+            state.complete = state.done = True
+            return ()
+        if "call" in event:
+            return [ToolCallDelta(**event["call"])]
+        if "reasoning" in event:
+            return [ReasoningDelta(event["reasoning"])]
+        state.reply.setdefault("pieces", []).append(event["text"])
+        return [TextDelta(event["text"])]
+
+    def assemble_reply(self, state: StreamState) -> JSON:
+        """See the base class."""
+        reply = dict(state.reply)
+        return {**reply, "text": "".join(reply.pop("pieces", ()))}
+
+    def list_request(self, cursor: Optional[str]) -> WireRequest:
+        """See the base class."""
+        return WireRequest("models")
+
+    def model_request(self, model: str) -> WireRequest:
+        """See the base class."""
+        return WireRequest(f"models/{model}")
+
+    def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
+        """See the base class."""
+        return [ModelInfo(name, self.name) for name in body.get("models") or ()], None
+
+    def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """See the base class."""
+        return self._listed(wire) if wire.body is None else self._answer(wire.body, limits).open()
+
+    async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """See the base class."""
+        return self._listed(wire) if wire.body is None else await self._answer(wire.body, limits).aopen()
+
+    def _listed(self, wire: WireRequest) -> RawReply:
+        _, _, model = wire.path.partition("/")
+        if model and model not in self._models:
+            raise ModelNotFoundError(f"There is no model {model!r}.", status_code=404)
+        return BufferedReply([json.dumps({"models": self._models}).encode()])
+
+    def _answer(self, body: JSON, limits: Limits) -> _ScriptedReply:
+        scripted = self._script[min(body["number"], len(self._script) - 1)]
+        if not isinstance(scripted, (str, Exception, FakeReply)):
+            scripted = scripted(self.requests[body["number"]])
+        if isinstance(scripted, str):
+            scripted = FakeReply(scripted)
+        if isinstance(scripted, Exception):
+            scripted = FakeReply(error=scripted)
+        return _ScriptedReply(scripted, body, limits)
+
+
+class _ScriptedReply:
+    """An open reply whose body is written from the script while it is read."""
+
+    status_code = 200
+    headers: Mapping[str, str] = {"x-request-id": "fake-request"}
+
+    def __init__(self, reply: FakeReply, body: JSON, limits: Limits) -> None:
+        self._reply = reply
+        self._body = body
+        self._limits = limits
+
+    def open(self) -> RawReply:
+        time.sleep(self._pause())
+        self._check()
+        return self
+
+    async def aopen(self) -> RawReply:
+        import asyncio
+
+        await asyncio.sleep(self._pause())
+        self._check()
+        return self
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        for number, chunk in enumerate(self._chunks()):
+            if number:
+                time.sleep(self._pause())
+            yield chunk
+        self._fail()
+
+    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+        import asyncio
+
+        for number, chunk in enumerate(self._chunks()):
+            if number:
+                await asyncio.sleep(self._pause())
+            yield chunk
+        self._fail()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def _pause(self) -> float:
+        return min(self._reply.delay, self._limits.head())
+
+    def _check(self) -> None:
+        """Raise what the script says, or the timeout of an answer that comes too late."""
+        if self._reply.delay > self._limits.head():
+            raise ProviderTimeoutError("No answer in time. Raise timeout, or shorten the script's delay.")
+        if not (self._body["stream"] and self._reply.pieces):
+            self._fail()
+
+    def _fail(self) -> None:
+        if self._reply.error is not None:
+            raise self._reply.error
+
+    def _chunks(self) -> Iterator[bytes]:
+        if not self._body["stream"]:
+            yield json.dumps({**self._end(), "text": self._text()}).encode()
+            return
+        for event in self._events():
+            yield b"data: " + json.dumps(event).encode() + b"\n\n"
+
+    def _events(self) -> Iterator[Dict[str, Any]]:
+        if self._reply.reasoning:
+            yield {"reasoning": self._reply.reasoning}
+        for piece in self._reply.pieces:
+            yield {"text": piece}
+        for index, call in enumerate(self._reply.tool_calls):
+            yield {
+                "call": {"index": index, "id": call.id, "name": call.name, "arguments": call.raw_arguments}
+            }
+        if self._reply.error is None:
+            yield {"end": self._end()}
+
+    def _text(self) -> str:
+        return "".join(self._reply.pieces) if self._reply.text is None else self._reply.text
+
+    def _end(self) -> Dict[str, Any]:
+        reply = self._reply
+        usual = FinishReason.TOOL_CALLS if reply.tool_calls else FinishReason.STOP
+        return {
+            "model": self._body["model"],
+            "finish_reason": (reply.finish_reason or usual).value,
+            "tool_calls": [asdict(call) for call in reply.tool_calls],
+            "reasoning": reply.reasoning,
+            "refusal": reply.refusal,
+            "usage": asdict(reply.usage or self._counted()),
+        }
+
+    def _counted(self) -> TokenUsage:
+        prompt = sum(len(message["content"].split()) for message in self._body["messages"])
+        completion = len(self._text().split())
+        return TokenUsage(prompt, completion, prompt + completion)

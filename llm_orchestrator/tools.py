@@ -1,0 +1,126 @@
+"""Tools the model may call: from Python functions, pydantic classes and dicts to the OpenAI Chat form."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, get_type_hints
+
+from llm_orchestrator.exceptions import InvalidRequestError
+from llm_orchestrator.types import JSON
+
+__all__ = ["read_tool_choice", "read_tools"]
+
+CHOICES = ("auto", "none", "required")
+
+
+def read_tools(tools: Optional[Sequence[Any]]) -> Tuple[JSON, ...]:
+    """Read the ``tools`` of a call.
+
+    Args:
+        tools: Python functions, pydantic classes, or dicts in the OpenAI Chat form; None for no tools.
+
+    Returns:
+        The tools as dicts.
+
+    Raises:
+        InvalidRequestError: A tool is none of these, or two have the same name.
+    """
+    read = tuple(_read_tool(tool) for tool in tools or ())
+    names = [tool["function"]["name"] for tool in read if tool.get("type") == "function"]
+    doubled = next((name for name in names if names.count(name) > 1), None)
+    if doubled is not None:
+        raise InvalidRequestError(f"Two tools are named {doubled!r}. Give each its own name.")
+    return read
+
+
+def read_tool_choice(choice: Any, tools: Sequence[JSON]) -> Any:
+    """Read the ``tool_choice`` of a call.
+
+    Args:
+        choice: ``auto``, ``none``, ``required``, a tool's name, or the dict of the OpenAI Chat form.
+        tools: The tools of the call.
+
+    Returns:
+        One of the three words or the dict; None when nothing was chosen.
+
+    Raises:
+        InvalidRequestError: It names no tool of the call.
+    """
+    if choice is None or choice in CHOICES:
+        return choice
+    function = choice.get("function") if isinstance(choice, Mapping) else {"name": choice}
+    name = function.get("name") if isinstance(function, Mapping) else None
+    names = [tool["function"]["name"] for tool in tools if tool.get("type") == "function"]
+    if name not in names:
+        raise InvalidRequestError(
+            f"tool_choice {choice!r} names no tool of this call. Use {', '.join([*CHOICES, *names])}."
+        )
+    return {"type": "function", "function": {"name": name}}
+
+
+def _read_tool(tool: Any) -> JSON:
+    if isinstance(tool, Mapping):
+        return _checked(tool)
+    if isinstance(tool, type) and hasattr(tool, "model_json_schema"):
+        return _function(tool.__name__, inspect.getdoc(tool) or "", tool.model_json_schema())
+    if callable(tool):
+        return _from_function(tool)
+    raise InvalidRequestError(
+        f"A tool is a {type(tool).__name__}. Give a function, a pydantic class, or a dict in the OpenAI Chat form."
+    )
+
+
+def _checked(tool: JSON) -> JSON:
+    if tool.get("type") != "function":
+        return tool  # one of the provider's own tools, passed through as it is
+    function = tool.get("function")
+    if not isinstance(function, Mapping) or not function.get("name"):
+        raise InvalidRequestError(
+            'A tool has no name. Write {"type": "function", "function": {"name": ..., "parameters": {...}}}.'
+        )
+    return tool
+
+
+def _function(name: str, description: str, parameters: JSON) -> JSON:
+    function: Dict[str, Any] = {"name": name, "parameters": dict(parameters)}
+    if description:
+        function["description"] = description
+    return {"type": "function", "function": function}
+
+
+def _from_function(function: Callable[..., Any]) -> JSON:
+    from pydantic import Field, create_model
+
+    documentation = inspect.getdoc(function) or ""
+    described = _documented_arguments(documentation)
+    hints = get_type_hints(function, include_extras=True)
+    fields: Any = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise InvalidRequestError(
+                f"The tool {function.__name__!r} takes *{name}. Name its parameters, so that the model can give them."
+            )
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[name] = (hints.get(name, Any), Field(default, description=described.get(name)))
+    model: Any = create_model(function.__name__, **fields)
+    schema: Dict[str, Any] = model.model_json_schema()
+    schema.pop("title", None)
+    return _function(function.__name__, documentation.split("\n\n")[0].strip(), schema)
+
+
+def _documented_arguments(documentation: str) -> Dict[str, str]:
+    """The descriptions in the Args section of a Google-style docstring."""
+    lines = documentation.partition("Args:\n")[2].splitlines()
+    described: Dict[str, List[str]] = {}
+    name = ""
+    for line in lines:
+        if line and not line.startswith(" "):
+            break
+        begins = re.match(r"    (\w+)(?: \([^)]*\))?:\s*(.*)", line)
+        if begins:
+            name = begins[1]
+            described[name] = [begins[2]]
+        elif name:
+            described[name].append(line.strip())
+    return {name: " ".join(text).strip() for name, text in described.items()}
