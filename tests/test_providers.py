@@ -1,0 +1,340 @@
+"""Every provider in all four ways, the real SDKs against the scripted server: one scenario, sixteen runs."""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+import pytest
+
+from llm_orchestrator import (
+    AllFallbacksFailedError,
+    AuthenticationError,
+    ContextLengthError,
+    FinishReason,
+    InvalidRequestError,
+    InvalidResponseError,
+    LLMOrchestrator,
+    ModelNotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    ProviderConnectionError,
+    ProviderError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+)
+from tests.bench import KEY, MODEL, Call, Dialect, ScriptedServer, Usage
+from tests.bench.places import refusing_url
+from tests.bench.replies import Reply, broken_json, empty, html, redirect
+from tests.fixtures import Orchestrate
+from tests.ways import ask
+
+
+def answer(dialect: Dialect, way: str, **keywords: Any) -> Reply:
+    """The same answer, whole or as a stream, as the way of calling asks for."""
+    if "streamed" not in way:
+        return dialect.whole(**keywords)
+    text = keywords.pop("text", "Hello.")
+    middle = len(text) // 2
+    return dialect.stream([piece for piece in (text[:middle], text[middle:]) if piece], **keywords)
+
+
+def test_text_usage_and_identity(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    reply = answer(
+        dialect,
+        way,
+        text="Grüße, 世界 🌍!",
+        usage=Usage(prompt=120, completion=30, cached=100),
+        model="served-1",
+    )
+    server.script(reply)
+
+    response = ask(orchestrate(), way, "Say hello", max_tokens=50)
+
+    assert response.content == "Grüße, 世界 🌍!"
+    assert (response.model, response.requested_model, response.provider) == (
+        "served-1",
+        MODEL,
+        dialect.provider,
+    )
+    assert response.tokens_used == {"prompt": 120, "completion": 30, "total": 150}
+    assert (response.usage.cached_tokens, response.usage.source) == (100, "reported")
+    assert response.finish_reason is FinishReason.STOP
+    assert response.request_id
+    assert response.cost is None, "nobody knows the price of the scripted model"
+    assert [attempt.error for attempt in response.attempts] == [None]
+    assert response.message is not None and response.message.text == response.content
+    assert isinstance(response.raw_response, dict)
+
+
+def test_what_is_sent(orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str) -> None:
+    server.script(answer(dialect, way))
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "One"},
+        {"role": "assistant", "content": "Two"},
+        {"role": "user", "content": [{"type": "text", "text": "Three"}]},
+    ]
+
+    ask(orchestrate(), way, messages, temperature=0.2, max_tokens=77, top_p=0.9)
+
+    (request,) = server.requests
+    sent = dialect.read_request(request.body, request.path)
+    assert sent["model"] == MODEL
+    assert "Be brief." in sent["system"] and sent["system"].index("Be brief.") < sent["system"].index(
+        "Be kind."
+    )
+    assert sent["messages"] == [("user", "One"), ("assistant", "Two"), ("user", "Three")]
+    assert (sent["temperature"], sent["max_tokens"], sent["top_p"]) == (0.2, 77, 0.9)
+    assert sent["stream"] is ("streamed" in way)
+
+
+def test_nothing_is_sent_that_was_not_asked_for(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    server.script(answer(dialect, way))
+
+    ask(orchestrate(), way, "Hi")
+
+    (request,) = server.requests
+    sent = dialect.read_request(request.body, request.path)
+    expected_tokens = 16000 if dialect.name == "anthropic" else None  # the one limit a provider requires
+    assert sent["max_tokens"] == expected_tokens
+    assert [sent[name] for name in ("temperature", "top_p", "top_k", "seed", "stop")] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("finish", "expected"),
+    [
+        ("stop", FinishReason.STOP),
+        ("length", FinishReason.LENGTH),
+        ("content_filter", FinishReason.CONTENT_FILTER),
+    ],
+)
+def test_finish_reasons(
+    orchestrate: Orchestrate,
+    server: ScriptedServer,
+    dialect: Dialect,
+    way: str,
+    finish: str,
+    expected: FinishReason,
+) -> None:
+    server.script(answer(dialect, way, finish=finish))
+
+    response = ask(orchestrate(), way)
+
+    assert response.finish_reason is expected
+    assert response.raw_finish_reason
+
+
+def test_tool_calls(orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str) -> None:
+    calls = [Call("clock", {"zone": "Europe/Zürich"}), Call("weather", {}), Call("clock", {"zone": "UTC"})]
+    server.script(answer(dialect, way, text="", tool_calls=calls, finish="tool_calls"))
+    tools = [
+        {"type": "function", "function": {"name": name, "parameters": {}}} for name in ("clock", "weather")
+    ]
+
+    response = ask(orchestrate(), way, tools=tools)
+
+    assert response.finish_reason is FinishReason.TOOL_CALLS
+    found = [(call.name, call.arguments) for call in response.tool_calls]
+    assert found == [("clock", {"zone": "Europe/Zürich"}), ("weather", {}), ("clock", {"zone": "UTC"})]
+    assert len({call.id for call in response.tool_calls}) == 3
+
+
+def test_refusal_is_an_answer(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    server.script(answer(dialect, way, text="", refusal="I cannot help with that."))
+
+    response = ask(orchestrate(), way)
+
+    assert response.finish_reason is FinishReason.CONTENT_FILTER
+    assert response.refusal
+    assert response.usage.prompt_tokens is not None
+
+
+def test_usage_that_does_not_come_is_missing(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    server.script(answer(dialect, way, usage=None))
+
+    response = ask(orchestrate(), way)
+
+    assert response.usage.source == "missing"
+    assert response.tokens_used == {"prompt": None, "completion": None, "total": None}
+    assert response.cost is None
+
+
+FAILURES = [
+    (401, "bad_key", AuthenticationError, 1),
+    (403, "permission", PermissionDeniedError, 1),
+    (404, "model_not_found", ModelNotFoundError, 1),
+    (429, "rate_limit", RateLimitError, 3),
+    (429, "quota", QuotaExceededError, 1),
+    (400, "context_length", ContextLengthError, 1),
+    (500, "server", ServerError, 3),
+    (503, "overloaded", OverloadedError, 3),
+]
+
+
+@pytest.mark.parametrize(("kind", "expected", "requests"), [case[1:] for case in FAILURES])
+def test_failures_are_typed_and_retried_as_they_deserve(
+    orchestrate: Orchestrate,
+    server: ScriptedServer,
+    dialect: Dialect,
+    way: str,
+    kind: str,
+    expected: type,
+    requests: int,
+    waits: List[float],
+) -> None:
+    if kind not in dialect.failures:
+        pytest.skip(f"{dialect.name} has no {kind} failure of its own")
+    server.default = dialect.failure(kind)
+
+    with pytest.raises(ProviderError) as caught:
+        ask(orchestrate(max_retries=2), way)
+
+    error = caught.value
+    assert type(error) is expected
+    assert (error.provider, error.model) == (dialect.provider, MODEL)
+    assert error.status_code == dialect.failures[kind][0]
+    assert len(error.attempts) == len(server.requests) == requests
+    assert error.__cause__ is not None, "the SDK's error is the cause"
+
+
+def test_fallback_answers_when_the_first_model_fails(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, waits: List[float]
+) -> None:
+    server.script(
+        dialect.failure("server"), dialect.failure("server"), answer(dialect, way, text="From the second.")
+    )
+
+    response = ask(orchestrate(max_retries=1, fallback_models=["second", "third"]), way)
+
+    assert response.content == "From the second."
+    assert [(attempt.model, attempt.error) for attempt in response.attempts] == [
+        (MODEL, "ServerError"),
+        (MODEL, "ServerError"),
+        ("second", None),
+    ]
+
+
+def test_all_fallbacks_failed(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, waits: List[float]
+) -> None:
+    server.script(dialect.failure("rate_limit", retry_after=7), dialect.failure("model_not_found"))
+    server.default = dialect.failure("overloaded", retry_after=3)
+
+    with pytest.raises(AllFallbacksFailedError) as caught:
+        ask(orchestrate(fallback_models=["second", "third"]), way)
+
+    error = caught.value
+    assert [attempt.error for attempt in error.attempts] == [
+        "RateLimitError",
+        "ModelNotFoundError",
+        "OverloadedError",
+    ]
+    assert isinstance(error.__cause__, RateLimitError)
+    assert (error.status_code, error.retry_after) == (429, 3)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [html(), empty(), broken_json()],
+    ids=["an HTML page with status 200", "an empty 200", "broken JSON"],
+)
+def test_unreadable_answers_are_never_answers(
+    orchestrate: Orchestrate,
+    server: ScriptedServer,
+    dialect: Dialect,
+    way: str,
+    reply: Reply,
+    waits: List[float],
+) -> None:
+    server.default = reply
+
+    with pytest.raises(InvalidResponseError):
+        ask(orchestrate(max_retries=5), way)
+
+    assert len(server.requests) == 2, "an invalid response is retried once"
+
+
+def test_nobody_listens(orchestrate: Orchestrate, dialect: Dialect, way: str, waits: List[float]) -> None:
+    with pytest.raises(ProviderConnectionError) as caught:
+        ask(orchestrate(url=refusing_url(), max_retries=1), way)
+
+    assert len(caught.value.attempts) == 2
+
+
+def test_redirects_are_not_followed(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    server.script(redirect(server.url + "/elsewhere"))
+
+    with pytest.raises(InvalidResponseError):
+        ask(orchestrate(), way)
+
+    assert len(server.requests) == 1
+
+
+def test_provider_options_and_headers_reach_the_wire(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    server.script(answer(dialect, way))
+    orchestrator = orchestrate(options={"entry_option": {"a": 1, "b": 1}}, headers={"x-entry": "1"})
+
+    ask(orchestrator, way, entry_option={"b": 2}, another=[3], extra_headers={"x-call": "2"})
+
+    (request,) = server.requests
+    assert request.body["entry_option"] == {"a": 1, "b": 2}
+    assert request.body["another"] == [3]
+    assert (request.headers["x-entry"], request.headers["x-call"]) == ("1", "2")
+
+
+@pytest.mark.parametrize("name", ["model", "messages", "stream", "input", "contents"])
+def test_options_cannot_replace_what_the_library_sets(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, name: str
+) -> None:
+    orchestrator = orchestrate(options={name: "mine"})
+
+    with pytest.raises(InvalidRequestError, match=name):
+        orchestrator.send_request("Hi")
+
+    assert server.requests == []
+
+
+def test_listing_and_validation(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, tmp_path: Any
+) -> None:
+    config = dialect.config(server.url)
+    config["model_registry"] = {"cache_path": str(tmp_path / "models.json")}
+    with LLMOrchestrator(config) as orchestrator:
+        assert orchestrator.get_available_models() == []
+        server.script(
+            dialect.models(["chat-one", "chat-two"]),
+            dialect.model("chat-one"),
+            dialect.failure("model_not_found"),
+        )
+
+        orchestrator.refresh_models()
+
+        assert orchestrator.get_available_models() == ["chat-one", "chat-two"]
+        assert orchestrator.validate_model("chat-one") is True
+        assert orchestrator.validate_model("missing") is False
+
+
+def test_the_key_travels_in_a_header(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    server.script(answer(dialect, way))
+
+    ask(orchestrate(), way)
+
+    (request,) = server.requests
+    assert any(KEY in value for value in request.headers.values())
+    assert KEY not in request.path + str(request.query)

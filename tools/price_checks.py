@@ -1,0 +1,168 @@
+"""What must hold before a new price table is accepted: it agrees with litellm, and the past is unchanged."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Iterator
+
+from price_sources import LITELLM_MODES
+
+Rates = dict[tuple[str, str, str], str]
+Difference = dict[str, Any]
+
+_DATE_SUFFIX = re.compile(r"-\d{8}$|-\d{4}-\d{2}-\d{2}$")
+
+
+def compare(providers: dict[str, Any], litellm: dict[str, Any], day: str) -> tuple[list[Difference], int, int]:
+    """Compare every rate of one day with litellm's.
+
+    Args:
+        providers: The ``providers`` part of the new table.
+        litellm: What ``read_litellm`` gave.
+        day: The day whose prices are compared, ``YYYY-MM-DD``.
+
+    Returns:
+        The differences (a rate missing on our side is ``None``; a model is one with ``class: "*"``), the number of
+        rates that agree, and the number of rates that litellm does not have.
+    """
+    differences, same, only_ours = [], 0, 0
+    for provider, models in litellm.items():
+        names = {name: entry for entry in providers[provider]["models"].values() for name in entry["names"]}
+        for model, theirs in models.items():
+            entry = names.get(model) or _dated(names, model)
+            if entry is None:
+                if theirs["mode"] in LITELLM_MODES and theirs["rates"]:
+                    differences.append(_difference(provider, model, ("", "", "*"), None, theirs["rates"].get("in")))
+                continue
+            ours, told = _flat(_on(entry, day)), _flat(theirs)
+            same += sum(1 for key, rate in told.items() if ours.get(key) == rate)
+            only_ours += len(ours.keys() - told.keys())
+            for key in sorted(told):
+                if ours.get(key) != told[key] and not _is_implied(key, ours, told):
+                    differences.append(_difference(provider, model, key, ours.get(key), told[key]))
+    return differences, same, only_ours
+
+
+def _dated(names: dict[str, Any], model: str) -> dict[str, Any] | None:
+    entry = names.get(_DATE_SUFFIX.sub("", model))
+    return entry if entry and entry.get("dated") else None
+
+
+def _on(entry: dict[str, Any], day: str) -> dict[str, Any]:
+    return next(
+        period
+        for period in reversed(entry["periods"])
+        if (period["from"] or "") <= day and (period["to"] is None or day < period["to"])
+    )
+
+
+def _flat(price: dict[str, Any]) -> Rates:
+    """Every rate of a price by tier, prompt length and class."""
+    rates: Rates = {}
+    for tier, part in [("", price), *price.get("tiers", {}).items()]:
+        for cls, rate in part["rates"].items():
+            rates[tier, "", cls] = rate
+        for cls, rate in part.get("long", {}).get("rates", {}).items():
+            rates[tier, "long", cls] = rate
+    return rates
+
+
+def _is_implied(key: tuple[str, str, str], ours: Rates, told: Rates) -> bool:
+    """Tell whether litellm spells out what our table leaves to the rate of plain tokens in the same direction."""
+    tier, length, cls = key
+    plain = ours.get((tier, length, "out" if cls.endswith("out") else "in"), "0")
+    return key not in ours and told[key] == plain
+
+
+def _difference(
+    provider: str, model: str, key: tuple[str, str, str], ours: str | None, theirs: str | None
+) -> Difference:
+    tier, length, cls = key
+    place = {"tier": tier, "length": length} if tier or length else {}
+    return {"provider": provider, "model": model, **place, "class": cls, "ours": ours, "litellm": theirs}
+
+
+def unexplained(differences: list[Difference], allowed: list[dict[str, Any]]) -> list[Difference]:
+    """The differences no entry of the allow-list explains, exact values included.
+
+    Args:
+        differences: What ``compare`` found.
+        allowed: ``allowed_differences.json``: differences with a ``why``.
+    """
+    explained = {json.dumps({k: v for k, v in entry.items() if k != "why"}, sort_keys=True) for entry in allowed}
+    return [entry for entry in differences if json.dumps(entry, sort_keys=True) not in explained]
+
+
+def keep_history(old: dict[str, Any], new: dict[str, Any], day: str) -> tuple[dict[str, Any], list[str]]:
+    """Carry the past of the committed table into the new one.
+
+    Closed periods stay as they are, byte for byte. Where the sources give a new price without saying since when,
+    the old price ends and the new one begins on ``day``. Models the sources dropped stay.
+
+    Args:
+        old: The ``providers`` part of the committed table.
+        new: The ``providers`` part just built.
+        day: Day the new table is made, ``YYYY-MM-DD``.
+
+    Returns:
+        The new ``providers`` with the past in it, and a sentence for each place where the sources disagree with it.
+    """
+    complaints: list[str] = []
+    for provider, data in old.items():
+        models = new[provider].get("models", {})
+        for name, entry in data.get("models", {}).items():
+            if name not in models:
+                models[name] = entry
+                complaints.append(f"{provider}/{name}: the sources no longer list it; kept.")
+            else:
+                where = f"{provider}/{name}"
+                models[name]["periods"] = _join(entry["periods"], models[name]["periods"], day, where, complaints)
+        if models:
+            new[provider]["models"] = dict(sorted(models.items()))
+    return new, complaints
+
+
+def _join(
+    old: list[dict[str, Any]], new: list[dict[str, Any]], day: str, where: str, complaints: list[str]
+) -> list[dict[str, Any]]:
+    closed = [period for period in old if period["to"] is not None and period["to"] <= day]
+    current = next((period for period in old if period not in closed), None)
+    begin = closed[-1]["to"] if closed else None
+    told_before = [period for period in new if period["to"] is not None and (begin or "") >= period["to"]]
+    if told_before != closed:
+        complaints.append(f"{where}: the sources tell another past; the committed one is kept.")
+    rest = [dict(period) for period in new if period not in told_before]
+    if current is None or _price(current) == _price(rest[0]):
+        rest[0]["from"] = begin if current is None else current["from"]
+        return closed + rest
+    # The price changed. Without a date from the sources the change is the day of this table.
+    if rest[0]["from"] is None or rest[0]["from"] <= (current["from"] or ""):
+        rest[0]["from"] = day
+    return [*closed, {**current, "to": rest[0]["from"]}, *rest]
+
+
+def _price(period: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in period.items() if key not in ("from", "to", "confirmed_until")}
+
+
+def describe(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+    """Tell a person what changed between two ``providers`` parts, one line for each change."""
+    for provider in new:
+        before, after = old.get(provider, {}).get("models", {}), new[provider].get("models", {})
+        for name in sorted(before.keys() | after.keys()):
+            if name not in before:
+                yield f"+ {provider}/{name}: {_summary(after[name])}"
+            elif name not in after:
+                yield f"- {provider}/{name}"
+            elif before[name] != after[name]:
+                yield f"~ {provider}/{name}: {_summary(before[name])} -> {_summary(after[name])}"
+
+
+def _summary(entry: dict[str, Any]) -> str:
+    parts = []
+    for period in entry["periods"]:
+        rates = ", ".join(f"{cls} {rate}" for cls, rate in period["rates"].items())
+        tiers = f" [{', '.join(period['tiers'])}]" if "tiers" in period else ""
+        parts.append(f"{period['from'] or '...'}: {rates}{tiers}")
+    return "; ".join(parts)
