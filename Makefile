@@ -20,6 +20,7 @@ test: environment ## Run the tests, the local model's included
 	$(python) -m pytest -m "not integration" $(ARGS)
 
 demo: environment ## Stream an answer from a real local model
+	@$(python) -c 'import sys; sys.exit("The local model needs Python 3.10 or later." if sys.version_info < (3, 10) else 0)'
 	$(python) examples/demo.py
 
 lint: environment typecheck ## Check format, style, docstrings and types

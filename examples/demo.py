@@ -14,7 +14,8 @@ def main() -> None:
     config = sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_name("config.local.yaml")
     with LLMOrchestrator(config) as orchestrator:
         print(f"{orchestrator.active_model} ({orchestrator.active_provider}) answers:\n")
-        with orchestrator.send_streaming_request("What is the capital of France?", max_tokens=80) as stream:
+        question = "Say hello and introduce yourself in one sentence."
+        with orchestrator.send_streaming_request(question, temperature=0, max_tokens=80) as stream:
             for text in stream:
                 print(text, end="", flush=True)
             response = stream.final_response()

@@ -1,4 +1,4 @@
-"""What the tests of the model registry share: providers whose listing the test writes, a clock, one cache file."""
+"""What the tests of the model registry share: providers, a clock and a cache file."""
 
 from __future__ import annotations
 

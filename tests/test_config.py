@@ -1,5 +1,7 @@
 """The configuration: what loads, how variables and keys are treated, and that its reference is complete."""
 
+# Fixtures are imported without being called.
+# ruff: noqa: F401
 from __future__ import annotations
 
 import copy
@@ -15,8 +17,7 @@ from pydantic import ValidationError
 from llm_orchestrator.config import reader
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig, ProviderConfig
 from llm_orchestrator.config.schema import RATE_NAMES, SECTIONS
-from tests.configs import KEY, LOCAL, ROOT, config, costs, entry, fault, written
-from tests.configs import no_keys, schema_built  # noqa: F401 (every test's fixtures)
+from tests.configs import KEY, LOCAL, ROOT, config, costs, entry, fault, no_keys, schema_built, written
 
 
 def test_the_example_file_loads_and_shows_every_key(monkeypatch):
@@ -118,6 +119,16 @@ def test_the_source_is_looked_up_in_the_documented_order(tmp_path, monkeypatch):
     monkeypatch.setenv("LLM_ORCHESTRATOR_CONFIG", str(other))
     assert ConfigManager().load().active_model == "from-variable"
     assert ConfigManager.load(config()).active_model == "model"
+
+
+def test_an_empty_base_url_is_the_vendors_own():
+    assert ConfigManager.load(entry(base_url="${UNSET_URL:-}")).providers["local"].base_url is None
+
+
+def test_entries_may_be_made_in_python():
+    entries = {"local": ProviderConfig(model_path="m.gguf"), "twin": ProviderConfig(adapter="local")}
+    loaded = ConfigManager.load(config(providers=entries))
+    assert [entry.adapter for entry in loaded.providers.values()] == ["local", "local"]
 
 
 def test_a_loaded_configuration_loads_again():
@@ -333,6 +344,12 @@ def test_k1_no_key_in_any_error(settings):
     source = {"active_provider": "openai", "active_model": "m", "providers": {"openai": settings}}
     message = fault(source)
     assert KEY not in message and "providers.openai" in message
+
+
+def test_k1_no_key_in_pydantics_own_error():
+    with pytest.raises(ValidationError) as caught:
+        ProviderConfig.model_validate({"api_key": [KEY], "timeout": KEY})
+    assert KEY not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The cache file of the model registry: shared by processes, written whole, and never worth a failed call."""
 
+# Fixtures are imported without being called.
+# ruff: noqa: F401, F811
 from __future__ import annotations
 
 import json
@@ -14,8 +16,7 @@ import pytest
 
 from llm_orchestrator.models.cache import default_cache_path
 from llm_orchestrator.models.registry import ModelInfo, ModelRegistry
-from tests.listings import FIRST, Listed, names
-from tests.listings import cache_path, clock, make, vanished  # noqa: F401 (every test's fixtures)
+from tests.listings import FIRST, Listed, cache_path, clock, make, names, vanished
 
 
 def test_another_process_finds_everything_in_the_cache(vanished, make):
@@ -66,20 +67,22 @@ import sys
 from llm_orchestrator.models.registry import ModelInfo, ModelRegistry
 class Provider:
     def get_available_models(self):
-        return [ModelInfo(sys.argv[2], "")]
-for _ in range(20):
-    ModelRegistry({sys.argv[2]: Provider()}, sys.argv[1]).refresh_models()
+        return [ModelInfo("model", "")]
+path, word = sys.argv[1:]
+for number in range(20):
+    ModelRegistry({f"{word}{number}": Provider()}, path).refresh_models()
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no lock between processes")
 def test_many_processes_refresh_at_once_without_loss(cache_path):
-    words = [f"p{number}" for number in range(4)]
+    words = "abcd"
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(cache_path), word]) for word in words]
     assert [writer.wait() for writer in writers] == [0, 0, 0, 0]
-    registry = ModelRegistry({word: Listed() for word in words}, cache_path)
-    assert [names(registry, word) for word in words] == [[word] for word in words]
+    entries = [f"{word}{number}" for word in words for number in range(20)]
+    registry = ModelRegistry({entry: Listed() for entry in entries}, cache_path)
+    assert [entry for entry in entries if names(registry, entry) != ["model"]] == []
 
 
 @pytest.mark.parametrize(
@@ -93,7 +96,7 @@ def test_many_processes_refresh_at_once_without_loss(cache_path):
         b"null",
         b'{"schema": 99, "providers": {}}',
         b'{"name": "another program"}',
-        b'{"schema": 1, "providers": {"one": {"refreshed_at": null, "models": [{"name": "m", "colour": 1}]}}}',
+        b'{"schema": 1, "providers": {"one": {"refreshed_at": null, "models": [{"name": "m", "x": 1}]}}}',
         b'{"schema": 1, "providers": {"one": {"refreshed_at": null, "models": [{}]}}}',
         b"[" * 100_000,
     ],
@@ -122,6 +125,13 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_only(tmp_path, caplog):
     assert names(registry) == ["gpt-9"]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "was not written" in caplog.text
+
+
+def test_a_cache_that_cannot_be_read_costs_a_warning_only(make, cache_path, caplog):
+    cache_path.mkdir(parents=True)
+    assert names(make(one=Listed("gpt-9"))) == []
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "cannot be read" in caplog.text
 
 
 def test_a_write_that_breaks_off_leaves_the_old_cache(make, cache_path, monkeypatch, caplog):

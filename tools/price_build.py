@@ -1,7 +1,7 @@
-"""Builds the price table's entries: genai-prices first, then what litellm alone has, then the overlay by hand.
+"""Builds the price table's entries: genai-prices first, then the overlay, then what litellm alone has.
 
-Every step is a plain function over entries ``{"names", "verified", "periods"}``; the same inputs give the same
-table, byte for byte.
+Every step is a plain function over entries ``{"names", "verified", "periods"}``; the same inputs give the
+same table, byte for byte.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any, Iterator
 
-from price_sources import LITELLM_MODES, order, text
+from price_sources import order, text
 
 Entry = dict[str, Any]
 Entries = dict[str, Entry]
@@ -43,7 +43,8 @@ def build(genai: dict[str, Entries], litellm: dict[str, Entries], overlay: Overl
             _halve_batch(provider, entries, overlay)
             for entry in entries.values():
                 _scale_tiers(entry, overlay["scaled_tiers"][provider])
-            providers[provider]["models"] = {name: _finish(provider, entries[name]) for name in sorted(entries)}
+            models = {name: _finish(provider, entries[name]) for name in sorted(entries)}
+            providers[provider]["models"] = models
     return providers
 
 
@@ -65,9 +66,10 @@ def _drop(provider: str, entries: Entries, overlay: Overlay) -> None:
 
 def _add_models_from_litellm(provider: str, entries: Entries, litellm: Entries, overlay: Overlay) -> None:
     for edit, model in edits(provider, overlay, "models_from_litellm"):
-        prices = {name: litellm[model][name] for name in ("rates", "long") if name in litellm[model]}
+        prices: Entry = {name: litellm[model][name] for name in ("rates", "long") if name in litellm[model]}
         period = {"from": None, "to": None, **prices, "tiers": {}}
-        entries[model] = {"names": [model], "verified": None, "periods": [period], "dated": edit.get("dated", False)}
+        dated = edit.get("dated", False)
+        entries[model] = {"names": [model], "verified": None, "periods": [period], "dated": dated}
 
 
 def _edit(provider: str, entries: Entries, overlay: Overlay) -> None:
@@ -117,13 +119,13 @@ def _without_long(price: dict[str, Any]) -> dict[str, Any]:
 def _add_from_litellm(entries: Entries, litellm: Entries, wanted: dict[str, Any]) -> None:
     """Take over what litellm alone has: classes, tiers and regional factors of models both know."""
     for name, entry in entries.items():
-        theirs = litellm.get(name) or next((litellm[alias] for alias in entry["names"] if alias in litellm), None)
+        theirs = next((litellm[alias] for alias in (name, *entry["names"]) if alias in litellm), None)
         if theirs is None:
             continue
         if wanted.get("region") and theirs["region"] and "region" not in entry:
             entry["region"] = {"multiplier": theirs["region"]}
-        period = next(period for period in reversed(entry["periods"]) if _same_base(period, theirs) or period["from"] is None)
-        if not _same_base(period, theirs):
+        period = next((period for period in reversed(entry["periods"]) if _same_base(period, theirs)), None)
+        if period is None:
             continue
         for tier in wanted["tiers"]:
             if tier in theirs["tiers"] and tier not in period["tiers"]:
@@ -144,7 +146,7 @@ def _same_base(period: dict[str, Any], theirs: Entry) -> bool:
 
 
 def _add_class(entry: Entry, theirs: Entry, cls: str) -> None:
-    """Add a class to every price of a model; where litellm has no history, as the same multiple of the input rate."""
+    """Add a class to all prices of a model; where litellm has no history, at the same multiple of input."""
     if cls not in theirs["rates"]:
         return
     factor = Decimal(theirs["rates"][cls]) / Decimal(theirs["rates"]["in"])
@@ -173,7 +175,7 @@ def _halve_batch(provider: str, entries: Entries, overlay: Overlay) -> None:
 
 
 def _scale_tiers(entry: Entry, tiers: list[str]) -> None:
-    """Carry a tier that is a fixed share of the standard rates over to the periods it is not written out for."""
+    """Carry a tier that is a fixed share of the standard rates over to periods without it."""
     for tier in tiers:
         known = next((period for period in reversed(entry["periods"]) if tier in period["tiers"]), None)
         if known is None:

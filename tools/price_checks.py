@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Iterator
 
@@ -14,7 +13,9 @@ Difference = dict[str, Any]
 _DATE_SUFFIX = re.compile(r"-\d{8}$|-\d{4}-\d{2}-\d{2}$")
 
 
-def compare(providers: dict[str, Any], litellm: dict[str, Any], day: str) -> tuple[list[Difference], int, int]:
+def compare(
+    providers: dict[str, Any], litellm: dict[str, Any], day: str
+) -> tuple[list[Difference], int, int]:
     """Compare every rate of one day with litellm's.
 
     Args:
@@ -23,8 +24,8 @@ def compare(providers: dict[str, Any], litellm: dict[str, Any], day: str) -> tup
         day: The day whose prices are compared, ``YYYY-MM-DD``.
 
     Returns:
-        The differences (a rate missing on our side is ``None``; a model is one with ``class: "*"``), the number of
-        rates that agree, and the number of rates that litellm does not have.
+        The differences (a rate missing on our side is ``None``; a model is one with ``class: "*"``), the
+        number of rates that agree, and the number of rates that litellm does not have.
     """
     differences, same, only_ours = [], 0, 0
     for provider, models in litellm.items():
@@ -33,7 +34,8 @@ def compare(providers: dict[str, Any], litellm: dict[str, Any], day: str) -> tup
             entry = names.get(model) or _dated(names, model)
             if entry is None:
                 if theirs["mode"] in LITELLM_MODES and theirs["rates"]:
-                    differences.append(_difference(provider, model, ("", "", "*"), None, theirs["rates"].get("in")))
+                    rate = theirs["rates"].get("in")
+                    differences.append(_difference(provider, model, ("", "", "*"), None, rate))
                 continue
             ours, told = _flat(_on(entry, day)), _flat(theirs)
             same += sum(1 for key, rate in told.items() if ours.get(key) == rate)
@@ -69,7 +71,7 @@ def _flat(price: dict[str, Any]) -> Rates:
 
 
 def _is_implied(key: tuple[str, str, str], ours: Rates, told: Rates) -> bool:
-    """Tell whether litellm spells out what our table leaves to the rate of plain tokens in the same direction."""
+    """Tell whether litellm spells out what our table leaves to the rate of plain tokens."""
     tier, length, cls = key
     plain = ours.get((tier, length, "out" if cls.endswith("out") else "in"), "0")
     return key not in ours and told[key] == plain
@@ -90,15 +92,15 @@ def unexplained(differences: list[Difference], allowed: list[dict[str, Any]]) ->
         differences: What ``compare`` found.
         allowed: ``allowed_differences.json``: differences with a ``why``.
     """
-    explained = {json.dumps({k: v for k, v in entry.items() if k != "why"}, sort_keys=True) for entry in allowed}
-    return [entry for entry in differences if json.dumps(entry, sort_keys=True) not in explained]
+    explained = [{key: value for key, value in entry.items() if key != "why"} for entry in allowed]
+    return [entry for entry in differences if entry not in explained]
 
 
 def keep_history(old: dict[str, Any], new: dict[str, Any], day: str) -> tuple[dict[str, Any], list[str]]:
     """Carry the past of the committed table into the new one.
 
-    Closed periods stay as they are, byte for byte. Where the sources give a new price without saying since when,
-    the old price ends and the new one begins on ``day``. Models the sources dropped stay.
+    Closed periods stay as they are, byte for byte. Where the sources give a new price without saying since
+    when, the old price ends and the new one begins on ``day``. Models the sources dropped stay.
 
     Args:
         old: The ``providers`` part of the committed table.
@@ -106,7 +108,8 @@ def keep_history(old: dict[str, Any], new: dict[str, Any], day: str) -> tuple[di
         day: Day the new table is made, ``YYYY-MM-DD``.
 
     Returns:
-        The new ``providers`` with the past in it, and a sentence for each place where the sources disagree with it.
+        The new ``providers`` with the past in it, and a sentence for each place where the sources disagree
+        with it.
     """
     complaints: list[str] = []
     for provider, data in old.items():
@@ -117,7 +120,8 @@ def keep_history(old: dict[str, Any], new: dict[str, Any], day: str) -> tuple[di
                 complaints.append(f"{provider}/{name}: the sources no longer list it; kept.")
             else:
                 where = f"{provider}/{name}"
-                models[name]["periods"] = _join(entry["periods"], models[name]["periods"], day, where, complaints)
+                periods = models[name]["periods"]
+                models[name]["periods"] = _join(entry["periods"], periods, day, where, complaints)
         if models:
             new[provider]["models"] = dict(sorted(models.items()))
     return new, complaints
@@ -148,8 +152,8 @@ def _price(period: dict[str, Any]) -> dict[str, Any]:
 
 def describe(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
     """Tell a person what changed between two ``providers`` parts, one line for each change."""
-    for provider in new:
-        before, after = old.get(provider, {}).get("models", {}), new[provider].get("models", {})
+    for provider, data in new.items():
+        before, after = old.get(provider, {}).get("models", {}), data.get("models", {})
         for name in sorted(before.keys() | after.keys()):
             if name not in before:
                 yield f"+ {provider}/{name}: {_summary(after[name])}"

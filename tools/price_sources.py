@@ -1,8 +1,8 @@
 """Reads the two public price collections, genai-prices and litellm, into the shape of our own price table.
 
-Both are read as data and translated rate by rate; nothing is decided here about which of them is right. A price
-is ``{"rates": {class: dollars per million tokens}, "long": {"over": tokens, "rates": {...}}}``, with ``long`` only
-where a long prompt costs more.
+Both are read as data and translated rate by rate; nothing is decided here about which of them is right. A
+price is ``{"rates": {class: dollars per million tokens}, "long": {"over": tokens, "rates": {...}}}``, with
+``long`` only where a long prompt costs more.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _genai_periods(model: Any) -> Iterator[Price]:
         tiers = {}
         for variant in model.price_variants or ():
             tier = _tier_name(variant.when)
-            # "Verified on" dates are no beginnings: a tier holds for the whole period in which it was checked.
+            # The day a tier was checked is no beginning: it holds for the whole period around that day.
             if tier and tier not in tiers and (end is None or (_start(variant.constraint) or "") < end):
                 overrides = {name: rate for name, rate in vars(variant.prices).items() if rate is not None}
                 tiers[tier] = _genai_price({**vars(prices), **overrides})
@@ -203,7 +203,8 @@ def read_litellm(wheel: str) -> dict[str, dict[str, dict[str, Any]]]:
         wheel: Path of litellm's package; only its price file is read, nothing of it is installed.
 
     Returns:
-        By provider and model: ``rates``, ``long``, ``tiers``, ``region`` and ``mode`` as of the file's release.
+        By provider and model: ``rates``, ``long``, ``tiers``, ``region`` and ``mode`` as of the file's
+            release.
     """
     with zipfile.ZipFile(wheel) as package:
         models = json.loads(package.read(_LITELLM_FILE), parse_float=Decimal)

@@ -1,16 +1,16 @@
 """Rebuilds the price table ``llm_orchestrator/pricing/prices.json`` and says what changed.
 
 The table is made from genai-prices (an installed package), completed and corrected by ``overlay.json``, and
-checked against litellm (a downloaded package, never installed). Run it monthly and after a launch, on Python 3.11
-or newer:
+checked against litellm (a downloaded package, never installed). Run it monthly and after a launch, on Python
+3.11 or newer:
 
     pip install --upgrade genai-prices
     pip download --no-deps --dest build litellm
     python tools/update_prices.py --litellm build/litellm-*.whl --as-of 2026-11-22           # shows
     python tools/update_prices.py --litellm build/litellm-*.whl --as-of 2026-11-22 --write   # writes
 
-It exits with 1, and writes nothing, when litellm disagrees in a way ``allowed_differences.json`` does not explain.
-Closed price periods are never changed. See docs/pricing.md.
+It exits with 1, and writes nothing, when litellm disagrees in a way ``allowed_differences.json`` does not
+explain. Closed price periods are never changed. See docs/pricing.md.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     before = old["providers"] if old else {}
     for line in [*describe(before, providers), *complaints]:
         print(line)
-    print(f"litellm: {same} rates agree, {len(differences)} differ or are missing here, {only_ours} are only here.")
+    differing = len(differences)
+    print(f"litellm: {same} rates agree, {differing} differ or are missing here, {only_ours} are only here.")
     for difference in surprises:
         print("unexplained:", json.dumps(difference))
     if surprises:
@@ -76,13 +77,18 @@ def _genai() -> dict[str, Any]:
     return {provider: read_genai(providers, provider) for provider in GENAI_PROVIDERS}
 
 
-def _table(old: dict[str, Any] | None, providers: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+def _table(
+    old: dict[str, Any] | None, providers: dict[str, Any], options: argparse.Namespace
+) -> dict[str, Any]:
     table = {
         "schema": 1,
         "version": options.as_of.replace("-", "."),
         "as_of": options.as_of,
         "currency": "USD",
-        "sources": {"genai-prices": version("genai-prices"), "litellm": Path(options.litellm).name.split("-")[1]},
+        "sources": {
+            "genai-prices": version("genai-prices"),
+            "litellm": Path(options.litellm).name.split("-")[1],
+        },
         "providers": providers,
     }
     if old is not None and old["as_of"] == options.as_of:
@@ -110,9 +116,9 @@ def _dump(value: Any, indent: str) -> str:
 
 def _is_line(value: Any) -> bool:
     """A value without a container inside, or a price with its rates and long-context rates."""
-    if isinstance(value, list):
-        return not any(isinstance(item, (dict, list)) for item in value)
-    return not any(isinstance(item, (dict, list)) for item in value.values()) or value.keys() <= {"rates", "long"}
+    items = value if isinstance(value, list) else value.values()
+    is_price = isinstance(value, dict) and value.keys() <= {"rates", "long"}
+    return is_price or not any(isinstance(item, (dict, list)) for item in items)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Path", "Problem", "configuration_error", "schema_problems"]
 
+_MOST_SHOWN = 30
+
 Path = Tuple[Union[str, int], ...]
 
 
@@ -48,7 +50,9 @@ def configuration_error(source: str, problems: Sequence[Problem]) -> Configurati
     """
     if len(problems) == 1:
         return ConfigurationError(f"{source}: {problems[0]}")
-    lines = "".join(f"\n  {problem}" for problem in problems)
+    lines = "".join(f"\n  {problem}" for problem in problems[:_MOST_SHOWN])
+    if len(problems) > _MOST_SHOWN:
+        lines += f"\n  and {len(problems) - _MOST_SHOWN} more."
     return ConfigurationError(f"{source}: {len(problems)} problems.{lines}")
 
 

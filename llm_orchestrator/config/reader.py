@@ -56,7 +56,7 @@ def read_yaml(path: str) -> Dict[Any, Any]:
     except Exception:  # noqa: BLE001
         # Whatever the constructor of an explicit tag meets escapes from PyYAML (`!!int x`: ValueError,
         # `!!bool x`: KeyError), with the value in its text.
-        problem = "a value does not fit its YAML tag. Remove the tags that begin with `!!`."
+        problem = "a value does not fit its type. Put it in quotes, and remove tags that begin with `!!`."
     if problem:
         raise ConfigurationError(f"{path}: {problem}")
     if value is None:
@@ -92,7 +92,7 @@ def _read_bytes(path: str) -> bytes:
 
 def _decoded(path: str, data: bytes) -> str:
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
     raise ConfigurationError(f"{path}, line {line}: the text is not UTF-8. Save the file as UTF-8.")
@@ -162,9 +162,13 @@ def _check_structure(text: str) -> None:
         structure.read(event)
 
 
-def _refusal(problem: str, event: yaml.Event) -> yaml.MarkedYAMLError:
+class _Refusal(yaml.MarkedYAMLError):
+    """Valid YAML that is not accepted; its problem says what to do."""
+
+
+def _refusal(problem: str, event: yaml.Event) -> _Refusal:
     mark: Any = event.start_mark  # the C and the Python parser have a class of their own
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+    return _Refusal(problem=problem, problem_mark=mark)
 
 
 def _described(error: yaml.YAMLError) -> str:
@@ -172,4 +176,6 @@ def _described(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it is no valid YAML"
-    return f"{where}{problem}. Correct the YAML there."
+    return (
+        f"{where}{problem}." if isinstance(error, _Refusal) else f"{where}{problem}. Correct the YAML there."
+    )

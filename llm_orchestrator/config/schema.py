@@ -56,7 +56,7 @@ RATE_NAMES = (
     "video_in",
 )
 
-_DEFAULT_CONNECT_TIMEOUT = 10.0
+_CONNECT_TIMEOUT = 10.0
 
 
 def _no_fine_tuned(model: str) -> str:
@@ -67,7 +67,7 @@ def _no_fine_tuned(model: str) -> str:
     return model
 
 
-def _http_url(url: str) -> Optional[str]:
+def _http_url(url: Optional[str]) -> Optional[str]:
     if not url:  # ${BASE_URL:-} means: none
         return None
     scheme, _, rest = url.partition("://")
@@ -80,7 +80,9 @@ def _http_url(url: str) -> Optional[str]:
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 _ModelName = Annotated[_Text, AfterValidator(_no_fine_tuned)]
-_Url = Annotated[Optional[str], AfterValidator(lambda url: url and _http_url(url.strip()))]
+_Url = Annotated[
+    Optional[Annotated[str, StringConstraints(strip_whitespace=True)]], AfterValidator(_http_url)
+]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Dollars = Annotated[Decimal, Field(gt=0)]
 _Rate = Annotated[Decimal, Field(ge=0)]
@@ -128,10 +130,10 @@ class ProviderConfig(_Model):
     base_url: _Url = None
     headers: Annotated[Dict[str, str], _Frozen] = Field(default=FrozenDict(), repr=False)
     timeout: _Positive = 300.0
-    connect_timeout: _Positive = Field(
-        default_factory=lambda valid: min(
-            _DEFAULT_CONNECT_TIMEOUT, valid.get("timeout", _DEFAULT_CONNECT_TIMEOUT)
-        )
+    connect_timeout: float = Field(
+        default_factory=lambda valid: min(_CONNECT_TIMEOUT, valid.get("timeout", _CONNECT_TIMEOUT)),
+        gt=0,
+        allow_inf_nan=False,
     )
     total_timeout: Optional[_Positive] = 900.0
     max_retries: int = Field(default=2, ge=0)

@@ -76,5 +76,7 @@ class Substitution:
         return value
 
     def _absent(self, path: Path, text: str) -> Any:
-        self.problems.append(Problem(path, text))
+        problem = Problem(path, text)
+        if problem not in self.problems[-1:]:  # the same variable twice in one string
+            self.problems.append(problem)
         return _ABSENT

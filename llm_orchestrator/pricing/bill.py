@@ -5,13 +5,14 @@ from __future__ import annotations
 from decimal import Context, Decimal
 from typing import Dict, Iterable, List, Optional
 
-from llm_orchestrator.pricing.table import COMPONENTS, STANDARD, Book, ModelPrices, Rates
+from llm_orchestrator.pricing.table import STANDARD, Book, ModelPrices, Rates
 from llm_orchestrator.pricing.terms import Terms
 from llm_orchestrator.pricing.usage import Request
 
 __all__ = ["Bill"]
 
 _ZERO = Decimal(0)
+_NO_AMOUNTS = dict.fromkeys(("input", "cache_read", "cache_write", "output", "fees"), _ZERO)
 # The application may have set a coarser decimal context for its own work; prices stay exact.
 _EXACT = Context(prec=60)
 
@@ -36,7 +37,7 @@ class Bill:
     """
 
     def __init__(self, book: Book, prices: ModelPrices, day: str, terms: Terms, discount: Decimal) -> None:
-        self.amounts = {"input": _ZERO, "cache_read": _ZERO, "cache_write": _ZERO, "output": _ZERO, "fees": _ZERO}
+        self.amounts = dict(_NO_AMOUNTS)
         self.counts: Dict[str, int] = {}
         self.rates: Dict[str, Decimal] = {}
         self.unpriced: List[str] = list(terms.unknown)
@@ -60,18 +61,23 @@ class Bill:
         if rates is None:
             self.unpriced.append(f"service_tier:{tier}")
             return
-        if request.model is None and (self.main is None or rates.long_context):
+        is_own = prices is self._prices
+        if is_own and (self.main is None or rates.long_context):
             self.main = rates
         self.long_context |= rates.long_context
         factor = self._discount
         if self._terms.regional:
             factor = _EXACT.multiply(factor, prices.region_multiplier)
-        prefix = "" if request.model is None else request.model + ":"
-        self._add_tokens(request.tokens, rates, prefix, factor if factor != 1 else None)
+        prefix = "" if is_own else f"{request.model}:"
+        self._add_tokens(request.tokens, rates, prefix, None if factor == 1 else factor)
 
-    def _add_tokens(self, tokens: Dict[str, int], rates: Rates, prefix: str, factor: Optional[Decimal]) -> None:
+    def _add_tokens(
+        self, tokens: Dict[str, int], rates: Rates, prefix: str, factor: Optional[Decimal]
+    ) -> None:
         amounts, counts, used = self.amounts, self.counts, self.rates
         for name, count in tokens.items():
+            if not count:
+                continue
             label = prefix + name
             line = rates.lines.get(name)
             if line is None:

@@ -1,7 +1,7 @@
 """What one call costs, and how sure that is: the face of the pricing package.
 
-A ``PriceTable`` joins the shipped prices with the user's own (overrides, discount); ``price_usage`` is the same
-with the shipped prices alone. Unknown is never zero: what cannot be priced has ``total=None``.
+A ``PriceTable`` joins the shipped prices with the user's own (overrides, discount); ``price_usage`` is the
+same with the shipped prices alone. Unknown is never zero: what cannot be priced has ``total=None``.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Union
 
 from llm_orchestrator.pricing.bill import Bill
 from llm_orchestrator.pricing.details import CostDetails
 from llm_orchestrator.pricing.table import Book, Match, load
-from llm_orchestrator.pricing.terms import Terms, read_terms
-from llm_orchestrator.pricing.usage import InvalidUsage, Usage, read_usage
+from llm_orchestrator.pricing.terms import Surroundings, Terms, read_terms
+from llm_orchestrator.pricing.usage import InvalidUsageError, Usage, read_usage
 
 if TYPE_CHECKING:
     from llm_orchestrator.types import TokenUsage
@@ -36,8 +36,9 @@ class PriceTable:
     """The prices that hold for one configuration. Safe to share between threads.
 
     Args:
-        overrides: The user's prices: mappings with ``provider``, ``model``, ``rates`` (dollars per million tokens by
-            class, such as ``{"in": "1.25", "out": "10"}``), and optionally ``from`` (first day, UTC) and ``note``.
+        overrides: The user's prices: mappings with ``provider``, ``model``, ``rates`` (dollars per million
+            tokens by class, such as ``{"in": "1.25", "out": "10"}``), and optionally ``from`` (first day,
+            UTC) and ``note``.
         discount: Factor on table prices, 0.9 for ten per cent off; overrides are not discounted.
         stale_after_days: Prices older than this many days are marked ``stale``; None never does.
         path: A price table in the format of the shipped ``prices.json``, to use instead of it.
@@ -94,22 +95,23 @@ class PriceTable:
         if book.free:
             return self._free(model)
         request, response = request or _NOTHING, response or _NOTHING
+        call = Surroundings(service_tier, batch, base_url, headers or _NOTHING, request, response)
         requested_model = requested_model or request.get("model")
         try:
             read = read_usage(usage, api=api or book.api, request=request, requested_model=requested_model)
             if read is None:
                 return self._unpriced("usage", "The provider reported no usage.")
-            terms = read_terms(
-                book, read.raw, service_tier, batch, base_url, headers or _NOTHING, request, response
-            )
-        except InvalidUsage as error:
+            terms = read_terms(book, read.raw, call)
+        except InvalidUsageError as error:
             return self._unpriced("invalid_usage", str(error))
         day = _utc_day(at) if at is not None else self._as_of
         match = book.find(model, requested_model, day)
         if match is None:
-            self._warn(f"There is no price for {provider}/{model}: its calls are unpriced until you add a price_overrides entry.")
+            self._warn(
+                f"{provider}/{model} has no price; add a price_overrides entry to have its calls priced."
+            )
             return self._unpriced("model", "The price table does not know this model.")
-        return self._details(book, match, model, day, read, terms)
+        return self._details(book, match, day, read, terms)
 
     def price_tokens(
         self,
@@ -159,9 +161,7 @@ class PriceTable:
             base_url=base_url,
         )
 
-    def _details(
-        self, book: Book, match: Match, model: str, day: str, usage: Usage, terms: Terms
-    ) -> CostDetails:
+    def _details(self, book: Book, match: Match, day: str, usage: Usage, terms: Terms) -> CostDetails:
         prices = match.prices
         discount = self._discount if prices.source == "table" else _ONE
         bill = Bill(book, prices, day, terms, discount)
@@ -176,7 +176,7 @@ class PriceTable:
         if stale:
             notes += (stale,)
         if match.how == "requested":
-            notes += (f"The served model {model} has no price; the requested model's was used.",)
+            notes += ("The served model has no price of its own; the requested model's was used.",)
         if prices.note:
             notes += (prices.note,)
         status = bill.status or ("stale" if stale else "priced")
@@ -208,18 +208,28 @@ class PriceTable:
         """Say why a price may be out of date, and warn about it once per process."""
         confirmed = bill.main.confirmed_until if bill.main else None
         if confirmed is not None and day > confirmed:
-            self._warn(f"The price of {match.prices.name} was confirmed until {confirmed} only; check what it costs now.")
+            name = match.prices.name
+            self._warn(f"The price of {name} was confirmed until {confirmed} only; check what it costs now.")
             return f"This price was confirmed until {confirmed} only."
         if day > self._fresh_until:
-            self._warn(
-                f"The price table is of {self._as_of}, more than {self._stale_after_days} days ago; update the library."
-            )
+            days = self._stale_after_days
+            self._warn(f"The price table is of {self._as_of}, over {days} days ago; update the library.")
             return f"The price table is of {self._as_of}."
         return None
 
     def _free(self, model: str) -> CostDetails:
         return CostDetails(
-            "free", *[_ZERO] * 6, model=model, match="exact", source="table", price_version=self._version
+            "free",
+            total=_ZERO,
+            input=_ZERO,
+            cache_read=_ZERO,
+            cache_write=_ZERO,
+            output=_ZERO,
+            fees=_ZERO,
+            model=model,
+            match="exact",
+            source="table",
+            price_version=self._version,
         )
 
     def _unpriced(self, unpriced: str, note: str) -> CostDetails:
@@ -284,15 +294,15 @@ def price_usage(
     """Price one call from what the provider reported. Uses no network, and no clock but ``at``.
 
     Args:
-        provider: ``openai``, ``anthropic``, ``gemini`` or ``local`` (free); any other is somebody else's price list
-            and unpriced.
+        provider: ``openai``, ``anthropic``, ``gemini`` or ``local`` (free); any other is somebody else's
+            price list and unpriced.
         model: Model that served the call, as the provider names it.
-        usage: The provider's usage object in REST names; for a stream the list of its usage objects in order, None
-            where a chunk had none; None when there was none at all.
+        usage: The provider's usage object in REST names; for a stream the list of its usage objects in order,
+            None where a chunk had none; None when there was none at all.
         requested_model: Model that was asked for; priced when the served one is unknown.
         api: ``chat``, ``responses``, ``messages``, ``generate_content`` or ``embeddings``.
-        at: When the request was sent: a datetime (naive is local time), a date or ISO 8601 text. None prices by the
-            day the table was made.
+        at: When the request was sent: a datetime (naive is local time), a date or ISO 8601 text. None prices
+            by the day the table was made.
         service_tier: Tier that was served, where the caller knows it; fields of the reply come first.
         batch: Whether the request was part of a batch.
         base_url: Base URL of the request; tells a region with a surcharge.

@@ -14,8 +14,9 @@ class CostDetails:
     """The price of one call in US dollars, its parts, and how it came about.
 
     Attributes:
-        status: ``priced``; ``partial`` (a part is unknown, ``total`` is a lower bound); ``stale`` (computed from
-            rates that may be out of date); ``unpriced`` (``total`` is None); ``free`` (zero by its price).
+        status: ``priced``; ``partial`` (a part is unknown, ``total`` is a lower bound); ``stale`` (computed
+            from rates that may be out of date); ``unpriced`` (``total`` is None); ``free`` (zero by its
+            price).
         total: The sum of the parts; None when the call could not be priced, never zero instead.
         input: Uncached input of every kind, tool prompts and search content included.
         cache_read: Input read from a cache.
@@ -66,8 +67,14 @@ class CostDetails:
     def of(cls, fields: Dict[str, Any]) -> CostDetails:
         """Make one from its fields by name.
 
-        A frozen dataclass sets its fields one by one through ``object.__setattr__``; for this one, made with every
-        call, that would cost more than the arithmetic.
+        A frozen dataclass sets its fields one by one through ``object.__setattr__``; for this one, made with
+        every call, that would cost more than the arithmetic.
+
+        Args:
+            fields: Every field by its name.
+
+        Returns:
+            The details.
         """
         details = cls.__new__(cls)
         object.__setattr__(details, "__dict__", fields)

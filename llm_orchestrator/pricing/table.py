@@ -1,7 +1,7 @@
 """The price table: loading ``prices.json``, finding a model in it, and the rates that hold on a given day.
 
-Nothing here knows a token count. Prices are data: what differs between providers (names of tiers, regions, which
-class stands in for a missing one) is written in the table, not in this code.
+Nothing here knows a token count. Prices are data: what differs between providers (names of tiers, regions,
+which class stands in for a missing one) is written in the table, not in this code.
 """
 
 from __future__ import annotations
@@ -109,6 +109,9 @@ class ModelPrices:
             day: UTC day of the request, ``YYYY-MM-DD``.
             tier: Service tier that was served.
             prompt: Tokens of the whole prompt of this one request; decides on the long-context rates.
+
+        Returns:
+            The rates by class of tokens.
         """
         index = self._index(day)
         if index is None:
@@ -205,6 +208,9 @@ class Book:
             model: Model that served the call, as the provider names it.
             requested: Model that was asked for.
             day: UTC day of the call, ``YYYY-MM-DD``.
+
+        Returns:
+            The prices and how they were found; None when there are none for that day.
         """
         key = (model, requested)
         candidates = self._candidates.get(key)
@@ -254,7 +260,7 @@ class Book:
 
     def _normalize(self, model: str) -> str:
         name = model.lower()
-        for prefix in _PREFIXES + (self.provider + "/",):
+        for prefix in (*_PREFIXES, self.provider + "/"):
             if name.startswith(prefix):
                 name = name[len(prefix) :]
         return name

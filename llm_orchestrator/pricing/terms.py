@@ -1,7 +1,7 @@
 """What decides a price outside the token counts: the tier that was served, the region, and the tools' fees.
 
-Providers tell these in different places: a field of the reply, of its usage, a header, the URL. What was served
-counts; what was asked for is only believed where nothing tells what was served.
+Providers tell these in different places: a field of the reply, of its usage, a header, the URL. What was
+served counts; what was asked for is only believed where nothing tells what was served.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from llm_orchestrator.pricing.table import STANDARD, Book
 from llm_orchestrator.pricing.usage import Request, image_generation
 
-__all__ = ["Terms", "read_terms"]
+__all__ = ["Surroundings", "Terms", "read_terms"]
 
 JSON = Mapping[str, Any]
 
@@ -38,20 +38,32 @@ class Terms(NamedTuple):
     notes: Tuple[str, ...] = ()
 
 
-def read_terms(
-    book: Book,
-    usage: JSON,
-    service_tier: Optional[str],
-    batch: bool,
-    base_url: Optional[str],
-    headers: Mapping[str, str],
-    request: JSON,
-    response: JSON,
-) -> Terms:
-    """Read the terms of a call; the arguments are those of ``price_usage``."""
-    tier, notes = _tier(book, usage, service_tier, batch, headers, request, response)
+class Surroundings(NamedTuple):
+    """What is known of a call besides its usage; the fields are parameters of ``price_usage``."""
+
+    service_tier: Optional[str]
+    batch: bool
+    base_url: Optional[str]
+    headers: Mapping[str, str]
+    request: JSON
+    response: JSON
+
+
+def read_terms(book: Book, usage: JSON, call: Surroundings) -> Terms:
+    """Read the terms of a call.
+
+    Args:
+        book: The provider's prices, for its names of tiers and regions.
+        usage: The usage object, which tells some of the terms.
+        call: What is known of the call besides.
+
+    Returns:
+        The terms to bill by.
+    """
+    tier, notes = _tier(book, usage, call)
+    request, response = call.request, call.response
     region = usage.get("inference_geo") or request.get("inference_geo")
-    regional = region in book.regions if region else book.is_regional(base_url)
+    regional = region in book.regions if region else book.is_regional(call.base_url)
     server_tools = usage.get("server_tool_use")
     tells_tools = "output" in response or "tool_usage" in response or "candidates" in response
     if not server_tools and not tells_tools:
@@ -67,16 +79,10 @@ def read_terms(
     return Terms(tier, regional, calls, recorded, extra, unknown, notes)
 
 
-def _tier(
-    book: Book,
-    usage: JSON,
-    service_tier: Optional[str],
-    batch: bool,
-    headers: Mapping[str, str],
-    request: JSON,
-    response: JSON,
-) -> Tuple[str, Tuple[str, ...]]:
-    if batch:
+def _tier(book: Book, usage: JSON, call: Surroundings) -> Tuple[str, Tuple[str, ...]]:
+    """The tier to bill, and a note where it is only assumed."""
+    request, response = call.request, call.response
+    if call.batch:
         return "batch", ()
     served = (
         response.get("service_tier")
@@ -84,18 +90,20 @@ def _tier(
         or usage.get("service_tier")
         or usage.get("serviceTier")
         or usage.get("trafficType")
-        or (headers and _header(headers, "x-gemini-service-tier"))
-        or service_tier
+        or (call.headers and _header(call.headers, "x-gemini-service-tier"))
+        or call.service_tier
     )
     asked = request.get("service_tier") or request.get("serviceTier")
     tier = book.tier(served or asked)
     if tier == STANDARD:
         served = usage.get("speed") or response.get("speed")
         asked = request.get("speed")
+        if not served and not asked:
+            return STANDARD, ()
         tier = book.tier(served or asked)
     if tier == STANDARD or served:
         return tier, ()
-    return tier, (f"The reply does not tell its service tier; the requested one, {asked}, is assumed.",)
+    return tier, (f"The reply does not tell its service tier; {tier} was requested and is assumed.",)
 
 
 def _header(headers: Mapping[str, str], name: str) -> Optional[str]:
@@ -140,7 +148,8 @@ def _is_search(item: JSON) -> bool:
     """Opening a page and finding text in it are not billed, nor are failed searches."""
     if item.get("type") != "web_search_call" or item.get("status") == "failed":
         return False
-    return (item.get("action") or {}).get("type", "search") == "search"
+    action: JSON = item.get("action") or {}
+    return bool(action.get("type", "search") == "search")
 
 
 def _grounding_queries(response: JSON) -> int:

@@ -1,16 +1,16 @@
 """From a provider's raw usage object to counts that do not overlap.
 
-The three providers count differently: OpenAI and Gemini include cached tokens in the prompt, Anthropic does not;
-OpenAI and Anthropic include reasoning in the output, Gemini does not. Here all of it becomes one thing, a
-``Usage``: tokens by class, every token in exactly one class, so that a price is a plain sum. Counts that
-contradict each other raise ``InvalidUsage``; nothing is clamped.
+The three providers count differently: OpenAI and Gemini include cached tokens in the prompt, Anthropic does
+not; OpenAI and Anthropic include reasoning in the output, Gemini does not. Here all of it becomes one thing,
+a ``Usage``: tokens by class, every token in exactly one class, so that a price is a plain sum. Counts that
+contradict each other raise ``InvalidUsageError``; nothing is clamped.
 """
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-__all__ = ["InvalidUsage", "Request", "Usage", "read_usage"]
+__all__ = ["InvalidUsageError", "Request", "Usage", "read_usage"]
 
 JSON = Mapping[str, Any]
 _OPENAI_APIS = ("chat", "responses", "embeddings")
@@ -18,7 +18,7 @@ _OPENAI_APIS = ("chat", "responses", "embeddings")
 RawUsage = Union[JSON, Sequence[Optional[JSON]], None]
 
 
-class InvalidUsage(ValueError):
+class InvalidUsageError(ValueError):
     """The usage object contradicts itself, so no price can be computed from it."""
 
 
@@ -26,7 +26,7 @@ class Request(NamedTuple):
     """What one model was given and wrote in one go; a call is usually one of these.
 
     Attributes:
-        tokens: Tokens by class, without overlap.
+        tokens: Tokens by class, without overlap; a class may be there with zero.
         prompt: Size of the whole prompt, which decides on long-context rates.
         model: Model at work where it is not the call's own.
     """
@@ -58,7 +58,8 @@ def read_usage(
     """Read a usage object, or the usages of a stream in order.
 
     Args:
-        raw: The provider's usage object in REST names, or the list of a stream's (None where a chunk had none).
+        raw: The provider's usage object in REST names, or the list of a stream's (None where a chunk had
+            none).
         api: The interface the usage comes from; None where it is to be recognised by its fields.
         request: The request's JSON body, for what the usage leaves open (cache lifetimes).
         requested_model: The model asked for, where another one may have answered.
@@ -67,10 +68,10 @@ def read_usage(
         The counts, or None when no usage came.
 
     Raises:
-        InvalidUsage: If counts are negative, not whole, or contradict each other.
+        InvalidUsageError: If counts are negative, not whole, or contradict each other.
     """
     streamed = isinstance(raw, (list, tuple))
-    told: List[JSON] = [usage for usage in (raw if streamed else (raw,)) if usage]  # type: ignore[misc, union-attr]
+    told: List[Any] = [usage for usage in (raw if isinstance(raw, (list, tuple)) else (raw,)) if usage]
     if not told:
         return None
     last = told[-1]
@@ -89,35 +90,27 @@ def _counts(usage: JSON, *names: str) -> List[int]:
     """These counts; one that is absent or null is zero, as providers leave zeros out."""
     counts = [usage.get(name) or 0 for name in names]
     for count in counts:
-        if type(count) is not int or count < 0:  # noqa: E721 (a bool is no count)
-            raise InvalidUsage(f"{dict(zip(names, counts))} holds {count!r}, which is no count of tokens.")
+        if type(count) is not int or count < 0:  # a bool is no count
+            raise InvalidUsageError(
+                f"{dict(zip(names, counts))} holds {count!r}, which is no count of tokens."
+            )
     return counts
-
-
-def _told(usage: JSON, *names: str) -> Optional[str]:
-    """The first of these fields that holds a value."""
-    return next((name for name in names if usage.get(name) is not None), None)
 
 
 def _rest(total: int, parts: int, name: str) -> int:
     """What is left of a total once its parts are taken out."""
     if parts > total:
-        raise InvalidUsage(f"The details of {name} add up to {parts}, more than the {total} it reports.")
+        raise InvalidUsageError(f"The details of {name} add up to {parts}, more than the {total} it reports.")
     return total - parts
 
 
-def _without_zeros(tokens: Dict[str, int]) -> Dict[str, int]:
-    return {name: count for name, count in tokens.items() if count}
-
-
-def _split_prompt(prompt: int, cached: int, write: int, media: Dict[str, int], name: str) -> Dict[str, int]:
-    """Divide a prompt into classes when only totals of cached and of media tokens are told.
-
-    Where the totals cannot all be disjoint, the surplus media tokens must have been cached ones: they are moved to
-    the cached class of their kind, or, past that, counted as the cache writes they are.
-    """
+def _split_prompt(prompt: int, cached: int, write: int, media: Dict[str, int]) -> Dict[str, int]:
+    """Divide a prompt into classes when only totals of cached and of media tokens are told."""
+    # Where these totals overlap, the surplus media tokens must have been cached ones: they move to the cached
+    # class of their kind or, past that, are the cache writes already counted.
     tokens = {"cache_read": cached, **media}
     surplus = cached + write + sum(media.values()) - prompt
+    _rest(cached + write, max(0, surplus), "the prompt")
     for kind, count in media.items():
         moved = max(0, min(surplus, count))
         from_cache = min(moved, tokens["cache_read"])
@@ -126,7 +119,7 @@ def _split_prompt(prompt: int, cached: int, write: int, media: Dict[str, int], n
             tokens["cache_read"] -= from_cache
             tokens[kind.replace("_in", "_cache_read")] = from_cache
         surplus -= moved
-    tokens["in"] = _rest(prompt, sum(tokens.values()) + write, name)
+    tokens["in"] = _rest(prompt, sum(tokens.values()) + write, "the prompt")
     return tokens
 
 
@@ -134,19 +127,21 @@ def _split_prompt(prompt: int, cached: int, write: int, media: Dict[str, int], n
 
 
 def _read_openai(usage: JSON, request: JSON, is_embedding: bool) -> Usage:
-    prompt_name = _told(usage, "prompt_tokens", "input_tokens")
-    output_name = _told(usage, "completion_tokens", "output_tokens")
-    prompt, output = _counts(usage, prompt_name or "", output_name or "")
+    if "prompt_tokens" in usage or "completion_tokens" in usage:
+        prompt_name, output_name, kind = "prompt_tokens", "completion_tokens", "completion_tokens_details"
+    else:
+        prompt_name, output_name, kind = "input_tokens", "output_tokens", "output_tokens_details"
+    prompt, output = _counts(usage, prompt_name, output_name)
     tokens = _openai_prompt(prompt, usage, request)
-    tokens.update(_openai_output(output, usage))
-    missing: Tuple[str, ...] = () if prompt_name else ("in",)
-    if not output_name and not is_embedding:
+    tokens.update(_openai_output(output, usage.get(kind)))
+    missing: Tuple[str, ...] = () if usage.get(prompt_name) is not None else ("in",)
+    if usage.get(output_name) is None and not is_embedding:
         missing += ("out",)
     notes: Tuple[str, ...] = ()
     total = usage.get("total_tokens")
     if total is not None and total != prompt + output and not missing:
         notes = (f"total_tokens is {total}, the counts add up to {prompt + output}.",)
-    return Usage((Request(_without_zeros(tokens), prompt),), usage, missing, notes)
+    return Usage((Request(tokens, prompt),), usage, missing, notes)
 
 
 def _openai_prompt(prompt: int, usage: JSON, request: JSON) -> Dict[str, int]:
@@ -158,17 +153,16 @@ def _openai_prompt(prompt: int, usage: JSON, request: JSON) -> Dict[str, int]:
     )
     tokens = _openai_cache_write(write, details, request) if write else {}
     if audio or image:
-        tokens.update(_openai_media(prompt, cached, write, audio, image, details))
+        tokens.update(_openai_media(prompt, write, details))
     else:
         tokens["in"] = _rest(prompt, cached + write, "the prompt")
         tokens["cache_read"] = cached
     return tokens
 
 
-def _openai_media(
-    prompt: int, cached: int, write: int, audio: int, image: int, details: JSON
-) -> Dict[str, int]:
+def _openai_media(prompt: int, write: int, details: JSON) -> Dict[str, int]:
     """Divide a prompt with audio or images, whose cached part may be told by kind."""
+    cached, audio, image = _counts(details, "cached_tokens", "audio_tokens", "image_tokens")
     known = details.get("cached_tokens_details") or {}
     cached_audio, cached_image = _counts(known, "audio_tokens", "image_tokens")
     media = {
@@ -176,7 +170,7 @@ def _openai_media(
         "image_in": _rest(image, cached_image, "image_tokens"),
     }
     plain = _rest(cached, cached_audio + cached_image, "cached_tokens")
-    tokens = _split_prompt(prompt - cached_audio - cached_image, plain, write, media, "the prompt")
+    tokens = _split_prompt(prompt - cached_audio - cached_image, plain, write, media)
     tokens["audio_cache_read"] += cached_audio
     tokens["image_cache_read"] += cached_image
     return tokens
@@ -193,8 +187,7 @@ def _openai_cache_write(write: int, details: JSON, request: JSON) -> Dict[str, i
     return {"cache_write": write - long_lived, "cache_write_12h": long_lived}
 
 
-def _openai_output(output: int, usage: JSON) -> Dict[str, int]:
-    details = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
+def _openai_output(output: int, details: Optional[JSON]) -> Dict[str, int]:
     if not details:
         return {"out": output}
     audio, image, reasoning = _counts(details, "audio_tokens", "image_tokens", "reasoning_tokens")
@@ -224,7 +217,7 @@ def _read_gemini(usage: JSON) -> Usage:
     for kind, count in written.items():
         tokens[f"{kind}_out"] = count
     missing = () if usage.get("promptTokenCount") is not None else ("in",)
-    return Usage((Request(_without_zeros(tokens), prompt),), usage, missing)
+    return Usage((Request(tokens, prompt),), usage, missing)
 
 
 def _gemini_prompt(prompt: int, cached: int, usage: JSON) -> Dict[str, int]:
@@ -234,7 +227,7 @@ def _gemini_prompt(prompt: int, cached: int, usage: JSON) -> Dict[str, int]:
         return {"in": _rest(prompt, cached, "promptTokenCount"), "cache_read": cached}
     fresh = {f"{kind}_in": _rest(media.get(kind, 0), known.get(kind, 0), kind) for kind in (*media, *known)}
     plain = _rest(cached, sum(known.values()), "cachedContentTokenCount")
-    tokens = _split_prompt(prompt - sum(known.values()), plain, 0, fresh, "promptTokenCount")
+    tokens = _split_prompt(prompt - sum(known.values()), plain, 0, fresh)
     for kind, count in known.items():
         tokens["cache_read" if kind == "video" else f"{kind}_cache_read"] += count
     return tokens
@@ -277,7 +270,7 @@ def _read_anthropic(told: List[JSON], streamed: bool, requested_model: Optional[
 
 
 def _merge_anthropic(told: List[JSON]) -> Dict[str, Any]:
-    """Put a stream's usages together: every later value replaces, none is added; what is not repeated stays."""
+    """Put a stream's usages together: a later value replaces the earlier, none is added."""
     merged: Dict[str, Any] = {}
     for usage in told:
         merged.update((name, value) for name, value in usage.items() if value is not None)
@@ -307,12 +300,10 @@ def _anthropic_tokens(usage: JSON, model: Optional[str] = None) -> Request:
         "cache_write_1h": one_hour,
         "out": output,
     }
-    return Request(_without_zeros(tokens), fresh + read + write, model)
+    return Request(tokens, fresh + read + write, model)
 
 
-def _anthropic_requests(
-    usage: JSON, requested_model: Optional[str]
-) -> Tuple[List[Request], Tuple[str, ...]]:
+def _anthropic_requests(usage: JSON, requested_model: Optional[str]) -> Tuple[List[Request], Tuple[str, ...]]:
     """Separate what the top level sums up or leaves out: each iteration is a request of its own."""
     iterations = usage.get("iterations")
     if not iterations:
@@ -372,5 +363,5 @@ def image_generation(request: JSON, response: JSON) -> Tuple[Tuple[Request, ...]
     prompt, output = _counts(told, "input_tokens", "output_tokens")
     tokens = _openai_prompt(prompt, {"input_tokens_details": details}, {})
     written = told.get("output_tokens_details") or {"image_tokens": output}
-    tokens.update(_openai_output(output, {"output_tokens_details": written}))
-    return (Request(_without_zeros(tokens), prompt, model),), ()
+    tokens.update(_openai_output(output, written))
+    return (Request(tokens, prompt, model),), ()

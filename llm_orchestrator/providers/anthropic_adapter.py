@@ -147,7 +147,7 @@ class AnthropicAdapter(BaseLLMProvider):
             A GET request.
         """
         after = f"&after_id={quote(cursor, safe='')}" if cursor else ""
-        return WireRequest(f"/v1/models?limit=1000{after}", headers={**self.headers, **self._version})
+        return WireRequest(f"/v1/models?limit=1000{after}", headers=self._version)
 
     def model_request(self, model: str) -> WireRequest:
         """Build the request that asks for one model.
@@ -158,7 +158,7 @@ class AnthropicAdapter(BaseLLMProvider):
         Returns:
             A GET request that fails with 404 for a model that does not exist.
         """
-        return WireRequest(f"/v1/models/{quote(model, safe='')}", headers={**self.headers, **self._version})
+        return WireRequest(f"/v1/models/{quote(model, safe='')}", headers=self._version)
 
     def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
         """Translate one page of the listing.

@@ -42,9 +42,7 @@ class _Block:
         """The block as an unstreamed message would hold it."""
         block = dict(self.start)
         if self.text:
-            field = str(
-                block["type"]
-            )  # ``text`` and ``thinking`` name both the block and the field of its text
+            field = str(block["type"])  # ``text`` or ``thinking``: the field is called like the block
             block[field] = as_text(block.get(field)) + "".join(self.text)
         if self.arguments:
             raw = "".join(self.arguments)
@@ -151,7 +149,8 @@ def _add_arguments(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
 
 def _add_citation(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
     if not block.citations:
-        block.citations = block.start["citations"] = list(block.start.get("citations") or ())
+        known = block.start.get("citations")
+        block.citations = block.start["citations"] = list(known) if isinstance(known, list) else []
     block.citations.append(delta.get("citation"))
     return NOTHING
 
@@ -166,9 +165,7 @@ def _end_message(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     """What the whole message came to: counts are cumulative, and what is not told again keeps its value."""
     message: Dict[str, Any] = state.reply.setdefault("message", {})
     news = {key: value for key, value in event.items() if key not in ("type", "delta", "usage")}
-    for key, value in {**news, **_mapping(event.get("delta"))}.items():
-        if value is not None or key not in message:
-            message[key] = value
+    message.update(without_none({**news, **_mapping(event.get("delta"))}))
     usage = {**_mapping(message.get("usage")), **without_none(_mapping(event.get("usage")))}
     if usage:
         message["usage"] = usage

@@ -95,7 +95,7 @@ def _append(turns: List[_Turn], turn: _Turn) -> None:
 
 def _check(turns: Sequence[_Turn]) -> None:
     if not turns:
-        _refuse(0, "is a system message, and no turn of the user follows", "Add a user message")
+        _refuse(0, "and what follows it hold no turn of the user", "Add a user message")
     if turns[0].role == "assistant":
         _refuse(
             turns[0].index, "is an assistant turn that opens the conversation", "Begin with a user message"

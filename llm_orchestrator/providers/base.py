@@ -314,7 +314,7 @@ class BaseLLMProvider(Adapter):
             while True:
                 try:
                     with self.errors():
-                        body, _ = self._exchange(wire, self.limits())
+                        body, _ = self._exchange(self._with_headers(wire), self.limits())
                 except ProviderError as error:
                     wire = conversation.throw(error)
                 else:
@@ -328,13 +328,16 @@ class BaseLLMProvider(Adapter):
             while True:
                 try:
                     with self.errors():
-                        body, _ = await self._aexchange(wire, self.limits())
+                        body, _ = await self._aexchange(self._with_headers(wire), self.limits())
                 except ProviderError as error:
                     wire = conversation.throw(error)
                 else:
                     wire = conversation.send(body)
         except StopIteration as end:
             return cast(Result, end.value)
+
+    def _with_headers(self, wire: WireRequest) -> WireRequest:
+        return replace(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
 
     def _exchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
         reply = self.open_call(wire, limits)

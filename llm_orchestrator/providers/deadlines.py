@@ -26,7 +26,7 @@ __all__ = ["LoopWatch", "ThreadWatch", "Watch"]
 
 
 class Watch:
-    """How long one reply may keep us waiting; ``with watch:`` around each wait.
+    """How long one reply may keep us waiting; ``with watch:`` around each wait for a sign of the answer.
 
     Entering sets the clock, leaving stops it. Only time spent inside counts as silence.
 
@@ -41,7 +41,10 @@ class Watch:
         self._waits_until = math.inf
 
     def __enter__(self) -> Watch:
-        self._waits_until = min(time.monotonic() + self._silence, self._deadline)
+        now = time.monotonic()
+        if self.expired or now >= self._deadline:  # it may have passed between two waits, when nobody looked
+            raise self._timeout()
+        self._waits_until = min(now + self._silence, self._deadline)
         return self
 
     def __exit__(
@@ -51,8 +54,12 @@ class Watch:
         trace: Optional[TracebackType],
     ) -> None:
         self._waits_until = math.inf
-        if self.expired:
+        if self.expired and self._explains(error):
             raise self._timeout() from error
+
+    def _explains(self, error: Optional[BaseException]) -> bool:
+        """Whether a wait that was interrupted ended for that reason; Ctrl-C, for one, has another."""
+        return error is None or isinstance(error, Exception)
 
     def look(self, now: float) -> float:
         """Interrupt the wait when it is overdue.
@@ -76,12 +83,12 @@ class Watch:
         raise NotImplementedError
 
     def allow(self, seconds: float) -> None:
-        """Shorten the silence allowed from now on.
+        """Bring the deadline forward.
 
         Args:
-            seconds: The new limit; a longer one than before changes nothing.
+            seconds: When it is at the latest, from now; an earlier deadline stays.
         """
-        self._silence = min(self._silence, seconds)
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
 
     def stop(self) -> None:
         """Stop watching; takes no lock, so it may be called from a finalizer."""
@@ -110,23 +117,34 @@ class ThreadWatch(Watch):
     def __init__(self, reply: RawReply, limits: Limits) -> None:
         super().__init__(limits)
         self._socket = _socket_of(reply)
-        if self._socket is not None:
-            _Watchdog.running().add(self)
+        self._watchdog = None if self._socket is None else _Watchdog.running()
+        self._be_looked_at()
 
     def interrupt(self) -> None:
         """Shut the socket down; the waiting read then sees the end of the body."""
-        if self._socket is not None:
+        connection = self._socket  # the reading thread may stop the watch at any moment
+        if connection is not None:
             try:
                 # The plain socket's method: an SSL socket's own would change its state under the reading thread.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
             except OSError:
                 pass  # it is closed already, so nobody waits for it
 
+    def allow(self, seconds: float) -> None:
+        """Bring the deadline forward; see ``Watch.allow``."""
+        super().allow(seconds)
+        self._be_looked_at()
+
     def stop(self) -> None:
         """Stop watching; takes no lock, so it may be called from a finalizer."""
-        if self._socket is not None:
-            _Watchdog.running().discard(self)
-            self._socket = None
+        self._socket = None
+        if self._watchdog is not None:
+            self._watchdog.discard(self)
+            self._watchdog = None
+
+    def _be_looked_at(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.add(self)
 
 
 class LoopWatch(Watch):
@@ -140,32 +158,41 @@ class LoopWatch(Watch):
         import asyncio
 
         super().__init__(limits)
-        self._task: Optional[asyncio.Task[Any]] = None
-        self._current_task = asyncio.current_task
         self.loop = asyncio.get_running_loop()
-        first_look = min(self._silence, limits.left())
-        self._timer: Optional[asyncio.TimerHandle] = self.loop.call_later(max(first_look, 0), self._look)
+        self._current_task = asyncio.current_task
+        self._cancelled_error = asyncio.CancelledError
+        self._task: Optional[asyncio.Task[Any]] = None
+        self._cancelled_before = 0
+        self._timer: Optional[asyncio.TimerHandle] = None
+        self._look()
 
     def __enter__(self) -> LoopWatch:
-        self._task = self._current_task()
         super().__enter__()
+        self._task = self._current_task()
+        if sys.version_info >= (3, 11) and self._task is not None:
+            self._cancelled_before = self._task.cancelling()
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        if self.expired and sys.version_info >= (3, 11) and self._task is not None and self._task.uncancel():
-            self._waits_until = math.inf
-            return  # somebody else cancelled the task as well: their cancellation goes on
-        super().__exit__(kind, error, trace)
+    def _explains(self, error: Optional[BaseException]) -> bool:
+        only_ours = not self._cancelled_by_others()
+        return only_ours if isinstance(error, self._cancelled_error) else super()._explains(error)
+
+    def _cancelled_by_others(self) -> bool:
+        """Take our cancellation back and tell whether there is another; before Python 3.11 nobody can tell."""
+        if sys.version_info >= (3, 11) and self._task is not None:
+            return self._task.uncancel() > self._cancelled_before
+        return False
 
     def interrupt(self) -> None:
         """Cancel the waiting task; ``__exit__`` turns that cancellation into the timeout."""
         if self._task is not None:
             self._task.cancel()
+
+    def allow(self, seconds: float) -> None:
+        """Bring the deadline forward; see ``Watch.allow``."""
+        super().allow(seconds)
+        self.stop()
+        self._look()
 
     def stop(self) -> None:
         """Stop watching."""
@@ -200,14 +227,14 @@ class _Watchdog(threading.Thread):
             with cls._start_lock:
                 dog = cls._instance
                 if dog is None or dog._process != os.getpid():
-                    dog = cls._instance = cls()
+                    dog = cls()
                     dog.start()
+                    cls._instance = dog  # only now: one that could not be started would watch nothing
         return dog
 
     def add(self, watch: ThreadWatch) -> None:
         self._watches.add(watch)
-        now = time.monotonic()
-        if watch.look(now) < self._wakes_at:
+        if watch.look(time.monotonic()) < self._wakes_at:
             self._wake.set()
 
     def discard(self, watch: ThreadWatch) -> None:
@@ -215,10 +242,11 @@ class _Watchdog(threading.Thread):
 
     def run(self) -> None:
         while True:
+            self._wakes_at = math.inf  # a watch that comes while this thread looks at the others wakes it again
             now = time.monotonic()
             self._wakes_at = min((watch.look(now) for watch in self._watches.copy()), default=math.inf)
-            pause = None if self._wakes_at == math.inf else max(self._wakes_at - time.monotonic(), 0)
-            self._wake.wait(pause)
+            pause = max(self._wakes_at - time.monotonic(), 0)
+            self._wake.wait(min(pause, threading.TIMEOUT_MAX))
             self._wake.clear()
 
 

@@ -1,7 +1,7 @@
 """Gemini, on Google's SDK google-genai: the ``generateContent`` API with a key.
 
-The adapter joins two halves: the translations, in the ``gemini_`` modules beside it, and ``gemini_transport``, which
-carries JSON through the SDK.
+The adapter joins two halves: the translations, in the ``gemini_`` modules beside it, and
+``gemini_transport``, which carries JSON through the SDK.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One turn of a conversation in Gemini's words: the parts of its content, there and back.
 
-A model's turn must go back with its thought signatures in the same places, so it keeps the parts it came in as its
-``provider_state`` wherever they say more than text and calls; the parts are sent again unchanged unless the message
-was edited.
+A model's turn must go back with its thought signatures in the same places. So it keeps the parts it came in
+as its ``provider_state`` wherever they say more than text and calls, and they are sent again unchanged
+unless the message was edited.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TEXT = "text"
 THOUGHT = "thought"
 
 
-# -------------------------------------------------------------------------------------------- reading Gemini's parts
+# ---------------------------------------------------------------- reading Gemini's parts
 
 
 def text_of(parts: Iterable[JSON]) -> str:
@@ -104,7 +104,7 @@ def _mergeable(part: JSON) -> Optional[str]:
     return _text(part)[0] if part.keys() <= {"text", "thought"} else None
 
 
-# -------------------------------------------------------------------------------------------- turns of the model
+# ---------------------------------------------------------------- turns of the model
 
 
 def state_of(message: Message, parts: Sequence[JSON]) -> Optional[JSON]:
@@ -122,7 +122,7 @@ def state_of(message: Message, parts: Sequence[JSON]) -> Optional[JSON]:
 
 
 def model_parts(message: Message, index: int) -> List[Part]:
-    """The parts of a model's turn: those it came in, or new ones when there are none or the message was edited.
+    """The parts of a model's turn: those it came in, or new ones where it has none or was edited.
 
     Args:
         message: The turn.
@@ -139,8 +139,8 @@ def model_parts(message: Message, index: int) -> List[Part]:
         return list(kept)
     if any(call.arguments is None for call in message.tool_calls):
         raise InvalidMessagesError(
-            f"messages[{index}] holds a tool call whose arguments are no JSON object. Correct them or leave the "
-            "turn out.",
+            f"messages[{index}] holds a tool call whose arguments are no JSON object. Correct them or leave "
+            "the turn out.",
             index=index,
         )
     if message.content is None or isinstance(message.content, str):
@@ -164,7 +164,7 @@ def _call_part(call: ToolCall) -> Part:
     return {"functionCall": {"name": call.name, "args": call.arguments}}
 
 
-# -------------------------------------------------------------------------------------------- turns of the application
+# ---------------------------------------------------------------- turns of the application
 
 
 def content_parts(message: Message, index: int) -> List[Part]:
@@ -186,8 +186,9 @@ def content_parts(message: Message, index: int) -> List[Part]:
         translated = reader(part) if reader else None
         if translated is None:
             raise InvalidMessagesError(
-                f"messages[{index}] holds a part of type {part['type']!r} that Gemini cannot be sent. Write text, "
-                "image_url, file or input_audio parts, with a URL or a base64 data URL that names its media type.",
+                f"messages[{index}] holds a part of type {part['type']!r} that Gemini cannot be sent. "
+                "Write text, image_url, file or input_audio parts; files and images by URL, or by a base64 "
+                "data URL that names the media type.",
                 index=index,
             )
         if translated != {"text": ""}:

@@ -1,7 +1,7 @@
 """What Gemini answers, in our words: whole replies, the pieces of streams, and what went wrong.
 
-A stream is a row of answers, each with some parts of the only candidate. They are put together to the document that
-an answer without streaming would have been, so that both are read by the same function.
+A stream is a row of answers, each with some parts of the only candidate. They are put together to the
+document that an answer without streaming would have been, so that both are read by the same function.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 }
 
 
-# -------------------------------------------------------------------------------------------- whole replies
+# ---------------------------------------------------------------- whole replies
 
 
 def read_reply(body: JSON, provider: str) -> LLMResponse:
@@ -69,7 +69,8 @@ def read_reply(body: JSON, provider: str) -> LLMResponse:
         InvalidResponseError: It holds neither an answer nor a reason why there is none.
     """
     if "error" in body:
-        raise error_of_failure(read_failure(body, None, {}))
+        failure = error_of_failure(read_failure(body, None, {}))
+        raise failure
     candidate = _candidate(body)
     block = _block_reason(body)
     if candidate is None and block is None:
@@ -180,7 +181,7 @@ def _string(value: Any) -> Optional[str]:
     return value if isinstance(value, str) and value else None
 
 
-# -------------------------------------------------------------------------------------------- streams
+# ---------------------------------------------------------------- streams
 
 
 def read_event(event: JSON, state: StreamState) -> List[StreamEvent]:
@@ -197,7 +198,8 @@ def read_event(event: JSON, state: StreamState) -> List[StreamEvent]:
         ProviderError: The event reports a failure.
     """
     if "error" in event:
-        raise error_of_failure(read_failure(event, None, state.headers))
+        failure = error_of_failure(read_failure(event, None, state.headers))
+        raise failure
     reply = state.reply
     if not reply:
         reply.update(document={}, candidate=None, parts=[], calls=0)
@@ -251,7 +253,7 @@ def assemble_reply(state: StreamState) -> Dict[str, Any]:
     return {"candidates": [{**content, **reply["candidate"]}], **reply["document"]}
 
 
-# -------------------------------------------------------------------------------------------- failures
+# ---------------------------------------------------------------- failures
 
 THINKING = re.compile(r"thinking[ _](level|budget|mode)", re.IGNORECASE)
 #: A model that cannot but think says so in these words, which name no parameter.

@@ -1,4 +1,8 @@
-"""One request in Gemini's words: the JSON body of ``generateContent``, and the paths of everything that is asked."""
+"""One request in Gemini's words: the JSON body of ``generateContent``, and the paths of all that is asked.
+
+Gemini's turns alternate between user and model, results of tools belong to the user's side, and there is
+one system instruction beside the conversation.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ class _OpenCall(NamedTuple):
     identifier: Optional[str]
 
 
-# -------------------------------------------------------------------------------------------- requests
+# ---------------------------------------------------------------- requests
 
 
 def generate_request(request: LLMRequest, *, stream: bool) -> WireRequest:
@@ -105,7 +109,7 @@ def _model_path(model: str) -> str:
     return f"models/{quote(name, safe='')}"
 
 
-# -------------------------------------------------------------------------------------------- messages
+# ---------------------------------------------------------------- messages
 
 
 def _system_instruction(messages: Tuple[Message, ...], warnings: List[str]) -> Optional[Dict[str, Any]]:
@@ -154,10 +158,7 @@ def _add_user_turns(
             _reject(
                 index, f"comes before the results of the tool calls {', '.join(open_calls)}. Put them first."
             )
-        parts = content_parts(message, index)
-        if not parts:
-            _reject(index, "is an empty user message. Leave it out, or write something.")
-        _add(contents, "user", parts)
+        _add(contents, "user", content_parts(message, index) or [{"text": ""}])
 
 
 def _add_model_turns(
@@ -179,7 +180,7 @@ def _add_model_turns(
 def _add_results(
     contents: List[Dict[str, Any]], run: List[Turn], open_calls: Mapping[str, _OpenCall]
 ) -> Dict[str, _OpenCall]:
-    """Add results in the order of their calls: where Gemini gave no ids, it matches them by name and order."""
+    """Add results in the order of their calls: without ids, Gemini matches them by name and order."""
     calls = dict(open_calls)
     results: List[Tuple[int, Dict[str, Any]]] = []
     for index, message in run:
@@ -205,7 +206,7 @@ def _reject(index: int, what: str) -> NoReturn:
     raise InvalidMessagesError(f"messages[{index}] {what}", index=index)
 
 
-# -------------------------------------------------------------------------------------------- tools and settings
+# ---------------------------------------------------------------- tools and settings
 
 
 def _tools(tools: Tuple[JSON, ...], warnings: List[str]) -> List[JSON]:
@@ -276,15 +277,15 @@ def _schema(schema: JSON, where: str, warnings: List[str]) -> Dict[str, Any]:
     return accepted
 
 
-# -------------------------------------------------------------------------------------------- options
+# ---------------------------------------------------------------- options
 
 
 def with_safety_settings(options: JSON) -> JSON:
     """Translate the one option that has a name of our own, ``safety_settings``.
 
     Args:
-        options: Provider options; ``safety_settings`` is Gemini's list of ``{category, threshold}``, or a mapping
-            from category to threshold.
+        options: Provider options; ``safety_settings`` is Gemini's list of ``{category, threshold}``, or a
+            mapping from category to threshold.
 
     Returns:
         The options with ``safetySettings`` in Gemini's form.
@@ -299,8 +300,8 @@ def with_safety_settings(options: JSON) -> JSON:
         settings = [{"category": category, "threshold": level} for category, level in settings.items()]
     if not isinstance(settings, (list, tuple)) or not all(map(_is_safety_setting, settings)):
         raise InvalidRequestError(
-            "safety_settings has a form that Gemini does not know. Write a list of {category, threshold}, or a "
-            "mapping from category to threshold."
+            "safety_settings has a form that Gemini does not know. Write a list of {category, threshold}, or "
+            "a mapping from category to threshold."
         )
     others = {name: value for name, value in options.items() if name != "safety_settings"}
     return {**others, "safetySettings": list(settings)}

@@ -1,7 +1,7 @@
 """JSON Schema in the subset that Gemini accepts, without losing what a schema says where that can be helped.
 
-Gemini takes ``$defs`` and ``$ref``, with three limits its documentation names: nothing may stand beside a ``$ref``,
-``const`` and ``allOf`` are unknown, and recursion is accepted in optional properties only.
+Gemini takes ``$defs`` and ``$ref``, with limits that its documentation names: nothing may stand beside a
+``$ref``, ``const`` and ``allOf`` are unknown, and recursion is accepted in optional properties only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["accepted_schema"]
 
 ROOT = "#"
 DEFINITIONS = ("$defs", "definitions")
-#: Keywords that hold schemas by name, in a list, and alone; what other keywords hold is data and stays as it is.
+#: Keywords that hold schemas by name, in a list, and alone; what other keywords hold is data and stays.
 NAMED_SCHEMAS = ("properties", "patternProperties", *DEFINITIONS)
 LISTED_SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
 SINGLE_SCHEMAS = ("items", "additionalProperties", "not")
@@ -76,7 +76,7 @@ class _Rewriter:
 
 
 def _within_the_subset(schema: Dict[str, Any]) -> Dict[str, Any]:
-    """Say the same in other keywords: ``anyOf`` of one schema stands for it, ``enum`` of one value for ``const``."""
+    """Say the same in other keywords: ``anyOf`` of one schema, ``enum`` of one value."""
     reference = schema.get("$ref")
     if reference is not None and "anyOf" not in schema and not all(key.startswith("$") for key in schema):
         del schema["$ref"]

@@ -1,15 +1,16 @@
 """Carries JSON through google-genai and hands back the raw reply: the one module that touches the SDK.
 
-The SDK has no public call for that. Its client's ``_build_request``, ``_request`` and ``_async_request`` are used where
-a release has them, and else its typed calls, whose results ``gemini_typed_calls`` turns back into JSON. The HTTP
-clients are ours: so redirects are never followed, an installed aiohttp changes nothing, and every bad status is seen
-before the SDK's error class, which cannot read every body.
+The SDK has no public call for that. Its client's ``_build_request``, ``_request`` and ``_async_request``
+are used where a release has them, and else its typed calls, whose results ``gemini_typed_calls`` turns back
+into JSON. The HTTP clients are ours: so redirects are never followed, an installed aiohttp changes nothing,
+and a bad status is seen before the SDK's error class sees it, which cannot read every body.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from functools import lru_cache
 from typing import Any, Dict, Mapping, NamedTuple
 
 from llm_orchestrator.providers.deadlines import ThreadWatch
@@ -65,7 +66,7 @@ class GeminiTransport:
         from google.genai.client import DebugConfig
 
         self._http = _http_library(genai.__version__)
-        certificates = self._http.create_ssl_context()
+        certificates = _certificates(self._http)
         self._client = self._http.Client(**self._settings(certificates, _refuse))
         self._async_client = self._http.AsyncClient(**self._settings(certificates, _arefuse))
         # What is left out here, the SDK takes from the environment.
@@ -148,6 +149,12 @@ class GeminiTransport:
         await self._async_client.aclose()
 
 
+@lru_cache(maxsize=None)
+def _certificates(http: Any) -> Any:
+    """The certificates to trust, loaded once: that takes long enough to make an event loop stutter."""
+    return http.create_ssl_context()
+
+
 def _http_library(version: str) -> Any:
     """The HTTP library that this generation of the SDK stands on; httpx2 since version 3."""
     if int(version.partition(".")[0]) >= 3:
@@ -172,7 +179,7 @@ def _refuse(response: Any) -> None:
                 content += chunk
                 if len(content) > MAX_ERROR_BYTES:
                     break
-    except Exception as error:  # the status says enough when its explanation breaks off
+    except Exception as error:  # noqa: BLE001 (the status says enough when its explanation breaks off)
         logger.debug("An error's explanation broke off: %s", type(error).__name__)
     finally:
         watch.stop()
@@ -189,7 +196,7 @@ async def _arefuse(response: Any) -> None:
             content += chunk
             if len(content) > MAX_ERROR_BYTES:
                 break
-    except Exception as error:  # the status says enough when its explanation breaks off
+    except Exception as error:  # noqa: BLE001 (the status says enough when its explanation breaks off)
         logger.debug("An error's explanation broke off: %s", type(error).__name__)
     raise _bad_status(response, content)
 

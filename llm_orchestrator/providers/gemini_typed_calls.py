@@ -1,7 +1,8 @@
-"""The way through google-genai's public, typed calls, for a release without the private ones ``gemini_transport`` uses.
+"""The way through google-genai's public calls, for releases without the private ones we use otherwise.
 
-The JSON body travels in the SDK's ``extra_body``, which replaces what the typed arguments say; the typed result is
-dumped by its JSON names. That is slower, knows no separate connect timeout, and loses fields the SDK does not know.
+The JSON body travels in the SDK's ``extra_body``, which replaces what the typed arguments say; the typed
+result is dumped by its JSON names. That is slower, knows one timeout only, and loses the fields that the
+SDK does not know.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ def _events(chunks: Any) -> Generator[bytes, None, None]:
     try:
         for chunk in chunks:
             yield _event(_document(chunk))
-    except Exception as error:  # an error Gemini sent inside the stream goes on as what it sent
+    except Exception as error:  # noqa: BLE001 (what Gemini sent goes on; all else is raised again)
         yield _event(_sent_error(error))
     finally:
         chunks.close()
@@ -176,7 +177,7 @@ async def _aevents(chunks: Any) -> AsyncGenerator[bytes, None]:
     try:
         async for chunk in chunks:
             yield _event(_document(chunk))
-    except Exception as error:  # an error Gemini sent inside the stream goes on as what it sent
+    except Exception as error:  # noqa: BLE001 (what Gemini sent goes on; all else is raised again)
         yield _event(_sent_error(error))
     finally:
         await chunks.aclose()

@@ -7,7 +7,6 @@ in the ``openai_chat`` and ``openai_responses`` modules.
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote
 
@@ -16,13 +15,14 @@ from llm_orchestrator.providers import (
     openai_chat,
     openai_chat_stream,
     openai_responses,
+    openai_responses_reply,
     openai_responses_stream,
 )
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.clients import Clients
 from llm_orchestrator.providers.failures import Failure, error_of_failure
-from llm_orchestrator.providers.openai_common import as_list, is_hosted_by_openai, read_failure
 from llm_orchestrator.providers.http_library import http_library_of
+from llm_orchestrator.providers.openai_common import as_list, as_text, is_hosted_by_openai, read_failure
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
@@ -31,8 +31,8 @@ __all__ = ["OpenAIAdapter"]
 OPENAI_URL = "https://api.openai.com/v1"
 #: Sent where a server wants no key, because the SDK insists on one.
 PLACEHOLDER_KEY = "no-key-needed"
-AUTO = "auto"
-APIS = (AUTO, openai_responses.API, openai_chat.API)
+AUTO, RESPONSES, CHAT = "auto", openai_responses_reply.API, openai_chat.API
+APIS = (AUTO, RESPONSES, CHAT)
 #: Parameters that take a call to Chat, because Responses has no field for them.
 CHAT_PARAMETERS = ("stop", "seed", "frequency_penalty", "presence_penalty")
 
@@ -96,11 +96,11 @@ class OpenAIAdapter(BaseLLMProvider):
         if self.api != AUTO:
             return self.api
         needs_chat = any(getattr(request, name) not in (None, ()) for name in CHAT_PARAMETERS)
-        return openai_responses.API if self.hosted_by_openai and not needs_chat else openai_chat.API
+        return RESPONSES if self.hosted_by_openai and not needs_chat else CHAT
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         """Translate a request; see ``Adapter.build_request``."""
-        if self.api_for(request) == openai_responses.API:
+        if self.api_for(request) == RESPONSES:
             return openai_responses.build_request(request, stream=stream)
         # Reasoning models reject max_tokens, and it is the only name that many compatible servers know.
         name = "max_completion_tokens" if self.hosted_by_openai else "max_tokens"
@@ -110,7 +110,7 @@ class OpenAIAdapter(BaseLLMProvider):
         """Translate a whole reply; see ``Adapter.parse_reply``."""
         self._raise_failure(body, headers)
         if "output" in body or body.get("object") == "response":
-            return openai_responses.parse_reply(body, self.name)
+            return openai_responses_reply.parse_reply(body, self.name)
         return openai_chat.parse_reply(body, self.name)
 
     def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
@@ -150,7 +150,7 @@ class OpenAIAdapter(BaseLLMProvider):
                 name=entry["id"],
                 provider=self.name,
                 created_at=_moment(entry.get("created")),
-                retires_at=entry.get("shutdown_date") or None,
+                retires_at=as_text(entry.get("shutdown_date")) or None,
             )
             for entry in as_list(body.get("data"))
             if isinstance(entry, Mapping) and isinstance(entry.get("id"), str)

@@ -23,6 +23,7 @@ from llm_orchestrator.providers.openai_common import (
     state_of,
     warnings_of_state,
 )
+from llm_orchestrator.providers.openai_schemas import accepted_format, accepted_tools
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, FinishReason, LLMRequest, LLMResponse, Message, ToolCall
 
@@ -40,7 +41,6 @@ SAME_PARAMETERS = (
     "presence_penalty",
     "tool_choice",
     "parallel_tool_calls",
-    "response_format",
     "reasoning_effort",
 )
 FINISH_REASONS: Mapping[str, FinishReason] = {
@@ -86,8 +86,12 @@ def build_request(request: LLMRequest, *, stream: bool, max_tokens_name: str) ->
         body[max_tokens_name] = request.max_tokens
     if request.stop:
         body["stop"] = list(request.stop)
-    if request.tools:
-        body["tools"] = list(request.tools)
+    response_format, format_warnings = accepted_format(request.response_format)
+    if response_format is not None:
+        body["response_format"] = response_format
+    tools, tool_warnings = accepted_tools(request.tools)
+    if tools:
+        body["tools"] = tools
     if stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
@@ -96,7 +100,7 @@ def build_request(request: LLMRequest, *, stream: bool, max_tokens_name: str) ->
         body,
         api=API,
         unsupported=() if request.top_k is None else ("top_k",),
-        warnings=warnings_of_state(request.messages, API),
+        warnings=warnings_of_state(request.messages, API) + format_warnings + tool_warnings,
     )
 
 

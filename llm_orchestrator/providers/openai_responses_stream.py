@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence, Union
 
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.openai_common import as_mapping, as_text, read_failure
-from llm_orchestrator.providers.openai_responses import arguments_field
+from llm_orchestrator.providers.openai_responses_reply import arguments_field
 from llm_orchestrator.providers.wire import StreamState
 from llm_orchestrator.types import JSON, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta
 

@@ -71,20 +71,24 @@ class _StreamReader:
         usage = replace(response.usage, source="partial") if known else MISSING_USAGE
         return replace(response, content="".join(self._text), usage=usage)
 
-    def _take(self, chunk: Optional[bytes]) -> None:
-        """Read the events of a piece of the body; None is the body's end."""
-        events = self._reader.end() if chunk is None else self._reader.feed(chunk)
-        for event in events:
+    def _take(self, chunk: Optional[bytes]) -> bool:
+        """Read the events of a piece of the body; None is the body's end.
+
+        Returns:
+            Whether anything of the answer came, and not only a sign that the connection is alive.
+        """
+        came = False
+        for event in self._reader.end() if chunk is None else self._reader.feed(chunk):
+            came = came or event.get("type") not in self._provider.keep_alive_events
             for piece in self._provider.parse_event(event, self._state):
                 self._ready.append(piece)
                 if isinstance(piece, TextDelta):
                     self._text.append(piece.text)
             if self._state.done:
                 break
-        if chunk is None:
+        if chunk is None or self._state.done or self._reader.done:
             self._end_of_body()
-        elif self._state.done or self._reader.done:
-            self._end_of_body()
+        return came or self.finished
 
     def _end_of_body(self) -> None:
         if not self._state.complete and not self._provider.allow_missing_finish_reason:
@@ -196,16 +200,16 @@ class ProviderStream(_StreamReader):
     def _read(self) -> None:
         try:
             with self._watch:
-                chunk = next(self._chunks, None)
-            self._take(chunk)
+                while not self._take(next(self._chunks, None)):
+                    pass
         except Exception as error:  # raised once the pieces before it are delivered
             self._fail(error)
 
     def _drain(self) -> None:
         self._watch.allow(DRAIN_SECONDS)
         try:
-            for _ in range(DRAIN_CHUNKS):
-                with self._watch:
+            with self._watch:
+                for _ in range(DRAIN_CHUNKS):
                     if next(self._chunks, None) is None:
                         break
         except Exception as error:  # the answer is complete: only the connection is lost
@@ -287,16 +291,16 @@ class AsyncProviderStream(_StreamReader):
     async def _read(self) -> None:
         try:
             with self._watch:
-                chunk = await next_chunk(self._chunks)
-            self._take(chunk)
+                while not self._take(await next_chunk(self._chunks)):
+                    pass
         except Exception as error:  # raised once the pieces before it are delivered
             self._fail(error)
 
     async def _drain(self) -> None:
         self._watch.allow(DRAIN_SECONDS)
         try:
-            for _ in range(DRAIN_CHUNKS):
-                with self._watch:
+            with self._watch:
+                for _ in range(DRAIN_CHUNKS):
                     if await next_chunk(self._chunks) is None:
                         break
         except Exception as error:  # the answer is complete: only the connection is lost

@@ -7,7 +7,7 @@ an ``InvalidResponseError``. Memory is bounded by ``MAX_EVENT_BYTES`` however th
 from __future__ import annotations
 
 import json
-from typing import Any, AsyncIterator, Dict, List, Optional
+from typing import Any, AsyncIterator, Dict, Iterator, List, Optional
 
 from llm_orchestrator.exceptions import InvalidResponseError
 
@@ -87,7 +87,7 @@ def read_document(body: bytes) -> Dict[str, Any]:
     """
     if not body.strip():
         raise InvalidResponseError("The provider sent an empty reply. Try again, or check base_url.")
-    return _parse_object(body)
+    return _parse_object(body.removeprefix(_BYTE_ORDER_MARK))
 
 
 class EventReader:
@@ -103,19 +103,17 @@ class EventReader:
         self._head = b""
         self._at_start = True
         self._held_return = False
-        self._line: List[bytes] = []
-        self._line_bytes = 0
-        self._data: List[bytes] = []
-        self._data_bytes = 0
+        self._line = bytearray()
+        self._data = bytearray()
 
-    def feed(self, chunk: bytes) -> List[Dict[str, Any]]:
+    def feed(self, chunk: bytes) -> Iterator[Dict[str, Any]]:
         """Take the next bytes.
 
         Args:
             chunk: Bytes as they came from the network.
 
-        Returns:
-            The events completed by them, in order.
+        Yields:
+            The events completed by them, in order; those before a fault are yielded before it is raised.
 
         Raises:
             InvalidResponseError: An event is too large or its data is no JSON object.
@@ -126,16 +124,11 @@ class EventReader:
             chunk = self._with_plain_line_ends(chunk)
         first, *rest = chunk.split(b"\n")
         self._extend_line(first)
-        if not rest:
-            return []
-        *complete, tail = [self._take_line(), *rest]
-        events: List[Dict[str, Any]] = []
-        for line in complete:
-            event = self._read_line(line)
+        for following in rest:
+            event = self._read_line(self._take_line())
             if event is not None:
-                events.append(event)
-        self._extend_line(tail)
-        return events
+                yield event
+            self._extend_line(following)
 
     def end(self) -> List[Dict[str, Any]]:
         """Say that no more bytes will come.
@@ -158,19 +151,16 @@ class EventReader:
             event = self._read_line(self._take_line())
             return self._read_line(b"") if event is None else event
         except InvalidResponseError:
-            return (
-                None  # the data was cut in the middle: the stream ended early, which its reader will notice
-            )
+            return None  # cut in the middle: the stream ended early, which its reader will notice
 
     def _without_mark(self, chunk: bytes) -> bytes:
-        self._head += chunk[: _SHOWN_BYTES * 2]
-        if len(self._head) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(self._head):
+        """Hold the first bytes back until they are more than the beginning of a byte-order mark."""
+        chunk = self._head + chunk
+        self._head = chunk[: _SHOWN_BYTES + 1]
+        if len(chunk) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(chunk):
             return b""
         self._at_start = False
-        if self._head.startswith(_BYTE_ORDER_MARK):
-            held = len(self._head) - len(chunk[: _SHOWN_BYTES * 2])
-            return chunk[len(_BYTE_ORDER_MARK) - held :]
-        return chunk
+        return chunk.removeprefix(_BYTE_ORDER_MARK)
 
     def _with_plain_line_ends(self, chunk: bytes) -> bytes:
         """Turn CRLF and CR into LF; a CR at the very end waits, since its LF may come with the next chunk."""
@@ -182,29 +172,24 @@ class EventReader:
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _extend_line(self, piece: bytes) -> None:
-        if piece:
-            self._line.append(piece)
-            self._line_bytes += len(piece)
-            _check_size(self._line_bytes)
+        self._line += piece
+        _check_size(len(self._line))
 
     def _take_line(self) -> bytes:
-        line = b"".join(self._line)
-        self._line = []
-        self._line_bytes = 0
+        line = bytes(self._line)
+        self._line.clear()
         return line
 
     def _read_line(self, line: bytes) -> Optional[Dict[str, Any]]:
         if line.startswith(b"data:"):
-            data = line[6:] if line[5:6] == b" " else line[5:]
-            self._data.append(data)
-            self._data_bytes += len(data)
-            _check_size(self._data_bytes)
+            self._data += line[6:] if line[5:6] == b" " else line[5:]
+            self._data += b"\n"
+            _check_size(len(self._data))
             return None
         if line or not self._data:
             return None
-        data = b"\n".join(self._data)
-        self._data = []
-        self._data_bytes = 0
+        data = bytes(self._data)
+        self._data.clear()
         return self._read_data(data)
 
     def _read_data(self, data: bytes) -> Optional[Dict[str, Any]]:

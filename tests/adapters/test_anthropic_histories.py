@@ -89,6 +89,7 @@ def test_m3_a_history_becomes_turns_the_api_accepts(name: str) -> None:
     ("messages", "index"),
     [
         ([system("Be kind.")], 0),
+        ([assistant("")], 0),
         ([user("")], 0),
         ([user([])], 0),
         ([user(), assistant("Yes?"), user(" \n")], 2),

@@ -189,6 +189,13 @@ def test_a_stop_reason_alone_does_not_make_a_stream_complete() -> None:
     assert state.complete is False
 
 
+def test_a_second_delta_of_the_message_takes_nothing_back() -> None:
+    events = STREAMS["text"][0]
+    again = {"type": "message_delta", "delta": {"stop_reason": None}, "container": {"id": "c"}}
+    assembled = ADAPTER.assemble_reply(play([*events[:-1], again, events[-1]])[1])
+    assert assembled == {**STREAMS["text"][1], "container": {"id": "c"}}
+
+
 def test_text_without_the_start_of_its_block_is_not_lost() -> None:
     pieces, state = play([delta(0, "text_delta", text="Hi")])
     assert pieces == [TextDelta("Hi")]
@@ -201,8 +208,9 @@ def test_odd_values_in_events_never_break_the_stream(name: str, odd: Any) -> Non
     events = STREAMS[name][0]
     for position, event in enumerate(events):
         changed = [{**event, key: odd} for key in event]
-        if isinstance(event.get("delta"), dict):
-            changed += [{**event, "delta": {**event["delta"], key: odd}} for key in event["delta"]]
+        for name_of_part in ("delta", "content_block", "message"):
+            part = event.get(name_of_part, {})
+            changed += [{**event, name_of_part: {**part, key: odd}} for key in part]
         for broken in changed:
             _, state = play([*events[:position], broken, *events[position + 1 :]])
             assert isinstance(read(dict(ADAPTER.assemble_reply(state))), LLMResponse)

@@ -1,4 +1,4 @@
-"""The OpenAI adapter through the real SDK: what travels over the socket, and what the environment may not change."""
+"""The OpenAI adapter through the real SDK: what travels, and what the environment may not change."""
 
 from __future__ import annotations
 
