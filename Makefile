@@ -39,7 +39,7 @@ coverage: environment ## Run the tests and check the coverage each part promises
 	$(python) tools/check_coverage.py coverage.json
 
 bench: environment ## Measure start-up and the cost of a call
-	for script in benchmarks/*.py; do $(python) "$$script" || exit 1; done
+	for script in benchmarks/bench_*.py; do $(python) "$$script" || exit 1; done
 
 integration: environment ## Call the real providers whose keys are set (costs a little money)
 	$(python) -m pytest -m integration $(ARGS)

@@ -2,8 +2,8 @@
 
     python benchmarks/canned_server.py
 
-It prints its port and serves until its standard input is closed. It runs in a process of its own, so that the CPU
-time of the process that measures is the client's alone.
+It prints its port and serves until its standard input is closed. It runs in a process of its own, so that the
+CPU time of the process that measures is the client's alone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""A provider of your own: a protocol nobody else speaks, with retries, streams, costs and models like any other.
+"""A provider of your own: a protocol nobody else speaks, with retries, streams, costs and models like any
+other.
 
     python examples/custom_provider.py
 
-This one needs no server: its "model" turns the question around. See ``llm_orchestrator.testing`` for a bigger one.
+This one needs no server: its "model" turns the question around. See ``llm_orchestrator.testing`` for a bigger
+one.
 """
 
 import json

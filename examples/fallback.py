@@ -15,7 +15,8 @@ from llm_orchestrator.testing import FakeProvider
 CONFIG = sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_name("config.local.yaml")
 logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
 
-# A scripted provider: overloaded twice, then an answer. It needs no entry of its own in the configuration file.
+# A scripted provider: overloaded twice, then an answer. It needs no entry of its own in the configuration
+# file.
 script = [OverloadedError("Overloaded.", status_code=529)] * 2 + ["An answer from the second model."]
 settings = {
     "active_provider": "scripted",

@@ -2,7 +2,8 @@
 
     python examples/quickstart.py [config.yaml]
 
-Without an argument it runs on the local model; any other configuration runs the same program on another provider.
+Without an argument it runs on the local model; any other configuration runs the same program on another
+provider.
 """
 
 import sys

@@ -87,36 +87,37 @@ def call_arguments(
     read = read_tools(tools)
     output = read_response_format(response_format)
     request = LLMRequest(
-        model=model or "",
+        model=_text("model", model) or "",
         messages=read_messages(messages),
         temperature=_number("temperature", temperature),
         max_tokens=_count("max_tokens", max_tokens),
         top_p=_number("top_p", top_p),
         top_k=_count("top_k", top_k),
         stop=_texts(stop),
-        seed=seed,
+        seed=_whole("seed", seed),
         frequency_penalty=_number("frequency_penalty", frequency_penalty),
         presence_penalty=_number("presence_penalty", presence_penalty),
         tools=read,
         tool_choice=read_tool_choice(tool_choice, read),
-        parallel_tool_calls=parallel_tool_calls,
+        parallel_tool_calls=_switch("parallel_tool_calls", parallel_tool_calls),
         response_format=output.response_format,
         output_type=output.output_type,
-        reasoning_effort=reasoning_effort,
+        reasoning_effort=_text("reasoning_effort", reasoning_effort),
         cache=_one_of("cache", cache, CACHE_MODES),
         timeout=_seconds("timeout", timeout),
-        extra_headers=dict(extra_headers or {}),
+        extra_headers=_headers(extra_headers),
         provider_options=provider_options,
     )
     retries = None if max_retries is None else _count("max_retries", max_retries, least=0)
     total = _seconds("total_timeout", total_timeout)
-    return CallArguments(request, total, retries, fallback, _tags(tags))
+    return CallArguments(request, total, retries, _switch("fallback", fallback) is not False, _tags(tags))
 
 
 def takes_parameters_of(
     template: Callable[Parameters, Any],
 ) -> Callable[[Callable[..., Result]], Callable[Concatenate[Any, Parameters], Result]]:
-    """Give methods that hand their arguments to one function its parameters, for people and for type checkers.
+    """Give methods that hand their arguments to one function its parameters, for people and for type
+    checkers.
 
     Args:
         template: The function whose parameters the methods take.
@@ -142,12 +143,31 @@ def _number(name: str, value: Any) -> Optional[float]:
     return value
 
 
-def _count(name: str, value: Any, *, least: int = 1) -> Optional[int]:
+def _whole(name: str, value: Any) -> Optional[int]:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InvalidRequestError(f"{name} is {value!r}. Give a whole number of at least {least}.")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidRequestError(f"{name} is {value!r}. Give a whole number.")
     return value
+
+
+def _count(name: str, value: Any, *, least: int = 1) -> Optional[int]:
+    number = _whole(name, value)
+    if number is not None and number < least:
+        raise InvalidRequestError(f"{name} is {value!r}. Give a whole number of at least {least}.")
+    return number
+
+
+def _switch(name: str, value: Any) -> Optional[bool]:
+    if value is None or isinstance(value, bool):
+        return value
+    raise InvalidRequestError(f"{name} is {value!r}. Give True or False.")
+
+
+def _text(name: str, value: Any) -> Optional[str]:
+    if value is None or (isinstance(value, str) and value.strip()):
+        return value
+    raise InvalidRequestError(f"{name} is {value!r}. Give a text that is not empty, or leave it out.")
 
 
 def _seconds(name: str, value: Any) -> Optional[float]:
@@ -166,11 +186,27 @@ def _one_of(name: str, value: Any, allowed: Sequence[str]) -> Optional[str]:
 def _texts(stop: Union[str, Sequence[str], None]) -> Optional[Tuple[str, ...]]:
     if stop is None:
         return None
-    texts: Tuple[Any, ...] = (stop,) if isinstance(stop, str) else tuple(stop)
-    if not all(isinstance(text, str) and text for text in texts):
+    texts: Any = (stop,) if isinstance(stop, str) else stop
+    if not isinstance(texts, Sequence) or not all(isinstance(text, str) and text for text in texts):
         raise InvalidRequestError(f"stop is {stop!r}. Give a text, or a list of texts, none of them empty.")
-    return texts or None
+    return tuple(texts) or None
 
 
-def _tags(tags: Optional[Mapping[str, str]]) -> Dict[str, str]:
-    return {str(name): str(value) for name, value in (tags or {}).items()}
+def _tags(tags: Any) -> Dict[str, str]:
+    return {str(name): str(value) for name, value in _mapping("tags", tags).items()}
+
+
+def _headers(headers: Any) -> Dict[str, str]:
+    for name, value in _mapping("extra_headers", headers).items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            # The value may be a key, so it is not shown.
+            raise InvalidRequestError(f"extra_headers[{name!r}] is no text. Give names and values as texts.")
+    return dict(headers or {})
+
+
+def _mapping(name: str, value: Any) -> Mapping[Any, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidRequestError(f"{name} is a {type(value).__name__}. Give a mapping of names to texts.")
+    return value

@@ -1,22 +1,28 @@
 """One call of an application: plans its attempts, makes them, and hands their outcome to its record.
 
-All state of a call lives here and in its record, so that one orchestrator can serve many threads and loops at once.
+All state of a call lives here and in its record, so that one orchestrator can serve many threads and loops at
+once.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Dict, Mapping, Optional, Sequence, Type, Union
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Type, Union
 
 from llm_orchestrator import policy
 from llm_orchestrator.call_record import CallRecord, Surroundings
-from llm_orchestrator.providers.base import BaseLLMProvider
-from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse
 
+if TYPE_CHECKING:
+    from llm_orchestrator.providers.base import BaseLLMProvider
+    from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
+
 __all__ = ["Call"]
+
+logger = logging.getLogger(__name__)
 
 
 class Call(CallRecord):
@@ -117,6 +123,7 @@ class Call(CallRecord):
             return await self._provider.asend_streaming_request(self._request_for(step))
 
     def _plan(self) -> policy.Plan:
+        self._surroundings.check_open()
         self._started = time.monotonic()
         if self._total_timeout is not None:
             self._request = replace(self._request, deadline=self._started + self._total_timeout)
@@ -142,7 +149,10 @@ class Call(CallRecord):
         """
 
         def finish() -> None:
-            source.release()
+            try:
+                source.release()
+            except Exception as error:  # it must not cost the call that happens to come next
+                logger.debug("A dropped stream: its connection did not close: %s", type(error).__name__)
             self.abandon(source.partial(), "interrupted")
 
         self._surroundings.left_behind.append(finish)

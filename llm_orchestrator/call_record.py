@@ -1,7 +1,7 @@
 """What happened in one call: its attempts, its ledger rows, its log lines, and what hooks are told.
 
-Every row, line and event of a call is written here, for whole and streamed answers alike. A row waits until it is
-known whether its attempt was the call's last.
+Every row, line and event of a call is written here, for whole and streamed answers alike. A row waits until
+it is known whether its attempt was the call's last.
 """
 
 from __future__ import annotations
@@ -11,23 +11,37 @@ import os
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Deque, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Deque,
+    Dict,
+    FrozenSet,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
 from llm_orchestrator.hooks import CallEvent, Hook
-from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.structured import parse_output
 from llm_orchestrator.types import MISSING_USAGE, Attempt, LLMRequest, LLMResponse
+
+if TYPE_CHECKING:
+    from llm_orchestrator.providers.base import BaseLLMProvider
 
 __all__ = ["CallRecord", "Surroundings"]
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Surroundings:
-    """What the calls of one orchestrator share.
+    """What the calls of one orchestrator and its siblings share.
 
     Attributes:
         tracker: Records usage and cost.
@@ -35,6 +49,7 @@ class Surroundings:
         session_id: The session the calls belong to.
         unsupported: Parameters known to be rejected, by provider and model.
         left_behind: Finishes streams that were dropped unread; the next call does it.
+        is_closed: The orchestrator was closed; nothing is sent any more.
     """
 
     tracker: CostTracker
@@ -42,6 +57,16 @@ class Surroundings:
     session_id: str
     unsupported: Dict[Tuple[str, str], FrozenSet[str]] = field(default_factory=dict)
     left_behind: Deque[Callable[[], None]] = field(default_factory=deque)
+    is_closed: bool = False
+
+    def check_open(self) -> None:
+        """Refuse to go on once the orchestrator is closed.
+
+        Raises:
+            OrchestratorError: It is.
+        """
+        if self.is_closed:
+            raise OrchestratorError("The orchestrator is closed. Make a new one, or close it later.")
 
     def settle(self) -> None:
         """Record the streams that were dropped unread since the last call, and release their connections."""
@@ -97,11 +122,10 @@ class CallRecord:
     def fail_attempt(self, error: BaseException) -> None:
         """Note that an attempt ended without an answer; one that sent nothing leaves no trace."""
         self._is_open = False
-        if isinstance(error, ProviderError):
-            if error.sent:
-                self._end_attempt("error", None, error)
-        elif not isinstance(error, Exception):
+        if not isinstance(error, Exception):
             self._end_attempt("cancelled", None, error)
+        elif _may_have_been_sent(error):
+            self._end_attempt("error", None, error)
 
     def succeed(self, response: LLMResponse) -> LLMResponse:
         """Record a whole answer.
@@ -120,11 +144,17 @@ class CallRecord:
             self._surroundings.unsupported[self._provider.name, self._step.model] = self._step.without
         response = self._completed(response)
         self._end_attempt("ok", response, None)
-        response = replace(response, attempts=tuple(self._attempts), exchange=None)
+        response = replace(response, attempts=tuple(self._attempts))
         self._write_row(final=True)
         response = parse_output(response, self._request)
         self._tell("call", "ok", response=response)
-        logger.debug("%s/%s: answered, request id %s", response.provider, response.model, response.request_id)
+        logger.debug(
+            "%s/%s: answered, attempt %d (request id %s)",
+            response.provider,
+            response.model,
+            len(self._attempts),
+            response.request_id,
+        )
         return response
 
     def fail(self, error: Exception) -> None:
@@ -134,16 +164,22 @@ class CallRecord:
             error: The error that leaves the call.
         """
         if self._is_open:
-            partial = error.partial_response if isinstance(error, StreamInterruptedError) else None
-            if isinstance(error, StreamInterruptedError) and partial is not None:
-                partial = error.partial_response = self._completed(partial)
-            self._end_attempt(self._status_of(error), partial, error)
+            self._end_open_attempt(error)
         self._write_row(final=True)
         if isinstance(error, OrchestratorError):
             error.attempts = tuple(self._attempts)
         if self._attempts:
             self._log_failure(error)
-            self._tell("call", self._status_of(error), error=error)
+            self._tell("call", _status_of(error), error=error)
+
+    def _end_open_attempt(self, error: Exception) -> None:
+        """End the attempt of an open stream; what it had delivered was used, and costs."""
+        if not isinstance(error, StreamInterruptedError) or error.partial_response is None:
+            self._end_attempt(_status_of(error), None, error)
+            return
+        partial = self._completed(error.partial_response)
+        self._end_attempt(_status_of(error), partial, error)
+        error.partial_response = replace(partial, attempts=tuple(self._attempts))
 
     def abandon(self, partial: LLMResponse, status: str) -> None:
         """Record an answer that was left early.
@@ -165,7 +201,9 @@ class CallRecord:
     def _completed(self, response: LLMResponse) -> LLMResponse:
         """Add to an answer what only the call knows."""
         left_out = tuple(
-            f"{name} was left out: {self._step.model} rejects it." for name in sorted(self._step.without)
+            f"{name} was left out: {self._step.model} rejects it."
+            for name in sorted(self._step.without)
+            if getattr(self._request, name) is not None
         )
         provider = self._provider
         details = self._surroundings.tracker.price_response(
@@ -178,6 +216,7 @@ class CallRecord:
             session_id=self._surroundings.session_id,
             warnings=response.warnings + left_out,
             latency=time.monotonic() - self._started,
+            exchange=None,
         )
 
     def _end_attempt(
@@ -252,9 +291,6 @@ class CallRecord:
             except Exception:  # a fault in the application's hook must not cost the answer
                 logger.exception("A hook failed: %r", hook)
 
-    def _status_of(self, error: Exception) -> str:
-        return "interrupted" if isinstance(error, StreamInterruptedError) else "error"
-
     def _log_next(self, last: Attempt, step: Attempt) -> None:
         action = "retry" if last.model == step.model else f"fallback from {last.model}"
         logger.warning(
@@ -271,7 +307,7 @@ class CallRecord:
     def _log_failure(self, error: Exception) -> None:
         last = self._attempts[-1]
         logger.error(
-            "%s/%s: failed with %s after %d attempts (status %s, request id %s)",
+            "%s/%s: failed with %s, attempt %d was the last (status %s, request id %s)",
             self._provider.name,
             last.model,
             type(error).__name__,
@@ -279,3 +315,14 @@ class CallRecord:
             last.status_code,
             last.request_id,
         )
+
+
+def _status_of(error: Exception) -> str:
+    return "interrupted" if isinstance(error, StreamInterruptedError) else "error"
+
+
+def _may_have_been_sent(error: Exception) -> bool:
+    """Judge by the error; one of an unknown kind counts, for a paid request must not go unrecorded."""
+    if isinstance(error, ProviderError):
+        return error.sent
+    return not isinstance(error, OrchestratorError)

@@ -96,26 +96,36 @@ class CostTracker:
 
         Args:
             response: The answer as the adapter made it.
-            price_provider: Whose prices hold.
+            price_provider: Whose prices hold, where the user gave none for the provider entry itself.
             base_url: Where the answer came from; None is the vendor's own address.
 
         Returns:
             The cost and how it came about; its total is None when the price or the usage is unknown.
         """
-        exchange = response.exchange
+        try:
+            details = self._priced(response, response.provider, base_url)
+            if details.status == "unpriced" and price_provider != response.provider:
+                details = self._priced(response, price_provider, base_url)
+        except Exception:  # whatever is wrong with a price, the answer was paid for and has to arrive
+            from llm_orchestrator.pricing import CostDetails
+
+            logger.exception("%s/%s could not be priced.", response.provider, response.model)
+            details = CostDetails("unpriced", unpriced=("error",))
+        return details
+
+    def _priced(self, response: LLMResponse, price_provider: str, base_url: Optional[str]) -> CostDetails:
+        usage, exchange = response.usage, response.exchange
         now = datetime.now(timezone.utc)
-        if exchange is None or response.usage.raw is None:
+        if exchange is None or usage.raw is None:
             return self.price_table.price_tokens(
-                price_provider,
-                response.model,
-                response.usage,
-                requested_model=response.requested_model,
-                at=now,
+                price_provider, response.model, usage, requested_model=response.requested_model, at=now
             )
         return self.price_table.price(
             price_provider,
             response.model,
-            response.usage.raw,
+            # A list is a stream's: the table then knows that counts of a stream that broke off are no final
+            # ones.
+            [usage.raw] if usage.source == "partial" else usage.raw,
             requested_model=response.requested_model,
             api=exchange.api or None,
             at=now,

@@ -30,7 +30,7 @@ provider, may succeed where this attempt failed. All errors can be pickled and c
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Dict, Optional, TYPE_CHECKING, Tuple, Type
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, Optional, Tuple, Type
 
 if TYPE_CHECKING:
     from llm_orchestrator.types import Attempt, LLMResponse
@@ -73,7 +73,8 @@ class OrchestratorError(Exception):
     """Base of every error the library raises.
 
     Attributes:
-        attempts: Every request that was sent before the error left the call, in order; empty when none was sent.
+        attempts: Every request that was sent before the error left the call, in order; empty when none was
+            sent.
     """
 
     attempts: Tuple[Attempt, ...] = ()
@@ -276,4 +277,4 @@ class OutputParseError(_OutputError):
 
 
 class AllFallbacksFailedError(ProviderError):
-    """Every model of the chain failed; ``attempts`` lists them in order and ``__cause__`` is the first failure."""
+    """Every model failed; ``attempts`` lists them in order and ``__cause__`` is the first failure."""

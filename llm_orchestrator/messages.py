@@ -1,4 +1,5 @@
-"""Reads the conversation an application hands in: a text, dicts in the OpenAI Chat form, ``Message`` objects, or a mix.
+"""Reads the conversation an application hands in: a text, dicts in the OpenAI Chat form, ``Message`` objects,
+or a mix.
 
 What comes out is a tuple of ``Message``; anything that no provider could be sent is refused with its index.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError, ProviderSwitchError
-from llm_orchestrator.providers.content import arguments_text, tool_call
+from llm_orchestrator.providers.content import arguments_text, parts_of, tool_call
 from llm_orchestrator.types import Message, Messages, ToolCall
 
 __all__ = ["check_owner", "read_messages"]
@@ -31,7 +32,7 @@ def read_messages(messages: Messages) -> Tuple[Message, ...]:
     """
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
-    if isinstance(messages, (Mapping, Message)) or not isinstance(messages, Sequence):
+    if isinstance(messages, (Mapping, bytes)) or not isinstance(messages, Sequence):
         raise InvalidMessagesError(
             f"messages is a {type(messages).__name__}. Give a text, or a list of messages."
         )
@@ -53,7 +54,7 @@ def check_owner(turns: Sequence[Message], provider: str) -> None:
     for index, turn in enumerate(turns):
         if turn.provider is not None and turn.provider != provider:
             raise ProviderSwitchError(
-                f"messages[{index}] was written by provider {turn.provider!r} and cannot be sent to {provider!r}. "
+                f"messages[{index}] was written by {turn.provider!r} and cannot be sent to {provider!r}. "
                 f"Go on with {turn.provider!r}, or start a new conversation from plain dicts."
             )
 
@@ -69,11 +70,13 @@ def _read(message: Any, index: int) -> Message:
     role = ROLES.get(str(message.get("role")))
     if role is None:
         raise _error(index, f"has the role {message.get('role')!r}", "Use system, user, assistant or tool.")
-    calls = tuple(_read_call(call, index) for call in message.get("tool_calls") or ())
+    calls = message.get("tool_calls") or ()
+    if not isinstance(calls, Sequence):
+        raise _error(index, f"has tool_calls of type {type(calls).__name__}", "Give a list of tool calls.")
     turn = Message(
         role,
         message.get("content"),
-        tool_calls=calls,
+        tool_calls=tuple(_read_call(call, index) for call in calls),
         tool_call_id=message.get("tool_call_id"),
         name=message.get("name"),
     )
@@ -88,6 +91,7 @@ def _checked(turn: Message, index: int) -> Message:
         raise _error(
             index, f"has content of type {type(turn.content).__name__}", "Give a text or a list of parts."
         )
+    parts_of(turn, index)  # refuses parts that are none
     if turn.content is None and turn.role != "assistant":
         raise _error(index, "has no content", "Give a text or a list of parts.")
     if turn.role == "tool" and not turn.tool_call_id:

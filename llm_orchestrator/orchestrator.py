@@ -1,7 +1,8 @@
 """The facade: one object that reads the configuration and sends requests to the active provider.
 
-It wires the parts together and chooses provider and models; how a call runs stands in ``call`` and ``policy``, what a
-provider understands in its adapter. One orchestrator serves many threads and many event loops at once.
+It wires the parts together and chooses provider and models; how a call runs stands in ``call`` and
+``policy``, what a provider understands in its adapter. One orchestrator serves many threads and many event
+loops at once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from llm_orchestrator.call import Call
 from llm_orchestrator.call_record import Surroundings
 from llm_orchestrator.config.manager import ConfigManager, CostTrackingConfig, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
-from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError, OrchestratorError
+from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError
 from llm_orchestrator.hooks import Hook
 from llm_orchestrator.messages import check_owner
 from llm_orchestrator.models.names import foreign_owner, is_fine_tuned
@@ -55,7 +56,6 @@ class LLMOrchestrator:
     Attributes:
         config: The configuration, frozen.
         registry: What is known about the providers' models.
-        cost_tracker: What was used and spent.
         session_id: The session that costs are counted for.
         active_provider: Name of the provider entry that answers.
         active_model: The model it is asked for when a call names none.
@@ -80,11 +80,10 @@ class LLMOrchestrator:
         cache_path = self.config.model_registry.cache_path
         self.registry = registry or ModelRegistry(self._providers, cache_path=cache_path)
         self.session_id = session_id or (cost_tracker.session_id if cost_tracker else os.urandom(16).hex())
-        self.cost_tracker = cost_tracker or _cost_tracker(self.config.cost_tracking, self.session_id)
+        tracker = cost_tracker or _cost_tracker(self.config.cost_tracking, self.session_id)
         self.active_provider: str = self.config.active_provider
         self.active_model = self.config.active_model
-        self._surroundings = Surroundings(self.cost_tracker, tuple(hooks), self.session_id)
-        self._closed: List[bool] = []
+        self._surroundings = Surroundings(tracker, tuple(hooks), self.session_id)
         self._is_sibling = False
 
     def __repr__(self) -> str:
@@ -99,8 +98,8 @@ class LLMOrchestrator:
         """Ask for a whole answer. A parameter left at None is not sent.
 
         Args:
-            messages: One user turn as a text, or a conversation: dicts in the OpenAI Chat form (roles system, user,
-                assistant, tool; content a text or a list of parts), ``Message`` objects, or a mix.
+            messages: One user turn as a text, or a conversation: dicts in the OpenAI Chat form (roles system,
+                user, assistant, tool; content a text or a list of parts), ``Message`` objects, or a mix.
             model: A model of the active provider; None for ``active_model``.
             temperature: Sampling temperature, from 0; the highest value allowed is the provider's.
             max_tokens: Most tokens to write, reasoning included. Anthropic requires one: 16000 when left out.
@@ -116,13 +115,15 @@ class LLMOrchestrator:
             response_format: A pydantic class, or the OpenAI Chat dict (``json_object``, ``json_schema``).
             reasoning_effort: How much the model should think, in the provider's words.
             cache: ``auto`` to use the provider's prompt cache, ``off`` not to.
-            timeout: Seconds to the first byte and of silence between events, for each attempt; None for the entry's.
+            timeout: Seconds to the first byte and of silence between events, for each attempt; None for the
+                entry's.
             total_timeout: Seconds for the whole call, retries and fallbacks included; None for the entry's.
             max_retries: Retries on each model; None for the entry's.
             fallback: Whether the entry's ``fallback_models`` may answer.
             tags: Marks of your own for the ledger.
             extra_headers: HTTP headers of this call.
-            **provider_options: Fields of the provider's own JSON body, merged in last; they may not replace model,
+            **provider_options: Fields of the provider's own JSON body, merged in last; they may not replace
+                model,
                 messages or stream.
 
         Returns:
@@ -145,8 +146,8 @@ class LLMOrchestrator:
     def send_streaming_request(self, messages: Messages, **arguments: Any) -> LLMStream:
         """Ask for a streamed answer; arguments are those of ``send_request``, and checked at once.
 
-        The request is sent at the first iteration, ``with``, ``events()`` or ``final_response()``, where a refusal to
-        start shows.
+        The request is sent at the first iteration, ``with``, ``events()`` or ``final_response()``, where a
+        refusal to start shows.
 
         Returns:
             The stream; iterate over it to get pieces of text.
@@ -165,6 +166,12 @@ class LLMOrchestrator:
         return AsyncLLMStream(self._call(call_arguments(messages, **arguments), streamed=True))
 
     # ---------------------------------------------------------------- models and costs
+
+    @property
+    def cost_tracker(self) -> CostTracker:
+        """What was used and spent, streams included that were dropped unread since the last call."""
+        self._surroundings.settle()
+        return self._surroundings.tracker
 
     def get_available_models(
         self, provider: Optional[str] = None, include_deprecated: bool = False
@@ -191,7 +198,7 @@ class LLMOrchestrator:
             ProviderError: A provider refused, failed or could not be reached; its old list stays.
             ConfigurationError: There is no such provider, or it lacks its key.
         """
-        self._check_open()
+        self._surroundings.check_open()
         self.registry.refresh_models(provider)
 
     async def arefresh_models(self, provider: Optional[str] = None) -> None:
@@ -200,7 +207,7 @@ class LLMOrchestrator:
         Args:
             provider: Name of a provider entry; None for every one that can be used.
         """
-        self._check_open()
+        self._surroundings.check_open()
         await self.registry.arefresh_models(provider)
 
     def validate_model(self, model: str, provider: Optional[str] = None) -> bool:
@@ -216,7 +223,7 @@ class LLMOrchestrator:
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
         """
-        self._check_open()
+        self._surroundings.check_open()
         return self.registry.validate_model(provider or self.active_provider, model)
 
     async def avalidate_model(self, model: str, provider: Optional[str] = None) -> bool:
@@ -229,7 +236,7 @@ class LLMOrchestrator:
         Returns:
             Whether it does.
         """
-        self._check_open()
+        self._surroundings.check_open()
         return await self.registry.avalidate_model(provider or self.active_provider, model)
 
     def get_session_cost(self) -> Decimal:
@@ -238,13 +245,12 @@ class LLMOrchestrator:
         Returns:
             US dollars; calls with an unknown price are not in it.
         """
-        self._surroundings.settle()
         return self.cost_tracker.get_session_cost(self.session_id)
 
     # ---------------------------------------------------------------- siblings and the end
 
     def for_provider(self, name: str, model: Optional[str] = None) -> LLMOrchestrator:
-        """Make a sibling bound to another configured provider; clients, registry, ledger and session are shared.
+        """Make a sibling bound to another provider; clients, registry, ledger and session are shared.
 
         Args:
             name: Name of a provider entry.
@@ -256,7 +262,7 @@ class LLMOrchestrator:
         Raises:
             ConfigurationError: There is no such provider, or it lacks its key.
         """
-        self._check_open()
+        self._surroundings.check_open()
         self._providers.entry(name)
         sibling = copy.copy(self)
         sibling.active_provider = name
@@ -265,19 +271,24 @@ class LLMOrchestrator:
         return sibling
 
     def close(self) -> None:
-        """Close connections and ledger; a sibling closes nothing. Twice is fine, use afterwards is an error."""
-        if not self._is_sibling and not self._closed:
-            self._surroundings.settle()
-            self._closed.append(True)
+        """Close connections and ledger; a sibling closes nothing. Twice is fine, use afterwards is not."""
+        if self._begin_to_close():
             self._providers.close()
             self.cost_tracker.close()
 
     async def aclose(self) -> None:
         """Close the connections of the running loop too; otherwise as ``close``."""
-        if not self._is_sibling and not self._closed:
-            self._surroundings.settle()
+        if self._begin_to_close():
             await self._providers.aclose()
-            self.close()
+            self.cost_tracker.close()
+
+    def _begin_to_close(self) -> bool:
+        """Whether there is something to close."""
+        if self._is_sibling or self._surroundings.is_closed:
+            return False
+        self._surroundings.settle()
+        self._surroundings.is_closed = True
+        return True
 
     def __enter__(self) -> LLMOrchestrator:
         return self
@@ -304,7 +315,7 @@ class LLMOrchestrator:
     # ---------------------------------------------------------------- parts
 
     def _call(self, arguments: CallArguments, *, streamed: bool) -> Call:
-        self._check_open()
+        self._surroundings.check_open()
         self._surroundings.settle()
         provider = self._providers[self.active_provider]
         entry = self._providers.entry(self.active_provider)
@@ -336,7 +347,7 @@ class LLMOrchestrator:
         first = model or self.active_model
         if not first:
             raise InvalidRequestError(
-                f"No model is chosen for provider {self.active_provider!r}. Name one with model=, or in for_provider."
+                f"No model is chosen for {self.active_provider!r}. Name one with model=, or in for_provider."
             )
         if is_fine_tuned(first):
             raise InvalidRequestError(
@@ -368,10 +379,6 @@ class LLMOrchestrator:
                     find_adapter(entry.adapter or name)
                 except ConfigurationError as error:
                     raise ConfigurationError(f"providers.{name}: {error}") from None
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise OrchestratorError("The orchestrator is closed. Make a new one, or close it later.")
 
 
 def _cost_tracker(config: CostTrackingConfig, session_id: str) -> CostTracker:

@@ -1,12 +1,11 @@
 """What to try next: retries on one model, then the next model of the same provider.
 
-``plan`` decides and never waits, sends or looks at a clock of its own, so it is tested without any of them. ``run`` and
-``arun`` carry a plan out; they are the only loops over attempts in the library.
+``plan`` decides and never waits, sends or looks at a clock of its own, so it is tested without any of them.
+``run`` and ``arun`` carry a plan out; they are the only loops over attempts in the library.
 """
 
 from __future__ import annotations
 
-import random
 import time
 from dataclasses import dataclass, field
 from typing import (
@@ -46,8 +45,14 @@ class Wait:
     seconds: float
 
 
-#: Yields what to do; is sent the error of a failed attempt, None after a wait; ends by raising the call's error.
-Plan = Generator[Union[Attempt, Wait], Optional[ProviderError], None]
+#: Yields what to do; is sent the error of a failed attempt, None after a wait; ends by raising the call's
+error.Plan = Generator[Union[Attempt, Wait], Optional[ProviderError], None]
+
+
+def _chance() -> float:
+    import random
+
+    return random.random()
 
 
 def _forever() -> float:
@@ -60,7 +65,7 @@ class PolicySettings:
 
     Attributes:
         max_retries: Retries on each model.
-        max_retry_wait: Longest time in seconds a provider may ask to wait; longer ones are not waited for.
+        max_retry_wait: Longest pause in seconds; when a provider asks for a longer one, it is not waited for.
         drop_unsupported: Leave out a parameter that a model rejects, and ask again.
         unsupported: Parameters known to be rejected, by model.
         time_left: Seconds until the whole call must have ended.
@@ -72,7 +77,7 @@ class PolicySettings:
     drop_unsupported: bool = True
     unsupported: Mapping[str, FrozenSet[str]] = field(default_factory=dict)
     time_left: Callable[[], float] = _forever
-    chance: Callable[[], float] = random.random
+    chance: Callable[[], float] = _chance
 
 
 def plan(chain: Sequence[str], settings: PolicySettings) -> Plan:
@@ -91,10 +96,11 @@ def plan(chain: Sequence[str], settings: PolicySettings) -> Plan:
     """
     failures: List[ProviderError] = []
     for model in chain:
+        if failures and settings.time_left() <= 0:
+            raise failures[-1]
         yield from _try_model(model, settings, failures)
-        last = failures[-1]
-        if not last.falls_back or settings.time_left() <= 0 or len(chain) == 1:
-            raise last
+        if not failures[-1].falls_back or len(chain) == 1:
+            raise failures[-1]
     raise _all_failed(chain, failures) from failures[0]
 
 
@@ -134,7 +140,8 @@ def _pause_before_retry(
         return None
     pause = error.retry_after
     if pause is None:
-        pause = min(FIRST_PAUSE * 2**retries, LONGEST_PAUSE) * (1 - JITTER * settings.chance())
+        longest = min(LONGEST_PAUSE, settings.max_retry_wait)
+        pause = min(FIRST_PAUSE * 2**retries, longest) * (1 - JITTER * settings.chance())
     return pause if pause <= settings.max_retry_wait and pause < settings.time_left() else None
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
-from typing import Any, Dict, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping
 
 from llm_orchestrator.config.manager import OrchestratorConfig, ProviderConfig
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers import find_adapter
-from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from llm_orchestrator.providers.base import BaseLLMProvider
 
 __all__ = ["ProviderSet"]
 
@@ -24,15 +26,20 @@ _CALL_SETTINGS = {
 }
 
 
-class ProviderSet(Mapping[str, BaseLLMProvider]):
-    """A mapping from names of provider entries to providers; iterating leaves out entries that lack something.
+class ProviderSet(Mapping[str, "BaseLLMProvider"]):
+    """A mapping from names of provider entries to providers; iterating leaves out entries that lack
+    something.
 
     Args:
         config: The configuration.
         given: Providers that the application made itself; they count before the configuration's.
+
+    Raises:
+        ConfigurationError: A given provider is none, or has another name.
     """
 
     def __init__(self, config: OrchestratorConfig, given: Mapping[str, BaseLLMProvider]) -> None:
+        _check_given(given)
         self._config = config
         self._made: Dict[str, BaseLLMProvider] = dict(given)
         self._lock = threading.Lock()
@@ -67,10 +74,8 @@ class ProviderSet(Mapping[str, BaseLLMProvider]):
         """
         entry = self._config.providers.get(name)
         if entry is None:
-            close = difflib.get_close_matches(name, self._config.providers, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ConfigurationError(
-                f"There is no provider named {name!r}.{hint} Configured are {', '.join(self._config.providers)}."
+                f"There is no provider named {name!r}. {did_you_mean(name, self._config.providers)}"
             )
         if not self._is_usable(name, entry):
             raise ConfigurationError(f"Provider {name!r} cannot be used: {entry.unavailable}")
@@ -88,6 +93,23 @@ class ProviderSet(Mapping[str, BaseLLMProvider]):
 
     def _is_usable(self, name: str, entry: ProviderConfig) -> bool:
         return name in self._made or entry.unavailable is None
+
+
+def _check_given(given: Mapping[str, BaseLLMProvider]) -> None:
+    if not given:
+        return
+    from llm_orchestrator.providers.base import BaseLLMProvider
+
+    for name, provider in given.items():
+        if not isinstance(provider, BaseLLMProvider):
+            raise ConfigurationError(
+                f"providers[{name!r}] is {provider!r}. Give an object derived from BaseLLMProvider."
+            )
+        if provider.name != name:
+            raise ConfigurationError(
+                f"providers[{name!r}] is named {provider.name!r}. Construct it with the name {name!r}, "
+                "under which answers, records and errors will show it."
+            )
 
 
 def _make(name: str, entry: ProviderConfig) -> BaseLLMProvider:

@@ -1,8 +1,8 @@
 """Streams as the application sees them: objects with an end.
 
-``LLMStream`` and ``AsyncLLMStream`` iterate over text, offer typed events, hold the whole answer once the provider has
-said that it is complete, and record what was used exactly once, also when they are left early. They share everything
-but the lines that wait.
+``LLMStream`` and ``AsyncLLMStream`` iterate over text, offer typed events, hold the whole answer once the
+provider has said that it is complete, and record what was used exactly once, also when they are left early.
+They share everything but the lines that wait.
 """
 
 from __future__ import annotations
@@ -80,9 +80,17 @@ class StreamAccumulator:
             self._pieces.append(event.text)
         return event
 
-    def _ended(self, response: LLMResponse) -> LLMResponse:
-        self._response = self._call.succeed(response)
-        return self._response
+    def _finish(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
+        try:
+            self._response = self._call.succeed(source.response())
+        except Exception as error:  # an answer that cannot be read is a failed one
+            self._failed(error)
+            raise error from error.__cause__
+
+    def _not_opened(self, error: BaseException) -> None:
+        """Never send the request again; the call has recorded the error already."""
+        self._closed = True
+        self._error = error if isinstance(error, Exception) else None
 
     def _failed(self, error: Exception) -> None:
         if self._error is None:
@@ -93,8 +101,9 @@ class StreamAccumulator:
 class LLMStream(StreamAccumulator):
     """A streamed answer: iterate over it to get pieces of text.
 
-    The request is sent at the first iteration, ``with``, ``events()`` or ``final_response()``. A stream can be read
-    once. Leaving it early, by ``close``, ``with`` or dropping it, releases the connection and records what is known.
+    The request is sent at the first iteration, ``with``, ``events()`` or ``final_response()``. A stream can
+    be read once. Leaving it early, by ``close``, ``with`` or dropping it, releases the connection and records
+    what is known.
 
     Args:
         call: The call behind the stream.
@@ -177,10 +186,8 @@ class LLMStream(StreamAccumulator):
         if self._source is None:
             try:
                 self._source = self._call.open()
-            except (
-                Exception
-            ) as error:  # recorded by the call already; kept for whoever reads the stream again
-                self._error = error
+            except BaseException as error:
+                self._not_opened(error)
                 raise
         return self._source
 
@@ -191,6 +198,7 @@ class LLMStream(StreamAccumulator):
         try:
             return self._deliver(next(source))
         except StopIteration:
+            self._source = None
             self._finish(source)
             raise
         except Exception as error:  # whatever it is, the stream is over and the ledger has to say so
@@ -201,27 +209,21 @@ class LLMStream(StreamAccumulator):
             self._leave("cancelled")
             raise
 
-    def _finish(self, source: ProviderStream) -> None:
-        self._source = None
-        try:
-            self._ended(source.response())
-        except Exception as error:  # an answer that cannot be read is a failed one
-            self._failed(error)
-            raise error from error.__cause__
-
     def _leave(self, status: str) -> None:
         source, self._source = self._source, None
         self._closed = self._closed or self._response is None
         if source is not None:
-            source.close()
-            self._call.abandon(source.partial(), status)
+            try:
+                source.close()
+            finally:
+                self._call.abandon(source.partial(), status)
 
 
 class AsyncLLMStream(StreamAccumulator):
     """A streamed answer for async callers: iterate over it with ``async for`` to get pieces of text.
 
-    The request is sent at the first iteration, ``async with``, the first event or ``final_response()``. A stream can
-    be read once. Leaving it early releases the connection and records what is known.
+    The request is sent at the first iteration, ``async with``, the first event or ``final_response()``. A
+    stream can be read once. Leaving it early releases the connection and records what is known.
 
     Args:
         call: The call behind the stream.
@@ -301,10 +303,8 @@ class AsyncLLMStream(StreamAccumulator):
         if self._source is None:
             try:
                 self._source = await self._call.aopen()
-            except (
-                Exception
-            ) as error:  # recorded by the call already; kept for whoever reads the stream again
-                self._error = error
+            except BaseException as error:
+                self._not_opened(error)
                 raise
         return self._source
 
@@ -315,6 +315,7 @@ class AsyncLLMStream(StreamAccumulator):
         try:
             return self._deliver(await source.__anext__())
         except StopAsyncIteration:
+            self._source = None
             self._finish(source)
             raise
         except Exception as error:  # whatever it is, the stream is over and the ledger has to say so
@@ -324,14 +325,6 @@ class AsyncLLMStream(StreamAccumulator):
         except BaseException:
             await self._leave("cancelled")
             raise
-
-    def _finish(self, source: AsyncProviderStream) -> None:
-        self._source = None
-        try:
-            self._ended(source.response())
-        except Exception as error:  # an answer that cannot be read is a failed one
-            self._failed(error)
-            raise error from error.__cause__
 
     async def _leave(self, status: str) -> None:
         source, self._source = self._source, None

@@ -1,9 +1,9 @@
-"""Structured output: from a pydantic class or an OpenAI Chat dict to a schema, and from the answer to an instance."""
+"""Structured output: from a pydantic class or a dict to a schema, and from the answer to an instance."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Optional, Type
+from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional, Type
 
 from llm_orchestrator.exceptions import InvalidRequestError, OutputParseError, OutputTruncatedError
 from llm_orchestrator.types import JSON, FinishReason, LLMRequest, LLMResponse
@@ -11,7 +11,7 @@ from llm_orchestrator.types import JSON, FinishReason, LLMRequest, LLMResponse
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["OutputFormat", "parse_output", "read_response_format"]
+__all__ = ["OutputFormat", "parse_output", "read_response_format", "schema_of"]
 
 FORMATS = ("json_object", "json_schema", "text")
 
@@ -44,11 +44,33 @@ def read_response_format(value: Any) -> OutputFormat:
             )
         return OutputFormat(None if value["type"] == "text" else value, None)
     if isinstance(value, type) and hasattr(value, "model_json_schema"):
-        schema = {"name": value.__name__, "schema": value.model_json_schema(), "strict": True}
+        schema = {"name": value.__name__, "schema": schema_of(value), "strict": True}
         return OutputFormat({"type": "json_schema", "json_schema": schema}, value)
     raise InvalidRequestError(
-        f"response_format is a {type(value).__name__}. Give a pydantic class, or a dict in the OpenAI Chat form."
+        f"response_format is a {type(value).__name__}. Give a pydantic class, or an OpenAI Chat dict."
     )
+
+
+def schema_of(model: Type[BaseModel]) -> Dict[str, Any]:
+    """Make the JSON schema of a pydantic class.
+
+    Args:
+        model: The class.
+
+    Returns:
+        The schema.
+
+    Raises:
+        InvalidRequestError: A field's type has no JSON schema.
+    """
+    from pydantic.errors import PydanticUserError
+
+    try:
+        return model.model_json_schema()
+    except PydanticUserError as error:
+        raise InvalidRequestError(
+            f"{model.__name__} has no JSON schema: {error.message}. Use types that JSON knows."
+        ) from error
 
 
 def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:
@@ -59,8 +81,8 @@ def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:
         request: The call.
 
     Returns:
-        The answer with ``parsed`` set; unchanged where no class was asked for, or where the model refused or called
-        tools instead.
+        The answer with ``parsed`` set; unchanged where no class was asked for, or where the model refused or
+        called tools instead.
 
     Raises:
         OutputTruncatedError: The model ran out of tokens before the output was whole.
@@ -73,7 +95,7 @@ def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:
     fields = {"provider": response.provider, "model": response.model, "request_id": response.request_id}
     if response.finish_reason is FinishReason.LENGTH:
         raise OutputTruncatedError(
-            "The model reached its token limit in the middle of the output. Raise max_tokens; the text so far is in "
+            "The model reached its token limit in the middle of the output. Raise max_tokens; the text is in "
             ".response.content.",
             response=response,
             **fields,

@@ -1,11 +1,12 @@
 """A provider that answers from a script, for the tests of applications and of this library.
 
-It is a real adapter with a protocol of its own and no network: requests, streams, retries, fallbacks, costs and
-records run through the same code as with a vendor's provider.
+It is a real adapter with a protocol of its own and no network: requests, streams, retries, fallbacks, costs
+and records run through the same code as with a vendor's provider.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import threading
@@ -26,7 +27,12 @@ from typing import (
     Union,
 )
 
-from llm_orchestrator.exceptions import ConfigurationError, ModelNotFoundError, ProviderTimeoutError
+from llm_orchestrator.exceptions import (
+    ConfigurationError,
+    ModelNotFoundError,
+    OrchestratorError,
+    ProviderTimeoutError,
+)
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.wire import BufferedReply, Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import (
@@ -84,6 +90,13 @@ class FakeReply:
 Scripted = Union[str, Exception, FakeReply, Callable[[LLMRequest], Union[str, Exception, FakeReply]]]
 
 
+@dataclass(frozen=True)
+class _FakeWire(WireRequest):
+    """A request together with what it was made from."""
+
+    request: Optional[LLMRequest] = None
+
+
 class FakeProvider(BaseLLMProvider):
     """Answers from a script, one entry for each request; the last entry answers all that follow.
 
@@ -117,13 +130,10 @@ class FakeProvider(BaseLLMProvider):
         self.requests: List[LLMRequest] = []
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
-        """Note the request; see the base class."""
-        with self._lock:
-            number = len(self.requests)
-            self.requests.append(request)
+        """See the base class."""
         messages = [{"role": message.role, "content": message.text} for message in request.messages]
-        body = {"number": number, "model": request.model, "messages": messages, "stream": stream}
-        return WireRequest("answer", body, api="chat")
+        body = {"model": request.model, "messages": messages, "stream": stream}
+        return _FakeWire("answer", body, api="chat", request=request)
 
     def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
         """See the base class."""
@@ -176,11 +186,11 @@ class FakeProvider(BaseLLMProvider):
 
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """See the base class."""
-        return self._listed(wire) if wire.body is None else self._answer(wire.body, limits).open()
+        return self._next(wire, limits).open() if isinstance(wire, _FakeWire) else self._listed(wire)
 
     async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """See the base class."""
-        return self._listed(wire) if wire.body is None else await self._answer(wire.body, limits).aopen()
+        return await self._next(wire, limits).aopen() if isinstance(wire, _FakeWire) else self._listed(wire)
 
     def _listed(self, wire: WireRequest) -> RawReply:
         _, _, model = wire.path.partition("/")
@@ -188,15 +198,18 @@ class FakeProvider(BaseLLMProvider):
             raise ModelNotFoundError(f"There is no model {model!r}.", status_code=404)
         return BufferedReply([json.dumps({"models": self._models}).encode()])
 
-    def _answer(self, body: JSON, limits: Limits) -> _ScriptedReply:
-        scripted = self._script[min(body["number"], len(self._script) - 1)]
+    def _next(self, wire: _FakeWire, limits: Limits) -> _ScriptedReply:
+        assert wire.request is not None and wire.body is not None, "build_request sets both"
+        with self._lock:
+            scripted = self._script[min(len(self.requests), len(self._script) - 1)]
+            self.requests.append(wire.request)
         if not isinstance(scripted, (str, Exception, FakeReply)):
-            scripted = scripted(self.requests[body["number"]])
+            scripted = scripted(wire.request)
         if isinstance(scripted, str):
             scripted = FakeReply(scripted)
         if isinstance(scripted, Exception):
             scripted = FakeReply(error=scripted)
-        return _ScriptedReply(scripted, body, limits)
+        return _ScriptedReply(scripted, wire.body, limits)
 
 
 class _ScriptedReply:
@@ -211,21 +224,25 @@ class _ScriptedReply:
         self._limits = limits
 
     def open(self) -> RawReply:
-        time.sleep(self._pause())
-        self._check()
+        pause = self._pause()
+        time.sleep(pause)
+        self._begin(pause)
         return self
 
     async def aopen(self) -> RawReply:
         import asyncio
 
-        await asyncio.sleep(self._pause())
-        self._check()
+        pause = self._pause()
+        await asyncio.sleep(pause)
+        self._begin(pause)
         return self
 
     def iter_bytes(self) -> Iterator[bytes]:
         for number, chunk in enumerate(self._chunks()):
             if number:
-                time.sleep(self._pause())
+                pause = self._pause()
+                time.sleep(pause)
+                self._check_time(pause)
             yield chunk
         self._fail()
 
@@ -234,7 +251,9 @@ class _ScriptedReply:
 
         for number, chunk in enumerate(self._chunks()):
             if number:
-                await asyncio.sleep(self._pause())
+                pause = self._pause()
+                await asyncio.sleep(pause)
+                self._check_time(pause)
             yield chunk
         self._fail()
 
@@ -247,16 +266,24 @@ class _ScriptedReply:
     def _pause(self) -> float:
         return min(self._reply.delay, self._limits.head())
 
-    def _check(self) -> None:
+    def _begin(self, pause: float) -> None:
         """Raise what the script says, or the timeout of an answer that comes too late."""
-        if self._reply.delay > self._limits.head():
-            raise ProviderTimeoutError("No answer in time. Raise timeout, or shorten the script's delay.")
+        self._check_time(pause)
         if not (self._body["stream"] and self._reply.pieces):
             self._fail()
 
+    def _check_time(self, paused: float) -> None:
+        if paused < self._reply.delay:
+            error = ProviderTimeoutError("No answer in time. Raise timeout, or shorten the script's delay.")
+            error.retry_limit = 1  # as with a provider that may be working on it
+            raise error
+
     def _fail(self) -> None:
-        if self._reply.error is not None:
-            raise self._reply.error
+        error = self._reply.error
+        if isinstance(error, OrchestratorError):
+            raise copy.copy(error)  # each call adds its own fields, and the script may be used again
+        if error is not None:
+            raise error
 
     def _chunks(self) -> Iterator[bytes]:
         if not self._body["stream"]:

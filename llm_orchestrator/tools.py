@@ -7,6 +7,7 @@ import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, get_type_hints
 
 from llm_orchestrator.exceptions import InvalidRequestError
+from llm_orchestrator.structured import schema_of
 from llm_orchestrator.types import JSON
 
 __all__ = ["read_tool_choice", "read_tools"]
@@ -26,6 +27,8 @@ def read_tools(tools: Optional[Sequence[Any]]) -> Tuple[JSON, ...]:
     Raises:
         InvalidRequestError: A tool is none of these, or two have the same name.
     """
+    if tools is not None and (isinstance(tools, (str, Mapping)) or not isinstance(tools, Sequence)):
+        raise InvalidRequestError(f"tools is a {type(tools).__name__}. Give a list of tools.")
     read = tuple(_read_tool(tool) for tool in tools or ())
     names = [tool["function"]["name"] for tool in read if tool.get("type") == "function"]
     doubled = next((name for name in names if names.count(name) > 1), None)
@@ -63,11 +66,11 @@ def _read_tool(tool: Any) -> JSON:
     if isinstance(tool, Mapping):
         return _checked(tool)
     if isinstance(tool, type) and hasattr(tool, "model_json_schema"):
-        return _function(tool.__name__, inspect.getdoc(tool) or "", tool.model_json_schema())
+        return _function(tool.__name__, inspect.getdoc(tool) or "", schema_of(tool))
     if callable(tool):
         return _from_function(tool)
     raise InvalidRequestError(
-        f"A tool is a {type(tool).__name__}. Give a function, a pydantic class, or a dict in the OpenAI Chat form."
+        f"A tool is a {type(tool).__name__}. Give a function, a pydantic class, or an OpenAI Chat dict."
     )
 
 
@@ -90,23 +93,41 @@ def _function(name: str, description: str, parameters: JSON) -> JSON:
 
 
 def _from_function(function: Callable[..., Any]) -> JSON:
+    from pydantic.errors import PydanticUserError
+
+    name = getattr(function, "__name__", "")
+    if not name.isidentifier():
+        raise InvalidRequestError(f"The tool {function!r} has no name. Write it as a function with def.")
+    documentation = inspect.getdoc(function) or ""
+    try:
+        schema = _schema_of_parameters(name, function, _documented_arguments(documentation))
+    except (NameError, TypeError, ValueError, PydanticUserError) as error:
+        raise InvalidRequestError(
+            f"The parameters of the tool {name!r} have no JSON schema: {error}. Use types that JSON knows."
+        ) from error
+    return _function(name, documentation.split("\n\n")[0].strip(), schema)
+
+
+def _schema_of_parameters(
+    tool: str, function: Callable[..., Any], described: Mapping[str, str]
+) -> Dict[str, Any]:
     from pydantic import Field, create_model
 
-    documentation = inspect.getdoc(function) or ""
-    described = _documented_arguments(documentation)
     hints = get_type_hints(function, include_extras=True)
     fields: Any = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise InvalidRequestError(
-                f"The tool {function.__name__!r} takes *{name}. Name its parameters, so that the model can give them."
+                f"The tool {tool!r} takes *{name}. Name its parameters, so that the model can give them."
             )
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[name] = (hints.get(name, Any), Field(default, description=described.get(name)))
-    model: Any = create_model(function.__name__, **fields)
+        # An alias, because pydantic refuses some names for fields that Python allows for parameters.
+        field = Field(default, alias=name, description=described.get(name))
+        fields[f"field_{len(fields)}"] = (hints.get(name, Any), field)
+    model: Any = create_model(tool, **fields)
     schema: Dict[str, Any] = model.model_json_schema()
     schema.pop("title", None)
-    return _function(function.__name__, documentation.split("\n\n")[0].strip(), schema)
+    return schema
 
 
 def _documented_arguments(documentation: str) -> Dict[str, str]:

@@ -1,26 +1,25 @@
 """The frozen values that travel through the library: messages, requests, responses, usage and stream events.
 
-Nothing here knows a provider, a file or a socket. Values are plain dataclasses, so that importing the library stays
-cheap; ``None`` always means "not told", never zero.
+Nothing here knows a provider, a file or a socket. Values are plain dataclasses, so that importing the library
+stays cheap; ``None`` always means "not told", never zero.
 """
 
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass, field
 from typing import (
+    TYPE_CHECKING,
     Any,
-    Callable,
     Dict,
     FrozenSet,
     Mapping,
     Optional,
     Sequence,
-    TYPE_CHECKING,
     Tuple,
     Type,
     Union,
 )
-from dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -47,8 +46,8 @@ __all__ = [
 
 JSON = Mapping[str, Any]
 
-#: Parameters an answer can do without: left out with a warning where a model or a protocol does not take them.
-DROPPABLE_PARAMETERS = (
+#: Parameters an answer can do without: left out with a warning where a model or a protocol does not take
+them.DROPPABLE_PARAMETERS = (
     "temperature",
     "top_p",
     "top_k",
@@ -123,12 +122,14 @@ class Message:
 
     Attributes:
         role: ``system``, ``user``, ``assistant`` or ``tool``.
-        content: Text, a list of parts in the OpenAI Chat form, or None for an assistant turn of tool calls alone.
+        content: Text, a list of parts in the OpenAI Chat form, or None for an assistant turn of tool calls
+            alone.
         tool_calls: The calls an assistant turn asks for.
         tool_call_id: For a tool turn, the call it answers.
         name: For a tool turn, the tool's name where known.
         provider: The configured provider that wrote an assistant turn; such a turn never goes to another one.
-        provider_state: The provider's own form of the turn (signatures, encrypted reasoning), sent back unchanged.
+        provider_state: The provider's own form of the turn (signatures, encrypted reasoning), sent back
+            unchanged.
     """
 
     role: str
@@ -210,7 +211,8 @@ class LLMRequest:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request to one model: planned when only ``model`` and ``without`` are set, a record once it was made.
+    """One request to one model: planned when only ``model`` and ``without`` are set, a record once it was
+    made.
 
     Attributes:
         model: Model asked.
@@ -269,7 +271,8 @@ class LLMResponse:
         latency: Seconds from the call to the complete answer.
         warnings: What the library did differently from what was asked, one sentence each.
         raw_response: The provider's JSON; for a stream, the same document assembled from its events.
-        exchange: Internal, from the adapter to the cost tracker; None in a response that reaches the application.
+        exchange: Internal, from the adapter to the cost tracker; None in a response that reaches the
+            application.
     """
 
     content: str

@@ -6,6 +6,7 @@ wall-clock time, because a busy machine must not fail a test that is innocent of
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import os
@@ -16,11 +17,14 @@ from pathlib import Path
 from typing import Any, Generator, Optional
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 from tests.bench.fixtures import dialect, scripted_server, server  # noqa: F401 (every test's fixtures)
 from tests.fixtures import orchestrate, waits, way  # noqa: F401 (every test's fixtures)
 
 UNLIMITED = ("slow", "real_clock", "local_model", "integration")
+TOO_SLOW = pytest.StashKey[bool]()
+MEASUREMENTS = 4
 SDKS = ("openai", "anthropic", "google.genai")
 KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
 
@@ -33,15 +37,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Fail a unit test that used more CPU than a unit test may."""
+    item.stash[TOO_SLOW] = False
     started = time.process_time()
     result = yield
     used = time.process_time() - started
     limit = item.config.getoption("--unit-seconds")
     if used > limit and not any(item.get_closest_marker(name) for name in UNLIMITED):
+        item.stash[TOO_SLOW] = True
         pytest.fail(
             f"A unit test may use {limit} s of CPU, this took {used:.3f} s. Speed it up or mark it slow."
         )
     return result
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: Optional[pytest.Item]) -> bool:
+    """Measure a slow test again before it fails: first uses and a noisy machine only ever add to a figure."""
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for _ in range(MEASUREMENTS):
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        if not item.stash.get(TOO_SLOW, False):
+            break
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -77,6 +97,10 @@ def vendor_sdks() -> None:
     for name in SDKS:
         with suppress(ImportError):
             importlib.import_module(name)
+    # A full collection over all of the SDKs' objects takes longer than a unit test may, whichever test it
+    # hits.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

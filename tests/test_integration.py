@@ -1,6 +1,7 @@
 """Real providers, for a fraction of a cent: run with ``make integration``, skipped without keys.
 
-The model is the cheapest one that the provider lists and the price table knows, so that no model name stands here.
+The model is the cheapest one that the provider lists and the price table knows, so that no model name stands
+here.
 """
 
 from __future__ import annotations

@@ -265,8 +265,8 @@ def test_unreadable_answers_are_never_answers(
 
 
 def test_nobody_listens(orchestrate: Orchestrate, dialect: Dialect, way: str, waits: List[float]) -> None:
-    with pytest.raises(ProviderConnectionError) as caught:
-        ask(orchestrate(url=refusing_url(), max_retries=1), way)
+    with refusing_url() as url, pytest.raises(ProviderConnectionError) as caught:
+        ask(orchestrate(url=url, max_retries=1), way)
 
     assert len(caught.value.attempts) == 2
 

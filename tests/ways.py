@@ -1,4 +1,4 @@
-"""The four ways of calling, as one function: a scenario written once runs whole and streamed, sync and async."""
+"""The four ways of calling as one function: a scenario runs whole and streamed, sync and async."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def ask(orchestrator: LLMOrchestrator, way: str, messages: Messages = "Hi", **arguments: Any) -> LLMResponse:
-    """Get an answer in one of the four ways; a streamed one is read piece by piece and checked against its whole."""
+    """Get an answer in one of the four ways; the pieces of a streamed one are checked against its whole."""
     if way == "whole":
         return orchestrator.send_request(messages, **arguments)
     if way == "streamed":

@@ -15,6 +15,7 @@ _ZERO = Decimal(0)
 _NO_AMOUNTS = dict.fromkeys(("input", "cache_read", "cache_write", "output", "fees"), _ZERO)
 # The application may have set a coarser decimal context for its own work; prices stay exact.
 _EXACT = Context(prec=60)
+_add, _multiply, _multiply_add = _EXACT.add, _EXACT.multiply, _EXACT.fma
 
 
 class Bill:
@@ -36,6 +37,20 @@ class Bill:
         long_context: Whether long-context rates were used.
     """
 
+    __slots__ = (
+        "_book",
+        "_day",
+        "_discount",
+        "_prices",
+        "_terms",
+        "amounts",
+        "counts",
+        "long_context",
+        "main",
+        "rates",
+        "unpriced",
+    )
+
     def __init__(self, book: Book, prices: ModelPrices, day: str, terms: Terms, discount: Decimal) -> None:
         self.amounts = dict(_NO_AMOUNTS)
         self.counts: Dict[str, int] = {}
@@ -55,8 +70,7 @@ class Bill:
                 self.unpriced.append(f"model:{request.model}")
                 return
             prices = match.prices
-            # A helper model runs at the call's tier only where it has that tier.
-            tier = tier if tier in prices.tiers(self._day) else STANDARD
+            tier = self._tier_of_helper(prices)
         rates = prices.rates(self._day, tier, request.prompt)
         if rates is None:
             self.unpriced.append(f"service_tier:{tier}")
@@ -67,9 +81,15 @@ class Bill:
         self.long_context |= rates.long_context
         factor = self._discount
         if self._terms.regional:
-            factor = _EXACT.multiply(factor, prices.region_multiplier)
+            factor = _multiply(factor, prices.region_multiplier)
         prefix = "" if is_own else f"{request.model}:"
         self._add_tokens(request.tokens, rates, prefix, None if factor == 1 else factor)
+
+    def _tier_of_helper(self, prices: ModelPrices) -> str:
+        """A model that helps runs at the call's tier, unless only the call's own model has that tier."""
+        tier = self._terms.tier
+        only_own = tier in self._prices.tiers(self._day) and tier not in prices.tiers(self._day)
+        return STANDARD if only_own else tier
 
     def _add_tokens(
         self, tokens: Dict[str, int], rates: Rates, prefix: str, factor: Optional[Decimal]
@@ -84,13 +104,13 @@ class Bill:
                 self.unpriced.append(label)
                 continue
             part, rate, price = line
-            if label in used and used[label] != rate:  # another request of this call, longer or shorter
+            if used.get(label, rate) != rate:  # another request of this call, longer or shorter
                 label += ":long" if rates.long_context else ":short"
             used[label] = rate
             counts[label] = counts.get(label, 0) + count
             if factor is not None:
-                price = _EXACT.multiply(price, factor)
-            amounts[part] = _EXACT.fma(count, price, amounts[part])
+                price = _multiply(price, factor)
+            amounts[part] = _multiply_add(count, price, amounts[part])
 
     def add_tools(self) -> None:
         """Add the fees of the provider's tools, and the tokens of search results billed as a lump."""
@@ -104,8 +124,8 @@ class Bill:
                 continue
             self.counts[name] = count
             self.rates[name] = fee
-            price = _EXACT.multiply(_EXACT.scaleb(fee, -3), self._discount)
-            self.amounts["fees"] = _EXACT.fma(count, price, self.amounts["fees"])
+            price = _multiply(_EXACT.scaleb(fee, -3), self._discount)
+            self.amounts["fees"] = _multiply_add(count, price, self.amounts["fees"])
 
     def add_missing(self, classes: Iterable[str]) -> None:
         """Note what the provider did not tell; output of a model that has none is not missed."""
@@ -118,7 +138,7 @@ class Bill:
         total = _ZERO
         for amount in self.amounts.values():
             if amount:
-                total = _EXACT.add(total, amount)
+                total = _add(total, amount)
         return total
 
     @property

@@ -107,9 +107,6 @@ class PriceTable:
         day = _utc_day(at) if at is not None else self._as_of
         match = book.find(model, requested_model, day)
         if match is None:
-            self._warn(
-                f"{provider}/{model} has no price; add a price_overrides entry to have its calls priced."
-            )
             return self._unpriced("model", "The price table does not know this model.")
         return self._details(book, match, day, read, terms)
 

@@ -65,6 +65,18 @@ class Rates(NamedTuple):
     free: bool
 
 
+class _Choice(NamedTuple):
+    """The rates of one day and tier: those of short prompts, and of prompts over a number of tokens."""
+
+    short: Optional[Rates]
+    long: Optional[Rates]
+    over: float
+
+
+_NEVER = float("inf")
+_NO_CHOICE = _Choice(None, None, _NEVER)
+
+
 class ModelPrices:
     """The dated prices of one model.
 
@@ -91,7 +103,7 @@ class ModelPrices:
         self._periods: List[Mapping[str, Any]] = list(entry["periods"])
         self._spans = [(period.get("from") or "", period.get("to") or "9999") for period in self._periods]
         self._parents = parents
-        self._cache: Dict[Tuple[int, str, bool], Rates] = {}
+        self._choices: Dict[Tuple[str, str], _Choice] = {}
 
     def covers(self, day: str) -> bool:
         """Tell whether there is a price for that day (``YYYY-MM-DD``)."""
@@ -113,21 +125,10 @@ class ModelPrices:
         Returns:
             The rates by class of tokens.
         """
-        index = self._index(day)
-        if index is None:
-            return None
-        shape: Optional[Mapping[str, Any]] = self._periods[index]
-        if tier != STANDARD and self.source == "table":
-            shape = self._periods[index].get("tiers", {}).get(tier)
-        if shape is None:
-            return None
-        long = shape.get("long")
-        is_long = long is not None and prompt > long["over"]
-        key = (index, tier, is_long)
-        rates = self._cache.get(key)
-        if rates is None:
-            rates = self._cache[key] = self._compile(index, shape["long"] if is_long else shape, is_long)
-        return rates
+        choice = self._choices.get((day, tier))
+        if choice is None:
+            choice = self._choices[day, tier] = self._choose(day, tier)
+        return choice.long if prompt > choice.over else choice.short
 
     def _index(self, day: str) -> Optional[int]:
         for index in range(len(self._spans) - 1, -1, -1):
@@ -136,17 +137,30 @@ class ModelPrices:
                 return index if day < end else None
         return None
 
-    def _compile(self, index: int, shape: Mapping[str, Any], is_long: bool) -> Rates:
-        own = {name: Decimal(rate) for name, rate in shape["rates"].items()}
+    def _choose(self, day: str, tier: str) -> _Choice:
+        index = self._index(day)
+        if index is None:
+            return _NO_CHOICE
+        period = self._periods[index]
+        # The user's prices hold for every tier; the table tells each tier's own.
+        is_table = tier != STANDARD and self.source == "table"
+        shape = period.get("tiers", {}).get(tier) if is_table else period
+        if shape is None:
+            return _NO_CHOICE
+        short = self._compile(period, shape["rates"], False)
+        if "long" not in shape:
+            return _Choice(short, short, _NEVER)
+        return _Choice(short, self._compile(period, shape["long"]["rates"], True), shape["long"]["over"])
+
+    def _compile(self, period: Mapping[str, Any], listed: Mapping[str, Any], is_long: bool) -> Rates:
+        own = {name: Decimal(rate) for name, rate in listed.items()}
         rates = dict(own)
         for name in COMPONENTS:
             stand_in = next((parent for parent in self._parents.get(name, ()) if parent in own), None)
             if name not in own and stand_in is not None:
                 rates[name] = own[stand_in]
-        period = self._periods[index]
-        free = not any(own.values())
         lines = {name: Line(COMPONENTS[name], rate, rate.scaleb(-6, _EXACT)) for name, rate in rates.items()}
-        return Rates(lines, is_long, period.get("from"), period.get("confirmed_until"), free)
+        return Rates(lines, is_long, period.get("from"), period.get("confirmed_until"), not any(own.values()))
 
 
 class Match(NamedTuple):
@@ -154,6 +168,10 @@ class Match(NamedTuple):
 
     prices: ModelPrices
     how: str
+
+
+#: Not the same as None, which is a model that was sought and has no price.
+_NOT_SOUGHT = Match(ModelPrices("", {"periods": ()}, {}), "")
 
 
 class Book:
@@ -181,7 +199,7 @@ class Book:
         self._names = {name: key for key, entry in self._entries.items() for name in entry["names"]}
         self._models: Dict[str, ModelPrices] = {}
         self._overrides = self._read_overrides(overrides)
-        self._candidates: Dict[Tuple[str, Optional[str]], Tuple[Match, ...]] = {}
+        self._found: Dict[Tuple[str, Optional[str], str], Optional[Match]] = {}
 
     def tier(self, name: Optional[str]) -> str:
         """Translate a provider's name of a service tier into the table's."""
@@ -212,16 +230,15 @@ class Book:
         Returns:
             The prices and how they were found; None when there are none for that day.
         """
-        key = (model, requested)
-        candidates = self._candidates.get(key)
-        if candidates is None:
-            if len(self._candidates) > 4096:  # names come from outside; the cache must not grow for ever
-                self._candidates.clear()
-            candidates = self._candidates[key] = tuple(self._search(model, requested))
-        for match in candidates:
-            if match.prices.covers(day):
-                return match
-        return None
+        key = (model, requested, day)
+        match = self._found.get(key, _NOT_SOUGHT)
+        if match is _NOT_SOUGHT:
+            if len(self._found) > 4096:  # names come from outside; the cache must not grow for ever
+                self._found.clear()
+            candidates = self._search(model, requested)
+            match = next((found for found in candidates if found.prices.covers(day)), None)
+            self._found[key] = match
+        return match
 
     def _search(self, model: str, requested: Optional[str]) -> Iterable[Match]:
         served = self._override(model)

@@ -31,11 +31,11 @@ class Terms(NamedTuple):
 
     tier: str
     regional: bool
-    calls: Mapping[str, int] = {}
-    recorded: Mapping[str, int] = {}
-    extra: Tuple[Request, ...] = ()
-    unknown: Tuple[str, ...] = ()
-    notes: Tuple[str, ...] = ()
+    calls: Mapping[str, int]
+    recorded: Mapping[str, int]
+    extra: Tuple[Request, ...]
+    unknown: Tuple[str, ...]
+    notes: Tuple[str, ...]
 
 
 class Surroundings(NamedTuple):
@@ -67,7 +67,7 @@ def read_terms(book: Book, usage: JSON, call: Surroundings) -> Terms:
     server_tools = usage.get("server_tool_use")
     tells_tools = "output" in response or "tool_usage" in response or "candidates" in response
     if not server_tools and not tells_tools:
-        return Terms(tier, regional, notes=notes)
+        return Terms(tier, regional, {}, {}, (), (), notes)
     calls = _calls_with_fee(server_tools or {}, response)
     recorded = _calls_without_fee(server_tools or {}, response)
     notes += tuple(

@@ -266,7 +266,7 @@ def _read_anthropic(told: List[JSON], streamed: bool, requested_model: Optional[
     if credit and (credit.get("status") or {}).get("type") == "redeemed":
         unknown += ("fallback_credit",)
         notes = ("A fallback credit was redeemed: the bill may be lower than this price.",)
-    return Usage(tuple(requests), usage, missing + unknown, notes)
+    return Usage(requests, usage, missing + unknown, notes)
 
 
 def _merge_anthropic(told: List[JSON]) -> Dict[str, Any]:
@@ -303,11 +303,13 @@ def _anthropic_tokens(usage: JSON, model: Optional[str] = None) -> Request:
     return Request(tokens, fresh + read + write, model)
 
 
-def _anthropic_requests(usage: JSON, requested_model: Optional[str]) -> Tuple[List[Request], Tuple[str, ...]]:
+def _anthropic_requests(
+    usage: JSON, requested_model: Optional[str]
+) -> Tuple[Tuple[Request, ...], Tuple[str, ...]]:
     """Separate what the top level sums up or leaves out: each iteration is a request of its own."""
     iterations = usage.get("iterations")
     if not iterations:
-        return [_anthropic_tokens(usage)], ()
+        return (_anthropic_tokens(usage),), ()
     by_type: Dict[str, List[JSON]] = {}
     for entry in iterations:
         by_type.setdefault(str(entry.get("type")), []).append(entry)
@@ -324,7 +326,7 @@ def _anthropic_requests(usage: JSON, requested_model: Optional[str]) -> Tuple[Li
     else:
         requests = [_anthropic_tokens(usage)]
     requests += [_anthropic_tokens(entry, entry.get("model")) for entry in hidden]
-    return requests, tuple(f"iterations:{name}" for name in sorted(by_type))
+    return tuple(requests), tuple(f"iterations:{name}" for name in sorted(by_type))
 
 
 def _adds_up(messages: List[JSON], usage: JSON) -> bool:

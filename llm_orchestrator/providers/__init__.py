@@ -1,15 +1,16 @@
-"""Which adapter serves a provider entry: the built-in ones, those an application registers, those of plug-ins.
+"""Which adapter serves a provider entry: a built-in one, one the application registers, or a plug-in's.
 
 Adapters are imported when an entry is first used, so that no vendor SDK is loaded before it is needed.
 """
 
 from __future__ import annotations
 
-import difflib
+import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Dict, List, Type
+from typing import TYPE_CHECKING, Any, Dict, List, Type
 
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -37,11 +38,7 @@ def register_provider(name: str, adapter: Type[BaseLLMProvider]) -> None:
     Raises:
         ConfigurationError: The class is no BaseLLMProvider.
     """
-    from llm_orchestrator.providers.base import BaseLLMProvider
-
-    if not issubclass(adapter, BaseLLMProvider):
-        raise ConfigurationError(f"{adapter!r} is no provider class. Derive it from BaseLLMProvider.")
-    _registered[name] = adapter
+    _registered[name] = _checked(adapter)
 
 
 def adapter_names() -> List[str]:
@@ -81,23 +78,34 @@ def find_adapter(name: str) -> Type[BaseLLMProvider]:
         return _registered[name]
     target = _BUILT_IN.get(name) or _plug_ins().get(name)
     if target is None:
-        close = difflib.get_close_matches(name, adapter_names(), n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        names = adapter_names()
         raise ConfigurationError(
-            f"There is no adapter named {name!r}.{hint} Set adapter: to one of {', '.join(adapter_names())}."
+            f"There is no adapter named {name!r}. {did_you_mean(name, names)} "
+            f"Set adapter: to one of {', '.join(names)}."
         )
     module, _, attribute = target.partition(":")
     try:
-        adapter: Type[BaseLLMProvider] = getattr(import_module(module), attribute)
+        adapter = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"The adapter {name!r} cannot be loaded from {target}: {error}.") from error
+        raise ConfigurationError(
+            f"The adapter {name!r} cannot be loaded from {target}: {error}. Install or repair its package."
+        ) from error
+    return _checked(adapter)
+
+
+def _checked(adapter: Any) -> Type[BaseLLMProvider]:
+    from llm_orchestrator.providers.base import BaseLLMProvider
+
+    if not (isinstance(adapter, type) and issubclass(adapter, BaseLLMProvider)):
+        raise ConfigurationError(f"{adapter!r} is no provider class. Derive it from BaseLLMProvider.")
     return adapter
 
 
 def _plug_ins() -> Dict[str, str]:
     from importlib import metadata
 
-    found = metadata.entry_points()
-    if hasattr(found, "select"):
-        return {point.name: point.value for point in found.select(group=ENTRY_POINTS)}
-    return {point.name: point.value for point in found.get(ENTRY_POINTS, ())}  # Python 3.9
+    if sys.version_info >= (3, 10):
+        found = metadata.entry_points(group=ENTRY_POINTS)
+    else:
+        found = metadata.entry_points().get(ENTRY_POINTS, ())
+    return {point.name: point.value for point in found}

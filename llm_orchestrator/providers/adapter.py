@@ -1,7 +1,7 @@
 """What the author of a provider writes: pure translation, and one method, in two forms, that talks.
 
-Translation turns our request into the provider's JSON and its JSON into our values, without a socket. Talking opens
-one HTTP call through the vendor's SDK. What makes calls out of these stands in ``base``.
+Translation turns our request into the provider's JSON and its JSON into our values, without a socket. Talking
+opens one HTTP call through the vendor's SDK. What makes calls out of these stands in ``base``.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Adapter(ABC):
 
     @property
     def price_provider(self) -> str:
-        """Whose price list holds: the vendor's, unless the entry is another host that speaks the vendor's protocol."""
+        """Whose price list holds: the vendor's, unless another host speaks its protocol."""
         return self.protocol if self.base_url is None or self.name == self.protocol else self.name
 
     @property
@@ -91,7 +91,7 @@ class Adapter(ABC):
         """Which list of model kinds tells chat models from others in this provider's listing."""
         return self.protocol
 
-    # ---------------------------------------------------------------- pure translation, for subclasses to write
+    # ---------------------------------------------------------- pure translation, for subclasses to write
 
     @abstractmethod
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
@@ -140,7 +140,7 @@ class Adapter(ABC):
         """
 
     def assemble_reply(self, state: StreamState) -> JSON:
-        """Put together the document that ``parse_reply`` would have been given, had the answer not been streamed.
+        """Put together the document that ``parse_reply`` would have been given for an unstreamed answer.
 
         Args:
             state: The memory of the stream.
@@ -165,7 +165,8 @@ class Adapter(ABC):
         detail = error if isinstance(error, Mapping) else {"message": error or body.get("message") or ""}
         codes = tuple(str(detail[key]) for key in ("code", "type", "status") if detail.get(key))
         parameter = detail.get("param")
-        return Failure(str(detail.get("message") or ""), status_code, codes, parameter, headers)
+        named = parameter if isinstance(parameter, str) else None
+        return Failure(str(detail.get("message") or ""), status_code, codes, named, headers)
 
     def list_request(self, cursor: Optional[str]) -> WireRequest:
         """Build the request for one page of the provider's models.
@@ -218,7 +219,7 @@ class Adapter(ABC):
             body: The provider's JSON.
 
         Returns:
-            The models, those that cannot chat marked by ``exclusion``, and the cursor of the next page or None.
+            The models, those that cannot chat marked by ``exclusion``, and the next page's cursor or None.
         """
         return [], None
 
@@ -262,7 +263,7 @@ class Adapter(ABC):
         """
         return options
 
-    # ---------------------------------------------------------------- talk, for subclasses to write
+    # ---------------------------------------------------------- talk, for subclasses to write
 
     @abstractmethod
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
@@ -288,7 +289,7 @@ class Adapter(ABC):
             The open reply.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (an adapter without connections has nothing to close)
         """Close the connections of sync callers."""
 
     async def aclose(self) -> None:

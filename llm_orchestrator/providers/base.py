@@ -1,14 +1,14 @@
 """The calls every provider can make, written once over what its adapter translates and opens.
 
-Reading replies, keeping time, merging options, turning every error into one of ours, and asking for models happen
-here and nowhere else. Sync and async differ only in the lines that wait.
+Reading replies, keeping time, merging options, turning every error into one of ours, and asking for models
+happen here and nowhere else. Sync and async differ only in the lines that wait.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, Dict, Generator, List, Mapping, Optional, Tuple, TypeVar, cast
+from typing import Any, Dict, Generator, List, Mapping, Optional, Set, Tuple, TypeVar, cast
 
 from llm_orchestrator.exceptions import (
     InvalidRequestError,
@@ -18,7 +18,7 @@ from llm_orchestrator.exceptions import (
     UnsupportedParameterError,
 )
 from llm_orchestrator.providers.adapter import Adapter
-from llm_orchestrator.providers.call_errors import ErrorsOfCall
+from llm_orchestrator.providers.call_errors import ErrorsOfCall, ErrorsOfSending
 from llm_orchestrator.providers.content import merged
 from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
 from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
@@ -41,8 +41,8 @@ Conversation = Generator[WireRequest, JSON, Result]
 class BaseLLMProvider(Adapter):
     """One configured provider: an adapter with the calls made out of its translations.
 
-    Derive a provider from this class and write what ``Adapter`` leaves open. It serves many threads and event loops
-    at once and keeps no state of a call. The constructor's arguments are those of ``Adapter``.
+    Derive a provider from this class and write what ``Adapter`` leaves open. It serves many threads and event
+    loops at once and keeps no state of a call. The constructor's arguments are those of ``Adapter``.
     """
 
     def send_request(self, request: LLMRequest) -> LLMResponse:
@@ -94,7 +94,8 @@ class BaseLLMProvider(Adapter):
         with self.errors(request):
             request, wire = self.prepare(request, stream=True)
             limits = self.limits(request)
-            reply = self.open_call(wire, limits)
+            with ErrorsOfSending(wire):
+                reply = self.open_call(wire, limits)
             stream = ProviderStream(self, request, wire, reply, ThreadWatch(reply, limits))
             stream.read_first()
             return stream
@@ -116,7 +117,7 @@ class BaseLLMProvider(Adapter):
             limits = self.limits(request)
             watch = LoopWatch(limits)
             try:
-                with watch:
+                with ErrorsOfSending(wire), watch:
                     reply = await self.aopen_call(wire, limits)
             except BaseException:
                 watch.stop()  # nobody else will: the stream that would own it was never made
@@ -188,14 +189,17 @@ class BaseLLMProvider(Adapter):
             The call with its defaults, and the request in the provider's form.
 
         Raises:
-            InvalidRequestError: A provider option would replace what only the library may set, or the protocol has
-                no field for a parameter and the call does not allow to leave it out.
+            InvalidRequestError: A provider option would replace what only the library may set, or HTTP cannot
+                carry a header.
+            UnsupportedParameterError: The protocol has no field for a parameter that may not be left out.
+            ProviderError: The adapter found another fault in the request.
         """
         try:
             request = self._with_defaults(request)
             wire = self.build_request(request, stream=stream)
             self._check_options(request.provider_options)
             self._check_unsupported(request, wire)
+            self._check_headers(request.extra_headers)
         except ProviderError as error:
             error.sent = False
             raise
@@ -221,15 +225,23 @@ class BaseLLMProvider(Adapter):
         for name in options:
             if name in RESERVED_OPTIONS:
                 raise InvalidRequestError(
-                    f"The option {name!r} would replace what the library sets itself. Use the call's own arguments."
+                    f"The option {name!r} would replace what the library sets. Use the call's own arguments."
                 )
 
     def _check_unsupported(self, request: LLMRequest, wire: WireRequest) -> None:
         for parameter in wire.unsupported:
             if request.strict or parameter not in DROPPABLE_PARAMETERS:
                 raise UnsupportedParameterError(
-                    f"{self.name} has no field for {parameter}. Leave it out, or set on_unsupported_parameter: drop.",
+                    f"{self.name} has no field for {parameter}. "
+                    "Leave it out, or set on_unsupported_parameter: drop.",
                     parameter=parameter,
+                )
+
+    def _check_headers(self, headers: Mapping[str, str]) -> None:
+        for name, value in headers.items():
+            if not (f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
+                raise InvalidRequestError(  # without the value, which may be a key
+                    f"The header {name!r} holds what HTTP cannot carry. Use printable ASCII in extra_headers."
                 )
 
     def limits(self, request: Optional[LLMRequest] = None) -> Limits:
@@ -293,18 +305,22 @@ class BaseLLMProvider(Adapter):
         """Ask for page after page; yields each request and is sent its reply."""
         models: List[ModelInfo] = []
         cursor: Optional[str] = None
+        seen: Set[Optional[str]] = {cursor}
         while True:
             body = yield self.list_request(cursor)
-            page, following = self.parse_models(body)
+            with self.errors():
+                page, cursor = self.parse_models(body)
             models += page
-            if not following or following == cursor:
+            if not cursor or cursor in seen:
                 return models
-            cursor = following
+            seen.add(cursor)
 
     def _validation(self, model: str) -> Conversation[bool]:
         """Ask for one model; is thrown the error when the provider does not know it."""
         try:
-            return self.offers(model, (yield self.model_request(model)))
+            body = yield self.model_request(model)
+            with self.errors():
+                return self.offers(model, body)
         except ModelNotFoundError:
             return False
 
@@ -340,7 +356,8 @@ class BaseLLMProvider(Adapter):
         return replace(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
 
     def _exchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
-        reply = self.open_call(wire, limits)
+        with ErrorsOfSending(wire):
+            reply = self.open_call(wire, limits)
         watch = ThreadWatch(reply, limits)
         try:
             body = BodyReader()
@@ -356,7 +373,7 @@ class BaseLLMProvider(Adapter):
     async def _aexchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
         watch = LoopWatch(limits)
         try:
-            with watch:
+            with ErrorsOfSending(wire), watch:
                 reply = await self.aopen_call(wire, limits)
             try:
                 body = BodyReader()

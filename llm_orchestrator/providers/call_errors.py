@@ -1,7 +1,8 @@
-"""The one place where an exception of an SDK, its HTTP library or a JSON parser becomes an error of ours."""
+"""The one place where an exception of an SDK, its HTTP library or a JSON library becomes an error of ours."""
 
 from __future__ import annotations
 
+import json
 from types import TracebackType
 from typing import TYPE_CHECKING, Optional, Type
 
@@ -11,12 +12,14 @@ from llm_orchestrator.exceptions import (
     ProviderError,
     UnsupportedParameterError,
 )
+from llm_orchestrator.providers.redaction import Redactor, secret_headers
+from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import LLMRequest
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.adapter import Adapter
 
-__all__ = ["ErrorsOfCall"]
+__all__ = ["ErrorsOfCall", "ErrorsOfSending"]
 
 
 class ErrorsOfCall:
@@ -56,6 +59,8 @@ class ErrorsOfCall:
         if translated is not error:
             translated.__cause__ = error
         self._provider.redactor.scrub(translated)
+        if self._request is not None and self._request.extra_headers:
+            Redactor(secret_headers(self._request.extra_headers)).scrub(translated)
         if translated is not error:
             raise translated from error
 
@@ -68,3 +73,38 @@ class ErrorsOfCall:
         plain = InvalidRequestError(*error.args)
         plain.__dict__.update({key: value for key, value in error.__dict__.items() if key != "parameter"})
         return plain
+
+
+class ErrorsOfSending:
+    """A context around the SDK's one call: a body that cannot be written as JSON is a fault of the request.
+
+    Whether it can is only asked when the call failed, so that no body is written twice.
+
+    Args:
+        wire: The request.
+    """
+
+    __slots__ = ("_wire",)
+
+    def __init__(self, wire: WireRequest) -> None:
+        self._wire = wire
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if not isinstance(error, (TypeError, ValueError)):
+            return
+        try:
+            json.dumps(self._wire.body, allow_nan=False, ensure_ascii=False).encode("utf-8")
+        except (TypeError, ValueError) as fault:
+            refusal = InvalidRequestError(
+                f"The request cannot be written as JSON: {fault}. Check messages, tools and provider options."
+            )
+            refusal.sent = False
+            raise refusal from error

@@ -1,11 +1,14 @@
-"""The SDK clients of one adapter: one for all threads, one for each running event loop, new ones after a fork.
+"""The SDK clients of one adapter: one for all threads, one for each event loop, new ones after a fork.
 
-Async clients are bound to the loop that opened their connections, so each loop has its own; it is closed together with
-its loop, by ``aclose`` or by dropping it. Connections must not be shared with a forked child, so a child starts anew.
+Async clients are bound to the loop that opened their connections, so each loop has its own, closed by
+``aclose`` or when the loop shuts down its async generators, as ``asyncio.run`` does. A loop that was closed
+without that cannot close its connections any more; its client is given up when another loop comes.
+Connections must not be shared with a forked child, so a child starts anew.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
@@ -15,6 +18,7 @@ from typing import (
     AsyncGenerator,
     Awaitable,
     Callable,
+    Dict,
     Generic,
     List,
     Optional,
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     import asyncio
 
 __all__ = ["Clients"]
+
+logger = logging.getLogger(__name__)
 
 SyncClient = TypeVar("SyncClient")
 AsyncClient = TypeVar("AsyncClient")
@@ -60,9 +66,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._for_threads: Optional[SyncClient] = None
-        self._for_loops: weakref.WeakKeyDictionary[
-            asyncio.AbstractEventLoop, Tuple[AsyncClient, AsyncGenerator[None, None]]
-        ] = weakref.WeakKeyDictionary()
+        self._for_loops: Dict[asyncio.AbstractEventLoop, Tuple[AsyncClient, AsyncGenerator[None, None]]] = {}
 
     def for_threads(self) -> SyncClient:
         """The client for sync callers.
@@ -91,18 +95,35 @@ class Clients(Generic[SyncClient, AsyncClient]):
             known = self._for_loops.get(loop)
             if known is not None:
                 return known[0]
+            left_behind = self._take_those_of_closed_loops()
             client = self._make_async()
-            guard = self._close_with_loop(client)
+            guard = self._close_with_loop(client, loop)
             self._for_loops[loop] = (client, guard)
         await guard.__anext__()
+        for other in left_behind:
+            await self._give_up(other)
         return client
 
-    async def _close_with_loop(self, client: AsyncClient) -> AsyncGenerator[None, None]:
+    async def _close_with_loop(
+        self, client: AsyncClient, loop: asyncio.AbstractEventLoop
+    ) -> AsyncGenerator[None, None]:
         """Close the client when its loop shuts down: loops close their open async generators first."""
         try:
             yield
         finally:
+            self._for_loops.pop(loop, None)
             await self._aclose(client)
+
+    def _take_those_of_closed_loops(self) -> List[AsyncClient]:
+        closed = [loop for loop in list(self._for_loops) if loop.is_closed()]
+        return [self._for_loops.pop(loop)[0] for loop in closed]
+
+    async def _give_up(self, client: AsyncClient) -> None:
+        """Let a client know that it is closed, or it would try to close itself on the loop that drops it."""
+        try:
+            await self._aclose(client)
+        except Exception as error:  # noqa: BLE001 (its loop is closed, so its connections cannot say goodbye)
+            logger.debug("A client outlived its event loop: %s", type(error).__name__)
 
     def close(self) -> None:
         """Close the client for threads; those of running loops are closed with their loops."""
@@ -122,7 +143,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
         self.close()
 
     def start_anew_in_child(self) -> None:
-        """Forget clients inherited through a fork without closing them: their sockets are the parent's too."""
+        """Forget inherited clients without closing them: their sockets are the parent's too."""
         self._inherited += [self._for_threads, *self._for_loops.values()]
         self._reset()
 

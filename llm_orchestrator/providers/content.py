@@ -1,4 +1,4 @@
-"""Small translations that several adapters share: parts of a message, data URLs, tool calls and their arguments."""
+"""Small translations that several adapters share: parts of a message, data URLs, tool calls."""
 
 from __future__ import annotations
 

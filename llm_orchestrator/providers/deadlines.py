@@ -1,8 +1,9 @@
 """Keeping time while a reply's body arrives: silence between events, and the end of the whole call.
 
-The vendor SDKs bound single reads, so a server that drips bytes or comments holds a caller for ever. A ``Watch`` knows
-until when one reply may keep us waiting; for sync callers one shared thread looks at all watches and shuts the socket
-of an overdue reply down, for async callers a timer of the loop cancels the waiting task.
+The vendor SDKs bound single reads, so a server that drips bytes or comments holds a caller for ever. A
+``Watch`` knows until when one reply may keep us waiting; for sync callers one shared thread looks at all
+watches and shuts the socket of an overdue reply down, for async callers a timer of the loop cancels the
+waiting task.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Set, Type
 
@@ -124,11 +126,9 @@ class ThreadWatch(Watch):
         """Shut the socket down; the waiting read then sees the end of the body."""
         connection = self._socket  # the reading thread may stop the watch at any moment
         if connection is not None:
-            try:
-                # The plain socket's method: an SSL socket's own would change its state under the reading thread.
+            with suppress(OSError):  # it is closed already, so nobody waits for it
+                # The plain socket's method: an SSL socket's own would change it under the reading thread.
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
-            except OSError:
-                pass  # it is closed already, so nobody waits for it
 
     def allow(self, seconds: float) -> None:
         """Bring the deadline forward; see ``Watch.allow``."""
@@ -178,7 +178,7 @@ class LoopWatch(Watch):
         return only_ours if isinstance(error, self._cancelled_error) else super()._explains(error)
 
     def _cancelled_by_others(self) -> bool:
-        """Take our cancellation back and tell whether there is another; before Python 3.11 nobody can tell."""
+        """Take our cancellation back and tell whether there is another; nobody can before Python 3.11."""
         if sys.version_info >= (3, 11) and self._task is not None:
             return self._task.uncancel() > self._cancelled_before
         return False
@@ -242,7 +242,7 @@ class _Watchdog(threading.Thread):
 
     def run(self) -> None:
         while True:
-            self._wakes_at = math.inf  # a watch that comes while this thread looks at the others wakes it again
+            self._wakes_at = math.inf  # a watch that comes while the others are looked at wakes this thread
             now = time.monotonic()
             self._wakes_at = min((watch.look(now) for watch in self._watches.copy()), default=math.inf)
             pause = max(self._wakes_at - time.monotonic(), 0)

@@ -1,13 +1,15 @@
-"""What a failure means: from a provider's status and code, or an HTTP library's exception, to one error of ours.
+"""What a failure means: from a provider's status and code, or an HTTP library's exception, to our error.
 
-The table is written once for all providers. A provider's specific code counts before the status, the status before
-its general kind, and the words of the message come last.
+The table is written once for all providers. A provider's specific code counts before the status, the status
+before its general kind, and the words of the message come last.
 """
 
 from __future__ import annotations
 
-import email.utils
+import math
 import re
+import socket
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, Mapping, Optional, Tuple, Type
@@ -166,7 +168,7 @@ def retry_after_of(headers: Mapping[str, str]) -> Optional[float]:
     """Read how long a provider asks to wait.
 
     Args:
-        headers: Headers of the reply; ``retry-after-ms`` counts before ``retry-after`` (seconds or an HTTP date).
+        headers: Headers of the reply; ``retry-after-ms`` counts before ``retry-after`` (seconds or a date).
 
     Returns:
         Seconds, never negative; None when nothing readable is there.
@@ -178,16 +180,28 @@ def retry_after_of(headers: Mapping[str, str]) -> Optional[float]:
     seconds = _number(value)
     if seconds is not None:
         return max(seconds, 0.0)
-    date = email.utils.parsedate_tz(value) if value else None
-    return max(email.utils.mktime_tz(date) - time.time(), 0.0) if date else None
+    return _seconds_until(value) if value else None
+
+
+def _seconds_until(date: str) -> Optional[float]:
+    from email.utils import mktime_tz, parsedate_tz
+
+    try:
+        moment = parsedate_tz(date)
+        if moment is None:
+            return None
+        at = mktime_tz((*moment[:9], moment[9] or 0))  # without a zone it is GMT, as HTTP says
+    except (ValueError, OverflowError, IndexError):  # which one depends on the text and on Python
+        return None
+    return max(at - time.time(), 0.0)
 
 
 def _number(text: Optional[str]) -> Optional[float]:
     try:
-        value = float(text) if text else None
+        value = float(text or "")
     except ValueError:
         return None
-    return value if value is not None and value == value and abs(value) != float("inf") else None
+    return value if math.isfinite(value) else None
 
 
 def error_of_transport(error: BaseException) -> Optional[ProviderError]:
@@ -201,21 +215,32 @@ def error_of_transport(error: BaseException) -> Optional[ProviderError]:
     """
     for cause in _chain(error):
         for library in loaded_http_libraries():
-            if isinstance(cause, library.TimeoutException):
-                return _timeout(
-                    cause, sent=not isinstance(cause, (library.ConnectTimeout, library.PoolTimeout))
-                )
-            if isinstance(cause, library.DecodingError):
-                return InvalidResponseError(f"The reply cannot be decoded: {cause}. Try again.")
-            if isinstance(cause, (library.HTTPError, library.StreamError, library.InvalidURL)):
-                return _no_connection(cause)
-    if isinstance(error, TimeoutError):
+            translated = _error_of_library(cause, library)
+            if translated is not None:
+                return translated
+    if isinstance(error, _timeout_classes()):
         return _timeout(error, sent=True)
-    if isinstance(error, (OSError, RuntimeError)):
+    if isinstance(error, OSError) or type(error) is RuntimeError:  # what closed clients and loops raise
         return _no_connection(error)
-    return (
-        InvalidResponseError(f"The reply cannot be read: {error}. Try again.") if _unreadable(error) else None
-    )
+    if isinstance(error, ValueError):
+        return InvalidResponseError(f"The reply cannot be read: {error}. Try again.")
+    return None
+
+
+def _error_of_library(cause: BaseException, library: Any) -> Optional[ProviderError]:
+    if isinstance(cause, library.TimeoutException):
+        return _timeout(cause, sent=not isinstance(cause, (library.ConnectTimeout, library.PoolTimeout)))
+    if isinstance(cause, library.DecodingError):
+        return InvalidResponseError(f"The reply cannot be decoded: {cause}. Try again.")
+    if isinstance(cause, (library.HTTPError, library.StreamError, library.InvalidURL)):
+        return _no_connection(cause)
+    return None
+
+
+def _timeout_classes() -> Tuple[Type[BaseException], ...]:
+    """Sockets had a timeout of their own before Python 3.10, event loops before 3.11."""
+    loops = getattr(sys.modules.get("asyncio"), "TimeoutError", TimeoutError)
+    return (TimeoutError, socket.timeout, loops)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -223,13 +248,14 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     cause: Optional[BaseException] = error
     while cause is not None and seen < 10:
         yield cause
-        cause = cause.__cause__ or cause.__context__
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
         seen += 1
 
 
 def _timeout(cause: BaseException, *, sent: bool) -> ProviderTimeoutError:
     error = ProviderTimeoutError(
-        f"No answer in time ({type(cause).__name__}). Raise timeout, or try again when the provider is less busy."
+        f"No answer in time ({type(cause).__name__}). "
+        "Raise timeout, or try again when the provider is less busy."
     )
     if sent:
         error.retry_limit = 1  # the provider may be working on it, and bill it
@@ -241,10 +267,6 @@ def _no_connection(cause: BaseException) -> ProviderConnectionError:
     return ProviderConnectionError(
         f"No connection to the provider: {detail}. Check the network and base_url."
     )
-
-
-def _unreadable(error: BaseException) -> bool:
-    return isinstance(error, ValueError)
 
 
 #: What providers call our parameters in their bodies and error texts, where it differs from our name.

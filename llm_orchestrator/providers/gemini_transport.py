@@ -9,8 +9,7 @@ and a bad status is seen before the SDK's error class sees it, which cannot read
 from __future__ import annotations
 
 import logging
-import time
-from functools import lru_cache
+from functools import cache
 from typing import Any, Dict, Mapping, NamedTuple
 
 from llm_orchestrator.providers.deadlines import ThreadWatch
@@ -149,7 +148,7 @@ class GeminiTransport:
         await self._async_client.aclose()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _certificates(http: Any) -> Any:
     """The certificates to trust, loaded once: that takes long enough to make an event loop stutter."""
     return http.create_ssl_context()
@@ -171,7 +170,7 @@ def _refuse(response: Any) -> None:
     if response.status_code == 200:
         return
     patience = response.request.extensions["timeout"]["read"]
-    watch = ThreadWatch(response, Limits(patience, patience, time.monotonic() + patience))
+    watch = ThreadWatch(response, Limits(connect=patience, silence=patience))
     content = b""
     try:
         with watch:

@@ -1,6 +1,7 @@
 """A llama.cpp server inside this process, which speaks HTTP on the loopback interface.
 
-It is started from a GGUF file by the package ``xllamacpp`` (MIT, no dependencies of its own, Python 3.10 and later).
+It is started from a GGUF file by the package ``xllamacpp`` (MIT, no dependencies of its own, Python 3.10 and
+later).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from llm_orchestrator.providers.openai_chat import (
     REASONING_KEYS,
@@ -104,19 +104,22 @@ def _read_call(entry: JSON, calls: List[Dict[str, Any]]) -> ToolCallDelta:
     identifier, name = as_text(entry.get("id")) or None, as_text(called.get("name")) or None
     position = _position(entry, identifier, name, calls)
     if position == len(calls):
-        calls.append({"index": entry.get("index"), "kind": kind, "arguments": [], "others": {}})
+        begun = {"index": entry.get("index"), "kind": kind, "id": None, "name": None}
+        calls.append({**begun, "arguments": [], "others": {}})
     call = calls[position]
-    new_id = identifier if not call.get("id") else None
-    new_name = name if not call.get("name") else None
-    call["id"] = call.get("id") or new_id
-    call["name"] = call.get("name") or new_name
+    new_id = identifier if call["id"] is None else None
+    new_name = name if call["name"] is None else None
+    call["id"] = call["id"] or new_id
+    call["name"] = call["name"] or new_name
     arguments = written_arguments(called)
     call["arguments"].append(arguments)
     call["others"].update((key, value) for key, value in entry.items() if key not in PIECE_KEYS)
     return ToolCallDelta(position, new_id, new_name, arguments)
 
 
-def _position(entry: JSON, identifier: Any, name: Any, calls: List[Dict[str, Any]]) -> int:
+def _position(
+    entry: JSON, identifier: Optional[str], name: Optional[str], calls: List[Dict[str, Any]]
+) -> int:
     """Which call a piece belongs to; some servers give all calls the same index, or none."""
     index = entry.get("index")
     for position in range(len(calls) - 1, -1, -1):

@@ -7,7 +7,7 @@ https://platform.openai.com/docs/api-reference/responses
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Mapping, Sequence, Set, Tuple
+from typing import Any, Callable, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError
 from llm_orchestrator.providers.content import parts_of, without_none
@@ -149,7 +149,7 @@ def _turn_items(message: Message, index: int) -> List[JSON]:
     return [_message_item("assistant", content), *calls] if content or not calls else calls
 
 
-def _content(message: Message, index: int, translate: Any) -> Any:
+def _content(message: Message, index: int, translate: Callable[[JSON, int], JSON]) -> Any:
     if isinstance(message.content, str):
         return message.content
     return [translate(part, index) for part in parts_of(message, index)] or ""

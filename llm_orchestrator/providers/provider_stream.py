@@ -1,13 +1,15 @@
 """One streamed answer of one provider, from the open reply to its last piece, sync and async.
 
-Both streams share everything but the read itself. A stream is complete only when the provider said so: whatever ends
-it before becomes ``StreamInterruptedError`` once a piece has been delivered, and the plain error before.
+Both streams share everything but the read itself. A stream is complete only when the provider said so:
+whatever ends it before becomes ``StreamInterruptedError`` once a piece has been delivered, and the plain
+error before.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Deque, List, Optional
 
@@ -93,13 +95,13 @@ class _StreamReader:
     def _end_of_body(self) -> None:
         if not self._state.complete and not self._provider.allow_missing_finish_reason:
             raise ProviderConnectionError(
-                "The stream ended before the provider said that the answer is complete. Try again; for a host that "
-                "never says so, set allow_missing_finish_reason."
+                "The stream ended before the provider said that the answer is complete. Try again; "
+                "for a host that never says so, set allow_missing_finish_reason."
             )
         self.finished = True
 
     def _fail(self, error: Exception) -> None:
-        """Keep a failure until the pieces before it are delivered; one after the end of the answer is none."""
+        """Keep a failure until the pieces before it are delivered; one after the answer's end is none."""
         if self._state.complete:
             logger.debug("%s: %s after a complete answer", self._provider.name, type(error).__name__)
             self.finished = True
@@ -116,7 +118,7 @@ class _StreamReader:
             if not delivered:
                 return error
             return self._interruption(error)
-        except Exception as error:  # a fault of this library or of an adapter: it must show as what it is
+        except Exception as error:  # noqa: BLE001 (a fault of an adapter must show as what it is)
             return error
 
     def _interruption(self, error: ProviderError) -> StreamInterruptedError:
@@ -202,7 +204,7 @@ class ProviderStream(_StreamReader):
             with self._watch:
                 while not self._take(next(self._chunks, None)):
                     pass
-        except Exception as error:  # raised once the pieces before it are delivered
+        except Exception as error:  # noqa: BLE001 (raised once the pieces before it are delivered)
             self._fail(error)
 
     def _drain(self) -> None:
@@ -212,7 +214,7 @@ class ProviderStream(_StreamReader):
                 for _ in range(DRAIN_CHUNKS):
                     if next(self._chunks, None) is None:
                         break
-        except Exception as error:  # the answer is complete: only the connection is lost
+        except Exception as error:  # noqa: BLE001 (the answer is complete: only the connection is lost)
             logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
         self.close()
 
@@ -277,10 +279,8 @@ class AsyncProviderStream(_StreamReader):
 
     def close_soon(self) -> None:
         """Have the loop release the connection; for finalizers, so it takes no lock and waits for nothing."""
-        try:
+        with suppress(RuntimeError):  # the loop is closed, and its connections with it
             self._loop.call_soon_threadsafe(self._start_closing)
-        except RuntimeError:
-            pass  # the loop is closed, and its connections with it
 
     def release(self) -> None:
         """Nothing: the loop of a dropped stream was told to release the connection when it was dropped."""
@@ -293,7 +293,7 @@ class AsyncProviderStream(_StreamReader):
             with self._watch:
                 while not self._take(await next_chunk(self._chunks)):
                     pass
-        except Exception as error:  # raised once the pieces before it are delivered
+        except Exception as error:  # noqa: BLE001 (raised once the pieces before it are delivered)
             self._fail(error)
 
     async def _drain(self) -> None:
@@ -303,6 +303,6 @@ class AsyncProviderStream(_StreamReader):
                 for _ in range(DRAIN_CHUNKS):
                     if await next_chunk(self._chunks) is None:
                         break
-        except Exception as error:  # the answer is complete: only the connection is lost
+        except Exception as error:  # noqa: BLE001 (the answer is complete: only the connection is lost)
             logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
         await self.aclose()

@@ -1,7 +1,7 @@
 """The one reader of bytes that come from a provider: server-sent events and whole JSON documents.
 
-It holds no socket and knows no provider: bytes go in, dicts come out, and anything that is not the promised format is
-an ``InvalidResponseError``. Memory is bounded by ``MAX_EVENT_BYTES`` however the bytes arrive.
+It holds no socket and knows no provider: bytes go in, dicts come out, and anything that is not the promised
+format is an ``InvalidResponseError``. Memory is bounded by ``MAX_EVENT_BYTES`` however the bytes arrive.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def read_document(body: bytes) -> Dict[str, Any]:
 class EventReader:
     """Cuts a stream of bytes into the JSON objects of its server-sent events.
 
-    Line ends may be LF, CRLF or CR and bytes may be cut anywhere; comments, pings without data, event names and a
-    byte-order mark do not matter. ``[DONE]`` ends the stream and sets ``done``.
+    Line ends may be LF, CRLF or CR and bytes may be cut anywhere; comments, pings without data, event names
+    and a byte-order mark do not matter. ``[DONE]`` ends the stream and sets ``done``.
     """
 
     def __init__(self) -> None:

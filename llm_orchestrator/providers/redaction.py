@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator, List, Mapping, Optional
+from typing import Any, Iterable, Iterator, List, Mapping, Optional
 
 __all__ = ["Redactor", "secret_headers"]
 
@@ -20,7 +20,9 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[Optional[str]]) -> None:
-        self._secrets: List[str] = [secret for secret in secrets if secret and len(secret) >= SHORTEST_SECRET]
+        found = [secret for secret in secrets if secret and len(secret) >= SHORTEST_SECRET]
+        # The longest first: one may stand inside another, whose rest would be left to read.
+        self._secrets: List[str] = sorted(found, key=len, reverse=True)
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._secrets)} secrets)"
@@ -45,10 +47,15 @@ class Redactor:
             error: The exception that is about to be shown.
         """
         for cause in _causes(error):
-            cause.args = tuple(self.redact(arg) if isinstance(arg, str) else arg for arg in cause.args)
+            cause.args = tuple(self._redact_argument(arg) for arg in cause.args)
             message = getattr(cause, "message", None)
             if isinstance(message, str) and self.redact(message) != message:
                 cause.message = self.redact(message)  # type: ignore[attr-defined]  # SDK errors show this text
+
+    def _redact_argument(self, argument: Any) -> Any:
+        if isinstance(argument, bytes):  # what could not be decoded, shown by the error's repr
+            return self.redact(argument.decode("latin-1")).encode("latin-1")
+        return self.redact(argument) if isinstance(argument, str) else argument
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -59,7 +66,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         if current is not None and id(current) not in seen:
             seen.append(id(current))
             yield current
-            waiting += [current.__cause__, current.__context__]
+            waiting += [current.__cause__, current.__context__, *getattr(current, "exceptions", ())]
 
 
 def secret_headers(headers: Mapping[str, str]) -> List[str]:
@@ -69,8 +76,9 @@ def secret_headers(headers: Mapping[str, str]) -> List[str]:
         headers: Headers by name.
 
     Returns:
-        The values whose header's name says that they are secret.
+        The values whose header's name says that they are secret, and the bare credentials of ``Bearer ...``.
     """
-    return [
+    values = [
         value for name, value in headers.items() if any(word in name.lower() for word in SECRET_HEADER_WORDS)
     ]
+    return values + [value.split()[-1] for value in values if " " in value.strip()]

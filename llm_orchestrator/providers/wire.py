@@ -1,7 +1,7 @@
-"""What passes between an adapter's translation and its talking: the request to send, the reply to read, the limits.
+"""What passes between an adapter's translation and its talking: the request, the reply to read, the limits.
 
-A reply is whatever offers the few members of ``RawReply``; the response objects of the HTTP libraries under the vendor
-SDKs do, and ``BufferedReply`` serves adapters that have their bytes from elsewhere.
+A reply is whatever offers the few members of ``RawReply``; the response objects of the HTTP libraries under
+the vendor SDKs do, and ``BufferedReply`` serves adapters that have their bytes from elsewhere.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Limits:
         return self.deadline - time.monotonic()
 
     def head(self) -> float:
-        """Seconds to wait for the head of the reply: the silence allowed, or what is left when that is less."""
+        """Seconds to wait for the head of the reply: the silence allowed, or what is left if that is less."""
         return max(min(self.silence, self.left()), 0.001)
 
 

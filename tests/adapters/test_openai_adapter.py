@@ -159,6 +159,10 @@ def test_the_listing() -> None:
     assert CHAT.parse_models({"data": None}) == ([], None)
 
 
+def test_a_models_name_is_one_part_of_the_path() -> None:
+    assert CHAT.model_request("org/model:2").path == "/models/org%2Fmodel%3A2"
+
+
 def test_a_reply_names_the_entry_that_made_it() -> None:
     body = {"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}
     response = adapter("http://localhost/v1", name="ollama").parse_reply(body, {})

@@ -157,6 +157,12 @@ def test_calls_without_ids_and_indexes_in_a_stream() -> None:
     assert [(call.name, call.raw_arguments) for call in response.tool_calls] == [("f", "{}"), ("g", "")]
 
 
+def test_a_role_in_every_chunk_is_one_role() -> None:
+    _, state = play([chunk(role="assistant", content="A"), chunk("stop", role="assistant", content="B")])
+    message = CHAT.assemble_reply(state)["choices"][0]["message"]
+    assert message == {"role": "assistant", "content": "AB"}
+
+
 def test_the_usage_comes_after_the_finish_reason() -> None:
     _, state = play([chunk(content="x"), chunk("stop")])
     assert (state.complete, state.done) == (True, False)

@@ -88,7 +88,7 @@ def test_m4_a_refusal_is_an_answer_and_goes_back_as_one() -> None:
     assert body_of(RESPONSES, USER, saved(response.message), USER)["input"][1] == refused("I won't.")
 
 
-TWO = (said('{"a": 1}', 1, phase="commentary"), said('{"a": 1}', 2, phase="final_answer"))
+TWO = (said('{"a": 0}', 1, phase="commentary"), said('{"a": 1}', 2, phase="final_answer"))
 
 
 def test_two_messages_are_one_text_but_not_one_json() -> None:

@@ -84,9 +84,8 @@ def test_a_status_error_is_sent_for_once_and_typed(server: ScriptedServer, is_as
 
 
 def test_a_dead_port_is_a_connection_error() -> None:
-    adapter = OpenAIAdapter("openai", base_url=f"{refusing_url()}/v1", api_key=KEY)
-    with pytest.raises(ProviderConnectionError, match="base_url"):
-        ask(adapter, stream=False, is_async=False)
+    with refusing_url() as url, pytest.raises(ProviderConnectionError, match="base_url"):
+        ask(OpenAIAdapter("openai", base_url=f"{url}/v1", api_key=KEY), stream=False, is_async=False)
 
 
 def test_a_redirect_is_not_followed(server: ScriptedServer) -> None:

@@ -16,7 +16,9 @@ LITELLM = "litellm 1.109.1"
 GENAI = "genai-prices 0.2.3"
 
 
-def usage(fresh: int = 0, output: int = 0, *, read: int = 0, write: int = 0, one_hour: int = 0, **more: Any) -> Any:
+def usage(
+    fresh: int = 0, output: int = 0, *, read: int = 0, write: int = 0, one_hour: int = 0, **more: Any
+) -> Any:
     return {
         "input_tokens": fresh,
         "output_tokens": output,
@@ -38,7 +40,13 @@ THOUSAND_SEARCHES = {"server_tool_use": {"web_search_requests": 1000, "web_fetch
     ("model", "used", "known", "total", "source"),
     [
         # P1's figures
-        ("claude-sonnet-4-6", usage(10, 3, read=1000, write=100), {}, "0.00075", f"10, 100, 1000, 3: {PRICES}"),
+        (
+            "claude-sonnet-4-6",
+            usage(10, 3, read=1000, write=100),
+            {},
+            "0.00075",
+            f"10, 100, 1000, 3: {PRICES}",
+        ),
         # cache reads: a table, never a rule
         ("claude-opus-5", usage(read=1000), {}, "0.0005", f"0.1x: {PRICES}"),
         ("claude-opus-5-5", usage(read=1000), {}, "0.0002", f"0.05x: {PRICES}"),
@@ -48,41 +56,99 @@ THOUSAND_SEARCHES = {"server_tool_use": {"web_search_requests": 1000, "web_fetch
         # cache writes
         ("claude-opus-5", usage(write=1000), {}, "0.00625", f"1.25x: {CACHING}"),
         ("claude-opus-5", usage(one_hour=1000), {}, "0.01", f"2x: {CACHING}"),
-        ("claude-opus-5", {"input_tokens": 0, "output_tokens": 0, "cache_creation_input_tokens": 1000}, {},
-         "0.00625", f"no split is 5 minutes: {CACHING}"),
-        ("claude-3-haiku-20240307", usage(write=10_000), {}, "0.003", f"published $0.30, not 1.25x: {PRICES}"),
+        (
+            "claude-opus-5",
+            {"input_tokens": 0, "output_tokens": 0, "cache_creation_input_tokens": 1000},
+            {},
+            "0.00625",
+            f"no split is 5 minutes: {CACHING}",
+        ),
+        (
+            "claude-3-haiku-20240307",
+            usage(write=10_000),
+            {},
+            "0.003",
+            f"published $0.30, not 1.25x: {PRICES}",
+        ),
         ("claude-3-haiku-20240307", usage(read=10_000), {}, "0.0003", f"published $0.03, not 0.1x: {PRICES}"),
         # output includes thinking
         ("claude-opus-5", usage(0, 1000, output_tokens_details={"thinking_tokens": 900}), {}, "0.025", TYPES),
         # tools
         ("claude-opus-5", usage(**THOUSAND_SEARCHES), {}, "10", f"$10 per 1,000, fetches free: {PRICES}"),
-        ("claude-opus-5", usage(**THOUSAND_SEARCHES, inference_geo="us"), {}, "10", f"no surcharge: {PRICES}"),
-        ("claude-opus-5", usage(**THOUSAND_SEARCHES, service_tier="batch"), {}, "10", f"no discount: {PRICES}"),
+        (
+            "claude-opus-5",
+            usage(**THOUSAND_SEARCHES, inference_geo="us"),
+            {},
+            "10",
+            f"no surcharge: {PRICES}",
+        ),
+        (
+            "claude-opus-5",
+            usage(**THOUSAND_SEARCHES, service_tier="batch"),
+            {},
+            "10",
+            f"no discount: {PRICES}",
+        ),
         # batch
         ("claude-opus-5", usage(1000, 1000, service_tier="batch"), {}, "0.015", f"0.5x: {PRICES}"),
         ("claude-opus-5", usage(1000, 1000), {"batch": True}, "0.015", f"0.5x: {PRICES}"),
-        ("claude-opus-5", usage(one_hour=1000, service_tier="batch"), {}, "0.005", f"stacks with 1 h: {PRICES}"),
+        (
+            "claude-opus-5",
+            usage(one_hour=1000, service_tier="batch"),
+            {},
+            "0.005",
+            f"stacks with 1 h: {PRICES}",
+        ),
         ("claude-3-5-haiku-20241022", usage(1000, 0), {"batch": True}, "0.0004", f"retired too: {PRICES}"),
         # fast mode
         ("claude-opus-4-8", usage(1000, 1000, speed="fast"), {}, "0.06", f"2x: {PRICES}#fast-mode-pricing"),
         ("claude-opus-5", usage(1000, 1000, speed="fast"), {}, "0.06", f"2x: {PRICES}#fast-mode-pricing"),
         ("claude-opus-5-5", usage(1000, 1000, speed="fast"), {}, "0.048", f"2x: {PRICES}#fast-mode-pricing"),
         ("claude-fable-5-2", usage(1000, 1000, speed="fast"), {}, "0.096", f"2x: {PRICES}#fast-mode-pricing"),
-        ("claude-opus-5", usage(read=1000, speed="fast", inference_geo="us"), {}, "0.0011", f"stacks: {PRICES}"),
-        ("claude-opus-5", usage(1000, speed="standard"), {"request": {"speed": "fast"}}, "0.005", "the served speed"),
+        (
+            "claude-opus-5",
+            usage(read=1000, speed="fast", inference_geo="us"),
+            {},
+            "0.0011",
+            f"stacks: {PRICES}",
+        ),
+        (
+            "claude-opus-5",
+            usage(1000, speed="standard"),
+            {"request": {"speed": "fast"}},
+            "0.005",
+            "the served speed",
+        ),
         # region
         ("claude-opus-4-6", usage(1000, 1000, inference_geo="us"), {}, "0.033", f"1.1x: {LITELLM}, {PRICES}"),
-        ("claude-opus-5", usage(0, 0, read=1000, inference_geo="us"), {}, "0.00055", f"all classes: {PRICES}"),
+        (
+            "claude-opus-5",
+            usage(0, 0, read=1000, inference_geo="us"),
+            {},
+            "0.00055",
+            f"all classes: {PRICES}",
+        ),
         ("claude-opus-5", usage(1000, inference_geo="global"), {}, "0.005", f"1x: {PRICES}"),
         ("claude-opus-5", usage(1000, inference_geo="not_available"), {}, "0.005", f"1x: {PRICES}"),
         ("claude-haiku-4-5", usage(1000, inference_geo="us"), {}, "0.001", f"before 4.6: {PRICES}"),
         # long context
         ("claude-haiku-5-5", usage(100_000, 1000), {}, "0.0105", f"exactly 100,000 is short: {PRICES}"),
         ("claude-haiku-5-5", usage(100_001, 1000), {}, "0.0525005", f"5x: {PRICES}#long-context-pricing"),
-        ("claude-haiku-5-5", usage(1, 0, read=60_000, write=40_000), {}, "0.0280005",
-         f"reads and writes count: {PRICES}#long-context-pricing"),
+        (
+            "claude-haiku-5-5",
+            usage(1, 0, read=60_000, write=40_000),
+            {},
+            "0.0280005",
+            f"reads and writes count: {PRICES}#long-context-pricing",
+        ),
         ("claude-sonnet-4-5", usage(200_001, 0), {"at": "2026-04-29"}, "1.200006", f"$6: {GENAI}"),
-        ("claude-sonnet-4-5", usage(200_001, 0), {"at": "2026-04-30"}, "0.600003", "the beta ended: release notes"),
+        (
+            "claude-sonnet-4-5",
+            usage(200_001, 0),
+            {"at": "2026-04-30"},
+            "0.600003",
+            "the beta ended: release notes",
+        ),
         ("claude-opus-4-6", usage(200_001, 0), {"at": "2026-03-12"}, "2.00001", f"dated: {GENAI}"),
         ("claude-opus-4-6", usage(200_001, 0), {"at": "2026-03-13"}, "1.000005", f"flat to 1M: {GENAI}"),
         ("claude-sonnet-4-6", usage(200_001, 1000), {"at": "2026-03-12"}, "1.222506", f"dated: {GENAI}"),
@@ -90,7 +156,7 @@ THOUSAND_SEARCHES = {"server_tool_use": {"web_search_requests": 1000, "web_fetch
         ("claude-opus-4-5-20251101", usage(3000), {}, "0.015", f"a third of Opus 4: {PRICES}"),
         ("claude-opus-4-20250514", usage(1000), {}, "0.015", PRICES),
     ],
-)  # fmt: skip
+)
 def test_price(model: str, used: Any, known: Dict[str, Any], total: str, source: str) -> None:
     details = price(model, used, **known)
     assert (details.status, details.total) == ("priced", Decimal(total)), source
@@ -111,7 +177,9 @@ def test_p1_a_stream_costs_what_the_whole_answer_costs() -> None:
     whole = price("claude-opus-5", {**START, "output_tokens": 300})
     cumulative = [START, None, {"output_tokens": 120}, {"output_tokens": 300, "input_tokens": None}]
     assert price("claude-opus-5", cumulative) == whole
-    assert whole.multiplier == Decimal("1.1") and whole.tier == "fast" and whole.counts["cache_write_1h"] == 100
+    assert (
+        whole.multiplier == Decimal("1.1") and whole.tier == "fast" and whole.counts["cache_write_1h"] == 100
+    )
 
 
 def test_a_later_input_count_replaces_the_first() -> None:

@@ -41,12 +41,42 @@ def header(tier: str) -> Dict[str, Any]:
         ("gemini-2.5-pro", usage(1000, 0, toolUsePromptTokenCount=500), {}, "0.001875", REFERENCE),
         # thoughts are outside candidates
         ("gemini-2.5-pro", usage(0, 100, thoughtsTokenCount=900), {}, "0.01", REFERENCE),
-        ("gemini-2.5-pro", {"promptTokenCount": 1000, "thoughtsTokenCount": 900}, {}, "0.01025", "no candidates"),
+        (
+            "gemini-2.5-pro",
+            {"promptTokenCount": 1000, "thoughtsTokenCount": 900},
+            {},
+            "0.01025",
+            "no candidates",
+        ),
         # modalities
-        ("gemini-2.5-flash", usage(1000, promptTokensDetails=kinds(audio=1000)), {}, "0.001", f"3.3x: {PRICES}"),
-        ("gemini-3-flash-preview", usage(1000, promptTokensDetails=kinds(audio=1000)), {}, "0.001", f"2x: {PRICES}"),
-        ("gemini-3.5-flash", usage(1000, promptTokensDetails=kinds(audio=1000)), {}, "0.0015", f"one rate: {PRICES}"),
-        ("gemini-2.5-flash", usage(1000, promptTokensDetails=kinds(text=400, image=600)), {}, "0.0003", PRICES),
+        (
+            "gemini-2.5-flash",
+            usage(1000, promptTokensDetails=kinds(audio=1000)),
+            {},
+            "0.001",
+            f"3.3x: {PRICES}",
+        ),
+        (
+            "gemini-3-flash-preview",
+            usage(1000, promptTokensDetails=kinds(audio=1000)),
+            {},
+            "0.001",
+            f"2x: {PRICES}",
+        ),
+        (
+            "gemini-3.5-flash",
+            usage(1000, promptTokensDetails=kinds(audio=1000)),
+            {},
+            "0.0015",
+            f"one rate: {PRICES}",
+        ),
+        (
+            "gemini-2.5-flash",
+            usage(1000, promptTokensDetails=kinds(text=400, image=600)),
+            {},
+            "0.0003",
+            PRICES,
+        ),
         (
             "gemini-2.5-flash",
             usage(
@@ -59,7 +89,13 @@ def header(tier: str) -> Dict[str, Any]:
             "0.000473",
             f"100 x 0.3 + 400 x 1 + 100 x 0.03 + 400 x 0.1: {PRICES}",
         ),
-        ("gemini-2.5-flash-image", usage(0, 1290, candidatesTokensDetails=kinds(image=1290)), {}, "0.0387", PRICES),
+        (
+            "gemini-2.5-flash-image",
+            usage(0, 1290, candidatesTokensDetails=kinds(image=1290)),
+            {},
+            "0.0387",
+            PRICES,
+        ),
         (
             "gemini-3-pro-image-preview",
             usage(0, 1220, candidatesTokensDetails=kinds(image=1120), thoughtsTokenCount=100),
@@ -71,7 +107,13 @@ def header(tier: str) -> Dict[str, Any]:
         ("gemini-2.5-pro", usage(200_000, 1000), {}, "0.26", f"exactly 200,000 is short: {PRICES}"),
         ("gemini-2.5-pro", usage(200_001, 1000), {}, "0.5150025", f"all tokens: {PRICES}"),
         ("gemini-3.1-pro-preview", usage(200_001, 1000), {}, "0.818004", f"all tokens: {PRICES}"),
-        ("gemini-2.5-pro", usage(200_000, 0, toolUsePromptTokenCount=10), {}, "0.2500125", "promptTokenCount alone"),
+        (
+            "gemini-2.5-pro",
+            usage(200_000, 0, toolUsePromptTokenCount=10),
+            {},
+            "0.2500125",
+            "promptTokenCount alone",
+        ),
         # tiers
         ("gemini-2.5-flash", usage(1000, 1000), header("flex"), "0.0014", f"0.5x: {LITELLM}, {PRICES}"),
         ("gemini-2.5-flash", usage(1000, 1000), header("priority"), "0.00504", f"1.8x: {LITELLM}, {PRICES}"),
@@ -101,9 +143,21 @@ def header(tier: str) -> Dict[str, Any]:
         # scheduled rises
         ("gemini-4-argon", usage(1000, 1000), {"at": "2026-11-30"}, "0.012", f"introductory: {GENAI}"),
         ("gemini-4-argon", usage(1000, 1000), {"at": "2026-12-01"}, "0.024", f"from 2026-12-01: {GENAI}"),
-        ("gemini-4-argon", usage(1000, 1000), {"at": "2026-12-01", **header("flex")}, "0.012", "0.5x then too"),
+        (
+            "gemini-4-argon",
+            usage(1000, 1000),
+            {"at": "2026-12-01", **header("flex")},
+            "0.012",
+            "0.5x then too",
+        ),
         ("gemini-3.6-flash", usage(1000, 0), {"at": "2026-12-02"}, "0.00075", f"introductory: {GENAI}"),
-        ("gemini-1.5-flash", usage(1000, 0, cachedContentTokenCount=1000), {}, "0.00001875", f"finest rate: {GENAI}"),
+        (
+            "gemini-1.5-flash",
+            usage(1000, 0, cachedContentTokenCount=1000),
+            {},
+            "0.00001875",
+            f"finest rate: {GENAI}",
+        ),
         ("gemini-embedding-001", {"promptTokenCount": 1000}, {"api": "embeddings"}, "0.00015", GENAI),
     ],
 )
@@ -115,7 +169,9 @@ def test_price(model: str, used: Any, known: Dict[str, Any], total: str, source:
 def test_p1_a_stream_is_billed_by_its_last_usage_alone() -> None:
     # every chunk carries a running total, and a later count can be smaller
     last = usage(1000, 90, thoughtsTokenCount=10)
-    assert price("gemini-2.5-pro", [usage(1000, 5), None, usage(1000, 120), last]) == price("gemini-2.5-pro", last)
+    assert price("gemini-2.5-pro", [usage(1000, 5), None, usage(1000, 120), last]) == price(
+        "gemini-2.5-pro", last
+    )
 
 
 def test_p4_a_priority_request_that_was_downgraded_is_billed_as_standard() -> None:

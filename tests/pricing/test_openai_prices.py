@@ -16,7 +16,9 @@ GENAI = "genai-prices 0.2.3"
 
 
 def chat(prompt: int, completion: int, **details: Any) -> Dict[str, Any]:
-    output = {key: details.pop(key) for key in ("reasoning_tokens", "rejected_prediction_tokens") if key in details}
+    output = {
+        key: details.pop(key) for key in ("reasoning_tokens", "rejected_prediction_tokens") if key in details
+    }
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
@@ -79,25 +81,79 @@ MILLION = 1_000_000
         ("gpt-5.4", chat(272_001, 1000), {}, "1.382505", f"2x input, 1.5x output: {PRICES}"),
         ("gpt-6-sol", chat(272_001, 1000, cached_tokens=272_001), {}, "0.1238004", f"2x cached: {PRICES}"),
         ("gpt-5.6-cyber", chat(300_000, 1000), {}, "3.825", f"'-' in the long column: {PRICES}"),
-        ("gpt-5.5-pro", chat(300_000, 1000), {"batch": True}, "4.59", f"batch '-' in the long column: {PRICES}"),
+        (
+            "gpt-5.5-pro",
+            chat(300_000, 1000),
+            {"batch": True},
+            "4.59",
+            f"batch '-' in the long column: {PRICES}",
+        ),
         ("gpt-5.5-pro", chat(300_000, 1000), {}, "18.27", f"$60/$270 for the whole request: {PRICES}"),
         # service tiers: what was served
         ("gpt-5", chat(1000, 1000), {"response": {"service_tier": "flex"}}, "0.005625", f"0.5x: {PRICES}"),
         ("gpt-5", chat(1000, 1000), {"response": {"service_tier": "priority"}}, "0.0225", f"2x: {PRICES}"),
-        ("gpt-4.1", chat(1000, 1000), {"response": {"service_tier": "priority"}}, "0.0175", f"1.75x: {PRICES}"),
-        ("gpt-5-mini", chat(1000, 1000), {"response": {"service_tier": "priority"}}, "0.00405", f"1.8x: {PRICES}"),
-        ("gpt-5.5", chat(1000, 1000), {"response": {"service_tier": "priority"}}, "0.0875", f"2.5x: {PRICES}"),
+        (
+            "gpt-4.1",
+            chat(1000, 1000),
+            {"response": {"service_tier": "priority"}},
+            "0.0175",
+            f"1.75x: {PRICES}",
+        ),
+        (
+            "gpt-5-mini",
+            chat(1000, 1000),
+            {"response": {"service_tier": "priority"}},
+            "0.00405",
+            f"1.8x: {PRICES}",
+        ),
+        (
+            "gpt-5.5",
+            chat(1000, 1000),
+            {"response": {"service_tier": "priority"}},
+            "0.0875",
+            f"2.5x: {PRICES}",
+        ),
         ("gpt-5", chat(1000, 1000), {"service_tier": "fast"}, "0.0225", f"fast is priority: {PRICES}"),
         ("gpt-6.1-sol", chat(1000, 0), {"service_tier": "ultrafast"}, "0.012", LITELLM),
         ("gpt-5", chat(1000, 1000), {"batch": True}, "0.005625", f"0.5x: {PRICES}"),
-        ("gpt-4.1", chat(1000, 0, cached_tokens=1000), {"batch": True}, "0.0005", f"no cached batch rate: {GENAI}"),
+        (
+            "gpt-4.1",
+            chat(1000, 0, cached_tokens=1000),
+            {"batch": True},
+            "0.0005",
+            f"no cached batch rate: {GENAI}",
+        ),
         # region
-        ("gpt-5.4", chat(1000, 0), {"base_url": "https://eu.api.openai.com/v1"}, "0.00275", f"+10%: {PRICES}"),
-        ("gpt-5.4", chat(1000, 0), {"base_url": "https://us.api.openai.com/v1"}, "0.00275", f"+10%: {PRICES}"),
-        ("gpt-5.4", chat(1000, 0), {"base_url": "https://api.openai.com/v1"}, "0.0025", f"no surcharge: {PRICES}"),
+        (
+            "gpt-5.4",
+            chat(1000, 0),
+            {"base_url": "https://eu.api.openai.com/v1"},
+            "0.00275",
+            f"+10%: {PRICES}",
+        ),
+        (
+            "gpt-5.4",
+            chat(1000, 0),
+            {"base_url": "https://us.api.openai.com/v1"},
+            "0.00275",
+            f"+10%: {PRICES}",
+        ),
+        (
+            "gpt-5.4",
+            chat(1000, 0),
+            {"base_url": "https://api.openai.com/v1"},
+            "0.0025",
+            f"no surcharge: {PRICES}",
+        ),
         ("gpt-5", chat(1000, 0), {"base_url": "https://eu.api.openai.com/v1"}, "0.00125", f"older: {PRICES}"),
         # dates
-        ("o3", chat(1000, 0, cached_tokens=1000), {"at": "2025-06-09"}, "0.0025", "old copies of OpenAI's table"),
+        (
+            "o3",
+            chat(1000, 0, cached_tokens=1000),
+            {"at": "2025-06-09"},
+            "0.0025",
+            "old copies of OpenAI's table",
+        ),
         ("o3", chat(1000, 1000), {"at": "2025-06-09"}, "0.05", GENAI),
         ("o3", chat(1000, 1000), {"at": "2025-06-10"}, "0.01", GENAI),
         ("gpt-5.6-luna", chat(MILLION // 10, 0), {"at": "2026-07-29"}, "0.1", f"-80% on 07-30: {GENAI}"),
@@ -131,7 +187,12 @@ RESPONSES_USAGE = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1
     ("model", "response", "fees", "source"),
     [
         ("gpt-5.4", {"tool_usage": {"web_search": {"num_requests": 3}}}, "0.03", f"$10 per 1,000: {PRICES}"),
-        ("o3-deep-research", {"tool_usage": {"web_search": {"num_requests": 1}}}, "0.01", f"all models: {PRICES}"),
+        (
+            "o3-deep-research",
+            {"tool_usage": {"web_search": {"num_requests": 1}}},
+            "0.01",
+            f"all models: {PRICES}",
+        ),
         (
             "gpt-4o",
             {
@@ -275,7 +336,10 @@ def test_cached_audio_is_taken_from_the_audio_tokens() -> None:
 
 def test_cached_images_cost_what_cached_text_costs() -> None:
     details = price("gpt-5", chat(2000, 0, image_tokens=1500, cached_tokens=1900))
-    assert details.total == Decimal("100") * Decimal("1.25") / MILLION + Decimal(1900) * Decimal("0.125") / MILLION
+    assert (
+        details.total
+        == Decimal("100") * Decimal("1.25") / MILLION + Decimal(1900) * Decimal("0.125") / MILLION
+    )
 
 
 def test_a_class_without_a_rate_makes_the_row_partial() -> None:

@@ -1,0 +1,277 @@
+"""The documentation says what the code does: its Python runs, its YAML loads, its links lead somewhere, its
+tables hold.
+
+The Python blocks of one page share a namespace and run from the page's top to its end, against the scripted
+server; a block that begins with a file's name in a comment is that file too. Functions named ``test_...`` are
+called.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Set, Tuple
+
+import pytest
+import yaml
+
+import llm_orchestrator
+from llm_orchestrator import ConfigManager, LLMOrchestrator, exceptions
+from llm_orchestrator.providers import ENTRY_POINTS
+from llm_orchestrator.usage_record import COLUMNS
+from tests.bench import DIALECTS, Call, Reply, Request, ScriptedServer
+from tests.bench.smart import smart_reply
+from tests.configs import LOCAL, ROOT
+from tools import make_api_docs
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Pages whose links are followed.
+LINKED = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "tests" / "bench" / "README.md"]
+API_PAGE = ROOT / "docs" / "api.md"
+PROVIDER_PAGE = ROOT / "docs" / "adding-a-provider.md"
+#: What configurations in the pages take from the environment.
+VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "AZURE_OPENAI_API_KEY")
+#: Parameters of a call that never leave the library.
+OWN_PARAMETERS = {"timeout", "total_timeout", "max_retries", "fallback", "tags"}
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    text = page.read_text(encoding="utf-8")
+    for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield Block(page, text.count("\n", 0, found.start()) + 1, found[1], found[2])
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(language: str) -> List[Any]:
+    found = [block for page in PAGES for block in blocks_of(page) if block.language == language]
+    return [pytest.param(block, id=f"{name_of(block.page)}:{block.line}") for block in found]
+
+
+# ---------------------------------------------------------------------------------------- code
+
+
+def example_of(schema: Dict[str, Any]) -> Any:
+    """A value that fits a JSON Schema."""
+    if schema.get("type") == "object":
+        return {name: example_of(inner) for name, inner in schema.get("properties", {}).items()}
+    return {"integer": 7, "number": 7.5, "boolean": True, "array": []}.get(schema.get("type", ""), "Rome")
+
+
+def answer_as_asked(request: Request) -> Reply:
+    """Answer as the provider would: a tool is called until its result is there, a schema is followed."""
+    chat, body = DIALECTS["chat"], request.body or {}
+    if body.get("tools") and body["messages"][-1]["role"] != "tool":
+        function = body["tools"][0]["function"]
+        return chat.whole("", tool_calls=[Call(function["name"], example_of(function["parameters"]))])
+    if "response_format" in body:
+        return chat.whole(json.dumps(example_of(body["response_format"]["json_schema"]["schema"])))
+    return smart_reply(request)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a reader of a page stands: a folder with a config.yaml that leads to the scripted server."""
+    server.default = answer_as_asked
+    config = DIALECTS["chat"].config(server.url, "gpt-6-luna")
+    config["model_registry"] = {"cache_path": str(tmp_path / "models.json")}
+    config["cost_tracking"] = {"log_path": str(tmp_path / "llm_costs.csv")}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "config.example.yaml").write_text((ROOT / "config.example.yaml").read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("llm_orchestrator.providers._registered", {})
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "not-a-key")
+    return tmp_path
+
+
+def run_page(page: Path, folder: Path) -> Dict[str, Any]:
+    """Run the Python of a page from its top to its end; returns the namespace it leaves."""
+    names: Dict[str, Any] = {"__name__": "__main__"}
+    for block in blocks_of(page):
+        file = re.match(r"# (\w+\.py)\n", block.text)
+        if file:
+            (folder / file[1]).write_text(block.text, encoding="utf-8")
+        if block.language == "python":
+            source = "\n" * block.line + block.text  # so that a traceback shows the page's line
+            exec(compile(source, str(page), "exec", dont_inherit=True), names)
+            for name in re.findall(r"^def (test_\w+)\(\):", block.text, re.MULTILINE):
+                names[name]()
+    return names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if page != API_PAGE], ids=name_of)
+def test_the_python_of_a_page_runs(page: Path, folder: Path) -> None:
+    before = set(sys.modules)
+    names = run_page(page, folder)
+    for value in names.values():
+        if isinstance(value, LLMOrchestrator):
+            value.close()
+    for module in set(sys.modules) - before:
+        if Path(getattr(sys.modules[module], "__file__", None) or "/").parent == folder:
+            del sys.modules[module]
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_every_configuration_shown_loads(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "not-a-key")
+    shown = yaml.safe_load(block.text)  # a whole configuration, or sections of one
+    config = ConfigManager.load(shown if "active_provider" in shown else {**LOCAL, **shown})
+    assert config.providers[config.active_provider].unavailable is None
+
+
+@pytest.mark.parametrize("block", blocks("sh"))
+def test_shell_commands_name_what_exists(block: Block) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    extras = set(
+        re.findall(r"^(\w+) = \[.*$", project_section("project.optional-dependencies"), re.MULTILINE)
+    )
+    for target in re.findall(r"\bmake (\w+)", block.text):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+    for names in re.findall(r"llm-orchestrator\[([\w,]+)\]", block.text):
+        assert set(names.split(",")) <= extras
+    for script in re.findall(r"\bpython ([\w/]+\.py)", block.text):
+        assert (ROOT / script).is_file()
+
+
+def project_section(name: str) -> str:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    return re.split(r"^\[", text.partition(f"[{name}]\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+# ---------------------------------------------------------------------------------------- links
+
+
+def anchors_of(page: Path) -> Set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.slow  # the reference has some hundred links into itself
+@pytest.mark.parametrize("page", LINKED, ids=name_of)
+def test_every_local_link_leads_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in set(re.findall(r"\]\(([^)\s]+)\)", text)):
+        if re.match(r"\w+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors_of(linked), target
+
+
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    others = [page.name for page in PAGES if page.parent.name == "docs" and page.name != "README.md"]
+    assert [name for name in others if f"]({name})" not in index] == []
+
+
+def test_the_readme_is_read_in_one_go() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 250
+
+
+# ---------------------------------------------------------------------------------------- statements
+
+
+@pytest.mark.slow  # it looks at every public name
+def test_the_reference_is_current() -> None:
+    assert API_PAGE.read_text(encoding="utf-8") == make_api_docs.page(), "run python tools/make_api_docs.py"
+
+
+def test_the_reference_has_every_public_name_once() -> None:
+    documented = make_api_docs.documented_names()
+    assert len(documented) == len(set(documented))
+    assert set(llm_orchestrator.__all__) - {"__version__"} <= set(documented)
+
+
+def rows_of(page: str, heading: str) -> List[List[str]]:
+    """The cells of the first table below a heading."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
+    table = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_the_table_of_errors_tells_what_the_classes_do() -> None:
+    rows = rows_of("errors.md", "What becomes which error")
+    for _, name, retried, falls_back in rows:
+        error = getattr(exceptions, name.strip("`"))
+        assert retried.startswith("yes") is getattr(error, "retryable", False), name
+        assert falls_back.startswith("yes") is getattr(error, "falls_back", False), name
+    shown = {name.strip("`") for _, name, _, _ in rows}
+    assert set(exceptions.__all__) - shown == {"OrchestratorError", "ProviderError", "BudgetExceededError"}
+
+
+def test_the_tree_of_errors_is_that_of_the_module() -> None:
+    (tree,) = [block.text for block in blocks_of(ROOT / "docs" / "errors.md") if block.language == "text"]
+    assert tree.split() == str(exceptions.__doc__).partition("\n\n")[2].partition("\n\n")[0].split()
+
+
+def test_the_table_of_the_ledger_has_its_columns_in_order() -> None:
+    assert [row[0].strip("`") for row in rows_of("costs.md", "The ledger")] == list(COLUMNS)
+
+
+def test_the_table_of_parameters_has_them_all() -> None:
+    heading = "What each parameter becomes"
+    page = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
+    parameters = set(inspect.signature(LLMOrchestrator.send_request).parameters) - {"self"}
+    in_table = {name for row in rows_of("providers.md", heading) for name in re.findall(r"`(\w+)`", row[0])}
+    assert in_table == parameters - OWN_PARAMETERS
+    assert all(f"`{name}`" in page for name in OWN_PARAMETERS)
+
+
+# ---------------------------------------------------------------------------------------- a provider of one's
+# own
+
+
+def test_the_provider_page_shows_the_example_in_under_100_lines() -> None:
+    page = list(blocks_of(PROVIDER_PAGE))
+    (written,) = [block.text for block in page if block.text.startswith("# backwards.py")]
+    example = (ROOT / "examples" / "custom_provider.py").read_text(encoding="utf-8")
+    assert written[written.index("class ") :].strip() in example
+    assert sum(len(block.text.splitlines()) for block in page) < 100
+
+
+def entry_points_shown() -> List[Tuple[str, str]]:
+    (toml,) = [block.text for block in blocks_of(PROVIDER_PAGE) if block.language == "toml"]
+    section = toml.partition(f'[project.entry-points."{ENTRY_POINTS}"]\n')[2]
+    return re.findall(r'^(\w+) = "([\w:]+)"$', section, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_provider_of_the_page_is_found_when_its_package_is_installed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (written,) = [block.text for block in blocks_of(PROVIDER_PAGE) if block.text.startswith("# backwards.py")]
+    (config,) = [block.text for block in blocks_of(PROVIDER_PAGE) if block.language == "yaml"]
+    (folder / "backwards.py").write_text(written, encoding="utf-8")
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
+    installed = folder / "backwards-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: backwards\nVersion: 1.0\n")
+    lines = [f"{name} = {target}" for name, target in entry_points_shown()]
+    (installed / "entry_points.txt").write_text("\n".join([f"[{ENTRY_POINTS}]", *lines]))
+    monkeypatch.delitem(sys.modules, "backwards", raising=False)
+
+    with LLMOrchestrator("config.yaml") as orchestrator:
+        assert orchestrator.send_request("world hello").content == "hello world"
+        assert "".join(orchestrator.send_streaming_request("streams like I")) == "I like streams"
+    del sys.modules["backwards"]
