@@ -1,5 +1,4 @@
-"""A provider of your own: a protocol nobody else speaks, with retries, streams, costs and models like any
-other.
+"""A provider of your own: a protocol nobody else speaks, with retries, streams and costs like any other.
 
     python examples/custom_provider.py
 

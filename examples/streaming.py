@@ -29,7 +29,7 @@ with LLMOrchestrator(CONFIG) as orchestrator:
 
     # Leaving early releases the connection; the ledger has the call, marked as interrupted.
     with orchestrator.send_streaming_request("Count to one thousand.", max_tokens=200) as stream:
-        for chunk in stream:
+        for _ in stream:
             if len(stream.text) > 40:
                 break
     print(f"[left after {len(stream.text)} characters]")

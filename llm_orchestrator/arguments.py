@@ -116,8 +116,7 @@ def call_arguments(
 def takes_parameters_of(
     template: Callable[Parameters, Any],
 ) -> Callable[[Callable[..., Result]], Callable[Concatenate[Any, Parameters], Result]]:
-    """Give methods that hand their arguments to one function its parameters, for people and for type
-    checkers.
+    """Give methods that hand their arguments to one function its parameters, for people and checkers.
 
     Args:
         template: The function whose parameters the methods take.

@@ -151,7 +151,7 @@ class Call(CallRecord):
         def finish() -> None:
             try:
                 source.release()
-            except Exception as error:  # it must not cost the call that happens to come next
+            except Exception as error:  # noqa: BLE001  # it must not cost the call that comes next
                 logger.debug("A dropped stream: its connection did not close: %s", type(error).__name__)
             self.abandon(source.partial(), "interrupted")
 

@@ -1,5 +1,4 @@
-"""Reads the conversation an application hands in: a text, dicts in the OpenAI Chat form, ``Message`` objects,
-or a mix.
+"""Reads the conversation of a call: a text, dicts in the OpenAI Chat form, ``Message`` objects, or a mix.
 
 What comes out is a tuple of ``Message``; anything that no provider could be sent is refused with its index.
 """

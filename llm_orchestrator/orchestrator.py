@@ -93,8 +93,8 @@ class LLMOrchestrator:
 
     # ---------------------------------------------------------------- calls
 
-    @takes_parameters_of(call_arguments)
-    def send_request(self, messages: Messages, **arguments: Any) -> LLMResponse:
+    @takes_parameters_of(call_arguments)  # its parameters, too, are documented here
+    def send_request(self, messages: Messages, **arguments: Any) -> LLMResponse:  # noqa: D417
         """Ask for a whole answer. A parameter left at None is not sent.
 
         Args:

@@ -45,8 +45,8 @@ class Wait:
     seconds: float
 
 
-#: Yields what to do; is sent the error of a failed attempt, None after a wait; ends by raising the call's
-error.Plan = Generator[Union[Attempt, Wait], Optional[ProviderError], None]
+#: Yields what to do; is sent the error of a failed attempt, None after a wait; raises the call's error.
+Plan = Generator[Union[Attempt, Wait], Optional[ProviderError], None]
 
 
 def _chance() -> float:
@@ -101,7 +101,8 @@ def plan(chain: Sequence[str], settings: PolicySettings) -> Plan:
         yield from _try_model(model, settings, failures)
         if not failures[-1].falls_back or len(chain) == 1:
             raise failures[-1]
-    raise _all_failed(chain, failures) from failures[0]
+    error = _all_failed(chain, failures)
+    raise error from failures[0]
 
 
 def _try_model(model: str, settings: PolicySettings, failures: List[ProviderError]) -> Plan:

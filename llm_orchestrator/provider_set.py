@@ -27,8 +27,7 @@ _CALL_SETTINGS = {
 
 
 class ProviderSet(Mapping[str, "BaseLLMProvider"]):
-    """A mapping from names of provider entries to providers; iterating leaves out entries that lack
-    something.
+    """A mapping from entry names to providers; iterating leaves out entries that lack something.
 
     Args:
         config: The configuration.

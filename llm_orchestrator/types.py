@@ -46,8 +46,8 @@ __all__ = [
 
 JSON = Mapping[str, Any]
 
-#: Parameters an answer can do without: left out with a warning where a model or a protocol does not take
-them.DROPPABLE_PARAMETERS = (
+#: Parameters an answer can do without: left out with a warning where they are not taken.
+DROPPABLE_PARAMETERS = (
     "temperature",
     "top_p",
     "top_k",
@@ -211,8 +211,7 @@ class LLMRequest:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request to one model: planned when only ``model`` and ``without`` are set, a record once it was
-    made.
+    """One request to one model: a plan while only ``model`` and ``without`` are set, a record afterwards.
 
     Attributes:
         model: Model asked.

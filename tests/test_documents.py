@@ -1,9 +1,8 @@
-"""The documentation says what the code does: its Python runs, its YAML loads, its links lead somewhere, its
-tables hold.
+"""The documentation says what the code does: its Python runs, its YAML loads, its links lead somewhere.
 
 The Python blocks of one page share a namespace and run from the page's top to its end, against the scripted
-server; a block that begins with a file's name in a comment is that file too. Functions named ``test_...`` are
-called.
+server; a block that begins with a file's name in a comment is that file too. Functions named ``test_...``
+are called.
 """
 
 from __future__ import annotations

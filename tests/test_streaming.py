@@ -566,13 +566,13 @@ def test_c2_an_async_stream_that_is_dropped_releases_its_connection_at_once() ->
 def test_c2_an_async_stream_may_outlive_its_loop() -> None:
     scene = play(FakeReply(chunks=PIECES))
 
-    async def main() -> AsyncLLMStream:
-        stream = scene.orchestrator.asend_streaming_request("Hi")
-        await stream.__anext__()
-        return stream
+    async def main() -> None:
+        streams.append(scene.orchestrator.asend_streaming_request("Hi"))
+        await streams[0].__anext__()
 
-    stream = asyncio.run(main())
-    del stream
+    streams: List[AsyncLLMStream] = []
+    asyncio.run(main())
+    streams.clear()
     scene.orchestrator.close()
     assert scene.rows == ["priced interrupted final"]
 

@@ -1,5 +1,4 @@
-"""The local provider: a GGUF model in a llama.cpp server inside this process, spoken to with the OpenAI
-adapter.
+"""The local provider: a GGUF model in a llama.cpp server in this process, behind the OpenAI adapter.
 
 The server starts with the first call and stops when the orchestrator is closed. There is no key and no
 network but the loopback interface; calls are free. It makes no promise across a fork.

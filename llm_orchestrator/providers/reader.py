@@ -173,7 +173,7 @@ class EventReader:
 
     def _extend_line(self, piece: bytes) -> None:
         self._line += piece
-        _check_size(len(self._line))
+        _check_size(len(self._line), MAX_EVENT_BYTES)
 
     def _take_line(self) -> bytes:
         line = bytes(self._line)
@@ -184,7 +184,7 @@ class EventReader:
         if line.startswith(b"data:"):
             self._data += line[6:] if line[5:6] == b" " else line[5:]
             self._data += b"\n"
-            _check_size(len(self._data))
+            _check_size(len(self._data), MAX_EVENT_BYTES)
             return None
         if line or not self._data:
             return None
@@ -216,7 +216,7 @@ def _parse_object(data: bytes) -> Dict[str, Any]:
     return value
 
 
-def _check_size(size: int, limit: int = MAX_EVENT_BYTES) -> None:
+def _check_size(size: int, limit: int) -> None:
     if size > limit:
         raise InvalidResponseError(
             f"The provider sent more than {limit} bytes at once. Check base_url, or try again."
