@@ -139,7 +139,8 @@ def _number(name: str, value: Any) -> Optional[float]:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise InvalidRequestError(f"{name} is {value!r}. Give a number.")
-    return value
+    number: float = value
+    return number
 
 
 def _whole(name: str, value: Any) -> Optional[int]:
@@ -147,7 +148,8 @@ def _whole(name: str, value: Any) -> Optional[int]:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidRequestError(f"{name} is {value!r}. Give a whole number.")
-    return value
+    number: int = value
+    return number
 
 
 def _count(name: str, value: Any, *, least: int = 1) -> Optional[int]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Type, Union
 
 from llm_orchestrator import policy
 from llm_orchestrator.call_record import CallRecord, Surroundings
-from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse
+from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse, changed
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -126,20 +125,24 @@ class Call(CallRecord):
         self._surroundings.check_open()
         self._started = time.monotonic()
         if self._total_timeout is not None:
-            self._request = replace(self._request, deadline=self._started + self._total_timeout)
+            self._request = changed(self._request, deadline=self._started + self._total_timeout)
         known = self._surroundings.unsupported
         unsupported = {model: known.get((self._provider.name, model), frozenset()) for model in self._chain}
-        return policy.plan(
-            self._chain, replace(self._settings, unsupported=unsupported, time_left=self._time_left)
+        fixed = self._settings
+        settings = policy.PolicySettings(
+            fixed.max_retries, fixed.max_retry_wait, fixed.drop_unsupported, unsupported, self._time_left
         )
+        return policy.plan(self._chain, settings)
 
     def _time_left(self) -> float:
         deadline = self._request.deadline
         return float("inf") if deadline is None else deadline - time.monotonic()
 
     def _request_for(self, step: Attempt) -> LLMRequest:
+        if step.model == self._request.model and not step.without:
+            return self._request
         left_out: Dict[str, Any] = dict.fromkeys(step.without)
-        return replace(self._request, model=step.model, **left_out)
+        return changed(self._request, model=step.model, **left_out)
 
     def hand_over(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
         """Leave an open stream that was dropped to the next call; for finalizers, so it takes no lock.

@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -29,7 +29,7 @@ from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
 from llm_orchestrator.hooks import CallEvent, Hook
 from llm_orchestrator.structured import parse_output
-from llm_orchestrator.types import MISSING_USAGE, Attempt, LLMRequest, LLMResponse
+from llm_orchestrator.types import MISSING_USAGE, Attempt, LLMRequest, LLMResponse, changed
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -144,7 +144,7 @@ class CallRecord:
             self._surroundings.unsupported[self._provider.name, self._step.model] = self._step.without
         response = self._completed(response)
         self._end_attempt("ok", response, None)
-        response = replace(response, attempts=tuple(self._attempts))
+        response = changed(response, attempts=tuple(self._attempts))
         self._write_row(final=True)
         response = parse_output(response, self._request)
         self._tell("call", "ok", response=response)
@@ -179,7 +179,7 @@ class CallRecord:
             return
         partial = self._completed(error.partial_response)
         self._end_attempt(_status_of(error), partial, error)
-        error.partial_response = replace(partial, attempts=tuple(self._attempts))
+        error.partial_response = changed(partial, attempts=tuple(self._attempts))
 
     def abandon(self, partial: LLMResponse, status: str) -> None:
         """Record an answer that was left early.
@@ -209,7 +209,7 @@ class CallRecord:
         details = self._surroundings.tracker.price_response(
             response, provider.price_provider, provider.base_url
         )
-        return replace(
+        return changed(
             response,
             cost=details.total,
             cost_details=details,
@@ -226,7 +226,7 @@ class CallRecord:
         failure = error if isinstance(error, ProviderError) else None
         latency = time.monotonic() - self._began
         request_id = response.request_id if response else failure.request_id if failure else None
-        attempt = replace(
+        attempt = changed(
             self._step,
             error=type(error).__name__ if error is not None else None,
             status_code=200 if status == "ok" else failure.status_code if failure else None,

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import copy
 import os
-from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Set, Tuple, Type, Union
 
 from llm_orchestrator.arguments import CallArguments, call_arguments, takes_parameters_of
 from llm_orchestrator.call import Call
@@ -28,7 +27,7 @@ from llm_orchestrator.policy import PolicySettings
 from llm_orchestrator.provider_set import ProviderSet
 from llm_orchestrator.providers import find_adapter, is_known
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
-from llm_orchestrator.types import LLMResponse, Messages
+from llm_orchestrator.types import LLMResponse, Messages, changed
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -84,6 +83,7 @@ class LLMOrchestrator:
         self.active_provider: str = self.config.active_provider
         self.active_model = self.config.active_model
         self._surroundings = Surroundings(tracker, tuple(hooks), self.session_id)
+        self._own_models: Set[Tuple[str, str]] = set()  # found not to belong to another provider
         self._is_sibling = False
 
     def __repr__(self) -> str:
@@ -321,10 +321,11 @@ class LLMOrchestrator:
         entry = self._providers.entry(self.active_provider)
         check_owner(arguments.request.messages, self.active_provider)
         chain = self._chain(arguments.request.model, entry.fallback_models if arguments.fallback else ())
-        self.registry.warn_if_deprecated(self.active_provider, chain[0])
         known = self.registry.known(self.active_provider, chain[0])
+        if known is not None and known.deprecated:
+            self.registry.warn_if_deprecated(self.active_provider, chain[0])
         drop = entry.on_unsupported_parameter == "drop"
-        request = replace(
+        request = changed(
             arguments.request,
             model=chain[0],
             max_output_tokens=known.max_output_tokens if known else None,
@@ -355,7 +356,8 @@ class LLMOrchestrator:
             )
         chain = tuple(dict.fromkeys((first, *fallbacks)))
         for name in chain:
-            self._check_own(name)
+            if (self.active_provider, name) not in self._own_models:
+                self._check_own(name)
         return chain
 
     def _check_own(self, model: str) -> None:
@@ -371,6 +373,7 @@ class LLMOrchestrator:
                 f"The model {model!r} belongs to provider {owner!r}, but {self.active_provider!r} is active. "
                 f"Use for_provider({owner!r}) for it."
             )
+        self._own_models.add((self.active_provider, model))
 
     def _check_adapters(self, given: Mapping[str, BaseLLMProvider]) -> None:
         for name, entry in self.config.providers.items():

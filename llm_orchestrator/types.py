@@ -18,6 +18,7 @@ from typing import (
     Sequence,
     Tuple,
     Type,
+    TypeVar,
     Union,
 )
 
@@ -42,6 +43,7 @@ __all__ = [
     "TokenUsage",
     "ToolCall",
     "ToolCallDelta",
+    "changed",
 ]
 
 JSON = Mapping[str, Any]
@@ -57,6 +59,27 @@ DROPPABLE_PARAMETERS = (
     "parallel_tool_calls",
     "reasoning_effort",
 )
+
+
+Value = TypeVar("Value")
+
+
+def changed(value: Value, **changes: Any) -> Value:
+    """Copy one of these values with some of its fields changed.
+
+    Several copies are made for every call, and ``dataclasses.replace`` takes ten times as long: it reads and
+    sets every field of a frozen value anew.
+
+    Args:
+        value: One of the values of this module.
+        **changes: Fields by name.
+
+    Returns:
+        The copy.
+    """
+    copy = object.__new__(type(value))
+    copy.__dict__.update(value.__dict__, **changes)
+    return copy
 
 
 class FinishReason(str, enum.Enum):

@@ -1,5 +1,4 @@
-"""A real model on this machine: the local provider, and the adapters that the same llama.cpp server
-understands.
+"""A real model on this machine: the local provider, and the adapters that its server understands.
 
 The server speaks OpenAI Chat, OpenAI Responses and Anthropic Messages, so these adapters meet a real model
 here, in all four ways. The model is small: what it says does not matter, that it says it does.

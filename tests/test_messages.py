@@ -79,9 +79,13 @@ def test_a_key_that_is_none_is_no_key() -> None:
     assert read_messages([{**USER, "refusal": None}]) == (Message("user", "Hi"),)
 
 
-@pytest.mark.parametrize("messages", [None, 5, b"Hi", USER, Message("user", "Hi"), iter([USER]), {USER["role"]}])
+@pytest.mark.parametrize(
+    "messages", [None, 5, b"Hi", USER, Message("user", "Hi"), iter([USER]), {USER["role"]}]
+)
 def test_what_is_no_conversation(messages: Any) -> None:
-    with pytest.raises(InvalidMessagesError, match=r"messages is a .*\. Give a text, or a list of messages\.") as caught:
+    with pytest.raises(
+        InvalidMessagesError, match=r"messages is a .*\. Give a text, or a list of messages\."
+    ) as caught:
         read_messages(messages)
     assert caught.value.index is None
 
@@ -130,5 +134,5 @@ def test_a_history_stays_with_its_provider() -> None:
     history = read_messages([USER, Message("assistant", "Hello", provider="p")])
     check_owner(history, "p")
     check_owner(read_messages([USER, {"role": "assistant", "content": "Hello"}]), "q")
-    with pytest.raises(ProviderSwitchError, match=r"messages\[1\] was written by provider 'p'.*'q'"):
+    with pytest.raises(ProviderSwitchError, match=r"messages\[1\] was written by .*'p'.*'q'"):
         check_owner(history, "q")

@@ -1,6 +1,6 @@
 """Changing the provider is an edit of the YAML: one program, unchanged, on every provider.
 
-The program is the README's first block. The real SDKs run against the scripted server, the local model runs as it is.
+The program is the README's first block. The real SDKs run on the scripted server, the local model in process.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ happen here and nowhere else. Sync and async differ only in the lines that wait.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any, Dict, Generator, List, Mapping, Optional, Set, Tuple, TypeVar, cast
 
 from llm_orchestrator.exceptions import (
@@ -24,7 +23,15 @@ from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
 from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.reader import BodyReader, next_chunk
 from llm_orchestrator.providers.wire import Limits, WireRequest
-from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
+from llm_orchestrator.types import (
+    DROPPABLE_PARAMETERS,
+    JSON,
+    Exchange,
+    LLMRequest,
+    LLMResponse,
+    ModelInfo,
+    changed,
+)
 
 __all__ = ["BaseLLMProvider", "LLMResponse"]
 
@@ -208,7 +215,7 @@ class BaseLLMProvider(Adapter):
         )
         body = merged(wire.body or {}, self.translate_options(request.provider_options))
         headers = {**self.headers, **wire.headers, **request.extra_headers}
-        return request, replace(wire, body=body, headers=headers, warnings=wire.warnings + left_out)
+        return request, changed(wire, body=body, headers=headers, warnings=wire.warnings + left_out)
 
     def _with_defaults(self, request: LLMRequest) -> LLMRequest:
         if not self.options:
@@ -219,7 +226,7 @@ class BaseLLMProvider(Adapter):
             if name in DEFAULTABLE_PARAMETERS and getattr(request, name) is None
         }
         others = {name: value for name, value in self.options.items() if name not in DEFAULTABLE_PARAMETERS}
-        return replace(request, **parameters, provider_options=merged(others, request.provider_options))
+        return changed(request, **parameters, provider_options=merged(others, request.provider_options))
 
     def _check_options(self, options: JSON) -> None:
         for name in options:
@@ -291,7 +298,7 @@ class BaseLLMProvider(Adapter):
             The response, with what only the call knows filled in.
         """
         response = self.parse_reply(body, headers)
-        return replace(
+        return changed(
             response,
             model=response.model or request.model,
             requested_model=request.model,
@@ -353,7 +360,7 @@ class BaseLLMProvider(Adapter):
             return cast(Result, end.value)
 
     def _with_headers(self, wire: WireRequest) -> WireRequest:
-        return replace(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
+        return changed(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
 
     def _exchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
         with ErrorsOfSending(wire):

@@ -16,6 +16,7 @@ __all__ = ["LocalServer"]
 
 CONTEXT_TOKENS = 8192
 PARALLEL_REQUESTS = 4
+START_SECONDS = 60.0
 
 
 class LocalServer:
@@ -34,11 +35,22 @@ class LocalServer:
             raise ConfigurationError(f"There is no model file {str(path)!r}. Set model_path to a GGUF file.")
         self.model = path.stem
         self._server: Optional[Any] = _start(path)
-        self.base_url = f"{self._server.listening_address}/v1"
+        address = self._server.listening_address
+        self.base_url = f"{address}/v1"
+        _wait_until_it_answers(address)
 
     def close(self) -> None:
         """Stop the server and free the model's memory; twice is fine."""
         self._server = None  # the server stops with its last reference
+
+
+def _wait_until_it_answers(address: str) -> None:
+    """Have one request go through the server's queue: closed before that, xllamacpp 2026.10 never stops."""
+    from urllib.request import ProxyHandler, build_opener
+
+    # Without the environment's proxies: the server is on this machine.
+    with build_opener(ProxyHandler({})).open(f"{address}/slots", timeout=START_SECONDS) as reply:
+        reply.read()
 
 
 def _start(path: Path) -> Any:

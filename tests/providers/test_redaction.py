@@ -47,7 +47,6 @@ def chained() -> ServerError:
     except UnicodeDecodeError as error:
         failure = ServerError(f"key {KEY} was refused")
         failure.__cause__ = error
-        error.__context__ = error.__context__ or None
         return failure
     raise AssertionError("unreachable")
 
