@@ -13,7 +13,6 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
-    Tuple,
     Type,
     TypeVar,
     Union,
@@ -21,6 +20,7 @@ from typing import (
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.messages import read_messages
+from llm_orchestrator.providers.content import stop_texts
 from llm_orchestrator.structured import read_response_format
 from llm_orchestrator.tools import read_tool_choice, read_tools
 from llm_orchestrator.types import JSON, LLMRequest, Messages
@@ -93,7 +93,7 @@ def call_arguments(
         max_tokens=_count("max_tokens", max_tokens),
         top_p=_number("top_p", top_p),
         top_k=_count("top_k", top_k),
-        stop=_texts(stop),
+        stop=stop_texts(stop),
         seed=_whole("seed", seed),
         frequency_penalty=_number("frequency_penalty", frequency_penalty),
         presence_penalty=_number("presence_penalty", presence_penalty),
@@ -182,15 +182,6 @@ def _one_of(name: str, value: Any, allowed: Sequence[str]) -> Optional[str]:
     if value is not None and value not in allowed:
         raise InvalidRequestError(f"{name} is {value!r}. Use one of {', '.join(allowed)}.")
     return value  # type: ignore[no-any-return]  # one of the strings allowed
-
-
-def _texts(stop: Union[str, Sequence[str], None]) -> Optional[Tuple[str, ...]]:
-    if stop is None:
-        return None
-    texts: Any = (stop,) if isinstance(stop, str) else stop
-    if not isinstance(texts, Sequence) or not all(isinstance(text, str) and text for text in texts):
-        raise InvalidRequestError(f"stop is {stop!r}. Give a text, or a list of texts, none of them empty.")
-    return tuple(texts) or None
 
 
 def _tags(tags: Any) -> Dict[str, str]:

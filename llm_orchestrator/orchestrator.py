@@ -199,6 +199,7 @@ class LLMOrchestrator:
             ConfigurationError: There is no such provider, or it lacks its key.
         """
         self._surroundings.check_open()
+        self._own_models.clear()  # the new listings may know better
         self.registry.refresh_models(provider)
 
     async def arefresh_models(self, provider: Optional[str] = None) -> None:
@@ -208,6 +209,7 @@ class LLMOrchestrator:
             provider: Name of a provider entry; None for every one that can be used.
         """
         self._surroundings.check_open()
+        self._own_models.clear()  # the new listings may know better
         await self.registry.arefresh_models(provider)
 
     def validate_model(self, model: str, provider: Optional[str] = None) -> bool:

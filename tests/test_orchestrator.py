@@ -45,7 +45,7 @@ def test_the_program_of_the_contract(
     Path("config.yaml").write_text(
         "active_provider: fake\nactive_model: m\n"
         "cost_tracking:\n  log_path: costs.csv\n  price_overrides:\n"
-        "    - {provider: fake, model: m, input: 1000, output: 2000}\n"
+        "    - {provider: fake, model: m, rates: {in: 1000, out: 2000}}\n"
     )
     provider = FakeProvider(["4", FakeReply(chunks=["1 ", "2 ", "3"])], name="fake")
 
@@ -401,32 +401,3 @@ def test_an_attempt_is_a_plain_record() -> None:
     response = play().orchestrator.send_request("Hi")
     assert isinstance(response.attempts[0], Attempt)
     assert response.attempts[0].without == frozenset()
-
-
-# ---------------------------------------------------------------- the end
-
-
-def test_close_twice_and_use_afterwards(way: str) -> None:
-    scene = play()
-    scene.orchestrator.close()
-    scene.orchestrator.close()
-    with pytest.raises(OrchestratorError, match="The orchestrator is closed. Make a new one"):
-        ask(scene.orchestrator, way)
-    for use in (
-        scene.orchestrator.refresh_models,
-        lambda: scene.orchestrator.validate_model("m"),
-        lambda: scene.orchestrator.for_provider("fake"),
-    ):
-        with pytest.raises(OrchestratorError, match="closed"):
-            use()
-    assert scene.asked == []
-    assert scene.orchestrator.get_session_cost() == 0, "what was spent can still be asked"
-
-
-def test_invalid_arguments_come_before_a_missing_model() -> None:
-    orchestrator = play().orchestrator
-    orchestrator.active_model = None
-    with pytest.raises(
-        InvalidRequestError, match="No model is chosen for provider 'fake'. Name one with model="
-    ):
-        orchestrator.send_request("Hi")

@@ -18,7 +18,7 @@ from llm_orchestrator.exceptions import (
 )
 from llm_orchestrator.providers.adapter import Adapter
 from llm_orchestrator.providers.call_errors import ErrorsOfCall, ErrorsOfSending
-from llm_orchestrator.providers.content import merged
+from llm_orchestrator.providers.content import merged, stop_texts
 from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
 from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.reader import BodyReader, next_chunk
@@ -221,7 +221,7 @@ class BaseLLMProvider(Adapter):
         if not self.options:
             return request
         parameters = {
-            name: value
+            name: stop_texts(value) if name == "stop" else value
             for name, value in self.options.items()
             if name in DEFAULTABLE_PARAMETERS and getattr(request, name) is None
         }
@@ -238,10 +238,12 @@ class BaseLLMProvider(Adapter):
     def _check_unsupported(self, request: LLMRequest, wire: WireRequest) -> None:
         for parameter in wire.unsupported:
             if request.strict or parameter not in DROPPABLE_PARAMETERS:
+                droppable = parameter in DROPPABLE_PARAMETERS
+                remedy = (
+                    "Leave it out, or set on_unsupported_parameter: drop." if droppable else "Leave it out."
+                )
                 raise UnsupportedParameterError(
-                    f"{self.name} has no field for {parameter}. "
-                    "Leave it out, or set on_unsupported_parameter: drop.",
-                    parameter=parameter,
+                    f"{self.name} has no field for {parameter}. {remedy}", parameter=parameter
                 )
 
     def _check_headers(self, headers: Mapping[str, str]) -> None:

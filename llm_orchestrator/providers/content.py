@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from llm_orchestrator.exceptions import InvalidMessagesError
+from llm_orchestrator.exceptions import InvalidMessagesError, InvalidRequestError
 from llm_orchestrator.types import JSON, Message, ToolCall
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "parse_arguments",
     "parse_data_url",
     "parts_of",
+    "stop_texts",
     "tool_call",
     "without_none",
 ]
@@ -113,6 +114,26 @@ def arguments_text(arguments: Any) -> str:
         JSON text.
     """
     return json.dumps(arguments if arguments is not None else {}, ensure_ascii=False)
+
+
+def stop_texts(stop: Any) -> Optional[Tuple[str, ...]]:
+    """Read the ``stop`` of a call or of an entry's options.
+
+    Args:
+        stop: A text, a list of texts, or None.
+
+    Returns:
+        The texts; None for none.
+
+    Raises:
+        InvalidRequestError: It is neither, or one of the texts is empty.
+    """
+    if stop is None:
+        return None
+    texts: Any = (stop,) if isinstance(stop, str) else stop
+    if not isinstance(texts, Sequence) or not all(isinstance(text, str) and text for text in texts):
+        raise InvalidRequestError(f"stop is {stop!r}. Give a text, or a list of texts, none of them empty.")
+    return tuple(texts) or None
 
 
 def without_none(values: Mapping[str, Any]) -> Dict[str, Any]:

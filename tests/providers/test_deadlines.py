@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any, Awaitable, Callable, Iterator, List, Optional, Tuple, Type
+from typing import Any, Awaitable, Callable, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -459,7 +459,6 @@ def test_no_timer_is_left() -> None:
         assert timers(loop) == before
         over = LoopWatch(LONG)
         await times_out(over, for_ever)
-        over._look()
         over.stop()
         assert timers(loop) == before
 
@@ -514,5 +513,6 @@ def test_a_server_that_does_not_end_a_complete_stream_is_not_waited_for(
     monkeypatch.setattr(provider_stream, "DRAIN_SECONDS", 0.1)
     server.script(dialect.stream(["Hel", "lo"]).but(fault=Stall()))
     started = time.monotonic()
-    assert ask(orchestrate(timeout=1 if dialect.name == "gemini" else 30), way).content == "Hello"
-    assert time.monotonic() - started < 1.6
+    timeout = 0.3 if dialect.name == "gemini" else 30  # Gemini's answer is complete, but more may follow
+    assert ask(orchestrate(timeout=timeout), way).content == "Hello"
+    assert time.monotonic() - started < 0.8
