@@ -9,6 +9,33 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, List
 
+from llm_orchestrator import exceptions
+from llm_orchestrator.exceptions import (
+    AllFallbacksFailedError,
+    AuthenticationError,
+    BudgetExceededError,
+    ConfigurationError,
+    ContextLengthError,
+    InvalidMessagesError,
+    InvalidRequestError,
+    InvalidResponseError,
+    ModelNotFoundError,
+    OrchestratorError,
+    OutputParseError,
+    OutputTruncatedError,
+    OverloadedError,
+    PermissionDeniedError,
+    ProviderConnectionError,
+    ProviderError,
+    ProviderSwitchError,
+    ProviderTimeoutError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
+    UnsupportedParameterError,
+)
+
 if TYPE_CHECKING:
     from llm_orchestrator.config.manager import (
         ConfigManager,
@@ -17,31 +44,6 @@ if TYPE_CHECKING:
         ProviderConfig,
     )
     from llm_orchestrator.cost_tracker import CostTracker, UsageRecord, UsageReport, format_cost
-    from llm_orchestrator.exceptions import (
-        AllFallbacksFailedError,
-        AuthenticationError,
-        BudgetExceededError,
-        ConfigurationError,
-        ContextLengthError,
-        InvalidMessagesError,
-        InvalidRequestError,
-        InvalidResponseError,
-        ModelNotFoundError,
-        OrchestratorError,
-        OutputParseError,
-        OutputTruncatedError,
-        OverloadedError,
-        PermissionDeniedError,
-        ProviderConnectionError,
-        ProviderError,
-        ProviderSwitchError,
-        ProviderTimeoutError,
-        QuotaExceededError,
-        RateLimitError,
-        ServerError,
-        StreamInterruptedError,
-        UnsupportedParameterError,
-    )
     from llm_orchestrator.hooks import CallEvent, Hook
     from llm_orchestrator.models.registry import ModelRegistry
     from llm_orchestrator.orchestrator import LLMOrchestrator
@@ -68,31 +70,6 @@ __version__ = "0.1.0"
 _HOMES = {
     "config.manager": ["ConfigManager", "CostTrackingConfig", "OrchestratorConfig", "ProviderConfig"],
     "cost_tracker": ["CostTracker", "UsageRecord", "UsageReport", "format_cost"],
-    "exceptions": [
-        "AllFallbacksFailedError",
-        "AuthenticationError",
-        "BudgetExceededError",
-        "ConfigurationError",
-        "ContextLengthError",
-        "InvalidMessagesError",
-        "InvalidRequestError",
-        "InvalidResponseError",
-        "ModelNotFoundError",
-        "OrchestratorError",
-        "OutputParseError",
-        "OutputTruncatedError",
-        "OverloadedError",
-        "PermissionDeniedError",
-        "ProviderConnectionError",
-        "ProviderError",
-        "ProviderSwitchError",
-        "ProviderTimeoutError",
-        "QuotaExceededError",
-        "RateLimitError",
-        "ServerError",
-        "StreamInterruptedError",
-        "UnsupportedParameterError",
-    ],
     "hooks": ["CallEvent", "Hook"],
     "models.registry": ["ModelRegistry"],
     "orchestrator": ["LLMOrchestrator"],
@@ -118,7 +95,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: PLE0604  # computed, and compared with the imports above by a test
     "__version__",
-    *sorted(_HOME_OF),
+    *sorted([*exceptions.__all__, *_HOME_OF]),
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -124,6 +124,8 @@ class ProviderError(OrchestratorError):
 
     retryable: ClassVar[bool] = False
     falls_back: ClassVar[bool] = False
+    #: What its reader can do, where the provider's words hardly ever say; ends the error's text.
+    remedy: ClassVar[str] = ""
     #: At most this many retries on one model, whatever the configuration allows; None: no limit of its own.
     retry_limit: Optional[int] = None
     #: False where the provider said not to try again (the header ``x-should-retry: false``).
@@ -151,17 +153,27 @@ class ProviderError(OrchestratorError):
         self.retry_after = retry_after
         self.attempts: Tuple[Attempt, ...] = ()
 
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message.rstrip('.')}. {self.remedy}" if self.remedy else message
+
 
 class AuthenticationError(ProviderError):
     """The provider does not accept the key."""
+
+    remedy = "Check the api_key of the provider's entry."
 
 
 class PermissionDeniedError(ProviderError):
     """The key is valid but not allowed to do this."""
 
+    remedy = "Check with the provider what the key may do."
+
 
 class QuotaExceededError(ProviderError):
     """The account is out of quota or credit; waiting does not help, so it is never retried."""
+
+    remedy = "Add credit or raise the limit at the provider."
 
 
 class RateLimitError(ProviderError):
@@ -175,12 +187,14 @@ class ModelNotFoundError(ProviderError):
     """The provider does not offer this model to this account."""
 
     falls_back = True
+    remedy = "Check its name: refresh_models asks what there is."
 
 
 class ContextLengthError(ProviderError):
     """Prompt and answer together do not fit the model's context window."""
 
     falls_back = True
+    remedy = "Shorten the conversation, or name a fallback model with a larger window."
 
 
 class InvalidRequestError(ProviderError):

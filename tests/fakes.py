@@ -60,7 +60,7 @@ def play(
     provider_class: Type[FakeProvider] = FakeProvider,
     **entry: Any,
 ) -> Scene:
-    """Make an orchestrator whose provider answers from the script; ``entry`` are settings of its YAML entry."""
+    """Make an orchestrator whose provider answers from the script; ``entry`` are settings of its entry."""
     provider = provider_class(script or ANSWER, name="fake", timeout=entry.get("timeout", 300.0))
     settings: Dict[str, Any] = {
         "active_provider": "fake",

@@ -1,4 +1,4 @@
-"""The arguments of a call: the same names for all four ways, and bad values refused before anything is sent."""
+"""The arguments of a call: the same names for all four ways, and bad values refused before sending."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from llm_orchestrator import (
     CallEvent,
     ConfigManager,
     FinishReason,
-    InvalidRequestError,
     LLMOrchestrator,
     LLMRequest,
     Message,
@@ -61,13 +60,13 @@ def test_the_program_of_the_contract(
 
     # Prices are for a million tokens: 3 + 3 read at 0.001 dollars, 1 + 3 written at 0.002.
     assert capsys.readouterr().out.splitlines() == [
-        "4 {'prompt': 3, 'completion': 1, 'total': 4} 0.005",
+        "4 {'prompt': 3, 'completion': 1, 'total': 4} 0.005000",
         "1 2 3",
         "$0.0140",
     ]
     with open("usage.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["model"], row["cost"]) for row in rows] == [("m", "0.005"), ("m", "0.009")]
+    assert [(row["model"], row["cost"]) for row in rows] == [("m", "0.005000"), ("m", "0.009000")]
     orchestrator.close()
 
 

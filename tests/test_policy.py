@@ -42,7 +42,7 @@ def error(kind: type = RateLimitError, **fields: Any) -> ProviderError:
 def drive(
     chain: Sequence[str], fail: Union[ProviderError, Fail], **settings: Any
 ) -> Tuple[List[Step], ProviderError]:
-    """Carry out a plan whose attempts all fail: models asked and seconds waited, in order, and the last error."""
+    """Carry out a plan whose attempts all fail: the models asked, the seconds waited, and the last error."""
     steps = plan(chain, PolicySettings(**{"chance": lambda: 0.0, **settings}))
     taken: List[Step] = []
     outcome: Optional[ProviderError] = None

@@ -10,8 +10,14 @@ from typing import Any, Callable, List, Optional
 import pytest
 from pydantic import BaseModel
 
-from llm_orchestrator import FinishReason, InvalidRequestError, LLMOrchestrator
-from llm_orchestrator import OutputParseError, OutputTruncatedError, ToolCall
+from llm_orchestrator import (
+    FinishReason,
+    InvalidRequestError,
+    LLMOrchestrator,
+    OutputParseError,
+    OutputTruncatedError,
+    ToolCall,
+)
 from llm_orchestrator.structured import read_response_format
 from llm_orchestrator.testing import FakeReply
 from llm_orchestrator.tools import read_tool_choice, read_tools

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 from llm_orchestrator.exceptions import ConfigurationError, InvalidResponseError, ProviderError
 from llm_orchestrator.providers.failures import Failure, error_of_failure, error_of_transport
 from llm_orchestrator.providers.reader import read_document
-from llm_orchestrator.providers.redaction import Redactor, secret_headers
+from llm_orchestrator.providers.redaction import Redactor, redact_logs, secret_headers
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
@@ -80,6 +80,22 @@ class Adapter(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, base_url={self.base_url!r})"
+
+    def redactor_for(self, request: Optional[LLMRequest]) -> Redactor:
+        """Find what keeps the credentials of a call secret: the entry's own, and those in its extra headers.
+
+        Args:
+            request: The call; None when there is none.
+
+        Returns:
+            The redactor. It redacts logs, too, while somebody holds it.
+        """
+        secrets = secret_headers(request.extra_headers) if request and request.extra_headers else ()
+        if not secrets:
+            return self.redactor
+        redactor = self.redactor.including(secrets)
+        redact_logs(redactor)
+        return redactor
 
     @property
     def price_provider(self) -> str:

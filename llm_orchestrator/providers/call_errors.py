@@ -12,7 +12,6 @@ from llm_orchestrator.exceptions import (
     ProviderError,
     UnsupportedParameterError,
 )
-from llm_orchestrator.providers.redaction import Redactor, secret_headers
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import LLMRequest
 
@@ -30,11 +29,12 @@ class ErrorsOfCall:
         request: The call, to name its model; None when the call is about no model.
     """
 
-    __slots__ = ("_provider", "_request")
+    __slots__ = ("_provider", "_redactor", "_request")
 
     def __init__(self, provider: Adapter, request: Optional[LLMRequest]) -> None:
         self._provider = provider
         self._request = request
+        self._redactor = provider.redactor_for(request)
 
     def __enter__(self) -> None:
         return None
@@ -58,9 +58,7 @@ class ErrorsOfCall:
             translated.model = self._request.model
         if translated is not error:
             translated.__cause__ = error
-        self._provider.redactor.scrub(translated)
-        if self._request is not None and self._request.extra_headers:
-            Redactor(secret_headers(self._request.extra_headers)).scrub(translated)
+        self._redactor.scrub(translated)
         if translated is not error:
             raise translated from error
 

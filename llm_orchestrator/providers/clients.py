@@ -67,6 +67,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
         self._lock = threading.Lock()
         self._for_threads: Optional[SyncClient] = None
         self._for_loops: Dict[asyncio.AbstractEventLoop, Tuple[AsyncClient, AsyncGenerator[None, None]]] = {}
+        self._making: Dict[asyncio.AbstractEventLoop, asyncio.Task[AsyncClient]] = {}
 
     def for_threads(self) -> SyncClient:
         """The client for sync callers.
@@ -91,16 +92,29 @@ class Clients(Generic[SyncClient, AsyncClient]):
         import asyncio
 
         loop = asyncio.get_running_loop()
-        with self._lock:
-            known = self._for_loops.get(loop)
-            if known is not None:
-                return known[0]
-            left_behind = self._take_those_of_closed_loops()
-            client = self._make_async()
+        known = self._for_loops.get(loop)
+        if known is not None:
+            return known[0]
+        making = self._making.get(loop)
+        if making is None:
+            making = self._making[loop] = loop.create_task(self._begin(loop))
+        return await asyncio.shield(making)
+
+    async def _begin(self, loop: asyncio.AbstractEventLoop) -> AsyncClient:
+        """Make a loop's client in a thread: to import an SDK takes a second, and the loop must go on."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        # Not the loop's own executor: an application may have filled it with threads that wait for this.
+        thread = ThreadPoolExecutor(1)
+        try:
+            client = await loop.run_in_executor(thread, self._make_async)
             guard = self._close_with_loop(client, loop)
             self._for_loops[loop] = (client, guard)
-        await guard.__anext__()
-        for other in left_behind:
+            await guard.__anext__()
+        finally:
+            del self._making[loop]
+            thread.shutdown(wait=False)
+        for other in self._take_those_of_closed_loops():
             await self._give_up(other)
         return client
 
@@ -115,8 +129,9 @@ class Clients(Generic[SyncClient, AsyncClient]):
             await self._aclose(client)
 
     def _take_those_of_closed_loops(self) -> List[AsyncClient]:
-        closed = [loop for loop in list(self._for_loops) if loop.is_closed()]
-        return [self._for_loops.pop(loop)[0] for loop in closed]
+        with self._lock:
+            closed = [loop for loop in list(self._for_loops) if loop.is_closed()]
+            return [self._for_loops.pop(loop)[0] for loop in closed]
 
     async def _give_up(self, client: AsyncClient) -> None:
         """Let a client know that it is closed, or it would try to close itself on the loop that drops it."""
@@ -144,7 +159,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
 
     def start_anew_in_child(self) -> None:
         """Forget inherited clients without closing them: their sockets are the parent's too."""
-        self._inherited += [self._for_threads, *self._for_loops.values()]
+        self._inherited += [self._for_threads, *self._for_loops.values(), *self._making.values()]
         self._reset()
 
 

@@ -241,6 +241,7 @@ class AsyncProviderStream(_StreamReader):
         super().__init__(provider, request, wire, reply, watch)
         self._chunks = reply.aiter_bytes()
         self._loop = watch.loop
+        self._left = self._loop.create_future()
 
     def __aiter__(self) -> AsyncProviderStream:
         return self
@@ -271,22 +272,39 @@ class AsyncProviderStream(_StreamReader):
         if self._failure is not None and not self._ready:
             await self.aclose()
             raise self._failure_to_raise(delivered=False)
+        closing = self._loop.create_task(self._close_when_left())
+        # A loop may be thrown away with its streams open; there is nothing to tell the user then.
+        closing._log_destroy_pending = False  # type: ignore[attr-defined]
 
     async def aclose(self) -> None:
         """Release the connection; twice is fine."""
         self._watch.stop()
+        self._leave()
         await self._reply.aclose()
 
     def close_soon(self) -> None:
         """Have the loop release the connection; for finalizers, so it takes no lock and waits for nothing."""
         with suppress(RuntimeError):  # the loop is closed, and its connections with it
-            self._loop.call_soon_threadsafe(self._start_closing)
+            self._loop.call_soon_threadsafe(self._leave)
 
     def release(self) -> None:
         """Nothing: the loop of a dropped stream was told to release the connection when it was dropped."""
 
-    def _start_closing(self) -> None:
-        self._closing = self._loop.create_task(self.aclose())
+    def _leave(self) -> None:
+        if not self._left.done():
+            self._left.set_result(None)
+
+    async def _close_when_left(self) -> None:
+        """Release the connection when the stream is dropped, or when the loop cancels its tasks at its end.
+
+        After that a loop closes the generators of the HTTP library one by one; while a connection is open,
+        they get in each other's way and print errors.
+        """
+        import asyncio
+
+        with suppress(asyncio.CancelledError):
+            await self._left
+        await self.aclose()
 
     async def _read(self) -> None:
         try:

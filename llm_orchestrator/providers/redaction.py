@@ -1,15 +1,39 @@
-"""Keeps keys out of everything a person may read: error texts, the texts of their causes, and log records."""
+"""Keeps keys out of everything a person may read: error texts, the texts of their causes, and log records.
+
+The vendors' SDKs and their HTTP libraries log headers, which a careless server may have filled with our key.
+Their loggers therefore carry one filter of ours while there is an adapter whose secrets it looks for.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator, List, Mapping, Optional
+import json
+import logging
+import os
+import threading
+import weakref
+from typing import Any, Iterable, Iterator, List, Mapping, Optional, Set
 
-__all__ = ["Redactor", "secret_headers"]
+__all__ = ["Redactor", "redact_logs", "secret_headers", "stop_redacting_logs"]
 
 REDACTED = "[redacted]"
 #: Shorter values are not searched for: they would be found in ordinary words.
 SHORTEST_SECRET = 6
+#: So much of a secret's beginning is taken for the secret: texts are shortened before people see them.
+TELLING_LENGTH = 12
 SECRET_HEADER_WORDS = ("auth", "key", "token", "secret", "cookie")
+#: Deeper than anything a provider sends, and not too deep for Python.
+DEEPEST = 20
+#: Whose log records are redacted: the first parts of the names of their loggers.
+LOGGERS = (
+    "anthropic",
+    "google_genai",
+    "httpcore",
+    "httpcore2",
+    "httpx",
+    "httpx2",
+    "llm_orchestrator",
+    "openai",
+)
 
 
 class Redactor:
@@ -20,15 +44,31 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[Optional[str]]) -> None:
-        found = [secret for secret in secrets if secret and len(secret) >= SHORTEST_SECRET]
+        found = {
+            form
+            for secret in secrets
+            if secret and len(secret) >= SHORTEST_SECRET
+            for form in (secret, *_written_forms(secret))
+        }
         # The longest first: one may stand inside another, whose rest would be left to read.
         self._secrets: List[str] = sorted(found, key=len, reverse=True)
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._secrets)} secrets)"
 
+    def including(self, secrets: Iterable[str]) -> Redactor:
+        """Make a redactor that knows more secrets.
+
+        Args:
+            secrets: The other secrets.
+
+        Returns:
+            A redactor for these and its own.
+        """
+        return Redactor([*self._secrets, *secrets])
+
     def redact(self, text: str) -> str:
-        """Replace every secret.
+        """Replace every secret, and what is left of one whose end was cut off.
 
         Args:
             text: Any text.
@@ -37,7 +77,12 @@ class Redactor:
             The text without secrets.
         """
         for secret in self._secrets:
-            text = text.replace(secret, REDACTED)
+            beginning = secret[:TELLING_LENGTH]
+            at = text.find(beginning)
+            while at >= 0:
+                shown = os.path.commonprefix([secret, text[at : at + len(secret)]])
+                text = text[:at] + REDACTED + text[at + len(shown) :]
+                at = text.find(beginning, at + len(REDACTED))
         return text
 
     def scrub(self, error: BaseException) -> None:
@@ -47,15 +92,36 @@ class Redactor:
             error: The exception that is about to be shown.
         """
         for cause in _causes(error):
-            cause.args = tuple(self._redact_argument(arg) for arg in cause.args)
-            message = getattr(cause, "message", None)
-            if isinstance(message, str) and self.redact(message) != message:
-                cause.message = self.redact(message)  # type: ignore[attr-defined]  # SDK errors show this text
+            cause.args = self._clean(cause.args)
+            # SDKs and JSON readers keep the reply's text in fields of their errors, whole or parsed.
+            vars(cause).update({name: self._clean(value) for name, value in vars(cause).items()})
 
-    def _redact_argument(self, argument: Any) -> Any:
-        if isinstance(argument, bytes):  # what could not be decoded, shown by the error's repr
-            return self.redact(argument.decode("latin-1")).encode("latin-1")
-        return self.redact(argument) if isinstance(argument, str) else argument
+    def _clean(self, value: Any, depth: int = 0) -> Any:
+        """Plain data without secrets; the very same object where there are none, or where it is not plain."""
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, bytes):  # what could not be decoded, shown by the error's repr
+            text = value.decode("latin-1")
+            redacted = self.redact(text)
+            return value if redacted is text else redacted.encode("latin-1")
+        if type(value) not in (dict, list, tuple):
+            return value
+        if depth > DEEPEST:
+            return REDACTED
+        before = [part for item in value.items() for part in item] if isinstance(value, dict) else value
+        after = [self._clean(part, depth + 1) for part in before]
+        if all(old is new for old, new in zip(before, after)):
+            return value
+        return dict(zip(after[::2], after[1::2])) if isinstance(value, dict) else type(value)(after)
+
+
+def _written_forms(secret: str) -> Iterator[str]:
+    """How a secret looks inside a URL, a JSON text and a repr."""
+    from urllib.parse import quote
+
+    yield quote(secret, safe="")
+    yield json.dumps(secret)[1:-1]
+    yield repr(secret)[1:-1]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -82,3 +148,81 @@ def secret_headers(headers: Mapping[str, str]) -> List[str]:
         value for name, value in headers.items() if any(word in name.lower() for word in SECRET_HEADER_WORDS)
     ]
     return values + [value.split()[-1] for value in values if " " in value.strip()]
+
+
+class _LogFilter(logging.Filter):
+    """Removes the secrets of all redactors in use from log records, and the exceptions logged with them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._redactors: Set[weakref.ref[Redactor]] = set()
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def add(self, redactor: Redactor) -> None:
+        with self._lock:
+            # A redactor that is dropped without a word leaves by itself.
+            self._redactors.add(weakref.ref(redactor, self._redactors.discard))
+            for logger in _loggers():
+                logger.addFilter(self)
+
+    def discard(self, redactor: Redactor) -> None:
+        with self._lock:
+            self._redactors.discard(weakref.ref(redactor))
+            if not self._redactors:
+                for logger in _loggers():
+                    logger.removeFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            said = text = record.getMessage()
+        except Exception:  # noqa: BLE001 (logging itself reports a record that cannot be written)
+            return True
+        for reference in self._redactors.copy():
+            redactor = reference()
+            if redactor is not None:
+                text = redactor.redact(text)
+                if record.exc_info and record.exc_info[1] is not None:
+                    redactor.scrub(record.exc_info[1])
+        if text != said:
+            record.msg, record.args = text, ()
+        return True
+
+
+def _loggers() -> List[logging.Logger]:
+    """The loggers of those libraries that exist so far; a filter does not hold for the loggers below its own."""
+    known = logging.Logger.manager.loggerDict.copy()
+    return [
+        logger
+        for name, logger in known.items()
+        if name.partition(".")[0] in LOGGERS and isinstance(logger, logging.Logger)
+    ]
+
+
+_log_filter = _LogFilter()
+
+
+def redact_logs(redactor: Redactor) -> None:
+    """Keep a redactor's secrets out of the logs of SDKs and HTTP libraries, as long as it is in use.
+
+    It costs nothing where these libraries log nothing. Call it once they are imported; twice is fine.
+
+    Args:
+        redactor: Knows the secrets.
+    """
+    _log_filter.add(redactor)
+
+
+def stop_redacting_logs(redactor: Redactor) -> None:
+    """Look for a redactor's secrets no longer; with the last one the filter is taken off the loggers.
+
+    Args:
+        redactor: Knows the secrets; one that was never given to ``redact_logs`` is fine.
+    """
+    _log_filter.discard(redactor)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_log_filter.renew_lock)
