@@ -142,7 +142,7 @@ class Call(CallRecord):
         if step.model == self._request.model and not step.without:
             return self._request
         left_out: Dict[str, Any] = dict.fromkeys(step.without)
-        return changed(self._request, model=step.model, **left_out)
+        return changed(self._request, model=step.model, without=step.without, **left_out)
 
     def hand_over(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
         """Leave an open stream that was dropped to the next call; for finalizers, so it takes no lock.

@@ -200,12 +200,12 @@ class CallRecord:
 
     def _completed(self, response: LLMResponse) -> LLMResponse:
         """Add to an answer what only the call knows."""
+        provider = self._provider
         left_out = tuple(
             f"{name} was left out: {self._step.model} rejects it."
             for name in sorted(self._step.without)
-            if getattr(self._request, name) is not None
+            if provider.asks_for(self._request, name)
         )
-        provider = self._provider
         details = self._surroundings.tracker.price_response(
             response, provider.price_provider, provider.base_url
         )

@@ -93,9 +93,8 @@ class StreamAccumulator:
         self._error = error if isinstance(error, Exception) else None
 
     def _failed(self, error: Exception) -> None:
-        if self._error is None:
-            self._error = error
-            self._call.fail(error)
+        self._error = error
+        self._call.fail(error)
 
 
 class LLMStream(StreamAccumulator):
@@ -161,8 +160,7 @@ class LLMStream(StreamAccumulator):
             self._check_readable()
             for _ in self._read_events():
                 pass
-        if self._response is None:
-            raise OrchestratorError("The stream was closed before its end. Send the request again.")
+        assert self._response is not None, "a stream ends with its answer or an error"
         return self._response
 
     def close(self) -> None:
@@ -277,8 +275,7 @@ class AsyncLLMStream(StreamAccumulator):
             self._check_readable()
             async for _ in self._read_events():
                 pass
-        if self._response is None:
-            raise OrchestratorError("The stream was closed before its end. Send the request again.")
+        assert self._response is not None, "a stream ends with its answer or an error"
         return self._response
 
     async def aclose(self) -> None:

@@ -204,6 +204,7 @@ class LLMRequest:
         extra_headers: HTTP headers of this call alone.
         provider_options: Merged into the provider's JSON body last.
         max_output_tokens: Most tokens the model can write, where the registry knows it.
+        without: Parameters that the model is known to reject; defaults do not set them again.
         strict: Refuse parameters the protocol has no field for, instead of leaving them out with a warning.
     """
 
@@ -229,6 +230,7 @@ class LLMRequest:
     extra_headers: Mapping[str, str] = field(default_factory=dict)
     provider_options: JSON = field(default_factory=dict)
     max_output_tokens: Optional[int] = None
+    without: FrozenSet[str] = frozenset()
     strict: bool = False
 
 

@@ -70,7 +70,7 @@ def test_r6_copies_and_pickles_keep_class_text_and_fields(name: str) -> None:
     for duplicate in COPIES:
         again = duplicate(error)
         assert type(again) is type(error) and again is not error
-        assert str(again) == "What happened."
+        assert str(again) == str(error) and str(error).startswith("What happened.")
         assert again.args == error.args
         assert vars(again) == vars(error)
         assert again.attempts == ATTEMPTS
@@ -157,3 +157,11 @@ def test_what_was_not_told_is_none() -> None:
     assert exceptions.StreamInterruptedError("Cut.").partial_response is None
     assert exceptions.OutputParseError("No.").response is None
     assert exceptions.InvalidMessagesError("No.").index is None
+
+
+@pytest.mark.parametrize("words", ["invalid x-api-key", "invalid x-api-key."])
+def test_a_refusal_ends_with_what_to_do_about_it(words: str) -> None:
+    error = exceptions.AuthenticationError(words)
+    assert str(error) == "invalid x-api-key. Check the api_key of the provider's entry."
+    assert error.args == (words,), "the provider's own words stay as they are"
+    assert str(exceptions.ServerError(words)) == words

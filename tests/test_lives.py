@@ -20,6 +20,7 @@ from llm_orchestrator import (
     LLMResponse,
     OrchestratorError,
     ProviderSwitchError,
+    providers,
 )
 from llm_orchestrator.testing import FakeProvider
 from tests.fakes import MODEL, RecordingTracker, broken, play, warm  # noqa: F401 (warm is a fixture)
@@ -384,8 +385,7 @@ def test_c1_event_loops_come_and_go() -> None:
     scene.orchestrator.close()
 
 
-def test_c3_learned_parameters_and_costs_are_safe_among_threads() -> None:
-    """Threads that begin at the same moment each get their own provider object only once."""
+def test_c3_threads_that_begin_together_share_one_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
     made: List[str] = []
 
     class Counted(FakeProvider):
@@ -393,9 +393,7 @@ def test_c3_learned_parameters_and_costs_are_safe_among_threads() -> None:
             made.append(name)
             super().__init__("Yes.", name=name)
 
-    from llm_orchestrator import register_provider
-
-    register_provider("counted", Counted)
+    monkeypatch.setitem(providers._registered, "counted", Counted)
     orchestrator = LLMOrchestrator(
         {"active_provider": "x", "active_model": "m", "providers": {"x": {"adapter": "counted"}}}
     )

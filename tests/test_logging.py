@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Any, List, Tuple
 
 import pytest
@@ -101,10 +102,8 @@ def read_all(caplog: pytest.LogCaptureFixture, level: int) -> str:
 def use_everything(scene: Scene, way: str) -> None:
     """A success, a retry, a failure and a hook that fails."""
     for _ in range(3):
-        try:
+        with suppress(OrchestratorError):
             ask(scene.orchestrator, way, PROMPT, stop=PROMPT, extra_headers={"authorization": KEY})
-        except OrchestratorError:
-            pass
 
 
 def test_c7_no_prompt_answer_or_key_from_info_up(

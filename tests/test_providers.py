@@ -311,7 +311,7 @@ def test_options_cannot_replace_what_the_library_sets(
 def test_listing_and_validation(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, tmp_path: Any
 ) -> None:
-    config = dialect.config(server.url)
+    config = dialect.config(server.url, headers={"x-team": "blue"})
     config["model_registry"] = {"cache_path": str(tmp_path / "models.json")}
     with LLMOrchestrator(config) as orchestrator:
         assert orchestrator.get_available_models() == []
@@ -326,6 +326,7 @@ def test_listing_and_validation(
         assert orchestrator.get_available_models() == ["chat-one", "chat-two"]
         assert orchestrator.validate_model("chat-one") is True
         assert orchestrator.validate_model("missing") is False
+        assert [request.headers["x-team"] for request in server.requests] == ["blue"] * 3
 
 
 def test_the_key_travels_in_a_header(

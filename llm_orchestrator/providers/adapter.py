@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 from llm_orchestrator.exceptions import ConfigurationError, InvalidResponseError, ProviderError
 from llm_orchestrator.providers.failures import Failure, error_of_failure, error_of_transport
 from llm_orchestrator.providers.reader import read_document
-from llm_orchestrator.providers.redaction import Redactor, redact_logs, secret_headers
+from llm_orchestrator.providers.redaction import Redactor, secret_headers
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
-__all__ = ["Adapter"]
+__all__ = ["Adapter", "is_header_text"]
 
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_CONNECT_TIMEOUT = 10.0
@@ -39,7 +39,7 @@ class Adapter(ABC):
         **settings: Settings of the entry that only some adapters know; kept in ``settings``.
 
     Raises:
-        ConfigurationError: The key holds characters that no HTTP header can carry.
+        ConfigurationError: The key or a header holds characters that HTTP cannot carry.
     """
 
     #: Whose JSON the adapter speaks; prices and the kinds of models are found by it.
@@ -62,11 +62,17 @@ class Adapter(ABC):
         allow_missing_finish_reason: bool = False,
         **settings: Any,
     ) -> None:
-        if api_key is not None and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+        if api_key is not None and (" " in api_key or not is_header_text(api_key)):
             raise ConfigurationError(
                 f"The api_key of provider {name!r} holds characters that no HTTP header can carry. "
                 "Check it for blanks, line ends and quotes."
             )
+        for header, value in (headers or {}).items():
+            if not (is_header_text(header) and is_header_text(value)):
+                raise ConfigurationError(  # without the value, which may be a key
+                    f"The header {header!r} of provider {name!r} holds what HTTP cannot carry. "
+                    "Use printable ASCII without blanks at its ends."
+                )
         self.name = name
         self.base_url = base_url
         self.timeout = timeout
@@ -88,14 +94,22 @@ class Adapter(ABC):
             request: The call; None when there is none.
 
         Returns:
-            The redactor. It redacts logs, too, while somebody holds it.
+            The entry's ``redactor``, or one that knows more.
         """
         secrets = secret_headers(request.extra_headers) if request and request.extra_headers else ()
-        if not secrets:
-            return self.redactor
-        redactor = self.redactor.including(secrets)
-        redact_logs(redactor)
-        return redactor
+        return self.redactor.including(secrets) if secrets else self.redactor
+
+    def asks_for(self, request: LLMRequest, parameter: str) -> bool:
+        """Tell whether a call sets a parameter, by itself or by the entry's default options.
+
+        Args:
+            request: The call.
+            parameter: A parameter's name; one that is no field of the request counts as set.
+
+        Returns:
+            Whether it is set.
+        """
+        return getattr(request, parameter, True) not in (None, ()) or parameter in self.options
 
     @property
     def price_provider(self) -> str:
@@ -311,6 +325,18 @@ class Adapter(ABC):
     async def aclose(self) -> None:
         """Close the connections of the running loop, and those of sync callers."""
         self.close()
+
+
+def is_header_text(text: str) -> bool:
+    """Tell whether HTTP can carry a text as the name or the value of a header.
+
+    Args:
+        text: The text.
+
+    Returns:
+        Whether it is printable ASCII without blanks at its ends.
+    """
+    return text.isascii() and text.isprintable() and text == text.strip()
 
 
 def _error_body(response: Any) -> JSON:

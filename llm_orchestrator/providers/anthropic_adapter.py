@@ -19,6 +19,7 @@ from llm_orchestrator.providers.anthropic_requests import write_request
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.clients import Clients
 from llm_orchestrator.providers.failures import Failure, error_of_failure, unsupported_parameter
+from llm_orchestrator.providers.refusals import with_bounded_refusals
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
@@ -52,6 +53,7 @@ class AnthropicAdapter(BaseLLMProvider):
             make_async=partial(make, "AsyncAnthropic"),
             close=lambda client: client.close(),
             aclose=lambda client: client.close(),
+            redactor=self.redactor,
         )
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
@@ -241,7 +243,7 @@ def _make_client(name: str, api_key: Optional[str], base_url: Optional[str], kin
     tracing = {"open_telemetry": False} if hasattr(client_class, "open_telemetry") else {}
     client = client_class(api_key=api_key or NO_KEY, base_url=base_url or BASE_URL, max_retries=0, **tracing)
     client._custom_headers = {}  # those of $ANTHROPIC_CUSTOM_HEADERS, which no argument keeps out
-    return client
+    return with_bounded_refusals(client)
 
 
 def _sdk_call(client: Any, wire: WireRequest, limits: Limits) -> Callable[[], Any]:

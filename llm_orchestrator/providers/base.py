@@ -16,13 +16,13 @@ from llm_orchestrator.exceptions import (
     ProviderTimeoutError,
     UnsupportedParameterError,
 )
-from llm_orchestrator.providers.adapter import Adapter
+from llm_orchestrator.providers.adapter import Adapter, is_header_text
 from llm_orchestrator.providers.call_errors import ErrorsOfCall, ErrorsOfSending
 from llm_orchestrator.providers.content import merged, stop_texts
 from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
 from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.reader import BodyReader, next_chunk
-from llm_orchestrator.providers.wire import Limits, WireRequest
+from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
 from llm_orchestrator.types import (
     DROPPABLE_PARAMETERS,
     JSON,
@@ -101,9 +101,8 @@ class BaseLLMProvider(Adapter):
         with self.errors(request):
             request, wire = self.prepare(request, stream=True)
             limits = self.limits(request)
-            with ErrorsOfSending(wire):
-                reply = self.open_call(wire, limits)
-            stream = ProviderStream(self, request, wire, reply, ThreadWatch(reply, limits))
+            reply, watch = self._open(wire, limits)
+            stream = ProviderStream(self, request, wire, reply, watch)
             stream.read_first()
             return stream
 
@@ -122,13 +121,7 @@ class BaseLLMProvider(Adapter):
         with self.errors(request):
             request, wire = self.prepare(request, stream=True)
             limits = self.limits(request)
-            watch = LoopWatch(limits)
-            try:
-                with ErrorsOfSending(wire), watch:
-                    reply = await self.aopen_call(wire, limits)
-            except BaseException:
-                watch.stop()  # nobody else will: the stream that would own it was never made
-                raise
+            reply, watch = await self._aopen(wire, limits)
             stream = AsyncProviderStream(self, request, wire, reply, watch)
             await stream.read_first()
             return stream
@@ -223,7 +216,9 @@ class BaseLLMProvider(Adapter):
         parameters = {
             name: stop_texts(value) if name == "stop" else value
             for name, value in self.options.items()
-            if name in DEFAULTABLE_PARAMETERS and getattr(request, name) is None
+            if name in DEFAULTABLE_PARAMETERS
+            and name not in request.without
+            and getattr(request, name) is None
         }
         others = {name: value for name, value in self.options.items() if name not in DEFAULTABLE_PARAMETERS}
         return changed(request, **parameters, provider_options=merged(others, request.provider_options))
@@ -248,7 +243,7 @@ class BaseLLMProvider(Adapter):
 
     def _check_headers(self, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
-            if not (f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
+            if not (is_header_text(name) and is_header_text(value)):
                 raise InvalidRequestError(  # without the value, which may be a key
                     f"The header {name!r} holds what HTTP cannot carry. Use printable ASCII in extra_headers."
                 )
@@ -300,11 +295,12 @@ class BaseLLMProvider(Adapter):
             The response, with what only the call knows filled in.
         """
         response = self.parse_reply(body, headers)
+        redact = self.redactor_for(request).redact  # both go to log and ledger, and a server may repeat a key
         return changed(
             response,
-            model=response.model or request.model,
+            model=redact(response.model or request.model),
             requested_model=request.model,
-            request_id=response.request_id or self.request_id_of(headers),
+            request_id=redact(response.request_id or self.request_id_of(headers) or "") or None,
             warnings=response.warnings + wire.warnings,
             raw_response=body,
             exchange=Exchange(wire.api, wire.body or {}, headers),
@@ -364,10 +360,29 @@ class BaseLLMProvider(Adapter):
     def _with_headers(self, wire: WireRequest) -> WireRequest:
         return changed(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
 
+    def _open(self, wire: WireRequest, limits: Limits) -> Tuple[RawReply, ThreadWatch]:
+        watch = ThreadWatch(limits)
+        try:
+            with ErrorsOfSending(wire), watch.until_open():
+                reply = self.open_call(wire, limits)
+        except BaseException:
+            watch.stop()  # nobody else will: there is no reply
+            raise
+        watch.attach(reply)
+        return reply, watch
+
+    async def _aopen(self, wire: WireRequest, limits: Limits) -> Tuple[RawReply, LoopWatch]:
+        watch = LoopWatch(limits)
+        try:
+            with ErrorsOfSending(wire), watch:
+                reply = await self.aopen_call(wire, limits)
+        except BaseException:
+            watch.stop()  # as in _open
+            raise
+        return reply, watch
+
     def _exchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
-        with ErrorsOfSending(wire):
-            reply = self.open_call(wire, limits)
-        watch = ThreadWatch(reply, limits)
+        reply, watch = self._open(wire, limits)
         try:
             body = BodyReader()
             chunks = reply.iter_bytes()
@@ -380,18 +395,14 @@ class BaseLLMProvider(Adapter):
             reply.close()
 
     async def _aexchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
-        watch = LoopWatch(limits)
+        reply, watch = await self._aopen(wire, limits)
         try:
-            with ErrorsOfSending(wire), watch:
-                reply = await self.aopen_call(wire, limits)
-            try:
-                body = BodyReader()
-                chunks = reply.aiter_bytes()
-                while not body.ended:
-                    with watch:
-                        body.feed(await next_chunk(chunks))
-                return body.document(), reply.headers
-            finally:
-                await reply.aclose()
+            body = BodyReader()
+            chunks = reply.aiter_bytes()
+            while not body.ended:
+                with watch:
+                    body.feed(await next_chunk(chunks))
+            return body.document(), reply.headers
         finally:
             watch.stop()
+            await reply.aclose()

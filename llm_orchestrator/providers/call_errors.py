@@ -12,6 +12,7 @@ from llm_orchestrator.exceptions import (
     ProviderError,
     UnsupportedParameterError,
 )
+from llm_orchestrator.providers.redaction import redact_logs, stop_redacting_logs
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import LLMRequest
 
@@ -37,7 +38,8 @@ class ErrorsOfCall:
         self._redactor = provider.redactor_for(request)
 
     def __enter__(self) -> None:
-        return None
+        if self._knows_more:
+            redact_logs(self._redactor)
 
     def __exit__(
         self,
@@ -45,28 +47,43 @@ class ErrorsOfCall:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
-        if not isinstance(error, Exception):
+        if self._knows_more:
+            stop_redacting_logs(self._redactor)
+        if error is None:
             return
-        translated = error if isinstance(error, ProviderError) else self._provider.translate_error(error)
-        if isinstance(error, OrchestratorError) and translated is not error:
-            return
+        shown = self._translated(error)
+        if shown is not error:
+            shown.__cause__ = error
+        self._redactor.scrub(shown)
+        if shown is not error:
+            raise shown from error
+
+    @property
+    def _knows_more(self) -> bool:
+        """Whether the call brought secrets of its own, which only its own time keeps out of the logs."""
+        return self._redactor is not self._provider.redactor
+
+    def _translated(self, error: BaseException) -> BaseException:
+        """The error of ours, or the error itself where it is none of the provider's doing."""
+        if isinstance(error, ProviderError):
+            translated: Optional[ProviderError] = error
+        elif isinstance(error, OrchestratorError) or not isinstance(error, Exception):
+            translated = None
+        else:
+            translated = self._provider.translate_error(error)
         if translated is None:
-            return
+            return error
         translated = self._as_sent(translated)
         translated.provider = self._provider.name
         if self._request is not None:
             translated.model = self._request.model
-        if translated is not error:
-            translated.__cause__ = error
-        self._redactor.scrub(translated)
-        if translated is not error:
-            raise translated from error
+        return translated
 
     def _as_sent(self, error: ProviderError) -> ProviderError:
         """A parameter that the caller did not set cannot be left out: the request itself is at fault."""
         if not isinstance(error, UnsupportedParameterError) or self._request is None:
             return error
-        if getattr(self._request, error.parameter, True) not in (None, ()):
+        if self._provider.asks_for(self._request, error.parameter):
             return error
         plain = InvalidRequestError(*error.args)
         plain.__dict__.update({key: value for key, value in error.__dict__.items() if key != "parameter"})

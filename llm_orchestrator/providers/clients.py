@@ -26,6 +26,8 @@ from typing import (
     TypeVar,
 )
 
+from llm_orchestrator.providers.redaction import Redactor, redact_logs, stop_redacting_logs
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -45,6 +47,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
         make_async: Builds the client for one event loop.
         close: Closes a client for threads.
         aclose: Closes a client for one event loop.
+        redactor: Knows what the SDK must not log while there are clients.
     """
 
     def __init__(
@@ -54,11 +57,13 @@ class Clients(Generic[SyncClient, AsyncClient]):
         make_async: Callable[[], AsyncClient],
         close: Callable[[SyncClient], None],
         aclose: Callable[[AsyncClient], Awaitable[None]],
+        redactor: Redactor,
     ) -> None:
         self._make = make
         self._make_async = make_async
         self._close = close
         self._aclose = aclose
+        self._redactor = redactor
         self._inherited: List[Any] = []
         self._reset()
         _all_clients.add(self)
@@ -81,6 +86,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
                 client = self._for_threads
                 if client is None:
                     client = self._for_threads = self._make()
+                    redact_logs(self._redactor)  # only now: making a client imports the SDK and its loggers
         return client
 
     async def for_loop(self) -> AsyncClient:
@@ -110,6 +116,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
             client = await loop.run_in_executor(thread, self._make_async)
             guard = self._close_with_loop(client, loop)
             self._for_loops[loop] = (client, guard)
+            redact_logs(self._redactor)
             await guard.__anext__()
         finally:
             del self._making[loop]
@@ -127,6 +134,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
         finally:
             self._for_loops.pop(loop, None)
             await self._aclose(client)
+            self._release_logs()
 
     def _take_those_of_closed_loops(self) -> List[AsyncClient]:
         with self._lock:
@@ -146,6 +154,12 @@ class Clients(Generic[SyncClient, AsyncClient]):
             client, self._for_threads = self._for_threads, None
         if client is not None:
             self._close(client)
+        self._release_logs()
+
+    def _release_logs(self) -> None:
+        """Leave the SDK's logs alone once nothing of ours can write to them."""
+        if self._for_threads is None and not self._for_loops:
+            stop_redacting_logs(self._redactor)
 
     async def aclose(self) -> None:
         """Close the client of the running loop, and the one for threads."""

@@ -14,9 +14,10 @@ import socket
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Optional, Set, Type
+from typing import TYPE_CHECKING, Any, Iterator, Optional, Set, Type
 
 from llm_orchestrator.exceptions import ProviderTimeoutError
 from llm_orchestrator.providers.wire import Limits, RawReply
@@ -24,7 +25,7 @@ from llm_orchestrator.providers.wire import Limits, RawReply
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["LoopWatch", "ThreadWatch", "Watch"]
+__all__ = ["LoopWatch", "ThreadWatch", "Watch", "watch_reply"]
 
 
 class Watch:
@@ -43,11 +44,14 @@ class Watch:
         self._waits_until = math.inf
 
     def __enter__(self) -> Watch:
-        now = time.monotonic()
-        if self.expired or now >= self._deadline:  # it may have passed between two waits, when nobody looked
+        # The deadline may have passed between two waits, when nobody looked.
+        if self.expired or time.monotonic() >= self._deadline:
             raise self._timeout()
-        self._waits_until = min(now + self._silence, self._deadline)
+        self._begin_wait()
         return self
+
+    def _begin_wait(self) -> None:
+        self._waits_until = min(time.monotonic() + self._silence, self._deadline)
 
     def __exit__(
         self,
@@ -109,17 +113,40 @@ class Watch:
 
 
 class ThreadWatch(Watch):
-    """A watch for sync callers, looked at by a thread that all of them share.
+    """A watch for sync callers, looked at by a thread that all of them share, once it has a reply.
 
     Args:
-        reply: The open reply whose socket is shut down when time is up.
         limits: Silence allowed and deadline of the call.
     """
 
-    def __init__(self, reply: RawReply, limits: Limits) -> None:
+    def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
-        self._socket = _socket_of(reply)
-        self._watchdog = None if self._socket is None else _Watchdog.running()
+        self._socket: Optional[socket.socket] = None
+        self._watchdog: Optional[_Watchdog] = None
+
+    @contextmanager
+    def until_open(self) -> Iterator[None]:
+        """Watch the opening of a reply: from its head on, while the SDK may still read an error's body."""
+        before = _opening.set(self)
+        try:
+            with self:
+                yield
+        finally:
+            _opening.reset(before)
+
+    def attach(self, reply: RawReply) -> None:
+        """Watch a reply from now on.
+
+        Args:
+            reply: The reply whose socket is shut down when time is up; one without a socket stays unwatched.
+        """
+        connection = _socket_of(reply)
+        if connection is None or connection is self._socket:
+            return
+        self._socket = connection
+        self._watchdog = _Watchdog.running()
+        if self._waits_until < math.inf:
+            self._begin_wait()  # anew, for the head was a sign of life
         self._be_looked_at()
 
     def interrupt(self) -> None:
@@ -248,6 +275,21 @@ class _Watchdog(threading.Thread):
             pause = max(self._wakes_at - time.monotonic(), 0)
             self._wake.wait(min(pause, threading.TIMEOUT_MAX))
             self._wake.clear()
+
+
+#: The watch of the call that this thread is opening.
+_opening: ContextVar[Optional[ThreadWatch]] = ContextVar("llm_orchestrator_opening", default=None)
+
+
+def watch_reply(reply: RawReply) -> None:
+    """Let the watch of the call that is being opened see its reply; for response hooks of HTTP clients.
+
+    Args:
+        reply: The reply, of which the head has come.
+    """
+    watch = _opening.get()
+    if watch is not None:
+        watch.attach(reply)
 
 
 def _renew_start_lock() -> None:

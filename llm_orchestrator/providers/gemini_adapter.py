@@ -41,6 +41,7 @@ class GeminiAdapter(BaseLLMProvider):
             make_async=self._make_transport,
             close=GeminiTransport.close,
             aclose=GeminiTransport.aclose,
+            redactor=self.redactor,
         )
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:

@@ -8,33 +8,30 @@ and a bad status is seen before the SDK's error class sees it, which cannot read
 
 from __future__ import annotations
 
-import logging
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Dict, Mapping, NamedTuple
+from typing import Any, Dict, Mapping
 
-from llm_orchestrator.providers.deadlines import ThreadWatch
 from llm_orchestrator.providers.gemini_typed_calls import TypedCalls
+from llm_orchestrator.providers.refusals import abound_refusal, bound_refusal
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
 
 __all__ = ["BadStatusError", "ErrorReply", "GeminiTransport"]
-
-logger = logging.getLogger(__name__)
 
 API_VERSION = "v1beta"
 #: What is used of the SDK's inner client; all or nothing.
 PRIVATE_NAMES = ("_build_request", "_request", "_async_request")
 #: As many connections as the other vendors' SDKs allow; HTTP libraries stop at 100.
 MAX_CONNECTIONS = 1000
-#: More of an error's explanation than anybody reads.
-MAX_ERROR_BYTES = 1024 * 1024
 
 
-class ErrorReply(NamedTuple):
-    """A reply with a bad status, read to its end."""
+@dataclass(frozen=True)
+class ErrorReply:
+    """A reply with a bad status, read to its end; its repr shows nothing that could hold a key."""
 
     status_code: int
-    headers: Mapping[str, str]
-    content: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
 
 
 class BadStatusError(Exception):
@@ -166,38 +163,17 @@ def _http_library(version: str) -> Any:
 
 
 def _refuse(response: Any) -> None:
-    """Raise for a bad status; the error's body may take as long to arrive as its head could."""
-    if response.status_code == 200:
-        return
-    patience = response.request.extensions["timeout"]["read"]
-    watch = ThreadWatch(response, Limits(connect=patience, silence=patience))
-    content = b""
-    try:
-        with watch:
-            for chunk in response.iter_bytes():
-                content += chunk
-                if len(content) > MAX_ERROR_BYTES:
-                    break
-    except Exception as error:  # noqa: BLE001 (the status says enough when its explanation breaks off)
-        logger.debug("An error's explanation broke off: %s", type(error).__name__)
-    finally:
-        watch.stop()
-    raise _bad_status(response, content)
+    """Raise for a bad status, as a response hook."""
+    bound_refusal(response)
+    if response.status_code != 200:
+        raise _bad_status(response, response.read())
 
 
 async def _arefuse(response: Any) -> None:
-    """Raise for a bad status, async; who waits for the call keeps the time."""
-    if response.status_code == 200:
-        return
-    content = b""
-    try:
-        async for chunk in response.aiter_bytes():
-            content += chunk
-            if len(content) > MAX_ERROR_BYTES:
-                break
-    except Exception as error:  # noqa: BLE001 (the status says enough when its explanation breaks off)
-        logger.debug("An error's explanation broke off: %s", type(error).__name__)
-    raise _bad_status(response, content)
+    """Raise for a bad status, as a response hook for async callers."""
+    await abound_refusal(response)
+    if response.status_code != 200:
+        raise _bad_status(response, await response.aread())
 
 
 def _bad_status(response: Any, content: bytes) -> BadStatusError:

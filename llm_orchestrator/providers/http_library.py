@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Iterator
 
-__all__ = ["http_library_of", "loaded_http_libraries"]
+__all__ = ["http_library_of", "library_of_response", "loaded_http_libraries"]
 
 
 def loaded_http_libraries() -> Iterator[Any]:
@@ -37,3 +37,15 @@ def http_library_of(sdk: Any) -> Any:
         if library.Timeout is sdk.Timeout:
             return library
     raise ImportError(f"{sdk.__name__} {sdk.__version__} stands on an HTTP library that is not known")
+
+
+def library_of_response(response: Any) -> Any:
+    """Find the HTTP library that a response comes from.
+
+    Args:
+        response: The response.
+
+    Returns:
+        The module of the HTTP library.
+    """
+    return sys.modules[type(response).__module__.partition(".")[0]]

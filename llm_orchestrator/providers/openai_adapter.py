@@ -23,6 +23,7 @@ from llm_orchestrator.providers.clients import Clients
 from llm_orchestrator.providers.failures import Failure, error_of_failure
 from llm_orchestrator.providers.http_library import http_library_of
 from llm_orchestrator.providers.openai_common import as_list, as_text, is_hosted_by_openai, read_failure
+from llm_orchestrator.providers.refusals import with_bounded_refusals
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
@@ -61,10 +62,11 @@ class OpenAIAdapter(BaseLLMProvider):
             )
         self.api = api
         self._clients: Clients[Any, Any] = Clients(
-            make=self.make_client,
-            make_async=self.make_async_client,
+            make=lambda: with_bounded_refusals(self.make_client()),
+            make_async=lambda: with_bounded_refusals(self.make_async_client()),
             close=lambda client: client.close(),
             aclose=lambda client: client.close(),
+            redactor=self.redactor,
         )
 
     @property

@@ -80,8 +80,8 @@ class Redactor:
             beginning = secret[:TELLING_LENGTH]
             at = text.find(beginning)
             while at >= 0:
-                shown = os.path.commonprefix([secret, text[at : at + len(secret)]])
-                text = text[:at] + REDACTED + text[at + len(shown) :]
+                length = _length_shown(secret, text, at)
+                text = text[:at] + REDACTED + text[at + length :]
                 at = text.find(beginning, at + len(REDACTED))
         return text
 
@@ -113,6 +113,11 @@ class Redactor:
         if all(old is new for old, new in zip(before, after)):
             return value
         return dict(zip(after[::2], after[1::2])) if isinstance(value, dict) else type(value)(after)
+
+
+def _length_shown(secret: str, text: str, at: int) -> int:
+    """How much of a secret stands at a place of a text."""
+    return next(length for length in range(len(secret), 0, -1) if text.startswith(secret[:length], at))
 
 
 def _written_forms(secret: str) -> Iterator[str]:
@@ -192,7 +197,7 @@ class _LogFilter(logging.Filter):
 
 
 def _loggers() -> List[logging.Logger]:
-    """The loggers of those libraries that exist so far; a filter does not hold for the loggers below its own."""
+    """The loggers of those libraries that exist so far; a filter holds for its own logger only."""
     known = logging.Logger.manager.loggerDict.copy()
     return [
         logger

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack, contextmanager
-from typing import Iterator
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Iterator, List
 
 
 def _url(place: socket.socket) -> str:
@@ -41,3 +42,32 @@ def unreachable_url() -> Iterator[str]:
             filler.setblocking(False)
             filler.connect_ex(place.getsockname())
         yield _url(place)
+
+
+@contextmanager
+def dripping_head_url(every: float = 0.01) -> Iterator[str]:
+    """An address that sends the head of its reply byte by byte, and never comes to its end."""
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        place.listen(8)
+        stop = threading.Event()
+        dripping = threading.Thread(target=_drip, args=(place, stop, every))
+        dripping.start()
+        try:
+            yield _url(place)
+        finally:
+            stop.set()
+            dripping.join()
+
+
+def _drip(place: socket.socket, stop: threading.Event, every: float) -> None:
+    place.settimeout(every)
+    with ExitStack() as stack:
+        clients: List[socket.socket] = []
+        while not stop.wait(every):
+            with suppress(socket.timeout):
+                clients.append(stack.enter_context(place.accept()[0]))
+                clients[-1].sendall(b"HTTP/1.1 200 OK\r\nx-endless: ")
+            for client in clients:
+                with suppress(OSError):  # it may have left
+                    client.sendall(b"x")

@@ -1,9 +1,10 @@
-"""The smallest adapter there can be, over bytes that a test wrote: it has a protocol of its own and no SDK."""
+"""The smallest adapter there can be, over bytes that a test wrote: a protocol of its own and no SDK."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ServerError
@@ -36,12 +37,20 @@ END = event(end=True, usage=7)
 
 
 class Reply(BufferedReply):
-    """A reply that counts how often it was closed; an exception among its chunks is raised in its place."""
+    """A reply that counts how often it was closed; an exception among its chunks is raised in its place.
+
+    It shows a socket, as the replies of the HTTP libraries do, though its bytes do not come from there.
+    """
 
     def __init__(self, chunks: Chunks, headers: Optional[Mapping[str, str]] = None) -> None:
         super().__init__(_raising(chunks), headers)
         self.closed = 0
         self.read = 0
+        self.extensions = {"network_stream": self}
+        self._socket = socket.socket()
+
+    def get_extra_info(self, name: str) -> Any:
+        return self._socket if name == "socket" else None
 
     def iter_bytes(self) -> Iterator[bytes]:
         for chunk in super().iter_bytes():
@@ -50,9 +59,10 @@ class Reply(BufferedReply):
 
     def close(self) -> None:
         self.closed += 1
+        self._socket.close()
 
     async def aclose(self) -> None:
-        self.closed += 1
+        self.close()
 
 
 def _raising(chunks: Chunks) -> Iterator[bytes]:

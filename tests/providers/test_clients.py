@@ -7,11 +7,13 @@ import gc
 import os
 import threading
 import weakref
+from contextlib import suppress
 from typing import Any, Awaitable, Callable, List, Optional
 
 import pytest
 
 from llm_orchestrator.providers.clients import Clients
+from llm_orchestrator.providers.redaction import Redactor
 from tests.providers.forks import in_child
 
 
@@ -42,6 +44,7 @@ class Made:
             make_async=lambda: self._note(self.for_loops, make()),
             close=Client.close,
             aclose=Client.aclose,
+            redactor=Redactor(()),
         )
 
     def _note(self, made: List[Client], client: Client) -> Client:
@@ -71,10 +74,8 @@ def test_threads_that_race_get_one_client() -> None:
     both_inside = threading.Barrier(2)
 
     def make() -> Client:
-        try:
+        with suppress(threading.BrokenBarrierError):  # as it should be: the other thread waits outside
             both_inside.wait(0.05)
-        except threading.BrokenBarrierError:
-            pass  # as it should be: the other thread waits outside
         return Client()
 
     made, got = Made(make), []  # type: ignore[var-annotated]
@@ -211,6 +212,20 @@ def test_clients_that_are_dropped_are_closed_by_the_running_loop() -> None:
         return client
 
     assert asyncio.run(main()).closed == 1
+
+
+def test_starting_anew_keeps_the_old_clients_open(made: Made) -> None:
+    async def main() -> None:
+        old = made.clients.for_threads(), await made.clients.for_loop()
+        made.clients.start_anew_in_child()
+        new = made.clients.for_threads(), await made.clients.for_loop()
+        assert not set(old) & set(new)
+        await made.clients.aclose()
+        assert [client.closed for client in (*old, *new)] == [0, 0, 1, 1]
+        old[0].close()
+        await old[1].aclose()
+
+    asyncio.run(main())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

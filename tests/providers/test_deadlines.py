@@ -243,6 +243,12 @@ def reply() -> Iterator[Any]:
     reply.close()
 
 
+def watch_over(reply: Any, limits: Limits = LONG) -> ThreadWatch:
+    watch = ThreadWatch(limits)
+    watch.attach(reply)
+    return watch
+
+
 def waited(watch: Watch, connection: socket.socket) -> Tuple[Optional[Exception], float]:
     """Read until the watch ends it; the error, and how long it took."""
     started = time.monotonic()
@@ -256,8 +262,8 @@ def waited(watch: Watch, connection: socket.socket) -> Tuple[Optional[Exception]
 
 @pytest.mark.real_clock
 def test_the_watchdog_shuts_an_overdue_socket_down(reply: Any) -> None:
-    relaxed, other = ThreadWatch(reply, LONG), SocketReply()
-    watch = ThreadWatch(other, Limits(1, 0.1))  # has to wake a thread that sleeps for minutes
+    relaxed, other = watch_over(reply), SocketReply()
+    watch = watch_over(other, Limits(1, 0.1))  # has to wake a thread that sleeps for minutes
     error, seconds = waited(watch, other.socket)
     watch.stop()
     relaxed.stop()
@@ -268,7 +274,7 @@ def test_the_watchdog_shuts_an_overdue_socket_down(reply: Any) -> None:
 
 @pytest.mark.real_clock
 def test_a_deadline_brought_forward_wakes_the_watchdog(reply: Any) -> None:
-    watch = ThreadWatch(reply, LONG)
+    watch = watch_over(reply)
     watch.allow(0.1)
     error, seconds = waited(watch, reply.socket)
     watch.stop()
@@ -276,7 +282,7 @@ def test_a_deadline_brought_forward_wakes_the_watchdog(reply: Any) -> None:
 
 
 def test_a_stopped_watch_is_left_alone_and_forgotten(reply: Any) -> None:
-    watch = ThreadWatch(reply, LONG)
+    watch = watch_over(reply)
     dog = deadlines._Watchdog.running()
     assert watch in dog._watches
     watch.stop()
@@ -289,7 +295,7 @@ def test_a_stopped_watch_is_left_alone_and_forgotten(reply: Any) -> None:
 
 
 def test_a_socket_that_is_closed_already_needs_no_shutdown(reply: Any) -> None:
-    watch = ThreadWatch(reply, LONG)
+    watch = watch_over(reply)
     reply.socket.close()
     watch.interrupt()
     watch.stop()
@@ -306,7 +312,7 @@ def test_a_reply_without_a_socket_is_not_watched(extensions: Any) -> None:
     if extensions:
         reply.extensions = extensions
     before = set(deadlines._Watchdog.running()._watches)
-    watch = ThreadWatch(reply, LONG)
+    watch = watch_over(reply)
     assert deadlines._Watchdog.running()._watches == before
     watch.interrupt()
     watch.stop()
@@ -315,12 +321,12 @@ def test_a_reply_without_a_socket_is_not_watched(extensions: Any) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.real_clock
 def test_a_forked_child_has_a_watchdog_of_its_own(reply: Any) -> None:
-    inherited = ThreadWatch(reply, LONG)
+    inherited = watch_over(reply)
 
     def child() -> bool:
         inherited.stop()  # of the parent's thread, which does not run here
         own = SocketReply()
-        error, _ = waited(ThreadWatch(own, Limits(1, 0.05)), own.socket)
+        error, _ = waited(watch_over(own, Limits(1, 0.05)), own.socket)
         return error is not None
 
     assert in_child(child)

@@ -218,6 +218,12 @@ def test_a_failure_after_the_answer_is_complete_is_none(
         assert "small" in caplog.text, "it is only noted"
 
 
+def test_nothing_is_delivered_after_the_end(reader: Reader) -> None:
+    texts: List[str] = []
+    read(reader, SmallAdapter(*HELLO, END + event(text="late"), event(text="later")), texts)
+    assert texts == ["Hel", "lo."]
+
+
 def test_what_follows_a_complete_answer_is_read_for_the_connections_sake(reader: Reader) -> None:
     adapter = SmallAdapter(*HELLO, END, b"data: [DONE]\n\n")
     read(reader, adapter)
@@ -288,17 +294,21 @@ def test_a_fault_of_an_adapter_shows_as_what_it_is(reader: Reader) -> None:
         read(reader, SmallAdapter(*HELLO, event(bug="oops")))
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, asyncio.CancelledError])
-def test_ctrl_c_and_cancellation_release_the_connection(reader: Reader, stop: Type[BaseException]) -> None:
-    if stop is KeyboardInterrupt and reader.is_async:
-        pytest.skip("the loop itself handles Ctrl-C")
-    adapter = SmallAdapter(stop())
+def test_a_cancellation_while_opening_releases_the_connection(reader: Reader) -> None:
+    adapter = SmallAdapter(asyncio.CancelledError())
 
     async def work() -> None:
-        with pytest.raises(stop):
+        with pytest.raises(asyncio.CancelledError):
             await reader.open(adapter)
 
     run(work())
+    assert adapter.replies[0].closed
+
+
+def test_ctrl_c_while_opening_releases_the_connection() -> None:
+    adapter = SmallAdapter(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        adapter.send_streaming_request(REQUEST)
     assert adapter.replies[0].closed
 
 

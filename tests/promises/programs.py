@@ -1,0 +1,31 @@
+"""Runs programs of their own process: for what a test cannot see in its own, such as what is printed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tools import environment
+
+#: What the SDKs for Python 3.9 warn of themselves at import; the same as in pyproject.toml.
+SDK_WARNINGS = (
+    "ignore:Using `@model_validator` with mode='after':DeprecationWarning",
+    "ignore:You are using a Python version:FutureWarning",
+)
+
+
+def run_program(
+    module: str, *arguments: str, warnings: str = "error", debug: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of the tests; ``warnings`` is the rule for those of Python, ``debug`` asyncio's mode."""
+    rules = [f"-W{rule}" for rule in (warnings, *SDK_WARNINGS)]
+    return subprocess.run(
+        [sys.executable, *rules, "-m", module, *arguments],
+        cwd=environment.ROOT,
+        env={**os.environ, "PYTHONASYNCIODEBUG": "1" if debug else ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
