@@ -18,8 +18,9 @@ from llm_orchestrator.exceptions import (
 )
 from llm_orchestrator.providers.adapter import Adapter, is_header_text
 from llm_orchestrator.providers.call_errors import ErrorsOfCall, ErrorsOfSending
-from llm_orchestrator.providers.content import merged, stop_texts
+from llm_orchestrator.providers.content import merged
 from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
+from llm_orchestrator.providers.options import check_options, with_defaults
 from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.reader import BodyReader, next_chunk
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
@@ -34,11 +35,6 @@ from llm_orchestrator.types import (
 )
 
 __all__ = ["BaseLLMProvider", "LLMResponse"]
-
-#: Names in ``options`` that stand for parameters of the call rather than for fields of the provider's body.
-DEFAULTABLE_PARAMETERS = (*DROPPABLE_PARAMETERS, "max_tokens", "stop", "cache")
-#: Fields of the providers' bodies that no option may replace.
-RESERVED_OPTIONS = ("model", "messages", "input", "contents", "stream")
 
 Result = TypeVar("Result")
 #: Requests that follow from each other: yields one, is sent its reply, returns what came of it.
@@ -195,9 +191,9 @@ class BaseLLMProvider(Adapter):
             ProviderError: The adapter found another fault in the request.
         """
         try:
-            request = self._with_defaults(request)
+            request = with_defaults(request, self.options)
             wire = self.build_request(request, stream=stream)
-            self._check_options(request.provider_options)
+            check_options(request.provider_options)
             self._check_unsupported(request, wire)
             self._check_headers(request.extra_headers)
         except ProviderError as error:
@@ -209,26 +205,6 @@ class BaseLLMProvider(Adapter):
         body = merged(wire.body or {}, self.translate_options(request.provider_options))
         headers = {**self.headers, **wire.headers, **request.extra_headers}
         return request, changed(wire, body=body, headers=headers, warnings=wire.warnings + left_out)
-
-    def _with_defaults(self, request: LLMRequest) -> LLMRequest:
-        if not self.options:
-            return request
-        parameters = {
-            name: stop_texts(value) if name == "stop" else value
-            for name, value in self.options.items()
-            if name in DEFAULTABLE_PARAMETERS
-            and name not in request.without
-            and getattr(request, name) is None
-        }
-        others = {name: value for name, value in self.options.items() if name not in DEFAULTABLE_PARAMETERS}
-        return changed(request, **parameters, provider_options=merged(others, request.provider_options))
-
-    def _check_options(self, options: JSON) -> None:
-        for name in options:
-            if name in RESERVED_OPTIONS:
-                raise InvalidRequestError(
-                    f"The option {name!r} would replace what the library sets. Use the call's own arguments."
-                )
 
     def _check_unsupported(self, request: LLMRequest, wire: WireRequest) -> None:
         for parameter in wire.unsupported:
