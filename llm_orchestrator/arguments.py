@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import math
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
@@ -23,7 +23,7 @@ from llm_orchestrator.messages import read_messages
 from llm_orchestrator.providers.content import stop_texts
 from llm_orchestrator.structured import read_response_format
 from llm_orchestrator.tools import read_tool_choice, read_tools
-from llm_orchestrator.types import JSON, LLMRequest, Messages
+from llm_orchestrator.types import JSON, LLMRequest, Message, Messages, changed
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -113,6 +113,37 @@ def call_arguments(
     return CallArguments(request, total, retries, _switch("fallback", fallback) is not False, _tags(tags))
 
 
+def owned(request: LLMRequest) -> LLMRequest:
+    """Copy what the caller could still change before a stream is sent.
+
+    Args:
+        request: The request of a stream.
+
+    Returns:
+        The request, none of whose lists and dicts belong to the caller.
+
+    Raises:
+        InvalidRequestError: Something in it is no plain data.
+    """
+    try:
+        return changed(
+            request,
+            messages=tuple(_owned_message(message) for message in request.messages),
+            tools=deepcopy(request.tools),
+            response_format=deepcopy(request.response_format),
+            provider_options=deepcopy(request.provider_options),
+        )
+    except (TypeError, RecursionError) as error:
+        raise InvalidRequestError(
+            f"The request holds more than plain data: {error}. Give JSON values."
+        ) from error
+
+
+def _owned_message(message: Message) -> Message:
+    is_text = message.content is None or isinstance(message.content, str)
+    return message if is_text else changed(message, content=deepcopy(message.content))
+
+
 def takes_parameters_of(
     template: Callable[Parameters, Any],
 ) -> Callable[[Callable[..., Result]], Callable[Concatenate[Any, Parameters], Result]]:
@@ -137,7 +168,7 @@ def takes_parameters_of(
 def _number(name: str, value: Any) -> Optional[float]:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e300 < value < 1e300:
         raise InvalidRequestError(f"{name} is {value!r}. Give a number.")
     number: float = value
     return number

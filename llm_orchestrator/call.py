@@ -7,9 +7,10 @@ once.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Type, Union
 
 from llm_orchestrator import policy
 from llm_orchestrator.call_record import CallRecord, Surroundings
@@ -33,6 +34,7 @@ class Call(CallRecord):
         chain: The models to try, in order, beginning with the request's own.
         settings: What may be retried, and how.
         total_timeout: Seconds the whole call may take; None for no limit.
+        output_limit: Tells the most tokens that a model can write; None where it is not known.
         surroundings: What the calls of the orchestrator share.
         tags: The caller's own marks for the ledger.
         streamed: Whether the answer is streamed.
@@ -46,6 +48,7 @@ class Call(CallRecord):
         chain: Sequence[str],
         settings: policy.PolicySettings,
         total_timeout: Optional[float],
+        output_limit: Callable[[str], Optional[int]],
         surroundings: Surroundings,
         tags: Mapping[str, str],
         streamed: bool,
@@ -56,6 +59,8 @@ class Call(CallRecord):
         self._chain = chain
         self._settings = settings
         self._total_timeout = total_timeout
+        self._output_limit = output_limit
+        self._process = os.getpid()
 
     def send(self) -> LLMResponse:
         """Get a whole answer.
@@ -122,7 +127,6 @@ class Call(CallRecord):
             return await self._provider.asend_streaming_request(self._request_for(step))
 
     def _plan(self) -> policy.Plan:
-        self._surroundings.check_open()
         self._started = time.monotonic()
         if self._total_timeout is not None:
             self._request = changed(self._request, deadline=self._started + self._total_timeout)
@@ -139,10 +143,11 @@ class Call(CallRecord):
         return float("inf") if deadline is None else deadline - time.monotonic()
 
     def _request_for(self, step: Attempt) -> LLMRequest:
-        if step.model == self._request.model and not step.without:
-            return self._request
         left_out: Dict[str, Any] = dict.fromkeys(step.without)
-        return changed(self._request, model=step.model, without=step.without, **left_out)
+        limit = self._output_limit(step.model)
+        return changed(
+            self._request, model=step.model, max_output_tokens=limit, without=step.without, **left_out
+        )
 
     def hand_over(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
         """Leave an open stream that was dropped to the next call; for finalizers, so it takes no lock.
@@ -152,6 +157,8 @@ class Call(CallRecord):
         """
 
         def finish() -> None:
+            if os.getpid() != self._process:
+                return  # a stream inherited through a fork is the parent's, and so are its socket and its row
             try:
                 source.release()
             except Exception as error:  # noqa: BLE001  # it must not cost the call that comes next

@@ -75,7 +75,10 @@ class Surroundings:
                 finish = self.left_behind.popleft()
             except IndexError:
                 return  # another thread was faster
-            finish()
+            try:
+                finish()
+            except Exception:  # a fault of one stream's adapter must not cost the call that comes next
+                logger.exception("A stream that was dropped could not be recorded.")
 
 
 class CallRecord:
@@ -112,6 +115,7 @@ class CallRecord:
 
     def begin_attempt(self, step: Attempt) -> None:
         """Note that a request is about to be sent."""
+        self._surroundings.check_open()
         self._write_row(final=False)
         if self._attempts:
             self._log_next(self._attempts[-1], step)

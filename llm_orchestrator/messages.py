@@ -9,7 +9,7 @@ from typing import Any, Mapping, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError, ProviderSwitchError
 from llm_orchestrator.providers.content import arguments_text, parts_of, tool_call
-from llm_orchestrator.types import Message, Messages, ToolCall
+from llm_orchestrator.types import Message, Messages, ToolCall, changed
 
 __all__ = ["check_owner", "read_messages"]
 
@@ -95,6 +95,9 @@ def _checked(turn: Message, index: int) -> Message:
         raise _error(index, "has no content", "Give a text or a list of parts.")
     if turn.role == "tool" and not turn.tool_call_id:
         raise _error(index, "has no tool_call_id", "Name the call whose result it is.")
+    if not all(isinstance(call, ToolCall) for call in turn.tool_calls or ()):
+        calls = tuple(_read_call(call, index) for call in turn.tool_calls)
+        return _checked(changed(turn, tool_calls=calls), index)
     if turn.tool_calls and turn.role != "assistant":
         raise _error(index, "has tool calls but is no assistant turn", "Only the model calls tools.")
     return turn
@@ -103,6 +106,8 @@ def _checked(turn: Message, index: int) -> Message:
 def _read_call(call: Any, index: int) -> ToolCall:
     if isinstance(call, ToolCall):
         return call
+    if isinstance(call, Mapping) and "raw_arguments" in call:  # a ToolCall that was saved as a dict
+        call = {"id": call.get("id"), "function": call}
     function = call.get("function") if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping) or not call.get("id") or not function.get("name"):
         raise _error(
@@ -110,8 +115,13 @@ def _read_call(call: Any, index: int) -> ToolCall:
             "has a malformed tool call",
             'Write {"id": ..., "type": "function", "function": {"name": ..., "arguments": "{...}"}}.',
         )
-    arguments = function.get("arguments")
-    raw = arguments if isinstance(arguments, str) else arguments_text(arguments)
+    arguments = function.get("raw_arguments", function.get("arguments"))
+    try:
+        raw = arguments if isinstance(arguments, str) else arguments_text(arguments)
+    except (TypeError, ValueError) as error:
+        raise _error(
+            index, f"has a tool call whose arguments are no JSON ({error})", "Give a dict."
+        ) from error
     return tool_call(str(call["id"]), str(function["name"]), raw)
 
 

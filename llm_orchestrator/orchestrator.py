@@ -13,7 +13,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Set, Tuple, Type, Union
 
-from llm_orchestrator.arguments import CallArguments, call_arguments, takes_parameters_of
+from llm_orchestrator.arguments import CallArguments, call_arguments, owned, takes_parameters_of
 from llm_orchestrator.call import Call
 from llm_orchestrator.call_record import Surroundings
 from llm_orchestrator.config.manager import ConfigManager, CostTrackingConfig, OrchestratorConfig
@@ -323,16 +323,9 @@ class LLMOrchestrator:
         entry = self._providers.entry(self.active_provider)
         check_owner(arguments.request.messages, self.active_provider)
         chain = self._chain(arguments.request.model, entry.fallback_models if arguments.fallback else ())
-        known = self.registry.known(self.active_provider, chain[0])
-        if known is not None and known.deprecated:
-            self.registry.warn_if_deprecated(self.active_provider, chain[0])
         drop = entry.on_unsupported_parameter == "drop"
-        request = changed(
-            arguments.request,
-            model=chain[0],
-            max_output_tokens=known.max_output_tokens if known else None,
-            strict=not drop,
-        )
+        request = owned(arguments.request) if streamed else arguments.request
+        request = changed(request, model=chain[0], strict=not drop)
         retries = entry.max_retries if arguments.max_retries is None else arguments.max_retries
         return Call(
             provider=provider,
@@ -340,10 +333,18 @@ class LLMOrchestrator:
             chain=chain,
             settings=PolicySettings(retries, entry.max_retry_wait, drop),
             total_timeout=arguments.total_timeout or entry.total_timeout,
+            output_limit=self._output_limit,
             surroundings=self._surroundings,
             tags=arguments.tags,
             streamed=streamed,
         )
+
+    def _output_limit(self, model: str) -> Optional[int]:
+        """The most tokens a model can write, where the registry knows; warns once of a deprecated one."""
+        known = self.registry.known(self.active_provider, model)
+        if known is not None and known.deprecated:
+            self.registry.warn_if_deprecated(self.active_provider, model)
+        return known.max_output_tokens if known else None
 
     def _chain(self, model: str, fallbacks: Sequence[str]) -> Tuple[str, ...]:
         """The model asked for, then the fallbacks in order, no repeats."""
@@ -364,6 +365,9 @@ class LLMOrchestrator:
 
     def _check_own(self, model: str) -> None:
         """Refuse a model that belongs to another configured provider."""
+        adapter = self.config.providers[self.active_provider].adapter
+        if adapter not in (None, self.active_provider):
+            return  # an entry that borrows its protocol may be a gateway, whose names carry their makers'
         owner = foreign_owner(model, self.active_provider, self.config.providers)
         if owner is None and self.registry.known(self.active_provider, model) is None:
             others = [

@@ -8,7 +8,7 @@ They share everything but the lines that wait.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, AsyncIterator, Iterator, List, Optional, Protocol, Type, Union
+from typing import TYPE_CHECKING, AsyncIterator, Iterator, List, NoReturn, Optional, Protocol, Type, Union
 
 from llm_orchestrator.exceptions import OrchestratorError
 from llm_orchestrator.types import LLMResponse, StreamEvent, TextDelta
@@ -54,6 +54,9 @@ class StreamAccumulator:
         self._response: Optional[LLMResponse] = None
         self._error: Optional[Exception] = None
         self._closed = False
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A stream has one reader and cannot be copied. Copy its text or its response.")
 
     @property
     def text(self) -> str:
@@ -228,6 +231,7 @@ class AsyncLLMStream(StreamAccumulator):
     """
 
     _source: Optional[AsyncProviderStream] = None
+    _is_opening = False
 
     async def __aenter__(self) -> AsyncLLMStream:
         await self._open()
@@ -297,12 +301,17 @@ class AsyncLLMStream(StreamAccumulator):
 
     async def _open(self) -> AsyncProviderStream:
         self._check_readable()
+        if self._is_opening:
+            raise OrchestratorError("Another task is opening this stream. Let one task read it.")
         if self._source is None:
+            self._is_opening = True
             try:
                 self._source = await self._call.aopen()
             except BaseException as error:
                 self._not_opened(error)
                 raise
+            finally:
+                self._is_opening = False
         return self._source
 
     async def _next_event(self) -> StreamEvent:

@@ -66,7 +66,8 @@ def _read_tool(tool: Any) -> JSON:
     if isinstance(tool, Mapping):
         return _checked(tool)
     if isinstance(tool, type) and hasattr(tool, "model_json_schema"):
-        return _function(tool.__name__, inspect.getdoc(tool) or "", schema_of(tool))
+        own = inspect.cleandoc(tool.__doc__ or "")  # not inspect.getdoc: it would find pydantic's own text
+        return _function(tool.__name__, own, schema_of(tool))
     if callable(tool):
         return _from_function(tool)
     raise InvalidRequestError(

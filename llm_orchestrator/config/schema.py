@@ -291,7 +291,8 @@ class OrchestratorConfig(_Model):
         for name, entry in entries.items():
             for model in entry.fallback_models:
                 owner = foreign_owner(model, name, entries)
-                if owner:
+                # An entry that borrows its protocol may be a gateway, whose names carry their makers'.
+                if owner and entry.adapter == name:
                     raise ValueError(
                         f"the fallback model {model!r} of {name!r} belongs to the entry {owner!r}. "
                         "Fallbacks stay within one provider; name one of its own models."

@@ -132,7 +132,7 @@ class ModelRegistry:
         Returns:
             Whether the provider knows the model; False for a fine-tuned one, without asking.
         """
-        if is_fine_tuned(model):
+        if not model or is_fine_tuned(model):
             return False
         return self._note(provider_name, model, self._provider(provider_name).validate_model(model))
 
@@ -146,7 +146,7 @@ class ModelRegistry:
         Returns:
             Whether the provider knows the model; False for a fine-tuned one, without asking.
         """
-        if is_fine_tuned(model):
+        if not model or is_fine_tuned(model):
             return False
         return self._note(provider_name, model, await self._provider(provider_name).avalidate_model(model))
 

@@ -113,11 +113,11 @@ class ErrorsOfSending:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
-        if not isinstance(error, (TypeError, ValueError)):
+        if not isinstance(error, (TypeError, ValueError, RecursionError)):
             return
         try:
             json.dumps(self._wire.body, allow_nan=False, ensure_ascii=False).encode("utf-8")
-        except (TypeError, ValueError) as fault:
+        except (TypeError, ValueError, RecursionError) as fault:
             refusal = InvalidRequestError(
                 f"The request cannot be written as JSON: {fault}. Check messages, tools and provider options."
             )

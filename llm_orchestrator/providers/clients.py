@@ -3,7 +3,8 @@
 Async clients are bound to the loop that opened their connections, so each loop has its own, closed by
 ``aclose`` or when the loop shuts down its async generators, as ``asyncio.run`` does. A loop that was closed
 without that cannot close its connections any more; its client is given up when another loop comes.
-Connections must not be shared with a forked child, so a child starts anew.
+Connections must not be shared with a forked child, so a child starts anew. The client of threads is closed
+by ``close``, or when nobody can use it any more.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._for_threads: Optional[SyncClient] = None
+        self._end: Optional[weakref.finalize[..., Any]] = None
         self._for_loops: Dict[asyncio.AbstractEventLoop, Tuple[AsyncClient, AsyncGenerator[None, None]]] = {}
         self._making: Dict[asyncio.AbstractEventLoop, asyncio.Task[AsyncClient]] = {}
 
@@ -85,8 +87,12 @@ class Clients(Generic[SyncClient, AsyncClient]):
             with self._lock:
                 client = self._for_threads
                 if client is None:
-                    client = self._for_threads = self._make()
+                    client = self._make()
+                    self._end = weakref.finalize(self, self._close, client)
+                    # At exit it stays open: threads may be in the middle of a call, and would complain.
+                    self._end.atexit = False
                     redact_logs(self._redactor)  # only now: making a client imports the SDK and its loggers
+                    self._for_threads = client
         return client
 
     async def for_loop(self) -> AsyncClient:
@@ -151,9 +157,10 @@ class Clients(Generic[SyncClient, AsyncClient]):
     def close(self) -> None:
         """Close the client for threads; those of running loops are closed with their loops."""
         with self._lock:
-            client, self._for_threads = self._for_threads, None
-        if client is not None:
-            self._close(client)
+            self._for_threads = None
+            end, self._end = self._end, None
+        if end is not None:
+            end()
         self._release_logs()
 
     def _release_logs(self) -> None:
@@ -173,6 +180,8 @@ class Clients(Generic[SyncClient, AsyncClient]):
 
     def start_anew_in_child(self) -> None:
         """Forget inherited clients without closing them: their sockets are the parent's too."""
+        if self._end is not None:
+            self._end.detach()
         self._inherited += [self._for_threads, *self._for_loops.values(), *self._making.values()]
         self._reset()
 

@@ -84,10 +84,14 @@ def parse_arguments(raw: str) -> Optional[Dict[str, Any]]:
     if not raw.strip():
         return {}
     try:
-        value = json.loads(raw)
+        value = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def tool_call(identifier: str, name: str, raw: str) -> ToolCall:

@@ -218,10 +218,11 @@ def error_of_transport(error: BaseException) -> Optional[ProviderError]:
             translated = _error_of_library(cause, library)
             if translated is not None:
                 return translated
-    if isinstance(error, _timeout_classes()):
-        return _timeout(error, sent=True)
-    if isinstance(error, OSError) or type(error) is RuntimeError:  # what closed clients and loops raise
-        return _no_connection(error)
+    for cause in _chain(error):
+        if isinstance(cause, _timeout_classes()):
+            return _timeout(cause, sent=True)
+        if isinstance(cause, OSError) or type(cause) is RuntimeError:  # what closed clients and loops raise
+            return _no_connection(cause)
     if isinstance(error, ValueError):
         return InvalidResponseError(f"The reply cannot be read: {error}. Try again.")
     return None
@@ -263,7 +264,7 @@ def _timeout(cause: BaseException, *, sent: bool) -> ProviderTimeoutError:
 
 
 def _no_connection(cause: BaseException) -> ProviderConnectionError:
-    detail = str(cause) or type(cause).__name__
+    detail = str(cause).rstrip(".") or type(cause).__name__
     return ProviderConnectionError(
         f"No connection to the provider: {detail}. Check the network and base_url."
     )

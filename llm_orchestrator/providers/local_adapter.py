@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Dict, Optional
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers.local_server import LocalServer
 from llm_orchestrator.providers.openai_adapter import PLACEHOLDER_KEY, OpenAIAdapter
-from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON
 
 __all__ = ["LocalAdapter"]
@@ -70,13 +70,21 @@ class LocalAdapter(OpenAIAdapter):
         models, _ = self.parse_models(body)
         return any(listed.name == model for listed in models)
 
+    def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request; its reply keeps the server alive."""
+        server = self._running_server()
+        return _holding(server, super().open_call(wire, limits))
+
+    async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request; its reply keeps the server alive."""
+        server = self._running_server()
+        return _holding(server, await super().aopen_call(wire, limits))
+
     def close(self) -> None:
-        """Close the connections of sync callers and stop the server."""
+        """Close the connections of sync callers and let go of the server, which stops with its last reply."""
         super().close()
         with self._server_lock:
-            server, self._server = self._server, None
-        if server is not None:
-            server.close()
+            self._server = None
 
     async def aclose(self) -> None:
         """Close the connections of the running loop and of sync callers, and stop the server."""
@@ -92,3 +100,9 @@ class LocalAdapter(OpenAIAdapter):
                     )
                 self._server = LocalServer(self._model_path)
             return self._server
+
+
+def _holding(server: LocalServer, reply: RawReply) -> RawReply:
+    """Tie the server's life to a reply: stopped in the middle of one, it would halt every thread."""
+    reply.extensions["llm_orchestrator_server"] = server  # type: ignore[attr-defined]  # of both HTTP libraries
+    return reply

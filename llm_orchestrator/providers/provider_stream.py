@@ -67,7 +67,8 @@ class _StreamReader:
         """
         try:
             response = self.response()
-        except ProviderError:  # half a document may not be readable, the text is there all the same
+        except Exception:  # half a document may be unreadable to its adapter, the text is there all the same
+            logger.debug("%s: half an answer cannot be read", self._provider.name, exc_info=True)
             response = LLMResponse("", self._request.model, self._provider.name, self._request.model)
         known = response.usage.source != "missing"
         usage = replace(response.usage, source="partial") if known else MISSING_USAGE
@@ -264,6 +265,7 @@ class AsyncProviderStream(_StreamReader):
             ProviderError: The answer failed before its first piece.
         """
         try:
+            await self._start_closing_task()
             while not self._ready and not self.finished and self._failure is None:
                 await self._read()
         except BaseException:
@@ -272,9 +274,6 @@ class AsyncProviderStream(_StreamReader):
         if self._failure is not None and not self._ready:
             await self.aclose()
             raise self._failure_to_raise(delivered=False)
-        closing = self._loop.create_task(self._close_when_left())
-        # A loop may be thrown away with its streams open; there is nothing to tell the user then.
-        closing._log_destroy_pending = False  # type: ignore[attr-defined]
 
     async def aclose(self) -> None:
         """Release the connection; twice is fine."""
@@ -294,17 +293,23 @@ class AsyncProviderStream(_StreamReader):
         if not self._left.done():
             self._left.set_result(None)
 
-    async def _close_when_left(self) -> None:
-        """Release the connection when the stream is dropped, or when the loop cancels its tasks at its end.
+    async def _start_closing_task(self) -> None:
+        """Have the connection released when the stream is dropped, or when the loop ends.
 
-        After that a loop closes the generators of the HTTP library one by one; while a connection is open,
-        they get in each other's way and print errors.
+        A loop cancels its tasks at its end and then closes the generators of the HTTP library, which get in
+        each other's way and print errors when their connection is still open.
         """
         import asyncio
 
-        with suppress(asyncio.CancelledError):
-            await self._left
-        await self.aclose()
+        async def close_when_left() -> None:
+            with suppress(asyncio.CancelledError):
+                await self._left
+            await self.aclose()
+
+        task = self._loop.create_task(close_when_left())
+        # A loop may be thrown away with its streams open; there is nothing to tell the user then.
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        await asyncio.sleep(0)  # a task that has not begun would be cancelled without closing anything
 
     async def _read(self) -> None:
         try:

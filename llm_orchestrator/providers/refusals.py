@@ -1,7 +1,7 @@
-"""What is read of a refusal: the vendor SDKs read the body of a bad status inside their own call, without end.
+"""What is read of a refusal: the vendor SDKs read the body of a bad status in their own call, without end.
 
 These response hooks of the SDKs' HTTP clients read it first, in bounded time and up to a bounded size, and
-leave the SDK what has come. The status says enough when its explanation breaks off; only silence is a timeout.
+leave the SDK what has come. The status says enough when its explanation breaks off; silence is a timeout.
 """
 
 from __future__ import annotations
