@@ -105,7 +105,9 @@ def left_streams() -> None:
 
         async def twice(leave: Callable[[], Any] = leave) -> None:
             asyncio.get_running_loop().slow_callback_duration = PATIENCE
-            await asyncio.gather(leave(), leave())
+            for error in await asyncio.gather(leave(), leave(), return_exceptions=True):
+                if error is not None:
+                    raise error
 
         try:
             asyncio.run(twice())

@@ -288,12 +288,29 @@ def test_k2_a_server_that_repeats_secrets_makes_nobody_show_them(
     server.default = lambda request: echo(dialect, request)
 
     with pytest.raises(ProviderError) as caught:
-        ask_with_secret(watched(server.url), way)
+        ask(watched(server.url), way)
 
     text = shown(caught.value) + witness.seen()
     assert_no_secret(text)
     assert KEY[:-1] not in text, "nor all but its end"
     assert len(witness.events) == 2
+
+
+@pytest.mark.parametrize("echo", [refusal_in_every_field, malformed_header, redirection])
+def test_k2_a_server_that_repeats_the_secret_of_one_call(
+    watched: Callable[..., LLMOrchestrator],
+    witness: Witness,
+    server: ScriptedServer,
+    dialect: Dialect,
+    way: str,
+    echo: Callable[[Dialect, Request], Reply],
+) -> None:
+    server.default = lambda request: echo(dialect, request)
+
+    with pytest.raises(ProviderError) as caught:
+        ask_with_secret(watched(server.url), way)
+
+    assert_no_secret(shown(caught.value) + witness.seen())
 
 
 @pytest.mark.parametrize("way", ["whole", "async whole"])
