@@ -19,6 +19,7 @@ from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse, changed
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
+    from llm_orchestrator.streaming import StreamAccumulator
 
 __all__ = ["Call"]
 
@@ -148,6 +149,14 @@ class Call(CallRecord):
         return changed(
             self._request, model=step.model, max_output_tokens=limit, without=step.without, **left_out
         )
+
+    def opened(self, stream: StreamAccumulator) -> None:
+        """Note a stream that was opened, so that it does not go unrecorded when the program ends.
+
+        Args:
+            stream: The application's stream.
+        """
+        self._surroundings.open_streams.add(stream)
 
     def hand_over(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
         """Leave an open stream that was dropped to the next call; for finalizers, so it takes no lock.

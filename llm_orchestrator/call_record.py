@@ -6,9 +6,11 @@ it is known whether its attempt was the call's last.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import time
+import weakref
 from collections import deque
 from dataclasses import dataclass, field
 from typing import (
@@ -33,13 +35,14 @@ from llm_orchestrator.types import MISSING_USAGE, Attempt, LLMRequest, LLMRespon
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
+    from llm_orchestrator.streaming import StreamAccumulator
 
 __all__ = ["CallRecord", "Surroundings"]
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(eq=False)
 class Surroundings:
     """What the calls of one orchestrator and its siblings share.
 
@@ -48,6 +51,7 @@ class Surroundings:
         hooks: Told of every attempt and call.
         session_id: The session the calls belong to.
         unsupported: Parameters known to be rejected, by provider and model.
+        open_streams: Streams that were begun, as far as they still exist.
         left_behind: Finishes streams that were dropped unread; the next call does it.
         is_closed: The orchestrator was closed; nothing is sent any more.
     """
@@ -56,8 +60,12 @@ class Surroundings:
     hooks: Sequence[Hook]
     session_id: str
     unsupported: Dict[Tuple[str, str], FrozenSet[str]] = field(default_factory=dict)
+    open_streams: weakref.WeakSet[StreamAccumulator] = field(default_factory=weakref.WeakSet)
     left_behind: Deque[Callable[[], None]] = field(default_factory=deque)
     is_closed: bool = False
+
+    def __post_init__(self) -> None:
+        _all_surroundings.add(self)
 
     def check_open(self) -> None:
         """Refuse to go on once the orchestrator is closed.
@@ -79,6 +87,19 @@ class Surroundings:
                 finish()
             except Exception:  # a fault of one stream's adapter must not cost the call that comes next
                 logger.exception("A stream that was dropped could not be recorded.")
+
+
+#: Whatever the program did not close, until its end.
+_all_surroundings: weakref.WeakSet[Surroundings] = weakref.WeakSet()
+
+
+@atexit.register
+def _settle_at_exit() -> None:
+    """Leave the streams that the program left open at its end: what they used belongs in the ledger, too."""
+    for surroundings in list(_all_surroundings):
+        for stream in list(surroundings.open_streams):
+            stream.leave_behind()
+        surroundings.settle()
 
 
 class CallRecord:

@@ -28,6 +28,9 @@ class StreamedCall(Protocol):
     async def aopen(self) -> AsyncProviderStream:
         """The same for async callers."""
 
+    def opened(self, stream: StreamAccumulator) -> None:
+        """Note a stream that was opened, so that it does not go unrecorded when the program ends."""
+
     def succeed(self, response: LLMResponse) -> LLMResponse:
         """Record a whole answer and complete it with cost and attempts."""
 
@@ -48,6 +51,8 @@ class StreamAccumulator:
         call: The call behind the stream.
     """
 
+    _source: Union[ProviderStream, AsyncProviderStream, None] = None
+
     def __init__(self, call: StreamedCall) -> None:
         self._call = call
         self._pieces: List[str] = []
@@ -67,6 +72,17 @@ class StreamAccumulator:
     def response(self) -> Optional[LLMResponse]:
         """The whole answer; None until the stream has ended."""
         return self._response
+
+    def leave_behind(self) -> None:
+        """Leave an open stream to the next call, as dropping it does and the end of the program."""
+        source, self._source = self._source, None
+        if source is not None:
+            self._closed = True
+            source.close_soon()
+            self._call.hand_over(source)
+
+    def __del__(self) -> None:
+        self.leave_behind()
 
     def _check_readable(self) -> None:
         if self._error is not None:
@@ -170,10 +186,6 @@ class LLMStream(StreamAccumulator):
         """Leave the stream: release the connection and record what is known. Twice is fine."""
         self._leave("interrupted")
 
-    def __del__(self) -> None:
-        if self._source is not None:
-            self._call.hand_over(self._source)
-
     def _read_events(self) -> Iterator[StreamEvent]:
         while True:
             try:
@@ -187,6 +199,7 @@ class LLMStream(StreamAccumulator):
         if self._source is None:
             try:
                 self._source = self._call.open()
+                self._call.opened(self)
             except BaseException as error:
                 self._not_opened(error)
                 raise
@@ -286,11 +299,6 @@ class AsyncLLMStream(StreamAccumulator):
         """Leave the stream: release the connection and record what is known. Twice is fine."""
         await self._leave("interrupted")
 
-    def __del__(self) -> None:
-        if self._source is not None:
-            self._source.close_soon()
-            self._call.hand_over(self._source)
-
     async def _read_events(self) -> AsyncIterator[StreamEvent]:
         while True:
             try:
@@ -307,6 +315,7 @@ class AsyncLLMStream(StreamAccumulator):
             self._is_opening = True
             try:
                 self._source = await self._call.aopen()
+                self._call.opened(self)
             except BaseException as error:
                 self._not_opened(error)
                 raise

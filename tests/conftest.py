@@ -18,6 +18,7 @@ from typing import Any, Generator, Optional
 
 import pytest
 from _pytest.runner import runtestprotocol
+from hypothesis import settings
 
 from tests.bench.fixtures import dialect, scripted_server, server  # noqa: F401 (every test's fixtures)
 from tests.fixtures import orchestrate, waits, way  # noqa: F401 (every test's fixtures)
@@ -27,6 +28,11 @@ TOO_SLOW = pytest.StashKey[bool]()
 MEASUREMENTS = 4
 SDKS = ("openai", "anthropic", "google.genai")
 KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
+
+# The same examples in every run, or a change would fail for what it did not break.
+settings.register_profile("same", derandomize=True, database=None, deadline=None)
+settings.register_profile("thorough", max_examples=10_000, deadline=None)
+settings.load_profile("same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,6 +6,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.anthropic_turns import as_text, assistant_message, read_calls, read_text
+from llm_orchestrator.providers.content import as_count
 from llm_orchestrator.types import JSON, MISSING_USAGE, FinishReason, LLMResponse, ModelInfo, TokenUsage
 
 __all__ = ["read_models", "read_reply", "read_usage"]
@@ -80,9 +81,9 @@ def read_usage(usage: Any) -> TokenUsage:
     if not isinstance(usage, Mapping) or not usage:
         return MISSING_USAGE
     details = usage.get("output_tokens_details")
-    uncached, completion = _count(usage.get("input_tokens")), _count(usage.get("output_tokens"))
-    cached = _count(usage.get("cache_read_input_tokens"))
-    written = _count(usage.get("cache_creation_input_tokens"))
+    uncached, completion = as_count(usage.get("input_tokens")), as_count(usage.get("output_tokens"))
+    cached = as_count(usage.get("cache_read_input_tokens"))
+    written = as_count(usage.get("cache_creation_input_tokens"))
     prompt = None if uncached is None else uncached + (cached or 0) + (written or 0)
     return TokenUsage(
         prompt_tokens=prompt,
@@ -90,13 +91,9 @@ def read_usage(usage: Any) -> TokenUsage:
         total_tokens=None if prompt is None or completion is None else prompt + completion,
         cached_tokens=cached,
         cache_write_tokens=written,
-        reasoning_tokens=_count(details.get("thinking_tokens")) if isinstance(details, Mapping) else None,
+        reasoning_tokens=as_count(details.get("thinking_tokens")) if isinstance(details, Mapping) else None,
         raw=usage,
     )
-
-
-def _count(value: Any) -> Optional[int]:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def read_models(body: JSON, provider: str) -> Tuple[List[ModelInfo], Optional[str]]:
@@ -130,8 +127,8 @@ def _model(entry: JSON, provider: str) -> ModelInfo:
         or (not lifecycle and bool(entry.get("deprecated_at"))),
         created_at=as_text(entry.get("created_at")) or None,
         retires_at=as_text(entry.get("retires_at")) or None,
-        context_window=_count(entry.get("max_input_tokens")),
-        max_output_tokens=_count(entry.get("max_tokens")),
+        context_window=as_count(entry.get("max_input_tokens")),
+        max_output_tokens=as_count(entry.get("max_tokens")),
         display_name=as_text(entry.get("display_name")) or None,
         capabilities=capabilities if isinstance(capabilities, Mapping) else None,
         exclusion="the provider has retired it" if lifecycle == "retired" else None,

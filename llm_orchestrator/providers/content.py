@@ -1,4 +1,4 @@
-"""Small translations that several adapters share: parts of a message, data URLs, tool calls."""
+"""Small translations that several adapters share: parts of a message, data URLs, tool calls, counts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from llm_orchestrator.types import JSON, Message, ToolCall
 __all__ = [
     "InlineData",
     "arguments_text",
+    "as_count",
     "merged",
     "parse_arguments",
     "parse_data_url",
@@ -118,6 +119,18 @@ def arguments_text(arguments: Any) -> str:
         JSON text.
     """
     return json.dumps(arguments if arguments is not None else {}, ensure_ascii=False)
+
+
+def as_count(value: Any) -> Optional[int]:
+    """Read a count of tokens.
+
+    Args:
+        value: What stands in a reply's JSON.
+
+    Returns:
+        The count; None when it is no whole number from 0.
+    """
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def stop_texts(stop: Any) -> Optional[Tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Optional, Tuple
 
+from llm_orchestrator.providers.content import as_count
 from llm_orchestrator.types import JSON, ModelInfo
 
 __all__ = ["read_models"]
@@ -36,8 +37,8 @@ def _model(entry: JSON, provider: str) -> ModelInfo:
     return ModelInfo(
         name=name[len(BASE_MODEL_PREFIX) :] if name.startswith(BASE_MODEL_PREFIX) else name,
         provider=provider,
-        context_window=_count(entry.get("inputTokenLimit")),
-        max_output_tokens=_count(entry.get("outputTokenLimit")),
+        context_window=as_count(entry.get("inputTokenLimit")),
+        max_output_tokens=as_count(entry.get("outputTokenLimit")),
         display_name=entry.get("displayName") or None,
         capabilities={key: entry[key] for key in CAPABILITIES if key in entry},
         exclusion=_exclusion(name, entry.get("supportedGenerationMethods")),
@@ -50,7 +51,3 @@ def _exclusion(name: str, methods: Any) -> Optional[str]:
     if isinstance(methods, list) and CHAT_METHOD not in methods:
         return f"it does not support {CHAT_METHOD}"
     return None
-
-
-def _count(value: Any) -> Optional[int]:
-    return value if isinstance(value, int) else None

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
-from llm_orchestrator.providers.content import arguments_text, merged
+from llm_orchestrator.providers.content import arguments_text, as_count, merged
 from llm_orchestrator.providers.failures import Failure, error_of_failure
 from llm_orchestrator.providers.gemini_content import calls_of, merge_text, reasoning_of, state_of, text_of
 from llm_orchestrator.providers.wire import StreamState
@@ -160,7 +160,7 @@ def _usage(usage: Any) -> TokenUsage:
     completion = _sum(usage, "candidatesTokenCount", "thoughtsTokenCount")
     total = _sum(usage, "totalTokenCount")
     if completion is None and prompt is not None and total is not None:
-        completion = total - prompt  # a count of zero is not sent
+        completion = as_count(total - prompt)  # a count of zero is not sent
     return TokenUsage(
         prompt_tokens=prompt,
         completion_tokens=completion,
@@ -173,7 +173,7 @@ def _usage(usage: Any) -> TokenUsage:
 
 def _sum(usage: JSON, *names: str) -> Optional[int]:
     """The sum of the counts that were told; None when none was."""
-    counts = [usage[name] for name in names if isinstance(usage.get(name), int)]
+    counts = [count for count in (as_count(usage.get(name)) for name in names) if count is not None]
     return sum(counts) if counts else None
 
 

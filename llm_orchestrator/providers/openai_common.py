@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 from urllib.parse import urlsplit
 
 from llm_orchestrator.exceptions import InvalidMessagesError
-from llm_orchestrator.providers.content import arguments_text
+from llm_orchestrator.providers.content import arguments_text, as_count
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.types import JSON, MISSING_USAGE, Message, TokenUsage, ToolCall
 
@@ -264,7 +264,7 @@ def read_usage(raw: Any, prompt: str, completion: str) -> TokenUsage:
         The usage; what was not told is None, and the total is the sum of both where only they were told.
     """
     usage = as_mapping(raw)
-    read, written, total = (_count(usage.get(name)) for name in (prompt, completion, "total_tokens"))
+    read, written, total = (as_count(usage.get(name)) for name in (prompt, completion, "total_tokens"))
     if read is None and written is None and total is None:
         return MISSING_USAGE
     if total is None and read is not None and written is not None:
@@ -275,15 +275,11 @@ def read_usage(raw: Any, prompt: str, completion: str) -> TokenUsage:
         prompt_tokens=read,
         completion_tokens=written,
         total_tokens=total,
-        cached_tokens=_count(read_details.get("cached_tokens")),
-        cache_write_tokens=_count(read_details.get("cache_write_tokens")),
-        reasoning_tokens=_count(written_details.get("reasoning_tokens")),
+        cached_tokens=as_count(read_details.get("cached_tokens")),
+        cache_write_tokens=as_count(read_details.get("cache_write_tokens")),
+        reasoning_tokens=as_count(written_details.get("reasoning_tokens")),
         raw=raw,
     )
-
-
-def _count(value: Any) -> Optional[int]:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def read_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
@@ -300,7 +296,7 @@ def read_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, s
     """
     error = body.get("error")
     detail: JSON = {"message": error} if isinstance(error, str) else as_mapping(error) or body
-    number = _count(detail.get("code"))
+    number = as_count(detail.get("code"))
     if status_code is None and number is not None and 400 <= number < 600:
         status_code = number
     codes = [

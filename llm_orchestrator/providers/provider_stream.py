@@ -196,6 +196,9 @@ class ProviderStream(_StreamReader):
         self._watch.stop()
         self._reply.close()
 
+    def close_soon(self) -> None:
+        """Nothing: to release a connection takes a lock, so it is left to whoever calls ``release``."""
+
     def release(self) -> None:
         """Release the connection of a stream that its reader dropped."""
         self.close()
@@ -304,7 +307,10 @@ class AsyncProviderStream(_StreamReader):
         async def close_when_left() -> None:
             with suppress(asyncio.CancelledError):
                 await self._left
-            await self.aclose()
+            try:
+                await self.aclose()
+            except Exception as error:  # noqa: BLE001 (nobody waits for this task, so it would only be printed)
+                logger.debug("A stream that was left: its connection did not close: %s", type(error).__name__)
 
         task = self._loop.create_task(close_when_left())
         # A loop may be thrown away with its streams open; there is nothing to tell the user then.

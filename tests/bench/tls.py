@@ -1,4 +1,4 @@
-"""TLS in front of the scripted server: a certificate of its own, and a proxy that takes the encryption off."""
+"""TLS in front of the scripted server: a certificate of its own, and a proxy that takes the cipher off."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import select
 import socket
 import ssl
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Iterator, List
 
@@ -65,15 +65,15 @@ def tls_url(port: int, certificate: Path) -> Iterator[str]:
 
 def _carry(client: socket.socket, context: ssl.SSLContext, port: int) -> None:
     """Carry bytes both ways until one side leaves."""
-    with client, suppress(OSError):
-        with context.wrap_socket(client, server_side=True) as near, socket.create_connection(
-            ("127.0.0.1", port)
-        ) as far:
-            while True:
-                readable = [near] if near.pending() else select.select([near, far], [], [])[0]
-                for source, target in ((near, far), (far, near)):
-                    if source in readable:
-                        content = source.recv(65536)
-                        if not content:
-                            return
-                        target.sendall(content)
+    with ExitStack() as stack, suppress(OSError):
+        stack.enter_context(client)
+        near = stack.enter_context(context.wrap_socket(client, server_side=True))
+        far = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        while True:
+            readable = [near] if near.pending() else select.select([near, far], [], [])[0]
+            for source, target in ((near, far), (far, near)):
+                if source in readable:
+                    content = source.recv(65536)
+                    if not content:
+                        return
+                    target.sendall(content)

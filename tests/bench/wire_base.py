@@ -216,7 +216,7 @@ class Dialect(ABC):
     def failure(self, kind: str, **keywords: Any) -> Reply:
         """A typical failure by its neutral name, one of ``failures``; keywords as in ``error``."""
         status, code, message = self.failures[kind]
-        return self.error(status, code, message, **keywords)
+        return self.error(status, code, **{"message": message, **keywords})
 
     def stream_error(
         self,

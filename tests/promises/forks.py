@@ -40,12 +40,13 @@ ask_everything("parent", parents_loop)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of a fork beside threads
     child = os.fork()
-if child:
-    assert os.waitpid(child, 0)[1] == 0
-    ask_everything("parent", parents_loop)
-    end(parents_loop)
-else:
+if not child:
     childs_loop = asyncio.new_event_loop()
     ask_everything("child", childs_loop)
     end(childs_loop)
+    orchestrator.close()
+    os._exit(0)  # without the goodbye of the parent's loop
+assert os.waitpid(child, 0)[1] == 0
+ask_everything("parent", parents_loop)
+end(parents_loop)
 orchestrator.close()

@@ -11,7 +11,7 @@ import sys
 import threading
 from typing import Any, Callable, List
 
-from llm_orchestrator import LLMOrchestrator, LLMResponse
+from llm_orchestrator import LLMOrchestrator
 from tests.bench import DIALECTS
 
 #: asyncio's debug mode complains about steps longer than 0.1 s; on a busy machine every step may be.
@@ -92,10 +92,10 @@ async def drop_in_a_cycle() -> None:
 
 
 async def cancel() -> None:
-    reading: asyncio.Task[LLMResponse] = asyncio.ensure_future(
-        orchestrator.asend_streaming_request("Hi").final_response()
-    )
-    await asyncio.sleep(0.05)
+    stream = orchestrator.asend_streaming_request("Hi")
+    reading = asyncio.ensure_future(stream.final_response())
+    while not stream.text:  # noqa: ASYNC110 (nothing tells when the first piece has come)
+        await asyncio.sleep(0.001)
     reading.cancel()
 
 

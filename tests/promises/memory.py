@@ -1,6 +1,6 @@
-"""A program that makes 2,000 calls and prints by how many bytes each of the last half let its memory grow.
+"""A program that makes 2,000 calls and prints by how many bytes each of the last ones let its memory grow.
 
-    python -W error -m tests.promises.memory DIALECT SERVER_URL
+    python -W error -m tests.promises.memory SERVER_URL LEDGER_FILE
 """
 
 from __future__ import annotations
@@ -8,38 +8,41 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-import tempfile
 import tracemalloc
-from pathlib import Path
+from typing import List
 
 from llm_orchestrator import LLMOrchestrator
-from tests.bench import DIALECTS
 
-WARM_UP = MEASURED = 1000
+from tests.promises.everywhere import config_of_all, siblings
+
+#: Caches and free lists fill up for a while.
+WARM_UP, MEASURED = 1200, 800
 
 
-async def main(dialect_name: str, url: str) -> None:
+async def main(url: str, ledger: str) -> None:
     """Call with a ledger file; without one the records of all calls stay in memory, on purpose."""
-    with tempfile.TemporaryDirectory() as folder:
-        config = DIALECTS[dialect_name].config(url, max_retries=0)
-        config["cost_tracking"] = {"log_path": str(Path(folder, "costs.csv"))}
-        async with LLMOrchestrator(config) as orchestrator:
-            await call(orchestrator, WARM_UP)
-            gc.collect()
-            tracemalloc.start()
-            await call(orchestrator, MEASURED)
-            gc.collect()
-            grown, _ = tracemalloc.get_traced_memory()
-    print(grown // MEASURED)
+    async with LLMOrchestrator(config_of_all(url, log_path=ledger)) as orchestrator:
+        family = siblings(orchestrator)
+        tracemalloc.start()
+        await call(family, WARM_UP)
+        before = memory()
+        await call(family, MEASURED)
+        print((memory() - before) // MEASURED)
 
 
-async def call(orchestrator: LLMOrchestrator, calls: int) -> None:
-    """Call in all four ways."""
-    for _ in range(calls // 4):
+async def call(family: List[LLMOrchestrator], calls: int) -> None:
+    """Call in all dialects and all four ways."""
+    for number in range(calls // 4):
+        orchestrator = family[number % len(family)]
         assert orchestrator.send_request("Hi").content
         assert orchestrator.send_streaming_request("Hi").final_response().content
         assert (await orchestrator.asend_request("Hi")).content
         assert (await orchestrator.asend_streaming_request("Hi").final_response()).content
+
+
+def memory() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
 
 
 asyncio.run(main(*sys.argv[1:]))

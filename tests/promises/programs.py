@@ -16,10 +16,10 @@ SDK_WARNINGS = (
 
 
 def run_program(
-    module: str, *arguments: str, warnings: str = "error", debug: bool = False
+    module: str, *arguments: str, strict: bool = True, debug: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Run a module of the tests; ``warnings`` is the rule for those of Python, ``debug`` asyncio's mode."""
-    rules = [f"-W{rule}" for rule in (warnings, *SDK_WARNINGS)]
+    """Run a module of the tests; strict: warnings are errors, debug: asyncio watches what it is given."""
+    rules = [f"-W{rule}" for rule in (("error",) if strict else ()) + SDK_WARNINGS]
     return subprocess.run(
         [sys.executable, *rules, "-m", module, *arguments],
         cwd=environment.ROOT,

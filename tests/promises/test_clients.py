@@ -7,47 +7,24 @@ import copy
 import gc
 import importlib.util
 import os
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, List, Sequence
 
 import pytest
 
 from llm_orchestrator import LLMOrchestrator, LLMResponse, OrchestratorError, ProviderError
 from llm_orchestrator.providers.clients import Clients
 from llm_orchestrator.providers.redaction import Redactor
-from tests.bench import DIALECTS, MODEL, BEFORE_HEAD, Close, Dialect, Request, Reply, ScriptedServer, Stall
+from tests.bench import BEFORE_HEAD, DIALECTS, Close, Dialect, Request, Reply, ScriptedServer, Stall
 from tests.bench.echo import FaultyEcho, echo
 from tests.bench.smart import smart_reply
 from tests.fixtures import Orchestrate
+from tests.promises.everywhere import config_of_all, siblings
 from tests.promises.programs import run_program
 from tests.ways import ask
-
-RATES = {"in": 2, "out": 10}
-
-
-def everywhere(server: ScriptedServer, **cost_tracking: Any) -> Dict[str, Any]:
-    """A configuration with an entry for each dialect, whose model has a price in each."""
-    entries = {
-        name: {**dialect.config_entry(server.url, max_retries=2), "adapter": dialect.provider}
-        for name, dialect in DIALECTS.items()
-    }
-    prices = [{"provider": name, "model": MODEL, "rates": RATES} for name in DIALECTS]
-    return {
-        "active_provider": "chat",
-        "active_model": MODEL,
-        "providers": entries,
-        "cost_tracking": {"price_overrides": prices, **cost_tracking},
-    }
-
-
-def siblings(orchestrator: LLMOrchestrator) -> List[LLMOrchestrator]:
-    return [orchestrator.for_provider(name, MODEL) for name in DIALECTS]
-
 
 # ---------------------------------------------------------------- C1: event loops
 
@@ -63,7 +40,7 @@ def test_c1_loops_one_after_the_other_and_side_by_side(server: ScriptedServer, d
 @pytest.mark.slow
 def test_c1_loops_closed_without_ado(server: ScriptedServer, dialect: Dialect) -> None:
     """Their sockets cannot be closed any more and only Python's garbage collector frees them."""
-    run = run_program("tests.promises.loops", dialect.name, server.url, "careless loops", warnings="default", debug=True)
+    run = run_program("tests.promises.loops", dialect.name, server.url, "careless loops", strict=False, debug=True)
 
     assert (run.stderr, run.returncode) == ("", 0)
     assert run.stdout == "8 answers, 1 of them different, 12 in the report\n"
@@ -254,7 +231,7 @@ def check_answers(
 def test_c3_32_threads_with_50_calls_each(server: ScriptedServer, tmp_path: Path) -> None:
     server.default = echo
     threads, calls = 32, 50
-    with LLMOrchestrator(everywhere(server, log_path=str(tmp_path / "costs.csv"))) as orchestrator:
+    with LLMOrchestrator(config_of_all(server.url, log_path=tmp_path / "costs.csv")) as orchestrator:
         family = siblings(orchestrator)
 
         def work(thread: int) -> List[LLMResponse]:
@@ -282,7 +259,7 @@ async def aask(orchestrator: LLMOrchestrator, number: int) -> LLMResponse:
 @pytest.mark.slow
 def test_c3_500_tasks_at_once(server: ScriptedServer, tmp_path: Path) -> None:
     server.default = echo
-    with LLMOrchestrator(everywhere(server, log_path=str(tmp_path / "costs.csv"))) as orchestrator:
+    with LLMOrchestrator(config_of_all(server.url, log_path=tmp_path / "costs.csv")) as orchestrator:
         family = siblings(orchestrator)
 
         async def main() -> List[LLMResponse]:
@@ -299,7 +276,7 @@ def test_c3_500_tasks_at_once_with_faults(
 ) -> None:
     """Every call ends in the right answer or in an error of ours, and every request sent is in the ledger."""
     server.default = faulty = FaultyEcho(0.2)
-    orchestrator = LLMOrchestrator(everywhere(server, log_path=str(tmp_path / "costs.csv")))
+    orchestrator = LLMOrchestrator(config_of_all(server.url, log_path=tmp_path / "costs.csv"))
     family = siblings(orchestrator)
 
     async def main() -> List[Any]:
@@ -337,13 +314,13 @@ def test_c3_after_a_fork_both_processes_work(server: ScriptedServer, dialect: Di
 
 
 @pytest.mark.slow
-def test_c4_memory_stays_flat_over_2000_calls(server: ScriptedServer, dialect: Dialect) -> None:
+def test_c4_memory_stays_flat_over_2000_calls(server: ScriptedServer, tmp_path: Path) -> None:
     def forgetful(request: Request) -> Reply:
         server.requests.clear()
         return smart_reply(request)
 
     server.default = forgetful
-    run = run_program("tests.promises.memory", dialect.name, server.url)
+    run = run_program("tests.promises.memory", server.url, str(tmp_path / "costs.csv"))
 
     assert (run.stderr, run.returncode) == ("", 0), "ResourceWarnings would be here"
     assert int(run.stdout) < 50, f"{run.stdout} bytes more for every call"

@@ -6,7 +6,6 @@ all log records of all libraries at DEBUG, what hooks are told, and the ledger.
 
 from __future__ import annotations
 
-import gc
 import logging
 import traceback
 from pathlib import Path
@@ -15,9 +14,8 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 
 from llm_orchestrator import CallEvent, ConfigurationError, InvalidRequestError, LLMOrchestrator
-from llm_orchestrator.exceptions import InvalidResponseError, OrchestratorError, ProviderError
-from llm_orchestrator.providers import redaction
-from llm_orchestrator.providers.redaction import LOGGERS, REDACTED, Redactor, redact_logs
+from llm_orchestrator.exceptions import OrchestratorError, ProviderError
+from llm_orchestrator.providers.redaction import REDACTED
 from tests.bench import (
     BEFORE_HEAD,
     DIALECTS,
@@ -33,7 +31,7 @@ from tests.bench import (
 )
 from tests.bench.replies import json_reply
 from tests.fixtures import Orchestrate
-from tests.ways import ask, run_async
+from tests.ways import ask
 
 #: Credentials that are no api_key: in a header of the entry, and in a header of one call.
 GATEWAY_TOKEN = "gateway-5f4dcc3b5aa765d61d83"
@@ -353,40 +351,6 @@ def test_k2_an_answer_whose_headers_repeat_the_key_is_recorded_without_it(
     assert_no_secret(logged_and_recorded)
 
 
-@pytest.mark.parametrize("status", [302, 307])  # one that HTTP libraries follow with GET, one with POST
-def test_k2_no_credential_follows_a_redirect(
-    orchestrate: Orchestrate, server: ScriptedServer, status: int, dialect: Dialect, way: str
-) -> None:
-    with ScriptedServer() as elsewhere:
-        server.default = lambda request: redirect(elsewhere.url + request.path, status)
-
-        with pytest.raises(InvalidResponseError):
-            ask(orchestrate(), way)
-
-        assert (elsewhere.connections_opened, len(server.requests)) == (0, 1)
-
-
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_k2_no_credential_follows_a_redirect_of_a_listing(
-    orchestrate: Orchestrate, server: ScriptedServer, asynchronous: bool
-) -> None:
-    orchestrator = orchestrate()
-    calls: List[Callable[[], Any]] = [orchestrator.refresh_models, lambda: orchestrator.validate_model("m")]
-    if asynchronous:
-        calls = [
-            lambda: run_async(orchestrator, orchestrator.arefresh_models),
-            lambda: run_async(orchestrator, lambda: orchestrator.avalidate_model("m")),
-        ]
-    with ScriptedServer() as elsewhere:
-        server.default = lambda request: redirect(elsewhere.url + request.path, 302)
-        for call in calls:
-            with pytest.raises(InvalidResponseError):
-                call()
-
-        assert [request.method for request in server.requests] == ["GET", "GET"]
-        assert elsewhere.connections_opened == 0
-
-
 def test_k2_a_listing_that_repeats_the_key(
     watched: Callable[..., LLMOrchestrator], witness: Witness, server: ScriptedServer, dialect: Dialect
 ) -> None:
@@ -397,73 +361,3 @@ def test_k2_a_listing_that_repeats_the_key(
         with pytest.raises(ProviderError) as caught:
             call()
         assert_no_secret(shown(caught.value) + witness.seen())
-
-
-# ------------------------------------------------------------------------------- the filter on the loggers
-
-
-@pytest.fixture
-def own_filter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A filter that no orchestrator of another test, closed or not, has touched."""
-    monkeypatch.setattr(redaction, "_log_filter", redaction._LogFilter())
-
-
-def filters() -> Dict[str, List[Any]]:
-    """The filters of all loggers there are."""
-    loggers = logging.Logger.manager.loggerDict
-    found = {name: logger.filters for name, logger in loggers.items() if isinstance(logger, logging.Logger)}
-    return {name: list(filters) for name, filters in found.items() if filters}
-
-
-def test_k2_closing_takes_the_filter_off_all_loggers(
-    orchestrate: Orchestrate, server: ScriptedServer, way: str, own_filter: None
-) -> None:
-    before = filters()
-    orchestrator = orchestrate()
-    assert filters() == before, "construction touches no logger"
-
-    ask_with_secret(orchestrator, way)
-    if "async" not in way:  # a loop's client is closed with its loop
-        touched = {name.partition(".")[0] for name, found in filters().items() if found != before.get(name)}
-        assert touched and touched <= set(LOGGERS)
-    orchestrator.close()
-
-    assert filters() == before
-
-
-def test_k2_one_orchestrator_that_closes_leaves_the_keys_of_others_guarded(
-    orchestrate: Orchestrate, server: ScriptedServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    first, second = orchestrate(api_key="first-" + KEY), orchestrate(api_key="second-" + KEY)
-    for orchestrator in (first, second):
-        orchestrator.send_request("Hi")
-    first.close()
-
-    logging.getLogger("llm_orchestrator").warning("said second-%s", KEY)
-
-    assert caplog.messages[-1] == f"said {REDACTED}"
-
-
-def test_k2_a_redactor_that_is_dropped_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
-    redactor = Redactor([KEY])
-    redact_logs(redactor)
-    logging.getLogger("llm_orchestrator").warning("kept %s", KEY)
-
-    del redactor
-    gc.collect()
-    logging.getLogger("llm_orchestrator").warning("dropped %s", KEY)
-
-    assert caplog.messages == [f"kept {REDACTED}", f"dropped {KEY}"]
-
-
-def test_k2_an_exception_in_the_log_and_a_broken_log_call(caplog: pytest.LogCaptureFixture) -> None:
-    redactor, logger = Redactor([KEY]), logging.getLogger("llm_orchestrator")
-    redact_logs(redactor)
-    try:
-        raise ValueError(f"bad {KEY}")
-    except ValueError:
-        logger.exception("failed")
-    assert KEY not in caplog.text and f"bad {REDACTED}" in caplog.text
-
-    unwritable = logger.makeRecord(logger.name, logging.DEBUG, __file__, 1, "%d %d", (1,), None)
-    assert logger.filter(unwritable), "logging itself reports it"

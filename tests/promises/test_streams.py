@@ -75,7 +75,7 @@ def read(orchestrator: LLMOrchestrator, way: str) -> Tuple[List[str], Any, Any]:
 
 
 def cut_off(dialect: Dialect, *pieces: str, **end: Any) -> Reply:
-    """A stream that ends after some text, without what would tell that it is complete; cleanly if no other."""
+    """A stream that ends after some text without the word that it is complete; cleanly if not told."""
     return dialect.stream(pieces, complete=False).but(**end)
 
 
@@ -114,7 +114,7 @@ def test_s1_a_host_may_be_allowed_to_end_without_a_word(
     assert response.content == "One two"
     assert response.finish_reason is FinishReason.OTHER, "nobody said stop"
 
-    pieces, error, _ = read(orchestrator, way)
+    _, error, _ = read(orchestrator, way)
     assert isinstance(error, StreamInterruptedError), "a connection that is cut is no end"
 
 
@@ -247,7 +247,12 @@ def test_s4_a_connection_that_breaks_before_the_head_is_retried(
 @pytest.mark.parametrize("before", [[], PIECES], ids=["first", "after text"])
 @pytest.mark.parametrize("fails", ["error event", "broken JSON"])
 def test_s7_errors_inside_a_stream_are_typed(
-    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, fails: str, before: List[str]
+    orchestrate: Orchestrate,
+    server: ScriptedServer,
+    dialect: Dialect,
+    way: str,
+    fails: str,
+    before: List[str],
 ) -> None:
     server.script(FAILURES[fails](dialect, before))
     expected = OverloadedError if fails == "error event" else InvalidResponseError
@@ -265,7 +270,12 @@ def test_s7_errors_inside_a_stream_are_typed(
     ids=["an HTML page with status 200", "an empty 200", "an empty stream"],
 )
 def test_s7_what_is_no_stream_is_no_answer(
-    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, reply: Reply, waits: List[float]
+    orchestrate: Orchestrate,
+    server: ScriptedServer,
+    dialect: Dialect,
+    way: str,
+    reply: Reply,
+    waits: List[float],
 ) -> None:
     server.default = reply
 
@@ -291,7 +301,7 @@ def test_s7_a_whole_document_is_no_stream(
 def test_s8_how_the_bytes_come_never_matters(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, cut: str, noisy: bool
 ) -> None:
-    server.script(dialect.stream(["Grüße", ", \"世界\"\n", "🌍\r\n\\"], cut=cut, noisy=noisy))
+    server.script(dialect.stream(["Grüße", ', "世界"\n', "🌍\r\n\\"], cut=cut, noisy=noisy))
 
     assert ask(orchestrate(), way).content == 'Grüße, "世界"\n🌍\r\n\\'
 

@@ -17,7 +17,18 @@ from llm_orchestrator import (
     call,
 )
 from llm_orchestrator.providers import deadlines, gemini_transport, wire
-from tests.bench import DIALECTS, Close, Dialect, Pings, Reply, Reset, ScriptedServer, Stall, silent_url, unreachable_url
+from tests.bench import (
+    DIALECTS,
+    Close,
+    Dialect,
+    Pings,
+    Reply,
+    Reset,
+    ScriptedServer,
+    Stall,
+    silent_url,
+    unreachable_url,
+)
 from tests.bench.places import dripping_head_url
 from tests.bench.tls import tls_url, write_certificate
 from tests.fixtures import Orchestrate
