@@ -15,9 +15,9 @@ __all__ = ["MAX_DEPTH", "Substitution"]
 #: Levels of nesting that a configuration may have.
 MAX_DEPTH = 50
 
-#: A default ends before the next reference: nested ones are not read, and searching stays quick.
+#: A default may be so long; without a limit a hostile file could make the search take minutes.
 _REFERENCE = re.compile(
-    r"(?P<escaped>\$\$\{)|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-(?:(?!\$\{)[^}])*)?\})?"
+    r"(?P<escaped>\$\$\{)|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]{0,1000})?\})?"
 )
 _ABSENT: Any = object()
 

@@ -90,7 +90,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
                     client = self._make()
                     self._end = weakref.finalize(self, self._close, client)
                     # At exit it stays open: threads may be in the middle of a call, and would complain.
-                    self._end.atexit = False
+                    self._end.atexit = False  # type: ignore[misc, unused-ignore]  # older stubs deny it
                     redact_logs(self._redactor)  # only now: making a client imports the SDK and its loggers
                     self._for_threads = client
         return client

@@ -309,7 +309,7 @@ class AsyncProviderStream(_StreamReader):
                 await self._left
             try:
                 await self.aclose()
-            except Exception as error:  # noqa: BLE001 (nobody waits for this task, so it would only be printed)
+            except Exception as error:  # noqa: BLE001 (nobody waits for this task to tell)
                 logger.debug("A stream that was left: its connection did not close: %s", type(error).__name__)
 
         task = self._loop.create_task(close_when_left())

@@ -78,12 +78,19 @@ class Redactor:
         """
         for secret in self._secrets:
             beginning = secret[:TELLING_LENGTH]
-            at = text.find(beginning)
-            while at >= 0:
-                length = _length_shown(secret, text, at)
-                text = text[:at] + REDACTED + text[at + length :]
-                at = text.find(beginning, at + len(REDACTED))
+            if beginning in text:
+                text = REDACTED.join(self._pieces_between(beginning, text))
         return text
+
+    def _pieces_between(self, beginning: str, text: str) -> Iterator[str]:
+        """The pieces of a text before, between and after the secrets that begin so."""
+        end, at = 0, text.find(beginning)
+        while at >= 0:
+            yield text[end:at]
+            # Keys of one vendor begin alike, so any of them may stand here.
+            end = at + max(_length_shown(secret, text, at) for secret in self._secrets)
+            at = text.find(beginning, end)
+        yield text[end:]
 
     def scrub(self, error: BaseException) -> None:
         """Remove every secret from an exception and from all it was caused by, in place.
@@ -117,7 +124,7 @@ class Redactor:
 
 def _length_shown(secret: str, text: str, at: int) -> int:
     """How much of a secret stands at a place of a text."""
-    return next(length for length in range(len(secret), 0, -1) if text.startswith(secret[:length], at))
+    return next(length for length in range(len(secret), -1, -1) if text.startswith(secret[:length], at))
 
 
 def _written_forms(secret: str) -> Iterator[str]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import Callable, Counter as CounterOf, Dict, Mapping, Tuple
+from typing import Callable, Dict, Mapping, Tuple
+from typing import Counter as CounterOf
 
 from tests.bench.connection import Request
 from tests.bench.faults import BEFORE_HEAD, Close, End, Garbage, Reset, Stall

@@ -135,7 +135,7 @@ class ScriptedServer:
                     break
         except ConnectionError:
             pass  # Clients may leave whenever they like.
-        except Exception as error:  # noqa: BLE001 (told to the test at its end; the client is cut off)
+        except Exception as error:
             self.errors.append(error)
         finally:
             connection.close()
@@ -152,6 +152,6 @@ class ScriptedServer:
             return scripted
         try:
             return scripted(request)
-        except Exception as error:  # noqa: BLE001 (told to the client now and to the test at its end)
+        except Exception as error:
             self.errors.append(error)
             return json_reply({"error": {"message": f"The test's reply failed: {error!r}"}}, 500)

@@ -1,6 +1,6 @@
 """A program that imports the library and complains of anything else that happens.
 
-    python -W error -m tests.promises.importing
+python -W error -m tests.promises.importing
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def note(event: str, arguments: Any) -> None:
 
 
 def _writes(path: Any, mode: Any, flags: Any) -> bool:
-    return isinstance(mode, str) and any(letter in mode for letter in "wax+") and "__pycache__" not in str(path)
+    return (
+        isinstance(mode, str) and any(letter in mode for letter in "wax+") and "__pycache__" not in str(path)
+    )
 
 
 before = set(sys.modules)

@@ -1,6 +1,6 @@
 """A program that uses one orchestrator on many event loops; a test runs it and looks at what it prints.
 
-    python -W error -m tests.promises.loops DIALECT SERVER_URL SCENARIO
+python -W error -m tests.promises.loops DIALECT SERVER_URL SCENARIO
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ async def drop_in_a_cycle() -> None:
 async def cancel() -> None:
     stream = orchestrator.asend_streaming_request("Hi")
     reading = asyncio.ensure_future(stream.final_response())
-    while not stream.text:  # noqa: ASYNC110 (nothing tells when the first piece has come)
+    while not stream.text:
         await asyncio.sleep(0.001)
     reading.cancel()
 

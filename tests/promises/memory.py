@@ -1,6 +1,6 @@
 """A program that makes 2,000 calls and prints by how many bytes each of the last ones let its memory grow.
 
-    python -W error -m tests.promises.memory SERVER_URL LEDGER_FILE
+python -W error -m tests.promises.memory SERVER_URL LEDGER_FILE
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import tracemalloc
 from typing import List
 
 from llm_orchestrator import LLMOrchestrator
-
 from tests.promises.everywhere import config_of_all, siblings
 
 #: Caches and free lists fill up for a while.

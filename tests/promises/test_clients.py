@@ -18,7 +18,7 @@ import pytest
 from llm_orchestrator import LLMOrchestrator, LLMResponse, OrchestratorError, ProviderError
 from llm_orchestrator.providers.clients import Clients
 from llm_orchestrator.providers.redaction import Redactor
-from tests.bench import BEFORE_HEAD, DIALECTS, Close, Dialect, Request, Reply, ScriptedServer, Stall
+from tests.bench import BEFORE_HEAD, DIALECTS, Close, Dialect, Reply, Request, ScriptedServer, Stall
 from tests.bench.echo import FaultyEcho, echo
 from tests.bench.smart import smart_reply
 from tests.fixtures import Orchestrate
@@ -40,7 +40,9 @@ def test_c1_loops_one_after_the_other_and_side_by_side(server: ScriptedServer, d
 @pytest.mark.slow
 def test_c1_loops_closed_without_ado(server: ScriptedServer, dialect: Dialect) -> None:
     """Their sockets cannot be closed any more and only Python's garbage collector frees them."""
-    run = run_program("tests.promises.loops", dialect.name, server.url, "careless loops", strict=False, debug=True)
+    run = run_program(
+        "tests.promises.loops", dialect.name, server.url, "careless loops", strict=False, debug=True
+    )
 
     assert (run.stderr, run.returncode) == ("", 0)
     assert run.stdout == "8 answers, 1 of them different, 12 in the report\n"
@@ -154,7 +156,7 @@ def test_c2_an_async_dropped_stream_is_recorded_once_and_its_connection_released
         async for piece in orchestrator.asend_streaming_request("Hi"):
             assert piece == "Once"
             break
-        while server.open_connections:  # noqa: ASYNC110 (the connection's end is what is waited for)
+        while server.open_connections:
             await asyncio.sleep(0.001)
 
     asyncio.run(asyncio.wait_for(main(), 5))
@@ -236,7 +238,9 @@ def test_c3_32_threads_with_50_calls_each(server: ScriptedServer, tmp_path: Path
 
         def work(thread: int) -> List[LLMResponse]:
             return [
-                ask(family[(thread + call) % 4], ("whole", "streamed")[call % 2], f"Am I {thread} or {call} ?")
+                ask(
+                    family[(thread + call) % 4], ("whole", "streamed")[call % 2], f"Am I {thread} or {call} ?"
+                )
                 for call in range(calls)
             ]
 
@@ -271,9 +275,7 @@ def test_c3_500_tasks_at_once(server: ScriptedServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_c3_500_tasks_at_once_with_faults(
-    server: ScriptedServer, tmp_path: Path, waits: List[float]
-) -> None:
+def test_c3_500_tasks_at_once_with_faults(server: ScriptedServer, tmp_path: Path, waits: List[float]) -> None:
     """Every call ends in the right answer or in an error of ours, and every request sent is in the ledger."""
     server.default = faulty = FaultyEcho(0.2)
     orchestrator = LLMOrchestrator(config_of_all(server.url, log_path=tmp_path / "costs.csv"))

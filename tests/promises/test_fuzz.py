@@ -12,7 +12,7 @@ import json
 import time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, Optional, Tuple
 
 import pytest
 from hypothesis import given
@@ -36,7 +36,9 @@ SCALARS = st.one_of(
     st.booleans(),
     st.integers(-2, 2),
     st.sampled_from([10**30, -(10**400), 1e308, float("nan"), float("inf"), -0.0, 0.5]),
-    st.sampled_from(["", "text", "stop", "1", "\ud800", "\x00", "data: x\n\n", "models/x", "{", '{"a": NaN}']),
+    st.sampled_from(
+        ["", "text", "stop", "1", "\ud800", "\x00", "data: x\n\n", "models/x", "{", '{"a": NaN}']
+    ),
     st.text(st.characters(), max_size=4),
 )
 VALUES = st.recursive(
@@ -157,7 +159,9 @@ def check(response: Optional[LLMResponse]) -> None:
         usage.reasoning_tokens,
     ):
         assert count is None or (type(count) is int and count >= 0), usage
-    assert response.cost is None or (isinstance(response.cost, Decimal) and response.cost.is_finite() and response.cost >= 0)
+    assert response.cost is None or (
+        isinstance(response.cost, Decimal) and response.cost.is_finite() and response.cost >= 0
+    )
     for call in response.tool_calls:
         assert isinstance(call.id, str) and isinstance(call.name, str) and isinstance(call.raw_arguments, str)
         assert call.arguments is None or isinstance(call.arguments, dict)
@@ -167,7 +171,9 @@ def check(response: Optional[LLMResponse]) -> None:
 
 @pytest.mark.parametrize("name", DIALECTS)
 @given(data=st.data())
-def test_any_document_is_an_answer_or_our_error(lines: Dict[str, Line], name: str, data: st.DataObject) -> None:
+def test_any_document_is_an_answer_or_our_error(
+    lines: Dict[str, Line], name: str, data: st.DataObject
+) -> None:
     body = json.dumps(data.draw(documents(DIALECTS[name]))).encode()
 
     check(lines[name].ask([body], streamed=False))
@@ -305,8 +311,13 @@ def load(path: Path) -> None:
         assert str(path) in str(error) and KEY not in str(error)
 
 
-@given(data=st.binary(max_size=300) | st.lists(st.sampled_from(YAML_FRAGMENTS), max_size=12).map("".join).map(str.encode))
-def test_any_file_is_a_configuration_or_our_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+@given(
+    data=st.binary(max_size=300)
+    | st.lists(st.sampled_from(YAML_FRAGMENTS), max_size=12).map("".join).map(str.encode)
+)
+def test_any_file_is_a_configuration_or_our_error(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_bytes(data)
 
@@ -330,7 +341,8 @@ def test_any_mapping_is_a_configuration_or_our_error(
 BOMBS = {
     "nested lists": "a: " + "[" * 100_000,
     "nested maps": "".join(f"{' ' * depth}a:\n" for depth in range(900)),
-    "aliases of aliases": "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]\n" for n in range(1, 12)),
+    "aliases of aliases": "a0: &a0 [x]\n"
+    + "".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]\n" for n in range(1, 12)),
     "an alias of itself": "a: &a [*a]",
     "a long line": "a: " + "x" * 900_000,
     "many variables": "a: " + "${A:-" * 50_000,

@@ -38,16 +38,6 @@ def test_c7_importing_does_nothing_but_import() -> None:
     assert (run.stdout, run.stderr, run.returncode) == ("", "", 0)
 
 
-def test_c7_there_is_only_a_null_handler() -> None:
-    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if _is_ours(name)]
-    handlers = {logger.name: [type(handler) for handler in logger.handlers] for logger in loggers}
-
-    assert {name: kinds for name, kinds in handlers.items() if kinds} == {
-        "llm_orchestrator": [logging.NullHandler]
-    }
-    assert all(logger.level == logging.NOTSET and logger.propagate for logger in loggers)
-
-
 def _is_ours(name: str) -> bool:
     return name.partition(".")[0] == llm_orchestrator.__name__
 
@@ -63,7 +53,9 @@ def test_c7_info_logs_carry_no_prompt_and_no_answer(
     waits: List[float],
 ) -> None:
     answer = dialect.stream([ANSWER, ANSWER]) if "streamed" in way else dialect.whole(ANSWER)
-    cut = dialect.stream([ANSWER, ANSWER], complete=False) if "streamed" in way else answer.but(length_error=9)
+    cut = (
+        dialect.stream([ANSWER, ANSWER], complete=False) if "streamed" in way else answer.but(length_error=9)
+    )
     replies = {
         "answered": [answer],
         "retried": [dialect.failure("overloaded", message=f"Not now: {PROMPT}"), answer],
@@ -80,7 +72,7 @@ def test_c7_info_logs_carry_no_prompt_and_no_answer(
 
     logged = "\n".join(str(record.__dict__) for record in caplog.records)
     assert "nobody's business" not in logged
-    assert bool([record for record in caplog.records if _is_ours(record.name)]) == (ending != "answered")
+    assert any(_is_ours(record.name) for record in caplog.records), "an unknown price is always told"
 
 
 def test_c7_the_core_has_two_dependencies() -> None:

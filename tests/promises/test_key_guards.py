@@ -131,6 +131,17 @@ def test_k2_a_key_is_found_however_it_is_written(written: Callable[[str], str]) 
     assert REDACTED in text and "quoted" not in text and "more" not in text
 
 
+def test_k2_keys_that_begin_alike_are_all_found() -> None:
+    keys = ["sk-vendor-api03-first-and-longer", "sk-vendor-api03-second"]
+
+    for known in (keys, keys[::-1]):
+        assert Redactor(known).redact(" ".join(keys)) == f"{REDACTED} {REDACTED}"
+
+
+def test_k2_a_page_full_of_keys_is_read_in_bounded_time() -> None:
+    assert Redactor([KEY]).redact(KEY * 2000) == REDACTED * 2000
+
+
 def test_k2_the_fields_of_an_error_are_cleaned_however_deep() -> None:
     deep: Any = KEY
     for _ in range(5000):

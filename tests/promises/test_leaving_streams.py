@@ -17,7 +17,7 @@ import pytest
 from llm_orchestrator import LLMOrchestrator
 from llm_orchestrator.providers import deadlines
 from llm_orchestrator.testing import FakeReply
-from tests.bench import Dialect, Reply, ScriptedServer, Stall
+from tests.bench import DIALECTS, Dialect, Reply, ScriptedServer, Stall
 from tests.fakes import RecordingTracker, play
 from tests.promises.leaving import (
     ASYNC,
@@ -249,6 +249,7 @@ def test_c2_a_dropped_async_stream_whose_connection_cannot_be_closed_prints_noth
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("dialect", [DIALECTS["chat"]], ids=["chat"])
 @pytest.mark.parametrize("how", ["dropped", "kept", "async dropped", "async kept"])
 def test_c2_a_program_that_ends_records_the_streams_it_left(
     server: ScriptedServer, dialect: Dialect, tmp_path: Path, how: str

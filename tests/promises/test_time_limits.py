@@ -38,7 +38,7 @@ STREAMED = ("streamed", "async streamed")
 #: Where the wire format makes no difference, one is enough.
 one_dialect = pytest.mark.parametrize("dialect", [DIALECTS["anthropic"]], ids=["anthropic"])
 #: Seconds in these tests, and how much later than a limit its error may come.
-LIMIT, LATE = 0.3, 0.5
+LIMIT, LATE = 0.4, 0.5
 LONG = 30.0
 
 
