@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
-from typing import Any, List
+from typing import List
 
 import pytest
 
 import llm_orchestrator
 from llm_orchestrator import OrchestratorError
-from tests.bench import DIALECTS, Dialect, ScriptedServer
+from tests.bench import Dialect, ScriptedServer
 from tests.fixtures import Orchestrate
 from tests.promises.programs import run_program
 from tests.ways import ask
@@ -24,7 +24,7 @@ ANSWER = "an answer that is nobody's business"
 def test_c6_temperature_reaches_the_wire_on_every_generation(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
 ) -> None:
-    """anthropic 1 and later have no such argument, which broke every wrapper that passed it on."""
+    """Anthropic 1 and later have no such argument, which broke every wrapper that passed it on."""
     ask(orchestrate(), way, temperature=0.2)
 
     (request,) = server.requests
