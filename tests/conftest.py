@@ -18,7 +18,7 @@ from typing import Any, Generator, Optional
 
 import pytest
 from _pytest.runner import runtestprotocol
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.bench.fixtures import dialect, scripted_server, server  # noqa: F401 (every test's fixtures)
 from tests.fixtures import orchestrate, waits, way  # noqa: F401 (every test's fixtures)
@@ -30,8 +30,11 @@ SDKS = ("openai", "anthropic", "google.genai")
 KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
 
 # The same examples in every run, or a change would fail for what it did not break.
-settings.register_profile("same", derandomize=True, database=None, deadline=None)
-settings.register_profile("thorough", max_examples=10_000, deadline=None)
+UNHURRIED = [HealthCheck.too_slow]  # a busy machine is no fault of a test
+settings.register_profile(
+    "same", derandomize=True, database=None, deadline=None, suppress_health_check=UNHURRIED
+)
+settings.register_profile("thorough", max_examples=10_000, deadline=None, suppress_health_check=UNHURRIED)
 settings.load_profile("same")
 
 
