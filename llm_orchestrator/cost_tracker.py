@@ -1,14 +1,16 @@
 """CostTracker: records what every request used and cost, keeps the sums, and reports them.
 
 Rows go to the ledger file, or stay in memory when there is none; beside the file only running totals are
-kept. What a row holds is in ``usage_record``, the file in ``ledger``, the sums of a report in
-``usage_report``, prices in ``pricing``.
+kept. What a row holds is in ``usage_record``, the file in ``ledger``, prices in ``billing``, limits in
+``budget``, the sums of a report in ``usage_report``.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import sys
 import threading
 import weakref
 from collections import deque
@@ -16,15 +18,48 @@ from contextlib import suppress
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, Mapping, Optional, Set, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Deque,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
+from llm_orchestrator.billing import Billing, given, not_billed
+from llm_orchestrator.estimation import ESTIMATOR
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.ledger import Ledger, Row, write_csv
-from llm_orchestrator.types import TokenUsage
-from llm_orchestrator.usage_record import Tokens, UsageRecord, as_usage, as_utc, parse_timestamp
-from llm_orchestrator.usage_report import ZERO, UsageReport, UsageTotals, add_money, format_cost
+from llm_orchestrator.ledger import Ledger
+from llm_orchestrator.types import TokenUsage, changed
+from llm_orchestrator.usage_record import (
+    REPORT_COLUMNS,
+    Tokens,
+    UsageRecord,
+    as_usage,
+    as_utc,
+    parse_timestamp,
+)
+from llm_orchestrator.usage_report import (
+    ZERO,
+    UsageReport,
+    UsageTotals,
+    add_money,
+    format_cost,
+    subtract_money,
+)
 
 if TYPE_CHECKING:
+    from llm_orchestrator.budget import Budget
+    from llm_orchestrator.ledger_rows import Row
     from llm_orchestrator.pricing import CostDetails, PriceTable
     from llm_orchestrator.types import LLMResponse
 
@@ -34,6 +69,8 @@ logger = logging.getLogger(__name__)
 
 _NO_PRICE = "it has no known price. Add one to price_overrides"
 _NO_USAGE = "no usage was reported. Look it up in the provider's own billing"
+#: Seconds after which a row that an event loop could not write at once is written without the lock.
+OVERDUE = 1.0
 
 
 class CostTracker:
@@ -47,9 +84,13 @@ class CostTracker:
         rotate_mb: Megabytes from which on the ledger is put aside and a new file begun; None: never.
         session_id: The session of records that name none; None: a new one.
         price_table: Prices for records that come without a cost; None: the table shipped with the library.
+        strict_pricing: Refuse models without a known price before anything is sent.
+        session_budget: US dollars after which calls of a session are refused; None: no limit.
+        day_budget: US dollars after which calls of a day (local time) are refused; None: no limit.
 
     Raises:
-        ConfigurationError: The ledger's folder is missing, the file cannot be written, or it is not a ledger.
+        ConfigurationError: The ledger's folder is missing, the file cannot be written, or it is not a ledger;
+            or a budget is set while nothing is counted.
     """
 
     def __init__(
@@ -61,18 +102,25 @@ class CostTracker:
         rotate_mb: Optional[float] = None,
         session_id: Optional[str] = None,
         price_table: Optional[PriceTable] = None,
+        strict_pricing: bool = False,
+        session_budget: Optional[Decimal] = None,
+        day_budget: Optional[Decimal] = None,
     ) -> None:
         self.enabled = enabled
         self.session_id = session_id or _new_id()
-        self._price_table = price_table
+        self.strict_pricing = strict_pricing
+        self._billing = Billing(price_table)
         self._ledger: Optional[Ledger] = None
         if enabled and log_path is not None:
             self._ledger = Ledger(log_path, fsync=fsync, rotate_mb=rotate_mb)
+        self._budget = _budget(enabled, session_budget, day_budget, self._ledger)
         self._records: List[UsageRecord] = []
         self._session_costs: Dict[str, Decimal] = {}
         self._warned: Set[Tuple[str, str]] = set()
-        self._waiting: Deque[Dict[str, Any]] = deque()
-        self._lock = threading.Lock()
+        self._waiting: Deque[Dict[str, Any]] = deque()  # from finalizers
+        self._unwritten: Deque[UsageRecord] = deque()  # on their way to the file
+        self._lock = threading.Lock()  # of the sums; held for a moment only
+        self._file_lock = threading.Lock()
         _living.add(self)
 
     @property
@@ -83,14 +131,16 @@ class CostTracker:
     @property
     def price_table(self) -> PriceTable:
         """The prices in use, loaded when first needed."""
-        if self._price_table is None:
-            from llm_orchestrator.pricing import PriceTable
-
-            self._price_table = PriceTable()
-        return self._price_table
+        return self._billing.table
 
     def price_response(
-        self, response: LLMResponse, price_provider: str, base_url: Optional[str] = None
+        self,
+        response: LLMResponse,
+        price_provider: str,
+        base_url: Optional[str] = None,
+        *,
+        at: Optional[datetime] = None,
+        estimated: Optional[Mapping[str, int]] = None,
     ) -> CostDetails:
         """Price an answer from what its provider reported.
 
@@ -98,42 +148,61 @@ class CostTracker:
             response: The answer as the adapter made it.
             price_provider: Whose prices hold, where the user gave none for the provider entry itself.
             base_url: Where the answer came from; None is the vendor's own address.
+            at: When the request was sent; None is now.
+            estimated: Tokens the provider did not report, by class (``in``, ``out``).
 
         Returns:
             The cost and how it came about; its total is None when the price or the usage is unknown.
         """
-        try:
-            details = self._priced(response, response.provider, base_url)
-            if details.status == "unpriced" and price_provider != response.provider:
-                details = self._priced(response, price_provider, base_url)
-        except Exception:  # whatever is wrong with a price, the answer was paid for and has to arrive
-            from llm_orchestrator.pricing import CostDetails
+        return self._billing.price(response, price_provider, base_url, at, estimated)
 
-            logger.exception("%s/%s could not be priced.", response.provider, response.model)
-            details = CostDetails("unpriced", unpriced=("error",))
-        return details
+    def recompute(self, row: Union[Mapping[str, Any], UsageRecord]) -> Optional[Decimal]:
+        """Price a row of the ledger again, from the usage as the provider reported it.
 
-    def _priced(self, response: LLMResponse, price_provider: str, base_url: Optional[str]) -> CostDetails:
-        usage, exchange = response.usage, response.exchange
-        now = datetime.now(timezone.utc)
-        if exchange is None or usage.raw is None:
-            return self.price_table.price_tokens(
-                price_provider, response.model, usage, requested_model=response.requested_model, at=now
+        A price that ended is never changed in later versions of the table, so the result is the cost that is
+        stored, as long as the overrides and the discount that held then are configured.
+
+        Args:
+            row: A row, as ``csv.DictReader`` or ``to_dicts`` give it, or a record.
+
+        Returns:
+            US dollars; None when the cost is unknown.
+        """
+        return self._billing.recompute(row.to_row() if isinstance(row, UsageRecord) else row)
+
+    def check_price(self, provider: str, price_provider: str, model: str) -> None:
+        """Refuse a model without a known price where the configuration says so; before anything is sent.
+
+        Args:
+            provider: Name of the configured provider entry.
+            price_provider: Whose prices hold, where the user gave none for the entry itself.
+            model: The model to be asked.
+
+        Raises:
+            ConfigurationError: ``strict_pricing`` is set and there is no price.
+        """
+        if not self.strict_pricing:
+            return
+        today = datetime.now(timezone.utc)
+        if not any(self.price_table.knows(owner, model, today) for owner in (provider, price_provider)):
+            raise ConfigurationError(
+                f"The price of {provider}/{model} is not known, and strict_pricing is set. Nothing was sent. "
+                "Add the model to price_overrides, or turn strict_pricing off."
             )
-        return self.price_table.price(
-            price_provider,
-            response.model,
-            # A list is a stream's: the table then knows that counts of a stream that broke off are no final
-            # ones.
-            [usage.raw] if usage.source == "partial" else usage.raw,
-            requested_model=response.requested_model,
-            api=exchange.api or None,
-            at=now,
-            base_url=base_url,
-            headers=exchange.headers,
-            request=exchange.request,
-            response=response.raw_response,
-        )
+
+    def check_budget(self, session_id: str, pending: Optional[Decimal] = None) -> None:
+        """Refuse to go on when a budget is spent; before anything is sent.
+
+        Args:
+            session_id: The session the next request belongs to.
+            pending: US dollars that are spent but not recorded yet.
+
+        Raises:
+            BudgetExceededError: The budget of the session or of the day is spent.
+        """
+        if self._budget:
+            self._settle()
+            self._budget.check(session_id, pending)
 
     def log_usage(
         self,
@@ -156,6 +225,12 @@ class CostTracker:
         streamed: bool = False,
         tags: Optional[Mapping[str, str]] = None,
         timestamp: Optional[datetime] = None,
+        started_at: Optional[datetime] = None,
+        time_to_first_token: Optional[float] = None,
+        response: Optional[LLMResponse] = None,
+        base_url: Optional[str] = None,
+        estimated: Optional[Mapping[str, int]] = None,
+        billed: bool = True,
     ) -> UsageRecord:
         """Record one request that was sent.
 
@@ -182,6 +257,13 @@ class CostTracker:
             streamed: Whether the answer was streamed.
             tags: The tags given to the call.
             timestamp: When the request ended; naive is local time, None is now.
+            started_at: When it was sent, which decides the price; None: as ``timestamp``.
+            time_to_first_token: Seconds until the first piece of a streamed answer.
+            response: The answer as far as it came, for what an audit needs: the raw usage, the finish reason.
+            base_url: Where the request went; None is the vendor's own address.
+            estimated: Tokens the provider did not report, by class (``in``, ``out``). ``cost_details`` must
+                know of them.
+            billed: False: the provider refused the request, it costs nothing.
 
         Returns:
             The record as it was stored.
@@ -191,41 +273,46 @@ class CostTracker:
         """
         usage = as_usage(tokens)
         moment = as_utc(timestamp) or datetime.now(timezone.utc)
-        if cost is None and cost_details is None and _is_rejected(status, status_code, usage):
-            cost, price_status = ZERO, "free"
-        elif cost is not None:
-            cost, price_status = Decimal(str(cost)), cost_details.status if cost_details else "priced"
+        started_at = as_utc(started_at)
+        if cost is not None:
+            details = given(Decimal(str(cost)), cost_details.status if cost_details else "priced")
+        elif cost_details is not None:
+            details = cost_details
+        elif not billed or _is_rejected(status, status_code, usage):
+            details, usage = not_billed(), _NOTHING_USED
         else:
-            details = cost_details or self.price_table.price_tokens(
-                provider, model, usage, requested_model=requested_model, at=moment
+            details = self.price_table.price_tokens(
+                provider, model, usage, requested_model=requested_model, at=started_at or moment
             )
-            cost, price_status = details.total, details.status
-        record = UsageRecord(
-            timestamp=moment,
-            provider=provider,
-            model=model,
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            total_tokens=usage.total_tokens,
-            cost=cost,
-            session_id=session_id or self.session_id,
-            call_id=call_id or _new_id(),
-            attempt=attempt,
-            final=final,
-            status=status,
-            error_type=error_type,
-            status_code=status_code,
-            request_id=request_id,
-            requested_model=requested_model,
-            cached_tokens=usage.cached_tokens,
-            cache_write_tokens=usage.cache_write_tokens,
-            reasoning_tokens=usage.reasoning_tokens,
-            usage_status=usage.source,
-            price_status=price_status,
-            streamed=streamed,
-            latency=latency,
-            tags=dict(tags or {}),
-        )
+        values: Dict[str, Any] = {
+            "timestamp": moment,
+            "provider": provider,
+            "model": model,
+            **_tokens(usage, estimated),
+            "cost": details.total,
+            "session_id": session_id or self.session_id,
+            "call_id": call_id or _new_id(),
+            "attempt": attempt,
+            "final": final,
+            "status": status,
+            "error_type": error_type,
+            "status_code": status_code,
+            "request_id": request_id,
+            "requested_model": requested_model,
+            "price_status": details.status,
+            "streamed": streamed,
+            "latency": latency,
+            "tags": dict(tags or {}),
+            "time_to_first_token": time_to_first_token,
+            "started_at": started_at,
+            "estimated_counts": estimated or {},
+            "estimator": ESTIMATOR if estimated else None,
+            "cost_details": details,
+            "price_provider": details.provider,
+            "base_url": base_url and _origin(base_url),
+            **_facts(response),
+        }
+        record = changed(_EMPTY, **values)
         if self.enabled:
             self._settle()
             self._store(record)
@@ -269,7 +356,7 @@ class CostTracker:
         Raises:
             ConfigurationError: Meanwhile another program replaced the file by something that is not a ledger.
         """
-        return UsageReport.from_rows(self._rows(start_date, end_date))
+        return UsageReport.from_cells(self._cells(start_date, end_date))
 
     def export_to_csv(
         self,
@@ -291,11 +378,62 @@ class CostTracker:
         Raises:
             ConfigurationError: The file cannot be written, or is the ledger itself.
         """
+        from llm_orchestrator.usage_export import write_csv
+
+        return self._export(path, write_csv, start_date, end_date)
+
+    def export_to_jsonl(
+        self,
+        path: Union[str, Path],
+        *,
+        start_date: Optional[date] = None,
+        end_date: Optional[date] = None,
+    ) -> int:
+        """Write the same rows as JSON lines: one object a row; money is text, which keeps it exact.
+
+        Args:
+            path: The file to write; one that exists is replaced when the new one is complete.
+            start_date: First moment to export, as in ``get_usage_report``.
+            end_date: Last moment to export, as in ``get_usage_report``.
+
+        Returns:
+            Number of rows written.
+
+        Raises:
+            ConfigurationError: The file cannot be written, or is the ledger itself.
+        """
+        from llm_orchestrator.usage_export import write_jsonl
+
+        return self._export(path, write_jsonl, start_date, end_date)
+
+    def to_dicts(
+        self, start_date: Optional[date] = None, end_date: Optional[date] = None
+    ) -> List[Dict[str, Any]]:
+        """List the same rows as dicts, as ``pandas.DataFrame`` takes them.
+
+        Args:
+            start_date: First moment to list, as in ``get_usage_report``.
+            end_date: Last moment to list, as in ``get_usage_report``.
+
+        Returns:
+            One dict for each row: numbers, ``Decimal`` for money, None for what is not known.
+        """
+        from llm_orchestrator.usage_export import typed
+
+        return [typed(row) for row in self._rows(start_date, end_date)]
+
+    def _export(
+        self,
+        path: Union[str, Path],
+        write: Callable[[Path, Iterable[Row]], int],
+        start_date: Optional[date],
+        end_date: Optional[date],
+    ) -> int:
         target = Path(path).expanduser()
         if self.log_path and target.exists() and self.log_path.exists() and target.samefile(self.log_path):
             raise ConfigurationError(f"{target} is the ledger itself. Export to another file.")
         try:
-            return write_csv(target, self._rows(start_date, end_date))
+            return write(target, self._rows(start_date, end_date))
         except OSError as error:
             raise ConfigurationError(
                 f"The export {target} cannot be written: {error.strerror}. Choose another path."
@@ -303,44 +441,72 @@ class CostTracker:
 
     def close(self) -> None:
         """Write what is waiting and give the ledger file back; a record that comes later opens it again."""
-        self._settle()
-        with self._lock:
+        self._settle(wait=True)
+        with self._file_lock:
             if self._ledger:
                 self._ledger.close()
 
     def _store(self, record: UsageRecord) -> None:
         with self._lock:
-            if record.cost is not None and record.usage_status != "estimated":
+            if record.cost is not None:
                 spent = self._session_costs.get(record.session_id, ZERO)
-                self._session_costs[record.session_id] = add_money(spent, record.cost)
+                reported = subtract_money(record.cost, record.estimated_cost or ZERO)
+                self._session_costs[record.session_id] = add_money(spent, reported)
             warn = record.cost is None and record.status == "ok" and self._is_new(record)
-            failure = self._write(record)
         if warn:
-            logger.warning(
-                "The cost of %s/%s is unknown and not part of any sum: %s.",
-                record.provider,
-                record.model,
-                _NO_USAGE if record.usage_status == "missing" else _NO_PRICE,
-            )
-        if failure:
+            self._warn_of_unknown(record)
+        if self._ledger is None:
+            self._records.append(record)
+            if self._budget:
+                self._budget.note(record)
+        else:
+            self._unwritten.append(record)
+            self._write(wait=not _on_event_loop())
+
+    def _warn_of_unknown(self, record: UsageRecord) -> None:
+        logger.warning(
+            "The cost of %s/%s is unknown and not part of any sum%s: %s.",
+            record.provider,
+            record.model,
+            " or budget" if self._budget else "",
+            _NO_USAGE if record.usage_status == "missing" else _NO_PRICE,
+        )
+
+    def _write(self, *, wait: bool) -> None:
+        """Write what is on its way to the file. An event loop waits for no lock; the rows wait instead."""
+        while self._unwritten:
+            if not self._file_lock.acquire(blocking=wait):
+                return  # the thread that holds it writes these, too, or the next record does
+            try:
+                if not self._write_first(wait):
+                    return
+            finally:
+                self._file_lock.release()
+
+    def _write_first(self, wait: bool) -> bool:
+        """Whether the first row is out of the way: written, or reported as lost."""
+        if not self._unwritten or self._ledger is None:
+            return True
+        record = self._unwritten[0]
+        try:
+            if wait:
+                written = self._ledger.append(record.to_row())
+            else:
+                written = self._ledger.append(record.to_row(), patience=0, insist=_is_overdue(record))
+        except Exception as error:  # whatever is wrong with the ledger, the answer was paid for
+            self._ledger.close()  # a descriptor that went bad is not used again
             logger.error(
                 "A row of the ledger %s could not be written: %s. The row: %s",
                 self.log_path,
-                failure,
+                error,
                 record.to_row(),
             )
-
-    def _write(self, record: UsageRecord) -> Optional[Exception]:
-        """The error that kept the record out of the ledger, if there was one."""
-        if self._ledger is None:
-            self._records.append(record)
-            return None
-        try:
-            self._ledger.append(record.to_row())
-        except (OSError, ConfigurationError) as error:
-            self._ledger.close()  # a descriptor that went bad is not used again
-            return error
-        return None
+            if self._budget:
+                self._budget.note(record)
+            written = True
+        if written:
+            self._unwritten.popleft()
+        return written
 
     def _is_new(self, record: UsageRecord) -> bool:
         key = (record.provider, record.model)
@@ -349,41 +515,132 @@ class CostTracker:
         self._warned.add(key)
         return True
 
-    def _settle(self) -> None:
-        """Write what finalizers handed over."""
-        if not self._waiting:
-            return
-        handed_over = []
-        with suppress(IndexError):  # empty, or another thread was faster
-            while True:
-                handed_over.append(self._waiting.popleft())
-        for fields in handed_over:
-            self.log_usage(**fields)
+    def _settle(self, wait: bool = False) -> None:
+        """Write what finalizers handed over, and what an event loop could not write at once."""
+        if self._waiting:
+            handed_over = []
+            with suppress(IndexError):  # empty, or another thread was faster
+                while True:
+                    handed_over.append(self._waiting.popleft())
+            for fields in handed_over:
+                self.log_usage(**fields)
+        if self._unwritten:
+            self._write(wait=wait or not _on_event_loop())
 
-    def _rows(self, start_date: Optional[date], end_date: Optional[date]) -> Iterable[Row]:
-        start, end = as_utc(start_date), as_utc(end_date, end_of_day=True)
-        self._settle()
+    def _rows(self, start_date: Optional[date], end_date: Optional[date]) -> Iterator[Row]:
+        is_wanted = _period(start_date, end_date)
+        self._settle(wait=True)
         rows = self._ledger.rows() if self._ledger else (record.to_row() for record in list(self._records))
-        for row in rows:
-            moment = parse_timestamp(row["timestamp"]) if start or end else None
-            if moment is None or ((not start or start <= moment) and (not end or moment <= end)):
-                yield row
+        return (row for row in rows if is_wanted(row["timestamp"]))
+
+    def _cells(self, start_date: Optional[date], end_date: Optional[date]) -> Iterator[Sequence[str]]:
+        if self._ledger is None:
+            rows = self._rows(start_date, end_date)
+            return ([row[name] for name in REPORT_COLUMNS] for row in rows)
+        is_wanted = _period(start_date, end_date)
+        self._settle(wait=True)
+        return (cells for cells in self._ledger.cells() if is_wanted(cells[0]))
 
     def _renew_after_fork(self) -> None:
         # The parent's lock may be held by a thread that does not exist here, and a shared descriptor shares
         # its file lock; what waits to be written is written by the parent.
-        self._lock = threading.Lock()
+        self._lock, self._file_lock = threading.Lock(), threading.Lock()
         self._waiting.clear()
+        self._unwritten.clear()
         if self._ledger:
             self._ledger.close()
+        if self._budget:
+            self._budget.renew_after_fork()
+
+
+_NOTHING_USED = TokenUsage(source="none")
+_EMPTY = UsageRecord(datetime.min, "", "", None, None, None, None, "", "")
+
+
+def _budget(
+    enabled: bool, session: Optional[Decimal], day: Optional[Decimal], ledger: Optional[Ledger]
+) -> Optional[Budget]:
+    if session is None and day is None:
+        return None
+    if not enabled:
+        raise ConfigurationError(
+            "A budget is set, but cost tracking is off: nothing would be counted. Enable it or drop the budget."
+        )
+    from llm_orchestrator.budget import Budget
+
+    return Budget(session, day, ledger)
 
 
 def _is_rejected(status: str, status_code: Optional[int], usage: TokenUsage) -> bool:
-    # Providers do not charge for a request they answer with an error status (Anthropic help centre: "Failed
-    # requests aren't charged"; Gemini billing FAQ on 400 and 500; OpenAI flex processing guide on 429).
     # Without a status, after a timeout for instance, the request may have been billed: its cost is unknown.
     rejected = status == "error" and status_code is not None and status_code >= 400
     return rejected and usage.total_tokens is None
+
+
+def _tokens(usage: TokenUsage, estimated: Optional[Mapping[str, int]]) -> Dict[str, Any]:
+    """The columns of tokens: what was told, and nothing that had to be estimated."""
+    guessed = estimated or {}
+    prompt = None if "in" in guessed else usage.prompt_tokens
+    completion = None if "out" in guessed else usage.completion_tokens
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": None if guessed else usage.total_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "usage_status": usage.source,
+    }
+
+
+def _facts(response: Optional[LLMResponse]) -> Dict[str, Any]:
+    """What an audit needs of an answer."""
+    if response is None:
+        return {}
+    exchange = response.exchange
+    facts: Dict[str, Any] = {"finish_reason": response.raw_finish_reason}
+    if exchange is not None:
+        from llm_orchestrator.pricing.facts import price_facts
+
+        facts["api"] = exchange.api or None
+        facts["usage_raw"] = response.usage.raw
+        facts["price_facts"] = price_facts(
+            exchange.request, exchange.headers, response.raw_response or {}
+        )
+    return facts
+
+
+def _origin(base_url: str) -> str:
+    """Scheme and host: they decide the price, and a path or query may hold what is nobody's business."""
+    return "/".join(base_url.split("/", 3)[:3])
+
+
+def _period(start_date: Optional[date], end_date: Optional[date]) -> Callable[[str], bool]:
+    """Tell whether a timestamp lies between two dates."""
+    start, end = as_utc(start_date), as_utc(end_date, end_of_day=True)
+    if start is None and end is None:
+        return lambda timestamp: True
+
+    def is_wanted(timestamp: str) -> bool:
+        moment = parse_timestamp(timestamp)
+        return (not start or start <= moment) and (not end or moment <= end)
+
+    return is_wanted
+
+
+def _on_event_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _is_overdue(record: UsageRecord) -> bool:
+    return (datetime.now(timezone.utc) - record.timestamp).total_seconds() > OVERDUE
 
 
 def _new_id() -> str:
@@ -398,5 +655,11 @@ def _renew_all_after_fork() -> None:
         tracker._renew_after_fork()
 
 
+def _settle_all() -> None:
+    for tracker in list(_living):
+        tracker._settle(wait=True)
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_all_after_fork)
+atexit.register(_settle_all)

@@ -218,11 +218,18 @@ def error_of_transport(error: BaseException) -> Optional[ProviderError]:
             translated = _error_of_library(cause, library)
             if translated is not None:
                 return translated
+<<<<<<< HEAD
     for cause in _chain(error):
         if isinstance(cause, _timeout_classes()):
             return _timeout(cause, sent=True)
         if isinstance(cause, OSError) or type(cause) is RuntimeError:  # what closed clients and loops raise
             return _no_connection(cause)
+=======
+    if isinstance(error, _timeout_classes()):
+        return _timeout(error, sent=True)
+    if isinstance(error, OSError) or type(error) is RuntimeError:  # what closed clients and loops raise
+        return _no_connection(error, sent=not isinstance(error, (ConnectionRefusedError, socket.gaierror)))
+>>>>>>> bab17ed (Ledger with audit columns, recompute, estimates, budgets in the tracker)
     if isinstance(error, ValueError):
         return InvalidResponseError(f"The reply cannot be read: {error}. Try again.")
     return None
@@ -234,7 +241,7 @@ def _error_of_library(cause: BaseException, library: Any) -> Optional[ProviderEr
     if isinstance(cause, library.DecodingError):
         return InvalidResponseError(f"The reply cannot be decoded: {cause}. Try again.")
     if isinstance(cause, (library.HTTPError, library.StreamError, library.InvalidURL)):
-        return _no_connection(cause)
+        return _no_connection(cause, sent=not isinstance(cause, (library.ConnectError, library.InvalidURL)))
     return None
 
 
@@ -258,16 +265,25 @@ def _timeout(cause: BaseException, *, sent: bool) -> ProviderTimeoutError:
         f"No answer in time ({type(cause).__name__}). "
         "Raise timeout, or try again when the provider is less busy."
     )
+    error.may_be_billed = sent
     if sent:
         error.retry_limit = 1  # the provider may be working on it, and bill it
     return error
 
 
+<<<<<<< HEAD
 def _no_connection(cause: BaseException) -> ProviderConnectionError:
     detail = str(cause).rstrip(".") or type(cause).__name__
     return ProviderConnectionError(
+=======
+def _no_connection(cause: BaseException, *, sent: bool) -> ProviderConnectionError:
+    detail = str(cause) or type(cause).__name__
+    error = ProviderConnectionError(
+>>>>>>> bab17ed (Ledger with audit columns, recompute, estimates, budgets in the tracker)
         f"No connection to the provider: {detail}. Check the network and base_url."
     )
+    error.may_be_billed = sent
+    return error
 
 
 #: What providers call our parameters in their bodies and error texts, where it differs from our name.

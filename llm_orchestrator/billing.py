@@ -1,0 +1,176 @@
+"""What attempts cost: prices them when they end, and prices rows of the ledger again.
+
+This joins what a call knows (answer, usage, estimates) with the price table; the arithmetic is in
+``pricing``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Mapping, Optional
+
+from llm_orchestrator.types import Exchange, TokenUsage
+from llm_orchestrator.usage_record import parse_counts, parse_timestamp
+
+if TYPE_CHECKING:
+    from llm_orchestrator.pricing import CostDetails, PriceTable
+    from llm_orchestrator.types import LLMResponse
+
+__all__ = ["Billing", "given", "not_billed"]
+
+logger = logging.getLogger(__name__)
+
+_GIVEN, _NOT_BILLED = "given", "not_billed"
+_NO_EXCHANGE = Exchange("", {}, {})
+
+
+def given(cost: Decimal, status: str = "priced") -> CostDetails:
+    """Describe a cost that the caller named.
+
+    Args:
+        cost: US dollars.
+        status: How it was priced, see ``CostDetails``.
+
+    Returns:
+        The details.
+    """
+    from llm_orchestrator.pricing import CostDetails
+
+    return CostDetails(status, total=cost, source=_GIVEN)
+
+
+def not_billed() -> CostDetails:
+    """Describe the cost of a request that its provider refused.
+
+    Providers do not charge for these (Anthropic help centre: "Failed requests aren't charged"; Gemini billing
+    FAQ on 400 and 500; OpenAI flex processing guide on 429).
+
+    Returns:
+        The details: zero.
+    """
+    from llm_orchestrator.pricing import CostDetails
+
+    return CostDetails("free", total=Decimal(0), source=_NOT_BILLED)
+
+
+class Billing:
+    """Prices attempts.
+
+    Args:
+        table: The prices; None: the table shipped with the library, loaded when first needed.
+    """
+
+    def __init__(self, table: Optional[PriceTable] = None) -> None:
+        self._table = table
+
+    @property
+    def table(self) -> PriceTable:
+        """The prices in use."""
+        if self._table is None:
+            from llm_orchestrator.pricing import PriceTable
+
+            self._table = PriceTable()
+        return self._table
+
+    def price(
+        self,
+        response: LLMResponse,
+        price_provider: str,
+        base_url: Optional[str],
+        at: Optional[datetime],
+        estimated: Optional[Mapping[str, int]],
+    ) -> CostDetails:
+        """Price an answer; the arguments are those of ``CostTracker.price_response``."""
+        at = at or datetime.now(timezone.utc)
+        try:
+            details = self._priced(response, response.provider, base_url, at, estimated)
+            if details.status == "unpriced" and price_provider != response.provider:
+                details = self._priced(response, price_provider, base_url, at, estimated)
+        except Exception:  # whatever is wrong with a price, the answer was paid for and has to arrive
+            from llm_orchestrator.pricing import CostDetails
+
+            logger.exception("%s/%s could not be priced.", response.provider, response.model)
+            details = CostDetails("unpriced", unpriced=("error",))
+        return details
+
+    def _priced(
+        self,
+        response: LLMResponse,
+        price_provider: str,
+        base_url: Optional[str],
+        at: datetime,
+        estimated: Optional[Mapping[str, int]],
+    ) -> CostDetails:
+        usage, exchange = response.usage, response.exchange or _NO_EXCHANGE
+        common: Any = {
+            "requested_model": response.requested_model,
+            "at": at,
+            "base_url": base_url,
+            "request": exchange.request,
+            "estimated": estimated,
+        }
+        if usage.raw is None or response.exchange is None:
+            return self.table.price_tokens(price_provider, response.model, usage, **common)
+        return self.table.price(
+            price_provider,
+            response.model,
+            _as_told(usage.raw, usage.source),
+            api=exchange.api or None,
+            headers=exchange.headers,
+            response=response.raw_response,
+            **common,
+        )
+
+    def recompute(self, row: Mapping[str, Any]) -> Optional[Decimal]:
+        """Price a row of the ledger again; see ``CostTracker.recompute``."""
+        if row.get("price_source") in (_GIVEN, _NOT_BILLED):
+            return Decimal(row["cost"]) if row["cost"] not in ("", None) else None
+        facts = _json(row.get("price_facts")) or {}
+        common: Any = {
+            "requested_model": row.get("requested_model") or None,
+            "at": parse_timestamp(row.get("started_at") or row["timestamp"]),
+            "base_url": row.get("base_url") or None,
+            "request": facts.get("request"),
+            "estimated": _counts(row.get("estimated_counts")),
+        }
+        provider = row.get("price_provider") or row["provider"]
+        raw = _json(row.get("usage_raw"))
+        if raw is None:
+            return self.table.price_tokens(provider, row["model"], _usage(row), **common).total
+        return self.table.price(
+            provider,
+            row["model"],
+            _as_told(raw, row["usage_status"]),
+            api=row.get("api") or None,
+            headers=facts.get("headers"),
+            response=facts.get("response"),
+            **common,
+        ).total
+
+
+def _as_told(raw: Any, source: str) -> Any:
+    """A list is a stream's: the table then knows that counts of a stream that broke off are no final ones."""
+    return [raw] if source == "partial" else raw
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) and value else value or None
+
+
+def _counts(text: Optional[str]) -> Optional[Mapping[str, int]]:
+    return parse_counts(text) if text else None
+
+
+def _usage(row: Mapping[str, Any]) -> TokenUsage:
+    names = (
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "cached_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+    )
+    return TokenUsage(*(int(row[name]) if row.get(name) not in ("", None) else None for name in names))
