@@ -10,7 +10,7 @@ import json
 import logging
 from datetime import datetime, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from llm_orchestrator.types import Exchange, TokenUsage
 from llm_orchestrator.usage_record import parse_counts, parse_timestamp
@@ -19,11 +19,22 @@ if TYPE_CHECKING:
     from llm_orchestrator.pricing import CostDetails, PriceTable
     from llm_orchestrator.types import LLMResponse
 
-__all__ = ["Billing", "given", "not_billed"]
+__all__ = [
+    "NOTHING_USED",
+    "Billing",
+    "audit_facts",
+    "given",
+    "is_refused",
+    "not_billed",
+    "origin",
+    "told_tokens",
+]
 
 logger = logging.getLogger(__name__)
 
 _GIVEN, _NOT_BILLED = "given", "not_billed"
+#: The usage of a request that its provider refused.
+NOTHING_USED = TokenUsage(source="none")
 _NO_EXCHANGE = Exchange("", {}, {})
 
 
@@ -165,12 +176,87 @@ def _counts(text: Optional[str]) -> Optional[Mapping[str, int]]:
 
 
 def _usage(row: Mapping[str, Any]) -> TokenUsage:
-    names = (
-        "prompt_tokens",
-        "completion_tokens",
-        "total_tokens",
-        "cached_tokens",
-        "cache_write_tokens",
-        "reasoning_tokens",
+    def count(name: str) -> Optional[int]:
+        return int(row[name]) if row.get(name) not in ("", None) else None
+
+    return TokenUsage(
+        prompt_tokens=count("prompt_tokens"),
+        completion_tokens=count("completion_tokens"),
+        total_tokens=count("total_tokens"),
+        cached_tokens=count("cached_tokens"),
+        cache_write_tokens=count("cache_write_tokens"),
     )
-    return TokenUsage(*(int(row[name]) if row.get(name) not in ("", None) else None for name in names))
+
+
+def is_refused(status: str, status_code: Optional[int], usage: TokenUsage) -> bool:
+    """Tell whether a provider refused a request, by its HTTP status.
+
+    Args:
+        status: How the attempt ended.
+        status_code: HTTP status; None when no response came.
+        usage: What was reported.
+
+    Returns:
+        Whether nothing was used.
+    """
+    # Without a status, after a timeout for instance, the request may have been billed: its cost is unknown.
+    rejected = status == "error" and status_code is not None and status_code >= 400
+    return rejected and usage.total_tokens is None
+
+
+def told_tokens(usage: TokenUsage, estimated: Optional[Mapping[str, int]]) -> Dict[str, Any]:
+    """List the fields of a record that hold tokens: what was told, and nothing that had to be estimated.
+
+    Args:
+        usage: The usage of the answer.
+        estimated: What was not told, by class.
+
+    Returns:
+        Fields of ``UsageRecord`` by name.
+    """
+    guessed = estimated or {}
+    prompt = None if "in" in guessed else usage.prompt_tokens
+    completion = None if "out" in guessed else usage.completion_tokens
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": None if guessed else usage.total_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "usage_status": usage.source,
+    }
+
+
+def audit_facts(response: Optional[LLMResponse]) -> Dict[str, Any]:
+    """List the fields of a record that an audit needs to price an answer again.
+
+    Args:
+        response: The answer; None when there is none.
+
+    Returns:
+        Fields of ``UsageRecord`` by name.
+    """
+    if response is None:
+        return {}
+    exchange = response.exchange
+    facts: Dict[str, Any] = {"finish_reason": response.raw_finish_reason}
+    if exchange is not None:
+        from llm_orchestrator.pricing.facts import price_facts
+
+        facts["api"] = exchange.api or None
+        facts["usage_raw"] = response.usage.raw
+        facts["price_facts"] = price_facts(exchange.request, exchange.headers, response.raw_response or {})
+    return facts
+
+
+def origin(base_url: str) -> str:
+    """Reduce a URL to what decides a price; path and query may hold what is nobody's business.
+
+    Args:
+        base_url: The URL.
+
+    Returns:
+        Scheme and host.
+    """
+    return "/".join(base_url.split("/", 3)[:3])

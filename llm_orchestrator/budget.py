@@ -81,8 +81,7 @@ class Budget:
         if spent >= limit:
             raise BudgetExceededError(
                 f"The budget for one {kind} is spent: {format_cost(spent)} of {format_cost(limit)} "
-                f"({kind} {name}). Nothing was sent. Raise cost_tracking.budget.{kind}, or wait for another "
-                f"{kind}."
+                f"({kind} {name}). Nothing was sent. Raise cost_tracking.budget.{kind} to go on."
             )
         if spent >= WARNING_SHARE * limit and (kind, name) not in self._warned:
             self._warned.add((kind, name))

@@ -126,7 +126,10 @@ class LineReader:
             parse_timestamp(row["timestamp"])
             for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
                 int(row[name] or 0)
-            whole = len(cells) == len(self.columns) and row.get("schema", _OLD_SCHEMA) in (_OLD_SCHEMA, SCHEMA)
+            whole = len(cells) == len(self.columns) and row.get("schema", _OLD_SCHEMA) in (
+                _OLD_SCHEMA,
+                SCHEMA,
+            )
             for name in ("cost", "estimated_cost"):
                 whole = whole and Decimal(row.get(name) or 0).is_finite()
         except (KeyError, ValueError, ArithmeticError, csv.Error):

@@ -223,7 +223,9 @@ COLUMNS = (
     "usage_raw",
     "schema",
 )
-_OWN = tuple(name for name in COLUMNS if name in UsageRecord.__dataclass_fields__ and name != "estimated_counts")
+_OWN = tuple(
+    name for name in COLUMNS if name in UsageRecord.__dataclass_fields__ and name != "estimated_counts"
+)
 _NO_DETAILS = dict.fromkeys((*_DETAILS, *_LISTS), "")
 
 
@@ -331,4 +333,9 @@ def _as_text(value: Any) -> str:
 
 
 def _as_list(values: Mapping[str, Any]) -> str:
-    return " ".join([f"{name}={value:f}" if type(value) is Decimal else f"{name}={value}" for name, value in values.items()])
+    return " ".join(
+        [
+            f"{name}={value:f}" if type(value) is Decimal else f"{name}={value}"
+            for name, value in values.items()
+        ]
+    )

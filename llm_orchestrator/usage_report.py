@@ -1,7 +1,7 @@
 """Sums over ledger rows, for people and programs, and how an amount of money is shown.
 
-Rows are summed up as they are read, in memory that does not grow with their number. Reported and estimated money are never blended, and calls whose price is unknown are counted, not taken as
-free.
+Rows are summed up as they are read, in memory that does not grow with their number. Reported and estimated
+money are never blended, and calls whose price is unknown are counted, not taken as free.
 """
 
 from __future__ import annotations
@@ -235,10 +235,10 @@ def _totals(groups: Mapping[str, _Sums]) -> Dict[str, UsageTotals]:
 
 
 # Where the cells stand that a sum needs.
-(_TIME, _PROVIDER, _MODEL, _TOKENS, _COST, _SESSION) = map(
+_TIME, _PROVIDER, _MODEL, _TOKENS, _COST, _SESSION = map(
     REPORT_COLUMNS.index, ("timestamp", "provider", "model", "total_tokens", "cost", "session_id")
 )
-(_CALL, _ATTEMPT, _FINAL, _USAGE, _PRICE, _ESTIMATE, _TAGS) = map(
+_CALL, _ATTEMPT, _FINAL, _USAGE, _PRICE, _ESTIMATE, _TAGS = map(
     REPORT_COLUMNS.index,
     ("call_id", "attempt", "final", "usage_status", "price_status", "estimated_cost", "tags"),
 )
