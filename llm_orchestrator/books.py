@@ -81,7 +81,7 @@ class Books:
                 written = self.ledger.append(record.to_row())
             else:
                 written = self.ledger.append(record.to_row(), patience=0, insist=_is_overdue(record))
-        except Exception as error:  # whatever is wrong with the ledger, the answer was paid for
+        except Exception as error:  # noqa: BLE001 (whatever is wrong with it, the answer was paid for)
             self.ledger.close()  # a descriptor that went bad is not used again
             logger.error(
                 "A row of the ledger %s could not be written: %s. The row: %s",

@@ -156,7 +156,7 @@ class LedgerTail:
         try:
             status = os.stat(self._ledger.path)
         except FileNotFoundError:
-            return self._file is None  # a file put aside may be all there is
+            return True  # what was put aside may hold more
         return identity(status) != self._file or status.st_size > self._offset
 
 

@@ -229,7 +229,11 @@ class Ledger:
     def _rotated(self) -> List[Path]:
         """The files put aside, oldest first."""
         pattern = re.compile(re.escape(self.path.stem) + r"\.(\d+)" + re.escape(self.path.suffix))
-        matches = (pattern.fullmatch(name) for name in os.listdir(self.path.parent))
+        try:
+            names = os.listdir(self.path.parent)
+        except FileNotFoundError:  # the folder is gone, and all files with it
+            return []
+        matches = (pattern.fullmatch(name) for name in names)
         numbers = sorted(int(match.group(1)) for match in matches if match)
         return [self._aside(number) for number in numbers]
 

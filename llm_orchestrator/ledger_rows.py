@@ -12,7 +12,7 @@ import logging
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, Dict, Iterable, Iterator, List, Mapping, Optional
+from typing import IO, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage_record import (
@@ -141,7 +141,7 @@ class LineReader:
         return None
 
     def cells(self, line: str) -> Optional[List[str]]:
-        """Read what a report needs of a line, one cell for each of ``REPORT_COLUMNS``; None as for ``row``."""
+        """Read what a report needs of a line, a cell for each of ``REPORT_COLUMNS``; None as for ``row``."""
         cells = self._quick_cells(line) if self._is_ours else None
         if cells is not None:
             return cells
@@ -155,22 +155,25 @@ class LineReader:
             return None
         rest = cells[_LAST]
         head = line[: -len(rest)]
-        counts = cells[_PROMPT] + cells[_COMPLETION] + cells[_TOTAL]
-        if '"' in head or "'" in head or (counts and not counts.isdecimal()):
-            return None
-        for place in (_COST, _ESTIMATED):
-            if cells[place] and not cells[place].replace(".", "", 1).isdecimal():
-                return None
-        if not self._is_time(cells[0]):
+        if '"' in head or "'" in head or not self._has_numbers(cells):
             return None
         if rest[0] == ",":
             cells[_LAST] = ""
-            return cells
-        tags = _QUOTED.match(rest)
-        if tags is None:
-            return None
-        cells[_LAST] = tags.group(1).replace('""', '"')
+        else:
+            tags = _QUOTED.match(rest)
+            if tags is None:
+                return None
+            cells[_LAST] = tags.group(1).replace('""', '"')
         return cells
+
+    def _has_numbers(self, cells: Sequence[str]) -> bool:
+        counts = cells[_PROMPT] + cells[_COMPLETION] + cells[_TOTAL]
+        if counts and not counts.isdecimal():
+            return False
+        for place in (_COST, _ESTIMATED):
+            if cells[place] and not cells[place].replace(".", "", 1).isdecimal():
+                return False
+        return self._is_time(cells[0])
 
     def _is_time(self, text: str) -> bool:
         minute = text[:16]  # rows of one minute tend to follow each other
@@ -190,8 +193,8 @@ def read_rows(file: IO[bytes], path: Path) -> Iterator[Dict[str, str]]:
         file: The file, at its beginning.
         path: Its path, to name it.
 
-    Yields:
-        Every row, as text by column name.
+    Returns:
+        An iterator of the rows, as text by column name.
     """
     return _read(file, path, LineReader.row)
 
@@ -203,8 +206,8 @@ def read_cells(file: IO[bytes], path: Path) -> Iterator[List[str]]:
         file: The file, at its beginning.
         path: Its path, to name it.
 
-    Yields:
-        For every row one text for each of ``REPORT_COLUMNS``.
+    Returns:
+        An iterator of the rows, each one text for each of ``REPORT_COLUMNS``.
     """
     return _read(file, path, LineReader.cells)
 

@@ -96,6 +96,9 @@ class PriceTable:
 
         ``estimated`` holds counts of what was not reported, by class (``in``, ``out``). They are priced like
         the rest, are part of ``total``, and what they came to is told apart in ``estimated``.
+
+        Returns:
+            The cost and how it came about.
         """
         book = self._book(provider)
         if book.free:
@@ -115,7 +118,7 @@ class PriceTable:
         match = book.find(model, requested_model, day)
         if match is None:
             return self._unpriced("model", "The price table does not know this model.")
-        return self._details(book, match, day, read, terms, estimated)
+        return self._details(book, match, day, read, terms, estimated=estimated)
 
     def knows(self, provider: str, model: str, at: Union[date, str]) -> bool:
         """Tell whether a model has a price.
@@ -192,7 +195,8 @@ class PriceTable:
         day: str,
         usage: Usage,
         terms: Terms,
-        estimated: Optional[Mapping[str, int]],
+        *,
+        estimated: Optional[Mapping[str, int]] = None,
     ) -> CostDetails:
         prices = match.prices
         discount = self._discount if prices.source == "table" else _ONE

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
+from llm_orchestrator.pricing.terms import TIER_HEADER, find_header
+
 __all__ = ["price_facts"]
 
 JSON = Mapping[str, Any]
 
 _TERMS = ("service_tier", "serviceTier", "speed", "inference_geo")
-_TIER_HEADER = "x-gemini-service-tier"
 _BILLED_ITEMS = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call")
 
 
@@ -32,9 +33,9 @@ def price_facts(request: JSON, headers: Mapping[str, str], response: JSON) -> Di
     asked = _asked(request)
     if asked:
         facts["request"] = asked
-    tier = headers.get(_TIER_HEADER)
+    tier = find_header(headers, TIER_HEADER)
     if tier:
-        facts["headers"] = {_TIER_HEADER: tier}
+        facts["headers"] = {TIER_HEADER: tier}
     told = _told(response)
     if told:
         facts["response"] = told
