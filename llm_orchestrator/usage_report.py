@@ -144,7 +144,7 @@ class UsageReport(_Readable):
         tally = _Tally()
         for cells in rows:
             tally.add(cells)
-        overall = tally.overall.totals()
+        overall, groups = tally.totals()
         return cls(
             total_requests=overall.requests,
             total_tokens=overall.tokens,
@@ -152,7 +152,7 @@ class UsageReport(_Readable):
             unpriced_requests=overall.unpriced_requests,
             estimated_cost=overall.estimated_cost,
             estimated_requests=overall.estimated_requests,
-            **{name: _totals(groups) for name, groups in tally.groups.items()},
+            **groups,
         )
 
     def to_dicts(self, by: Optional[str] = None) -> List[Dict[str, Any]]:
@@ -219,6 +219,14 @@ class _Sums:
         self.requests = self.tokens = self.unpriced_requests = self.estimated_requests = 0
         self.cost = self.estimated_cost = ZERO
 
+    def merge(self, other: _Sums) -> None:
+        self.requests += other.requests
+        self.tokens += other.tokens
+        self.cost = _add(self.cost, other.cost)
+        self.estimated_cost = _add(self.estimated_cost, other.estimated_cost)
+        self.unpriced_requests += other.unpriced_requests
+        self.estimated_requests += other.estimated_requests
+
     def totals(self) -> UsageTotals:
         return UsageTotals(
             self.requests,
@@ -230,10 +238,6 @@ class _Sums:
         )
 
 
-def _totals(groups: Mapping[str, _Sums]) -> Dict[str, UsageTotals]:
-    return {name: sums.totals() for name, sums in groups.items()}
-
-
 # Where the cells stand that a sum needs.
 _TIME, _PROVIDER, _MODEL, _TOKENS, _COST, _SESSION = map(
     REPORT_COLUMNS.index, ("timestamp", "provider", "model", "total_tokens", "cost", "session_id")
@@ -242,47 +246,75 @@ _CALL, _ATTEMPT, _FINAL, _USAGE, _PRICE, _ESTIMATE, _TAGS = map(
     REPORT_COLUMNS.index,
     ("call_id", "attempt", "final", "usage_status", "price_status", "estimated_cost", "tags"),
 )
-#: So many combinations of groups are remembered at once.
+#: So many combinations of groups, or minutes, are remembered at once.
 _REMEMBERED = 4096
 
 
 class _Tally:
-    """Adds every row to the groups it belongs to, and counts every call once in each of them."""
+    """Adds every row to the groups it belongs to, and counts every call once in each of them.
+
+    Rows that belong to the same groups are summed up together first, which is faster than six sums a row.
+    """
 
     def __init__(self) -> None:
-        self.overall = _Sums()
-        self.groups: Dict[str, Dict[str, _Sums]] = {
+        self._overall = _Sums()
+        self._groups: Dict[str, Dict[str, _Sums]] = {
             "by_provider": {},
             "by_model": {},
             "by_session": {},
             "by_tag": {},
             "by_day": {},
         }
+        self._cells: Dict[Tuple[str, ...], _Sums] = {}
         # Calls of several rows whose last one is still to come: what has been counted for them.
         self._unfinished: Dict[str, Set[Tuple[str, int]]] = {}
-        self._found: Dict[Tuple[str, ...], List[_Sums]] = {}
         self._days = LocalDays()
 
     def add(self, row: Sequence[str]) -> None:
-        tokens = int(row[_TOKENS] or 0)
-        cost, estimate = _amounts(row)
-        unpriced = not row[_COST] or row[_PRICE] == "partial"
-        estimated = estimate is not None
-        groups = self._groups_of(row)
-        # No other row belongs to such a call; those of several rows are counted with care.
-        alone = (row[_ATTEMPT] == "1" and row[_FINAL] == "true") or not row[_CALL]
-        for sums in groups:
-            sums.tokens += tokens
-            if cost:
-                sums.cost = _add(sums.cost, cost)
-            if estimate:
+        day = self._days.of(row[_TIME])
+        key = (row[_PROVIDER], row[_MODEL], row[_SESSION], day, row[_TAGS])
+        sums = self._cells.get(key)
+        if sums is None:
+            if len(self._cells) >= _REMEMBERED:
+                self._fold()
+            sums = self._cells[key] = _Sums()
+        text = row[_COST]
+        estimate = None
+        if row[_TOKENS]:
+            sums.tokens += int(row[_TOKENS])
+        if text:
+            cost = Decimal(text)
+            estimate = _estimate(row, cost)
+            if estimate is not None:
                 sums.estimated_cost = _add(sums.estimated_cost, estimate)
-            if alone:
-                sums.requests += 1
-                sums.unpriced_requests += unpriced
-                sums.estimated_requests += estimated
-        if not alone:
-            self._count_once(row, groups, unpriced, estimated)
+                cost = subtract_money(cost, estimate)
+            sums.cost = _add(sums.cost, cost)
+        unpriced = not text or row[_PRICE] == "partial"
+        if (row[_ATTEMPT] == "1" and row[_FINAL] == "true") or not row[_CALL]:
+            sums.requests += 1  # no other row belongs to this call
+            sums.unpriced_requests += unpriced
+            sums.estimated_requests += estimate is not None
+        else:
+            self._count_once(row, self._groups_of(*key), unpriced, estimate is not None)
+
+    def totals(self) -> Tuple[UsageTotals, Dict[str, Dict[str, UsageTotals]]]:
+        self._fold()
+        groups = {
+            kind: {name: sums.totals() for name, sums in named.items()}
+            for kind, named in self._groups.items()
+        }
+        return self._overall.totals(), groups
+
+    def _fold(self) -> None:
+        for key, sums in self._cells.items():
+            for group in self._groups_of(*key):
+                group.merge(sums)
+        self._cells.clear()
+
+    def _groups_of(self, provider: str, model: str, session: str, day: str, tags: str) -> List[_Sums]:
+        names = [("by_provider", provider), ("by_model", model), ("by_session", session), ("by_day", day)]
+        names += [("by_tag", tag) for tag in _tags(tags)]
+        return [self._overall, *(self._groups[kind].setdefault(name, _Sums()) for kind, name in names)]
 
     def _count_once(
         self, row: Sequence[str], groups: Sequence[_Sums], unpriced: bool, estimated: bool
@@ -297,32 +329,12 @@ class _Tally:
                     counted.add((name, id(sums)))
                     setattr(sums, name, getattr(sums, name) + 1)
 
-    def _groups_of(self, row: Sequence[str]) -> Sequence[_Sums]:
-        day = self._days.of(row[_TIME])
-        key = (row[_PROVIDER], row[_MODEL], row[_SESSION], row[_TAGS], day)
-        found = self._found.get(key)
-        if found is None:
-            if len(self._found) >= _REMEMBERED:
-                self._found.clear()
-            found = self._found[key] = [self.overall, *self._find_groups(*key)]
-        return found
 
-    def _find_groups(self, provider: str, model: str, session: str, tags: str, day: str) -> Iterator[_Sums]:
-        names = [("by_provider", provider), ("by_model", model), ("by_session", session), ("by_day", day)]
-        names += [("by_tag", tag) for tag in _tags(tags)]
-        for kind, name in names:
-            yield self.groups[kind].setdefault(name, _Sums())
-
-
-def _amounts(row: Sequence[str]) -> Tuple[Optional[Decimal], Optional[Decimal]]:
-    """What was reported and what was estimated of the cost; None where there is none."""
-    if not row[_COST]:
-        return None, None
-    cost = Decimal(row[_COST])
+def _estimate(row: Sequence[str], cost: Decimal) -> Optional[Decimal]:
+    """The part of a cost that was estimated; None when nothing was."""
     if row[_ESTIMATE]:
-        estimate = Decimal(row[_ESTIMATE])
-        return subtract_money(cost, estimate), estimate
-    return (None, cost) if row[_USAGE] == "estimated" else (cost, None)
+        return Decimal(row[_ESTIMATE])
+    return cost if row[_USAGE] == "estimated" else None
 
 
 def _tags(text: str) -> List[str]:
