@@ -34,6 +34,8 @@ Row = Mapping[str, str]
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 # Whatever some reader takes for the end of a line, and control characters that break CSV readers.
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
+# Either of them, or a comma or a quote.
+_AWKWARD = re.compile("^'*[=+\\-@\t\r]|[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029,\"]")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)",')
 _OLD_SCHEMA = "1"  # of version 0.1
 _LAST = len(REPORT_COLUMNS) - 1
@@ -58,12 +60,12 @@ def encode(cells: Iterable[str]) -> bytes:
 
 
 def _cell(cell: str) -> str:
+    if not _AWKWARD.search(cell):
+        return cell
     if _FORMULA.match(cell):
         cell = "'" + cell
     cell = _CONTROL.sub(" ", cell)
-    if '"' in cell:
-        return '"' + cell.replace('"', '""') + '"'
-    return f'"{cell}"' if "," in cell else cell
+    return '"' + cell.replace('"', '""') + '"' if "," in cell or '"' in cell else cell
 
 
 def _decode(line: str) -> List[str]:

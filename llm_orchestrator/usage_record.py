@@ -139,16 +139,23 @@ class UsageRecord:
             One text for each of ``COLUMNS``; an empty one where the value is not known.
         """
         values = self.__dict__
-        row = {name: _as_text(values[name]) for name in _OWN}
-        row["estimated"] = "true" if self.estimated else "false"
-        row["estimated_cost"] = _as_text(self.estimated_cost)
-        row["estimated_counts"] = _as_list(self.estimated_counts)
+        row = dict.fromkeys(COLUMNS, "")
+        for name in _OWN:
+            value = values[name]
+            if value is not None:
+                row[name] = value if type(value) is str else _as_text(value)
+        row["estimated"] = "false"
+        if self.estimated:
+            row["estimated"] = "true"
+            row["estimated_cost"] = _as_text(self.estimated_cost)
+            row["estimated_counts"] = _as_list(self.estimated_counts)
         details = self.cost_details
-        if details is None:
-            row.update(_NO_DETAILS)
-        else:
+        if details is not None:
+            known = details.__dict__
             for column, name in _DETAILS.items():
-                row[column] = _as_text(getattr(details, name))
+                value = known[name]
+                if value is not None:
+                    row[column] = value if type(value) is str else _as_text(value)
             row["counts"] = _as_list(details.counts)
             row["rates"] = _as_list(details.rates)
             row["recorded"] = _as_list(details.recorded)
@@ -226,7 +233,6 @@ COLUMNS = (
 _OWN = tuple(
     name for name in COLUMNS if name in UsageRecord.__dataclass_fields__ and name != "estimated_counts"
 )
-_NO_DETAILS = dict.fromkeys((*_DETAILS, *_LISTS), "")
 
 
 def as_usage(tokens: Tokens) -> TokenUsage:
@@ -317,11 +323,17 @@ def _as_json(value: Any) -> str:
     return _JSON(value) if value else ""
 
 
+def _as_money(value: Decimal) -> str:
+    text = str(value)
+    return format(value, "f") if "E" in text else text  # never 1E-7; str() is the faster one
+
+
 _WRITERS: Mapping[type, Callable[[Any], str]] = {
+    str: str,
     type(None): lambda _: "",
     bool: lambda value: "true" if value else "false",
-    Decimal: lambda value: format(value, "f"),  # str() would write 1E-7
-    float: lambda value: format(value, ".6f"),
+    Decimal: _as_money,
+    float: lambda value: f"{value:.6f}",
     datetime: lambda value: str(value.isoformat(timespec="microseconds")),
     dict: _as_json,
     list: _as_json,

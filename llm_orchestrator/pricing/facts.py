@@ -6,7 +6,7 @@ few fields that the calculator reads, so that pricing the facts later gives the 
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Sequence
 
 from llm_orchestrator.pricing.terms import TIER_HEADER, find_header
 
@@ -15,6 +15,7 @@ __all__ = ["price_facts"]
 JSON = Mapping[str, Any]
 
 _TERMS = ("service_tier", "serviceTier", "speed", "inference_geo")
+_TOLD = (*_TERMS, "tool_usage")
 _BILLED_ITEMS = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call")
 
 
@@ -30,7 +31,7 @@ def price_facts(request: JSON, headers: Mapping[str, str], response: JSON) -> Di
         The arguments ``request``, ``headers`` and ``response`` of ``price_usage``, without what is empty.
     """
     facts: Dict[str, Any] = {}
-    asked = _asked(request)
+    asked = {name: value for name, value in _asked(request).items() if value}
     if asked:
         facts["request"] = asked
     tier = find_header(headers, TIER_HEADER)
@@ -44,27 +45,27 @@ def price_facts(request: JSON, headers: Mapping[str, str], response: JSON) -> Di
 
 def _asked(request: JSON) -> Dict[str, Any]:
     asked = {name: request[name] for name in _TERMS if name in request}
-    lifetime = (request.get("prompt_cache_options") or {}).get("ttl")
-    if lifetime:
-        asked["prompt_cache_options"] = {"ttl": lifetime}
-    tools = _image_tools(request)
-    if tools:
-        asked["tools"] = tools
+    if request.get("prompt_cache_options"):
+        asked["prompt_cache_options"] = {"ttl": request["prompt_cache_options"].get("ttl")}
+    if request.get("tools"):
+        asked["tools"] = _image_tools(request["tools"])
     return asked
 
 
 def _told(response: JSON) -> Dict[str, Any]:
-    told = {name: response[name] for name in (*_TERMS, "tool_usage") if response.get(name)}
+    told = {name: response[name] for name in _TOLD if name in response}
     items = [_reduced(item) for item in response.get("output") or () if _is_billed(item)]
     if items:
         told["output"] = items
-    tools = _image_tools(response)
-    if tools:
-        told["tools"] = tools
-    searches = [count for count in map(_searches, response.get("candidates") or ()) if count]
-    if searches:  # the queries themselves are the user's words
-        told["candidates"] = [{"groundingMetadata": {"webSearchQueries": [""] * sum(searches)}}]
-    return told
+    if response.get("tools"):
+        told["tools"] = _image_tools(response["tools"])
+    if response.get("candidates"):
+        searches = sum(_searches(candidate) for candidate in response["candidates"])
+        # The queries themselves are the user's words.
+        told["candidates"] = (
+            [{"groundingMetadata": {"webSearchQueries": [""] * searches}}] if searches else []
+        )
+    return {name: value for name, value in told.items() if value}
 
 
 def _is_billed(item: Any) -> bool:
@@ -79,12 +80,11 @@ def _reduced(item: JSON) -> Dict[str, Any]:
     return reduced
 
 
-def _image_tools(body: JSON) -> List[Dict[str, Any]]:
-    tools = [tool for tool in body.get("tools") or () if isinstance(tool, Mapping)]
+def _image_tools(tools: Sequence[Any]) -> List[Dict[str, Any]]:
     return [
         {"type": tool["type"], "model": tool.get("model")}
         for tool in tools
-        if tool.get("type") == "image_generation"
+        if isinstance(tool, Mapping) and tool.get("type") == "image_generation"
     ]
 
 
