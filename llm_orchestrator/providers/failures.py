@@ -218,18 +218,12 @@ def error_of_transport(error: BaseException) -> Optional[ProviderError]:
             translated = _error_of_library(cause, library)
             if translated is not None:
                 return translated
-<<<<<<< HEAD
     for cause in _chain(error):
         if isinstance(cause, _timeout_classes()):
             return _timeout(cause, sent=True)
         if isinstance(cause, OSError) or type(cause) is RuntimeError:  # what closed clients and loops raise
-            return _no_connection(cause)
-=======
-    if isinstance(error, _timeout_classes()):
-        return _timeout(error, sent=True)
-    if isinstance(error, OSError) or type(error) is RuntimeError:  # what closed clients and loops raise
-        return _no_connection(error, sent=not isinstance(error, (ConnectionRefusedError, socket.gaierror)))
->>>>>>> bab17ed (Ledger with audit columns, recompute, estimates, budgets in the tracker)
+            unsent = isinstance(cause, (ConnectionRefusedError, socket.gaierror))
+            return _no_connection(cause, sent=not unsent)
     if isinstance(error, ValueError):
         return InvalidResponseError(f"The reply cannot be read: {error}. Try again.")
     return None
@@ -271,15 +265,9 @@ def _timeout(cause: BaseException, *, sent: bool) -> ProviderTimeoutError:
     return error
 
 
-<<<<<<< HEAD
-def _no_connection(cause: BaseException) -> ProviderConnectionError:
-    detail = str(cause).rstrip(".") or type(cause).__name__
-    return ProviderConnectionError(
-=======
 def _no_connection(cause: BaseException, *, sent: bool) -> ProviderConnectionError:
-    detail = str(cause) or type(cause).__name__
+    detail = str(cause).rstrip(".") or type(cause).__name__
     error = ProviderConnectionError(
->>>>>>> bab17ed (Ledger with audit columns, recompute, estimates, budgets in the tracker)
         f"No connection to the provider: {detail}. Check the network and base_url."
     )
     error.may_be_billed = sent
