@@ -116,23 +116,29 @@ class Billing:
         estimated: Optional[Mapping[str, int]],
     ) -> CostDetails:
         usage, exchange = response.usage, response.exchange or _NO_EXCHANGE
-        common: Any = {
-            "requested_model": response.requested_model,
-            "at": at,
-            "base_url": base_url,
-            "request": exchange.request,
-            "estimated": estimated,
-        }
         if usage.raw is None or response.exchange is None:
-            return self.table.price_tokens(price_provider, response.model, usage, **common)
+            return self.table.price_tokens(
+                price_provider,
+                response.model,
+                usage,
+                requested_model=response.requested_model,
+                at=at,
+                base_url=base_url,
+                request=exchange.request,
+                estimated=estimated,
+            )
         return self.table.price(
             price_provider,
             response.model,
             _as_told(usage.raw, usage.source),
+            requested_model=response.requested_model,
             api=exchange.api or None,
+            at=at,
+            base_url=base_url,
             headers=exchange.headers,
+            request=exchange.request,
             response=response.raw_response,
-            **common,
+            estimated=estimated,
         )
 
     def recompute(self, row: Mapping[str, Any]) -> Optional[Decimal]:

@@ -273,12 +273,13 @@ def _cells(row: Row, columns: Sequence[str]) -> List[str]:
 def _lock(descriptor: int, patience: float) -> bool:
     if sys.platform == "win32":
         return True  # there is nothing to wait for
-    give_up = time.monotonic() + patience
+    give_up = None
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
+            give_up = give_up or time.monotonic() + patience
             if time.monotonic() >= give_up:
                 return False
             time.sleep(0.0005)

@@ -36,6 +36,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 # Either of them, or a comma or a quote.
 _AWKWARD = re.compile("^'*[=+\\-@\t\r]|[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029,\"]")
+_is_awkward = _AWKWARD.search
 _QUOTED = re.compile(r'"((?:[^"]|"")*)",')
 _OLD_SCHEMA = "1"  # of version 0.1
 _LAST = len(REPORT_COLUMNS) - 1
@@ -55,13 +56,11 @@ def encode(cells: Iterable[str]) -> bytes:
         The line, ended.
     """
     # Most cells are plain words and numbers; only the others are worth a closer look.
-    line = ",".join([cell if not cell or cell.isalnum() else _cell(cell) for cell in cells])
+    line = ",".join([cell if cell.isalnum() or not _is_awkward(cell) else _cell(cell) for cell in cells])
     return line.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _cell(cell: str) -> str:
-    if not _AWKWARD.search(cell):
-        return cell
     if _FORMULA.match(cell):
         cell = "'" + cell
     cell = _CONTROL.sub(" ", cell)

@@ -32,7 +32,6 @@ from llm_orchestrator.books import Books
 from llm_orchestrator.estimation import ESTIMATOR
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.ledger import Ledger
-from llm_orchestrator.types import changed
 from llm_orchestrator.usage_record import Tokens, UsageRecord, as_usage, as_utc
 from llm_orchestrator.usage_report import ZERO, add_money, subtract_money
 
@@ -197,7 +196,7 @@ class UsageLog:
             "base_url": base_url and origin(base_url),
             **audit_facts(response),
         }
-        record = changed(_EMPTY, **values)
+        record = UsageRecord.of(values)
         if self.enabled:
             self._settle()
             self._store(record)
@@ -235,7 +234,8 @@ class UsageLog:
         with self._lock:
             if record.cost is not None:
                 spent = self._session_costs.get(record.session_id, ZERO)
-                reported = subtract_money(record.cost, record.estimated_cost or ZERO)
+                estimate = record.estimated_cost
+                reported = subtract_money(record.cost, estimate) if estimate else record.cost
                 self._session_costs[record.session_id] = add_money(spent, reported)
             warn = record.cost is None and record.status == "ok" and self._is_new(record)
         if warn:
@@ -279,9 +279,6 @@ class UsageLog:
         self._books.renew_after_fork()
         if self._budget:
             self._budget.renew_after_fork()
-
-
-_EMPTY = UsageRecord(datetime.min, "", "", None, None, None, None, "", "")
 
 
 def _budget(

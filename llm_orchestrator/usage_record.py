@@ -120,6 +120,20 @@ class UsageRecord:
     usage_raw: Any = field(default=None, repr=False)
     price_facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    @classmethod
+    def of(cls, fields: Dict[str, Any]) -> UsageRecord:
+        """Make one from its fields by name; much faster than the constructor, and one is made for every call.
+
+        Args:
+            fields: Every field that is not left at its default.
+
+        Returns:
+            The record.
+        """
+        record = cls.__new__(cls)
+        object.__setattr__(record, "__dict__", {**_DEFAULTS, **fields})
+        return record
+
     @property
     def estimated(self) -> bool:
         """Whether tokens or cost, or a part of them, are estimates."""
@@ -164,6 +178,7 @@ class UsageRecord:
         return row
 
 
+_DEFAULTS = {**UsageRecord(datetime.min, "", "", None, None, None, None, "", "").__dict__}
 #: What a CSV file must have to serve as a ledger.
 REQUIRED_COLUMNS = (
     "timestamp",
