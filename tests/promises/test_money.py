@@ -355,11 +355,13 @@ def test_the_rows_of_a_call_with_a_retry_are_told_apart(
     ]
     assert [row["status"] for row in found] == ["error", "error", "ok"]
     assert len({row["call_id"] for row in found}) == 1
-    assert [row["cost"] for row in found][1:] == ["0", "0.000450"]
+    assert [row["cost"] for row in found] == ["0.000060", "0", "0.000450"]
+    assert [row["estimated"] for row in found] == ["true", "false", "false"], "half a reply may be billed"
     assert json.loads(found[0]["tags"]) == {"team": "docs"}
     assert bool(found[2]["time_to_first_token"]) == ("streamed" in way)
     report = orchestrator.cost_tracker.get_usage_report()
     assert (report.total_requests, report.total_cost) == (1, Decimal("0.00045"))
+    assert (report.estimated_requests, report.estimated_cost) == (1, Decimal("0.00006"))
     assert report.by_tag["team=docs"].requests == 1
 
 
