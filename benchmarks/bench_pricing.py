@@ -3,7 +3,6 @@
     python benchmarks/bench_pricing.py
 
 Figures are CPU time, the best of many short runs, because other work on the machine only ever adds to them.
-The script exits with 1 when a figure misses its target.
 """
 
 from __future__ import annotations

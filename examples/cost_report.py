@@ -23,5 +23,9 @@ with LLMOrchestrator(CONFIG, session_id="cost-example") as orchestrator:
     for model, totals in report["by_model"].items():
         print(f"  {model}: {totals.requests} calls, {totals.tokens} tokens, {format_cost(totals.cost)}")
 
+    for day in report.to_dicts(by="day"):  # pandas.DataFrame(report.to_dicts(by="day")) is a table of it
+        print(f"  {day['name']}: {day['requests']} calls, {format_cost(day['cost'])}")
+    print(report)
+
     rows = orchestrator.cost_tracker.export_to_csv("usage.csv")
     print(f"{rows} rows written to usage.csv")

@@ -197,6 +197,8 @@ class _Attempting:
     ) -> None:
         if error is not None:
             self._call.fail_attempt(error)
+        elif self._call.is_streamed:
+            self._call.note_first_piece()
 
 
 class _Outcome:

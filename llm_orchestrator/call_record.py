@@ -13,6 +13,7 @@ import time
 import weakref
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -28,12 +29,14 @@ from typing import (
 )
 
 from llm_orchestrator.cost_tracker import CostTracker
+from llm_orchestrator.estimation import estimate_answer, estimate_prompt
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
 from llm_orchestrator.hooks import CallEvent, Hook
 from llm_orchestrator.structured import parse_output
-from llm_orchestrator.types import MISSING_USAGE, Attempt, LLMRequest, LLMResponse, changed
+from llm_orchestrator.types import Attempt, Exchange, LLMRequest, LLMResponse, changed
 
 if TYPE_CHECKING:
+    from llm_orchestrator.pricing import CostDetails
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.streaming import StreamAccumulator
 
@@ -127,22 +130,38 @@ class CallRecord:
         self._request = request
         self._surroundings = surroundings
         self._tags = tags
-        self._streamed = streamed
+        self.is_streamed = streamed
         self._attempts: List[Attempt] = []
         self._unwritten: Optional[Dict[str, Any]] = None
         self._is_open = False
         self._step = Attempt(request.model)
         self._began = self._started = time.monotonic()
+        self._started_at = datetime.now(timezone.utc)
+        self._first_piece: Optional[float] = None
 
     def begin_attempt(self, step: Attempt) -> None:
-        """Note that a request is about to be sent."""
+        """Note that a request is about to be sent.
+
+        Raises:
+            OrchestratorError: The orchestrator is closed.
+            BudgetExceededError: A budget is spent.
+        """
         self._surroundings.check_open()
+        pending = self._unwritten["cost_details"] if self._unwritten else None
+        tracker = self._surroundings.tracker
+        tracker.check_budget(self._surroundings.session_id, pending.total if pending else None)
         self._write_row(final=False)
         if self._attempts:
             self._log_next(self._attempts[-1], step)
         self._step = step
         self._is_open = True
+        self._first_piece = None
+        self._started_at = datetime.now(timezone.utc)
         self._began = time.monotonic()
+
+    def note_first_piece(self) -> None:
+        """Note that the first piece of a streamed answer has arrived."""
+        self._first_piece = time.monotonic() - self._began
 
     def fail_attempt(self, error: BaseException) -> None:
         """Note that an attempt ended without an answer; one that sent nothing leaves no trace."""
@@ -169,7 +188,7 @@ class CallRecord:
             self._surroundings.unsupported[self._provider.name, self._step.model] = self._step.without
         response = self._completed(response)
         self._end_attempt("ok", response, None)
-        response = changed(response, attempts=tuple(self._attempts))
+        response = changed(response, attempts=tuple(self._attempts), exchange=None)
         self._write_row(final=True)
         response = parse_output(response, self._request)
         self._tell("call", "ok", response=response)
@@ -204,7 +223,7 @@ class CallRecord:
             return
         partial = self._completed(error.partial_response)
         self._end_attempt(_status_of(error), partial, error)
-        error.partial_response = changed(partial, attempts=tuple(self._attempts))
+        error.partial_response = changed(partial, attempts=tuple(self._attempts), exchange=None)
 
     def abandon(self, partial: LLMResponse, status: str) -> None:
         """Record an answer that was left early.
@@ -231,9 +250,7 @@ class CallRecord:
             for name in sorted(self._step.without)
             if provider.asks_for(self._request, name)
         )
-        details = self._surroundings.tracker.price_response(
-            response, provider.price_provider, provider.base_url
-        )
+        details = self._price(response)
         return changed(
             response,
             cost=details.total,
@@ -241,8 +258,19 @@ class CallRecord:
             session_id=self._surroundings.session_id,
             warnings=response.warnings + left_out,
             latency=time.monotonic() - self._started,
-            exchange=None,
         )
+
+    def _price(self, response: LLMResponse, estimated: Optional[Mapping[str, int]] = None) -> CostDetails:
+        provider = self._provider
+        return self._surroundings.tracker.price_response(
+            response, provider.price_provider, provider.base_url, at=self._started_at, estimated=estimated
+        )
+
+    def _nothing(self) -> LLMResponse:
+        """The answer to a request that got none, for the books."""
+        model = self._step.model
+        facts = Exchange("", self._request.provider_options, {})
+        return LLMResponse("", model, self._provider.name, model, exchange=facts)
 
     def _end_attempt(
         self, status: str, response: Optional[LLMResponse], error: Optional[BaseException]
@@ -259,13 +287,16 @@ class CallRecord:
             latency=latency,
         )
         self._attempts.append(attempt)
-        usage = response.usage if response else MISSING_USAGE
+        billed = response is not None or _may_be_billed(error)
+        answer = response or self._nothing()
+        estimated = _missing_tokens(answer, self._request) if billed else None
+        details = self._price(answer, estimated) if estimated else answer.cost_details
         self._unwritten = {
             "provider": self._provider.name,
-            "model": response.model if response else self._step.model,
-            "tokens": usage,
+            "model": answer.model,
+            "tokens": answer.usage,
             "session_id": self._surroundings.session_id,
-            "cost_details": response.cost_details if response else None,
+            "cost_details": details,
             "status": status,
             "call_id": self.id,
             "attempt": len(self._attempts),
@@ -274,8 +305,14 @@ class CallRecord:
             "error_type": attempt.error,
             "status_code": attempt.status_code,
             "latency": latency,
-            "streamed": self._streamed,
+            "streamed": self.is_streamed,
             "tags": self._tags,
+            "started_at": self._started_at,
+            "time_to_first_token": self._first_piece,
+            "response": answer if billed else None,
+            "base_url": self._provider.base_url,
+            "estimated": estimated,
+            "billed": billed,
         }
         self._tell("attempt", status, response=response, error=error)
 
@@ -307,7 +344,7 @@ class CallRecord:
             attempts=tuple(self._attempts),
             response=response,
             error=error,
-            streamed=self._streamed,
+            streamed=self.is_streamed,
             tags=self._tags,
         )
         for hook in self._surroundings.hooks:
@@ -344,6 +381,23 @@ class CallRecord:
 
 def _status_of(error: Exception) -> str:
     return "interrupted" if isinstance(error, StreamInterruptedError) else "error"
+
+
+def _may_be_billed(error: Optional[BaseException]) -> bool:
+    """Judge a request that got no answer: one that the provider refused costs nothing, a lost one may."""
+    return error.may_be_billed if isinstance(error, ProviderError) else True
+
+
+def _missing_tokens(response: LLMResponse, request: LLMRequest) -> Optional[Dict[str, int]]:
+    """Estimate what the provider did not tell, by class; None when it told everything."""
+    usage = response.usage
+    unknown = response.cost_details.unpriced if response.cost_details and usage.source == "partial" else ()
+    estimated = {}
+    if usage.prompt_tokens is None or "in" in unknown:
+        estimated["in"] = estimate_prompt(request)
+    if usage.completion_tokens is None or "out" in unknown:
+        estimated["out"] = estimate_answer(response)
+    return estimated or None
 
 
 def _may_have_been_sent(error: Exception) -> bool:

@@ -132,6 +132,8 @@ class ProviderError(OrchestratorError):
     may_retry: bool = True
     #: False where the library found the fault before anything was sent.
     sent: bool = True
+    #: True where the provider may have worked on the request, and charge for it, though no answer came.
+    may_be_billed: bool = False
 
     def __init__(
         self,
@@ -231,6 +233,7 @@ class ProviderConnectionError(ProviderError):
 
     retryable = True
     falls_back = True
+    may_be_billed = True
 
 
 class ProviderTimeoutError(ProviderConnectionError):
@@ -243,6 +246,7 @@ class InvalidResponseError(ProviderError):
     retryable = True
     falls_back = True
     retry_limit = 1
+    may_be_billed = True
 
 
 class StreamInterruptedError(ProviderError):
@@ -254,6 +258,8 @@ class StreamInterruptedError(ProviderError):
         partial_response: What is known of the answer; its ``usage.source`` is never ``reported``.
         **fields: The fields of ProviderError.
     """
+
+    may_be_billed = True
 
     def __init__(
         self,

@@ -8,40 +8,34 @@ appends.
 
 from __future__ import annotations
 
-import csv
 import errno
-import io
 import logging
 import os
 import re
 import sys
 import time
-from contextlib import contextmanager, nullcontext, suppress
-from decimal import Decimal
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import IO, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import IO, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage_record import COLUMNS, REQUIRED_COLUMNS, parse_timestamp
+from llm_orchestrator.ledger_rows import Row, check_header, encode, read_cells, read_rows
+from llm_orchestrator.usage_record import COLUMNS
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Ledger", "Row", "write_csv"]
+__all__ = ["Identity", "Ledger", "identity"]
 
 logger = logging.getLogger(__name__)
 
-Row = Mapping[str, str]
+#: What a file is, whatever it is called: device and number.
+Identity = Tuple[int, int]
 
-#: Seconds to try for the lock before a row is written without it: an event loop may be waiting.
+#: Seconds to try for the lock before a row is written without it: an application may be waiting.
 LOCK_PATIENCE = 0.05
 _BINARY = getattr(os, "O_BINARY", 0)
 _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
-
-# A spreadsheet would run a cell that begins like this as a formula; the apostrophe in front makes it text.
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-# Whatever some reader takes for the end of a line, and control characters that break CSV readers.
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 
 
 class Ledger:
@@ -65,27 +59,44 @@ class Ledger:
         self._rotate_bytes = None if rotate_mb is None else int(rotate_mb * 1_000_000)
         self._descriptor: Optional[int] = None
         self._columns: Optional[Sequence[str]] = None
+        self._end = -1  # size of the file after our last row, when that row is known to be whole
         self._check()
 
-    def append(self, row: Row) -> None:
+    def append(self, row: Row, *, patience: float = LOCK_PATIENCE, insist: bool = True) -> bool:
         """Write one row, whole or not at all as far as the system allows.
 
         Args:
             row: Text by column name.
+            patience: Seconds to wait for the file's lock; 0 tries once.
+            insist: Whether to write without the lock when it was not to be had.
+
+        Returns:
+            Whether the row was written; False when another process holds the lock and ``insist`` is False.
 
         Raises:
             OSError: The row could not be written.
             ConfigurationError: Another program put a file in this place that is not a ledger.
         """
-        with self._locked() as (descriptor, locked):
-            lead_in = self._lead_in(descriptor)
-            line = lead_in + _encode(row.get(column, "") for column in self._columns or COLUMNS)
-            if os.write(descriptor, line) != len(line):
-                raise OSError(errno.ENOSPC, "only a part of the row could be written", str(self.path))
-            if self._fsync:
-                os.fsync(descriptor)
-            if locked and self._rotate_bytes and os.fstat(descriptor).st_size >= self._rotate_bytes:
-                self._rotate()
+        descriptor, size, locked = self._lock_current(patience)
+        try:
+            if locked or insist:
+                self._write(descriptor, size, row, locked)
+            return locked or insist
+        finally:
+            if locked:
+                _unlock(descriptor)
+
+    def _write(self, descriptor: int, size: int, row: Row, locked: bool) -> None:
+        lead_in = b"" if size == self._end else self._lead_in(descriptor, size)
+        line = lead_in + encode(_cells(row, self._columns or COLUMNS))
+        self._end = -1
+        if os.write(descriptor, line) != len(line):
+            raise OSError(errno.ENOSPC, "only a part of the row could be written", str(self.path))
+        self._end = size + len(line)
+        if self._fsync:
+            os.fsync(descriptor)
+        if locked and self._rotate_bytes and self._end >= self._rotate_bytes:
+            self._rotate()
 
     def rows(self) -> Iterator[Dict[str, str]]:
         """Read all rows, oldest file first, one at a time; broken lines are skipped with one warning.
@@ -96,20 +107,51 @@ class Ledger:
         Raises:
             ConfigurationError: A file is not a ledger.
         """
+        for file, path in self.files():
+            yield from read_rows(file, path)
+
+    def cells(self) -> Iterator[List[str]]:
+        """Read what a report needs of all rows, much faster than ``rows``.
+
+        Yields:
+            One text for each of ``REPORT_COLUMNS``.
+
+        Raises:
+            ConfigurationError: A file is not a ledger.
+        """
+        for file, path in self.files():
+            yield from read_cells(file, path)
+
+    def files(self, since: Optional[Identity] = None) -> Iterator[Tuple[IO[bytes], Path]]:
+        """Open the files of the ledger, oldest first.
+
+        Args:
+            since: Begin with this file; None, or one that is gone: begin with the oldest.
+
+        Yields:
+            Each file, open for reading until the next is asked for, and its path.
+        """
         # The current file is opened first: a rotation meanwhile neither hides its rows nor shows them twice.
         current = _open_if_there(self.path)
         with current or nullcontext():
-            seen = os.fstat(current.fileno()) if current else None
-            for path in self._rotated():
-                if seen is None or not os.path.samestat(seen, os.stat(path)):
-                    with _open_text(path) as file:
-                        yield from _read_rows(file, path)
+            seen = identity(os.fstat(current.fileno())) if current else None
+            if since is None or seen != since:
+                for path in self._older(seen, since):
+                    with open(path, "rb") as file:
+                        yield file, path
             if current:
-                yield from _read_rows(current, self.path)
+                yield current, self.path
+
+    def _older(self, current: Optional[Identity], since: Optional[Identity]) -> List[Path]:
+        paths = [(path, identity(os.stat(path))) for path in self._rotated()]
+        known = [file for _, file in paths]
+        first = known.index(since) if since in known else 0
+        return [path for path, file in paths[first:] if file != current]
 
     def close(self) -> None:
         """Give the descriptor back; the next row opens the file again."""
-        descriptor, self._descriptor, self._columns = self._descriptor, None, None
+        descriptor, self._descriptor = self._descriptor, None
+        self._columns, self._end = None, -1
         if descriptor is not None:
             with suppress(OSError):  # every row was already written, there is nothing left to lose
                 os.close(descriptor)
@@ -143,41 +185,35 @@ class Ledger:
         finally:
             os.close(descriptor)
 
-    @contextmanager
-    def _locked(self) -> Iterator[Tuple[int, bool]]:
-        """The descriptor of the file that bears the ledger's name now, and whether it could be locked."""
+    def _lock_current(self, patience: float) -> Tuple[int, int, bool]:
+        """The file that bears the ledger's name now: its descriptor, its size, and whether it is locked."""
         for _ in range(20):
             if self._descriptor is None:
                 flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY | _CLOSE_ON_EXEC
                 self._descriptor = os.open(self.path, flags, 0o666)
-            locked = _lock(self._descriptor)
-            if self._is_current(self._descriptor):
-                break
-            self.close()
-        else:
-            raise OSError(errno.EBUSY, "the file is replaced again and again", str(self.path))
-        descriptor = self._descriptor
-        try:
-            yield descriptor, locked
-        finally:
-            if locked:
-                _unlock(descriptor)
+            locked = _lock(self._descriptor, patience)
+            status = os.fstat(self._descriptor)
+            if self._is_current(status):
+                return self._descriptor, status.st_size, locked
+            self.close()  # this gives the lock back, too
+        raise OSError(errno.EBUSY, "the file is replaced again and again", str(self.path))
 
-    def _is_current(self, descriptor: int) -> bool:
+    def _is_current(self, status: os.stat_result) -> bool:
         try:
-            return os.path.samestat(os.stat(self.path), os.fstat(descriptor))
+            return identity(os.stat(self.path)) == identity(status)
         except FileNotFoundError:
             return False
 
-    def _lead_in(self, descriptor: int) -> bytes:
+    def _lead_in(self, descriptor: int, size: int) -> bytes:
         """What has to stand before the next row: the header, the end of a half-written row, or nothing."""
-        if os.fstat(descriptor).st_size and self._columns is None:
+        if size and self._columns is None:
             self._columns = self._read_header(descriptor)
             if self._columns is None:
                 os.ftruncate(descriptor, 0)  # a process died while it wrote the header
-        if not os.fstat(descriptor).st_size:
+                size = 0
+        if not size:
             self._columns = COLUMNS
-            return _encode(COLUMNS)
+            return encode(COLUMNS)
         os.lseek(descriptor, -1, os.SEEK_END)
         return b"" if os.read(descriptor, 1) == b"\n" else b"\n"
 
@@ -185,15 +221,19 @@ class Ledger:
         """The file's own columns; None when the file is empty or ends within our header."""
         os.lseek(descriptor, 0, os.SEEK_SET)
         start = os.read(descriptor, 65536)
-        if b"\n" not in start and _encode(COLUMNS).startswith(start):
+        if b"\n" not in start and encode(COLUMNS).startswith(start):
             return None
         header = start.split(b"\n", 1)[0].decode("utf-8-sig", "replace")
-        return _check_header(header, self.path)
+        return check_header(header, self.path)
 
     def _rotated(self) -> List[Path]:
         """The files put aside, oldest first."""
         pattern = re.compile(re.escape(self.path.stem) + r"\.(\d+)" + re.escape(self.path.suffix))
-        matches = (pattern.fullmatch(name) for name in os.listdir(self.path.parent))
+        try:
+            names = os.listdir(self.path.parent)
+        except FileNotFoundError:  # the folder is gone, and all files with it
+            return []
+        matches = (pattern.fullmatch(name) for name in names)
         numbers = sorted(int(match.group(1)) for match in matches if match)
         return [self._aside(number) for number in numbers]
 
@@ -211,44 +251,36 @@ class Ledger:
             logger.error("The ledger %s cannot be rotated and grows on: %s", self.path, error)
 
 
-def write_csv(path: Path, rows: Iterable[Row]) -> int:
-    """Write rows to a new CSV file, which appears only when it is complete.
+def identity(status: os.stat_result) -> Identity:
+    """Tell what a file is, whatever it is called.
 
     Args:
-        path: The file to write; one that exists is replaced.
-        rows: Text by column name.
+        status: What the system says about it.
 
     Returns:
-        Number of rows written.
-
-    Raises:
-        OSError: The file cannot be written.
+        Device and number.
     """
-    count = 0
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            file.write(_encode(COLUMNS))
-            for row in rows:
-                file.write(_encode(row.get(column, "") for column in COLUMNS))
-                count += 1
-        os.replace(part, path)
-    finally:
-        with suppress(FileNotFoundError):  # it has its final name
-            part.unlink()
-    return count
+    return status.st_dev, status.st_ino
 
 
-def _lock(descriptor: int) -> bool:
+def _cells(row: Row, columns: Sequence[str]) -> List[str]:
+    if columns is COLUMNS or "estimated_cost" in columns or row.get("estimated") != "true":
+        return [row.get(column, "") for column in columns]
+    # An older file has no column that would mark the cost as an estimate: rather none than a false one.
+    return ["" if column == "cost" else row.get(column, "") for column in columns]
+
+
+def _lock(descriptor: int, patience: float) -> bool:
     if sys.platform == "win32":
-        return False
-    give_up = time.monotonic() + LOCK_PATIENCE
+        return True  # there is nothing to wait for
+    give_up = None
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            if time.monotonic() > give_up:
+            give_up = give_up or time.monotonic() + patience
+            if time.monotonic() >= give_up:
                 return False
             time.sleep(0.0005)
 
@@ -258,76 +290,8 @@ def _unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def _encode(cells: Iterable[str]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow([_guard(cell) for cell in cells])
-    return line.getvalue().encode("utf-8", "backslashreplace")
-
-
-def _guard(cell: str) -> str:
-    if _FORMULA.match(cell):
-        cell = "'" + cell
-    return _CONTROL.sub(" ", cell)
-
-
-def _decode(line: str) -> List[str]:
-    """The cells of one physical line; an unclosed quote is an error instead of swallowing the next line."""
-    cells = next(csv.reader([line], strict=True)) if '"' in line else line.split(",")
-    if "'" in line:
-        cells = [cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell for cell in cells]
-    return cells
-
-
-def _open_text(path: Path) -> IO[str]:
-    return open(path, encoding="utf-8-sig", errors="replace", newline="\n")
-
-
-def _open_if_there(path: Path) -> Optional[IO[str]]:
+def _open_if_there(path: Path) -> Optional[IO[bytes]]:
     try:
-        return _open_text(path)
+        return open(path, "rb")
     except FileNotFoundError:
         return None
-
-
-def _check_header(header: str, path: Path) -> List[str]:
-    try:
-        columns = _decode(header.rstrip("\r\n"))
-    except csv.Error:
-        columns = []
-    missing = [column for column in REQUIRED_COLUMNS if column not in columns]
-    if missing:
-        raise ConfigurationError(
-            f"The file {path} is not a ledger: its first line lacks the columns {', '.join(missing)}. "
-            "Move the file away or change log_path."
-        )
-    return columns
-
-
-def _read_rows(file: IO[str], path: Path) -> Iterator[Dict[str, str]]:
-    header = file.readline()
-    if not header.endswith("\n") and ",".join(COLUMNS).startswith(header):
-        return  # empty, or cut within its header
-    columns = _check_header(header, path)
-    broken = 0
-    for line in file:
-        row = _read_row(line, columns)
-        if row is not None:
-            yield row
-        elif line != header:  # without file locks two processes may both have written the header
-            broken += 1
-    if broken:
-        logger.warning("Skipped %d broken or half-written line(s) of the ledger %s.", broken, path)
-
-
-def _read_row(line: str, columns: Sequence[str]) -> Optional[Dict[str, str]]:
-    """The row by column name; None when the line is not a whole row."""
-    try:
-        cells = _decode(line.rstrip("\r\n"))
-        row = dict(zip(columns, cells))
-        parse_timestamp(row["timestamp"])
-        for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
-            int(row[name] or 0)
-        whole = len(cells) == len(columns) and Decimal(row["cost"] or 0).is_finite()
-    except (KeyError, ValueError, ArithmeticError, csv.Error):
-        return None
-    return row if whole and row.get("schema", "?") else None

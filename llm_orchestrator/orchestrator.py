@@ -133,7 +133,8 @@ class LLMOrchestrator:
             InvalidMessagesError: The messages cannot be sent; nothing was.
             ProviderSwitchError: The history belongs to another provider; nothing was sent.
             ProviderError: The provider refused, failed or could not be reached; its subclass says how.
-            ConfigurationError: A key, an SDK or a file is missing.
+            BudgetExceededError: A budget is spent; nothing more was sent.
+            ConfigurationError: A key, an SDK or a file is missing, or, with ``strict_pricing``, a price.
         """
         return self._call(call_arguments(messages, **arguments), streamed=False).send()
 
@@ -326,6 +327,10 @@ class LLMOrchestrator:
         drop = entry.on_unsupported_parameter == "drop"
         request = owned(arguments.request) if streamed else arguments.request
         request = changed(request, model=chain[0], strict=not drop)
+        tracker = self._surroundings.tracker
+        if tracker.strict_pricing:
+            for name in chain:
+                tracker.check_price(provider.name, provider.price_provider, name)
         retries = entry.max_retries if arguments.max_retries is None else arguments.max_retries
         return Call(
             provider=provider,
@@ -407,6 +412,9 @@ def _cost_tracker(config: CostTrackingConfig, session_id: str) -> CostTracker:
         rotate_mb=config.rotate_mb,
         session_id=session_id,
         price_table=table,
+        strict_pricing=config.strict_pricing,
+        session_budget=config.budget.session,
+        day_budget=config.budget.day,
     )
 
 

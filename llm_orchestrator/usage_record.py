@@ -1,27 +1,43 @@
-"""One row of the ledger as a value: what one request to a model used, cost and how it ended.
+"""One row of the ledger as a value: what one request to a model used and cost, why, and how it ended.
 
-The names of the record's fields are the columns of the CSV file, in this order. A record turns itself into a
-row of text; from there on, ledger, report and export know nothing but rows.
+A record turns itself into a row of text; from there on, ledger, report and export know nothing but rows. The
+columns that a report reads come first, those only an audit needs after them, JSON last.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
-from typing import Any, Callable, Dict, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Union
 
 from llm_orchestrator.types import MISSING_USAGE, TokenUsage
 
-__all__ = ["COLUMNS", "REQUIRED_COLUMNS", "Tokens", "UsageRecord", "as_usage", "as_utc", "parse_timestamp"]
+if TYPE_CHECKING:
+    from llm_orchestrator.pricing import CostDetails
+
+__all__ = [
+    "COLUMNS",
+    "END_OF_ROW",
+    "REPORT_COLUMNS",
+    "REQUIRED_COLUMNS",
+    "SCHEMA",
+    "Tokens",
+    "UsageRecord",
+    "as_usage",
+    "as_utc",
+    "parse_counts",
+    "parse_timestamp",
+]
 
 #: Tokens as a caller may give them: the keys ``prompt``, ``completion`` and ``total``, or a ``TokenUsage``.
 Tokens = Union[Mapping[str, Optional[int]], TokenUsage, None]
 
-#: Version of the columns. It is written as the last cell, never empty, so that a row cut anywhere is
-#: recognised.
-SCHEMA = "1"
+#: Version of the columns. It is written as the last cell and is like no other cell, so that a row cut
+#: anywhere is recognised.
+SCHEMA = "v2"
+END_OF_ROW = f",{SCHEMA}\n"
 
 
 @dataclass(frozen=True)
@@ -35,7 +51,7 @@ class UsageRecord:
         prompt_tokens: Everything the model read, cached tokens included; None when not told.
         completion_tokens: Everything the model wrote, reasoning included; None when not told.
         total_tokens: Prompt and completion together; None when not told.
-        cost: US dollars; None when unknown.
+        cost: US dollars, what was estimated included; None when unknown.
         session_id: The session the call belongs to.
         call_id: The same for all attempts of one call.
         attempt: Position of the request within its call, counted from 1.
@@ -48,12 +64,24 @@ class UsageRecord:
         cached_tokens: The part of the prompt read from a cache.
         cache_write_tokens: The part of the prompt written to a cache.
         reasoning_tokens: The part of the completion that was reasoning.
-        usage_status: ``reported``, ``partial``, ``estimated`` or ``missing``, see ``TokenUsage.source``.
+        usage_status: ``reported``, ``partial``, ``estimated`` or ``missing``, see ``TokenUsage.source``;
+            ``none`` for a request the provider refused.
         price_status: ``priced``, ``partial``, ``stale``, ``unpriced`` or ``free``, see
             ``CostDetails.status``.
         streamed: Whether the answer was streamed.
         latency: Seconds the request took.
         tags: The tags given to the call.
+        finish_reason: Why the model stopped.
+        time_to_first_token: Seconds until the first piece of a streamed answer.
+        started_at: When the request was sent, in UTC; its price is the one of that moment.
+        estimated_counts: Tokens that had to be estimated, by class (``in``, ``out``).
+        estimator: Name of the method that estimated them.
+        cost_details: How the cost came about; None when the caller named the cost.
+        price_provider: The provider whose prices were used.
+        api: The provider's API that answered, in the words of ``price_usage``.
+        base_url: Scheme and host the request went to; None for the vendor's own.
+        usage_raw: The provider's usage object as it was received.
+        price_facts: What else of request and reply decided the price.
     """
 
     timestamp: datetime
@@ -80,6 +108,43 @@ class UsageRecord:
     streamed: bool = False
     latency: Optional[float] = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    finish_reason: Optional[str] = None
+    time_to_first_token: Optional[float] = None
+    started_at: Optional[datetime] = None
+    estimated_counts: Mapping[str, int] = field(default_factory=dict)
+    estimator: Optional[str] = None
+    cost_details: Optional[CostDetails] = field(default=None, repr=False)
+    price_provider: Optional[str] = None
+    api: Optional[str] = None
+    base_url: Optional[str] = None
+    usage_raw: Any = field(default=None, repr=False)
+    price_facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, fields: Dict[str, Any]) -> UsageRecord:
+        """Make one from its fields by name; much faster than the constructor, and one is made for every call.
+
+        Args:
+            fields: Every field that is not left at its default.
+
+        Returns:
+            The record.
+        """
+        record = cls.__new__(cls)
+        object.__setattr__(record, "__dict__", {**_DEFAULTS, **fields})
+        return record
+
+    @property
+    def estimated(self) -> bool:
+        """Whether tokens or cost, or a part of them, are estimates."""
+        return bool(self.estimated_counts) or self.usage_status == "estimated"
+
+    @property
+    def estimated_cost(self) -> Optional[Decimal]:
+        """The part of ``cost`` that is an estimate; None when nothing was estimated or it has no price."""
+        if self.usage_status == "estimated":
+            return self.cost
+        return self.cost_details.estimated if self.cost_details else None
 
     def to_row(self) -> Dict[str, str]:
         """Write the record as text by column name.
@@ -87,15 +152,102 @@ class UsageRecord:
         Returns:
             One text for each of ``COLUMNS``; an empty one where the value is not known.
         """
-        row = {name: _as_text(getattr(self, name)) for name in _FIELDS}
+        values = self.__dict__
+        row = dict.fromkeys(COLUMNS, "")
+        for name in _OWN:
+            value = values[name]
+            if value is not None:
+                row[name] = value if type(value) is str else _as_text(value)
+        row["estimated"] = "false"
+        if self.estimated:
+            row["estimated"] = "true"
+            row["estimated_cost"] = _as_text(self.estimated_cost)
+            row["estimated_counts"] = _as_list(self.estimated_counts)
+        details = self.cost_details
+        if details is not None:
+            known = details.__dict__
+            for column, name in _DETAILS.items():
+                value = known[name]
+                if value is not None:
+                    row[column] = value if type(value) is str else _as_text(value)
+            row["counts"] = _as_list(details.counts)
+            row["rates"] = _as_list(details.rates)
+            row["recorded"] = _as_list(details.recorded)
+            row["unpriced"] = " ".join(details.unpriced)
         row["schema"] = SCHEMA
         return row
 
 
-_FIELDS = tuple(item.name for item in fields(UsageRecord))
-COLUMNS = (*_FIELDS, "schema")
+_DEFAULTS = {**UsageRecord(datetime.min, "", "", None, None, None, None, "", "").__dict__}
 #: What a CSV file must have to serve as a ledger.
-REQUIRED_COLUMNS = COLUMNS[:8]
+REQUIRED_COLUMNS = (
+    "timestamp",
+    "provider",
+    "model",
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "cost",
+    "session_id",
+)
+#: What a report reads.
+REPORT_COLUMNS = (
+    *REQUIRED_COLUMNS,
+    "call_id",
+    "attempt",
+    "final",
+    "usage_status",
+    "price_status",
+    "estimated",
+    "estimated_cost",
+    "tags",
+)
+_DETAILS = {
+    "priced_model": "model",
+    "match": "match",
+    "price_source": "source",
+    "price_version": "price_version",
+    "price_from": "period_from",
+    "service_tier": "tier",
+    "long_context": "long_context",
+    "multiplier": "multiplier",
+    "discount": "discount",
+    "input_cost": "input",
+    "cache_read_cost": "cache_read",
+    "cache_write_cost": "cache_write",
+    "output_cost": "output",
+    "fees": "fees",
+}
+_LISTS = ("counts", "rates", "recorded", "unpriced")
+COLUMNS = (
+    *REPORT_COLUMNS,
+    "status",
+    "error_type",
+    "status_code",
+    "finish_reason",
+    "request_id",
+    "requested_model",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    *_DETAILS,
+    *_LISTS,
+    "estimated_counts",
+    "estimator",
+    "streamed",
+    "latency",
+    "time_to_first_token",
+    "started_at",
+    "price_provider",
+    "api",
+    "base_url",
+    "price_facts",
+    "usage_raw",
+    "schema",
+)
+_OWN = tuple(
+    name for name in COLUMNS if name in UsageRecord.__dataclass_fields__ and name != "estimated_counts"
+)
 
 
 def as_usage(tokens: Tokens) -> TokenUsage:
@@ -163,15 +315,54 @@ def parse_timestamp(text: str) -> datetime:
     return moment if moment.tzinfo else moment.astimezone(timezone.utc)
 
 
+def parse_counts(text: str) -> Dict[str, int]:
+    """Read a list of counts of a ledger row.
+
+    Args:
+        text: ``in=12 out=3``; empty for none.
+
+    Returns:
+        The counts by name.
+
+    Raises:
+        ValueError: The text is no such list.
+    """
+    pairs = (pair.rpartition("=") for pair in text.split())
+    return {name: int(count) for name, _, count in pairs}
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
+
+def _as_json(value: Any) -> str:
+    return _JSON(value) if value else ""
+
+
+def _as_money(value: Decimal) -> str:
+    text = str(value)
+    return format(value, "f") if "E" in text else text  # never 1E-7; str() is the faster one
+
+
 _WRITERS: Mapping[type, Callable[[Any], str]] = {
+    str: str,
     type(None): lambda _: "",
     bool: lambda value: "true" if value else "false",
-    Decimal: lambda value: format(value, "f"),  # str() would write 1E-7
-    float: lambda value: format(value, ".6f"),
+    Decimal: _as_money,
+    float: lambda value: f"{value:.6f}",
     datetime: lambda value: str(value.isoformat(timespec="microseconds")),
-    dict: lambda value: json.dumps(value, ensure_ascii=False, default=str) if value else "",
+    dict: _as_json,
+    list: _as_json,
 }
 
 
 def _as_text(value: Any) -> str:
     return _WRITERS.get(type(value), str)(value)
+
+
+def _as_list(values: Mapping[str, Any]) -> str:
+    return " ".join(
+        [
+            f"{name}={value:f}" if type(value) is Decimal else f"{name}={value}"
+            for name, value in values.items()
+        ]
+    )

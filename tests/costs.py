@@ -28,6 +28,9 @@ class FixedPrices:
             return CostDetails(status="unpriced", total=None)
         return CostDetails(status="priced", total=usage.total_tokens * Decimal("0.000001"))
 
+    def price(self, provider: str, model: str, usage: Any, **facts: Any) -> CostDetails:
+        return self.price_tokens(provider, model, TokenUsage(source="missing"))
+
 
 def make(path: Optional[Path], **settings: Any) -> CostTracker:
     return CostTracker(log_path=path, session_id="s", price_table=FixedPrices(), **settings)

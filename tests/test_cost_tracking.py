@@ -198,6 +198,7 @@ def test_a_report_sums_by_provider_model_and_session(tracker: CostTracker) -> No
         "cost": Decimal("0.4"),
         "estimated_cost": Decimal(0),
         "unpriced_requests": 0,
+        "estimated_requests": 0,
     }
     assert {name: entry.requests for name, entry in report.by_session.items()} == {"one": 2, "two": 1}
     assert list(report) == [
@@ -209,6 +210,9 @@ def test_a_report_sums_by_provider_model_and_session(tracker: CostTracker) -> No
         "by_provider",
         "by_model",
         "by_session",
+        "by_tag",
+        "by_day",
+        "estimated_requests",
     ]
     with pytest.raises(KeyError):
         report["nonsense"]
@@ -238,7 +242,7 @@ def test_estimates_and_unpriced_calls_are_never_blended_into_the_reported_sum(tr
     assert (report.total_cost, report.estimated_cost) == (Decimal("0.75"), Decimal("0.01"))
     assert report.unpriced_requests == 2
     assert tracker.get_session_cost() == Decimal("0.75")
-    assert str(report) == "4 requests, 60 tokens: reported $0.75 + estimated $0.01 + 2 unpriced"
+    assert str(report) == "4 requests, 60 tokens: reported $0.75 + estimated $0.01 (1 call) + unpriced 2"
 
 
 def test_a_report_covers_what_other_processes_wrote_before(path: Path) -> None:

@@ -260,7 +260,7 @@ def test_threads_share_a_tracker(tracker: CostTracker, path: Path, monkeypatch: 
         for _ in range(10):
             tracker.log_usage("p", f"m{number}", TOKENS, cost=Decimal("0.1"))
 
-    monkeypatch.setattr("llm_orchestrator.cost_tracker.add_money", add_slowly)
+    monkeypatch.setattr("llm_orchestrator.usage_log.add_money", add_slowly)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(16)))
     report = tracker.get_usage_report()

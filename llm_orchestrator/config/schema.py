@@ -215,9 +215,12 @@ class PriceOverride(_Model):
 class BudgetConfig(_Model):
     """What may be spent before calls are refused, in US dollars.
 
+    The sums are those of the ledger, so that processes which share it share its budgets. It is checked before
+    each request and reserves nothing: requests under way may overshoot it.
+
     Attributes:
         session: Most for one session; None is no limit.
-        day: Most for one day; None is no limit.
+        day: Most for one day in local time; None is no limit.
     """
 
     session: Optional[_Dollars] = None
@@ -248,6 +251,14 @@ class CostTrackingConfig(_Model):
     discount: Decimal = Field(default=Decimal(1), gt=0)
     price_overrides: Annotated[List[PriceOverride], _Frozen] = FrozenList()
     budget: Annotated[BudgetConfig, _Section] = _left_out()
+
+    @field_validator("budget")
+    @classmethod
+    def _is_counted(cls, budget: BudgetConfig, info: ValidationInfo) -> BudgetConfig:
+        limits = (budget.session, budget.day)
+        if info.data.get("enabled") is False and any(limit is not None for limit in limits):
+            raise ValueError("needs `enabled: true`: without it nothing is counted.")
+        return budget
 
 
 class ModelRegistryConfig(_Model):

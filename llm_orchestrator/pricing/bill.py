@@ -127,6 +127,12 @@ class Bill:
             price = _multiply(_EXACT.scaleb(fee, -3), self._discount)
             self.amounts["fees"] = _multiply_add(count, price, self.amounts["fees"])
 
+    def add_estimate(self, request: Request) -> Decimal:
+        """Add estimated tokens, and tell the dollars they came to."""
+        before = self.total()
+        self.add(request)
+        return _EXACT.subtract(self.total(), before)
+
     def add_missing(self, classes: Iterable[str]) -> None:
         """Note what the provider did not tell; output of a model that has none is not missed."""
         for name in classes:

@@ -15,7 +15,7 @@ from llm_orchestrator.pricing.bill import Bill
 from llm_orchestrator.pricing.details import CostDetails
 from llm_orchestrator.pricing.table import Book, Match, load
 from llm_orchestrator.pricing.terms import Surroundings, Terms, read_terms
-from llm_orchestrator.pricing.usage import InvalidUsageError, Usage, read_usage
+from llm_orchestrator.pricing.usage import InvalidUsageError, Request, Usage, read_usage
 
 if TYPE_CHECKING:
     from llm_orchestrator.types import TokenUsage
@@ -29,6 +29,7 @@ RawUsage = Union[JSON, Sequence[Optional[JSON]], None]
 
 _NOTHING: Dict[str, Any] = {}
 _ZERO, _ONE = Decimal(0), Decimal(1)
+_NO_USAGE = Usage((), _NOTHING)
 _warned: Set[str] = set()
 
 
@@ -89,18 +90,27 @@ class PriceTable:
         headers: Optional[Mapping[str, str]] = None,
         request: Optional[JSON] = None,
         response: Optional[JSON] = None,
+        estimated: Optional[Mapping[str, int]] = None,
     ) -> CostDetails:
-        """Price one call with this table; the parameters are those of ``price_usage``."""
+        """Price one call with this table; the parameters are those of ``price_usage``.
+
+        ``estimated`` holds counts of what was not reported, by class (``in``, ``out``). They are priced like
+        the rest, are part of ``total``, and what they came to is told apart in ``estimated``.
+
+        Returns:
+            The cost and how it came about.
+        """
         book = self._book(provider)
         if book.free:
-            return self._free(model)
+            return self._free(book, model)
         request, response = request or _NOTHING, response or _NOTHING
         call = Surroundings(service_tier, batch, base_url, headers or _NOTHING, request, response)
         requested_model = requested_model or request.get("model")
         try:
             read = read_usage(usage, api=api or book.api, request=request, requested_model=requested_model)
-            if read is None:
+            if read is None and estimated is None:
                 return self._unpriced("usage", "The provider reported no usage.")
+            read = read or _NO_USAGE
             terms = read_terms(book, read.raw, call)
         except InvalidUsageError as error:
             return self._unpriced("invalid_usage", str(error))
@@ -108,7 +118,21 @@ class PriceTable:
         match = book.find(model, requested_model, day)
         if match is None:
             return self._unpriced("model", "The price table does not know this model.")
-        return self._details(book, match, day, read, terms)
+        return self._details(book, match, day, read, terms, estimated=estimated)
+
+    def knows(self, provider: str, model: str, at: Union[date, str]) -> bool:
+        """Tell whether a model has a price.
+
+        Args:
+            provider: Provider whose prices to use.
+            model: Model that will be asked.
+            at: The day, as for ``price_usage``.
+
+        Returns:
+            Whether calls of it can be priced.
+        """
+        book = self._book(provider)
+        return book.free or book.find(model, None, _utc_day(at)) is not None
 
     def price_tokens(
         self,
@@ -121,6 +145,8 @@ class PriceTable:
         service_tier: Optional[str] = None,
         batch: bool = False,
         base_url: Optional[str] = None,
+        request: Optional[JSON] = None,
+        estimated: Optional[Mapping[str, int]] = None,
     ) -> CostDetails:
         """Price normalized counts, for a call whose raw usage is not at hand.
 
@@ -133,6 +159,8 @@ class PriceTable:
             service_tier: Tier that was served.
             batch: Whether the call was part of a batch.
             base_url: Base URL the request went to.
+            request: The request's JSON body, or what is known of it, as for ``price_usage``.
+            estimated: Counts of what was not reported, as for ``price``.
 
         Returns:
             The cost and how it came about.
@@ -156,9 +184,20 @@ class PriceTable:
             service_tier=service_tier,
             batch=batch,
             base_url=base_url,
+            request=request,
+            estimated=estimated,
         )
 
-    def _details(self, book: Book, match: Match, day: str, usage: Usage, terms: Terms) -> CostDetails:
+    def _details(
+        self,
+        book: Book,
+        match: Match,
+        day: str,
+        usage: Usage,
+        terms: Terms,
+        *,
+        estimated: Optional[Mapping[str, int]] = None,
+    ) -> CostDetails:
         prices = match.prices
         discount = self._discount if prices.source == "table" else _ONE
         bill = Bill(book, prices, day, terms, discount)
@@ -167,7 +206,11 @@ class PriceTable:
         if terms.calls:
             bill.add_tools()
         if usage.missing:
-            bill.add_missing(usage.missing)
+            bill.add_missing(name for name in usage.missing if not estimated or name not in estimated)
+        guess = None
+        if estimated is not None:
+            prompt = sum(request.prompt for request in usage.requests[:1]) + estimated.get("in", 0)
+            guess = bill.add_estimate(Request(dict(estimated), prompt))
         notes = usage.notes + terms.notes
         stale = self._stale_note(match, bill, day) if prices.source == "table" else None
         if stale:
@@ -188,6 +231,7 @@ class PriceTable:
                 "rates": bill.rates,
                 "recorded": terms.recorded,
                 "model": prices.name,
+                "provider": book.provider,
                 "match": match.how,
                 "source": prices.source,
                 "price_version": self._version,
@@ -196,6 +240,7 @@ class PriceTable:
                 "long_context": bill.long_context,
                 "multiplier": prices.region_multiplier if terms.regional else _ONE,
                 "discount": discount,
+                "estimated": None if unpriced else guess,
                 "unpriced": tuple(bill.unpriced),
                 "notes": notes,
             }
@@ -214,7 +259,7 @@ class PriceTable:
             return f"The price table is of {self._as_of}."
         return None
 
-    def _free(self, model: str) -> CostDetails:
+    def _free(self, book: Book, model: str) -> CostDetails:
         return CostDetails(
             "free",
             total=_ZERO,
@@ -224,6 +269,7 @@ class PriceTable:
             output=_ZERO,
             fees=_ZERO,
             model=model,
+            provider=book.provider,
             match="exact",
             source="table",
             price_version=self._version,

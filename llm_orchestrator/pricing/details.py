@@ -28,15 +28,18 @@ class CostDetails:
         rates: The rates used, in dollars per million tokens (fees: per thousand calls), under the same names.
         recorded: Counts that cost nothing by themselves or cannot be priced from one call, for the books.
         model: The model priced, as the price table names it.
+        provider: The provider whose prices were used.
         match: How that model was found: ``exact``, ``dated`` (one date suffix removed), ``override``, or
             ``requested`` (the served name is unknown, so the requested model was priced).
-        source: ``table`` or ``user`` (an override).
+        source: ``table``, ``user`` (an override), ``given`` (the caller named the cost) or ``not_billed``
+            (the provider refused the request).
         price_version: Version of the price table.
         period_from: First day (UTC, ISO 8601) of the price period used; None when it has no known beginning.
         tier: Service tier billed: ``standard``, ``batch``, ``flex``, ``priority``, ``fast`` ...
         long_context: True when the prompt was long enough for the provider's long-context rates.
         multiplier: Regional surcharge on the token lines; 1 when there is none.
         discount: Factor applied to table prices; 1 when there is none.
+        estimated: The part of ``total`` that rests on estimated counts; None when nothing was estimated.
         unpriced: What could not be priced.
         notes: What a reader of the bill should know, one sentence each.
     """
@@ -52,6 +55,7 @@ class CostDetails:
     rates: Mapping[str, Decimal] = field(default_factory=dict)
     recorded: Mapping[str, int] = field(default_factory=dict)
     model: Optional[str] = None
+    provider: Optional[str] = None
     match: Optional[str] = None
     source: Optional[str] = None
     price_version: Optional[str] = None
@@ -60,6 +64,7 @@ class CostDetails:
     long_context: bool = False
     multiplier: Decimal = Decimal(1)
     discount: Decimal = Decimal(1)
+    estimated: Optional[Decimal] = None
     unpriced: Tuple[str, ...] = ()
     notes: Tuple[str, ...] = ()
 

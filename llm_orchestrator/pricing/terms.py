@@ -11,7 +11,10 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from llm_orchestrator.pricing.table import STANDARD, Book
 from llm_orchestrator.pricing.usage import Request, image_generation
 
-__all__ = ["Surroundings", "Terms", "read_terms"]
+__all__ = ["TIER_HEADER", "Surroundings", "Terms", "find_header", "read_terms"]
+
+#: Where Gemini names the served tier.
+TIER_HEADER = "x-gemini-service-tier"
 
 JSON = Mapping[str, Any]
 
@@ -90,7 +93,7 @@ def _tier(book: Book, usage: JSON, call: Surroundings) -> Tuple[str, Tuple[str, 
         or usage.get("service_tier")
         or usage.get("serviceTier")
         or usage.get("trafficType")
-        or (call.headers and _header(call.headers, "x-gemini-service-tier"))
+        or (call.headers and find_header(call.headers, TIER_HEADER))
         or call.service_tier
     )
     asked = request.get("service_tier") or request.get("serviceTier")
@@ -106,7 +109,16 @@ def _tier(book: Book, usage: JSON, call: Surroundings) -> Tuple[str, Tuple[str, 
     return tier, (f"The reply does not tell its service tier; {tier} was requested and is assumed.",)
 
 
-def _header(headers: Mapping[str, str], name: str) -> Optional[str]:
+def find_header(headers: Mapping[str, str], name: str) -> Optional[str]:
+    """Find a header whatever its case.
+
+    Args:
+        headers: The headers.
+        name: The name, in lower case.
+
+    Returns:
+        The header's text; None when there is none.
+    """
     value = headers.get(name)
     if value is None:
         value = next((headers[key] for key in headers if key.lower() == name), None)

@@ -222,7 +222,8 @@ def error_of_transport(error: BaseException) -> Optional[ProviderError]:
         if isinstance(cause, _timeout_classes()):
             return _timeout(cause, sent=True)
         if isinstance(cause, OSError) or type(cause) is RuntimeError:  # what closed clients and loops raise
-            return _no_connection(cause)
+            unsent = isinstance(cause, (ConnectionRefusedError, socket.gaierror))
+            return _no_connection(cause, sent=not unsent)
     if isinstance(error, ValueError):
         return InvalidResponseError(f"The reply cannot be read: {error}. Try again.")
     return None
@@ -234,7 +235,7 @@ def _error_of_library(cause: BaseException, library: Any) -> Optional[ProviderEr
     if isinstance(cause, library.DecodingError):
         return InvalidResponseError(f"The reply cannot be decoded: {cause}. Try again.")
     if isinstance(cause, (library.HTTPError, library.StreamError, library.InvalidURL)):
-        return _no_connection(cause)
+        return _no_connection(cause, sent=not isinstance(cause, (library.ConnectError, library.InvalidURL)))
     return None
 
 
@@ -258,16 +259,19 @@ def _timeout(cause: BaseException, *, sent: bool) -> ProviderTimeoutError:
         f"No answer in time ({type(cause).__name__}). "
         "Raise timeout, or try again when the provider is less busy."
     )
+    error.may_be_billed = sent
     if sent:
         error.retry_limit = 1  # the provider may be working on it, and bill it
     return error
 
 
-def _no_connection(cause: BaseException) -> ProviderConnectionError:
+def _no_connection(cause: BaseException, *, sent: bool) -> ProviderConnectionError:
     detail = str(cause).rstrip(".") or type(cause).__name__
-    return ProviderConnectionError(
+    error = ProviderConnectionError(
         f"No connection to the provider: {detail}. Check the network and base_url."
     )
+    error.may_be_billed = sent
+    return error
 
 
 #: What providers call our parameters in their bodies and error texts, where it differs from our name.

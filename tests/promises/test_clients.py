@@ -164,7 +164,7 @@ def test_c2_an_async_dropped_stream_is_recorded_once_and_its_connection_released
 
 
 def statuses(orchestrator: LLMOrchestrator) -> List[str]:
-    return [str(record.status) for record in orchestrator.cost_tracker._records]
+    return [row["status"] for row in orchestrator.cost_tracker.to_dicts()]
 
 
 def test_c2_copies_and_siblings_come_and_go(orchestrate: Orchestrate, server: ScriptedServer) -> None:

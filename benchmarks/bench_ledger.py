@@ -1,0 +1,146 @@
+"""How long the ledger takes: one row, eight processes at once, and a report of a million rows.
+
+    python benchmarks/bench_ledger.py [rows of the report]
+
+Figures are CPU time; those of a row are the best of many short runs, because other work on the machine only
+ever adds to them. A million rows need 700 MB of disk for a minute.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import tempfile
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Dict
+
+from llm_orchestrator import CostTracker, LLMResponse, TokenUsage
+from llm_orchestrator.ledger import Ledger
+from llm_orchestrator.ledger_rows import encode
+from llm_orchestrator.types import Exchange
+from llm_orchestrator.usage_record import COLUMNS, UsageRecord
+
+APPEND_US = 60.0
+REPORT_S = 6.0
+REPORT_MB = 100.0
+PROCESSES = 8
+ROWS_EACH = 2_000
+
+RAW = {
+    "input_tokens": 1000,
+    "input_tokens_details": {"cached_tokens": 100},
+    "output_tokens": 50,
+    "output_tokens_details": {"reasoning_tokens": 30},
+    "total_tokens": 1050,
+}
+RESPONSE = LLMResponse(
+    "",
+    "gpt-6-luna",
+    "openai",
+    "gpt-6-luna",
+    TokenUsage(1000, 50, 1050, 100, None, 30, raw=RAW),
+    exchange=Exchange("responses", {"model": "gpt-6-luna", "input": []}, {}),
+    raw_response={"service_tier": "default", "output": [{"type": "message"}]},
+)
+
+
+def log(tracker: CostTracker, session_id: str = "session") -> UsageRecord:
+    """Price a call and log it, as an orchestrator does."""
+    now = datetime.now(timezone.utc)
+    return tracker.log_usage(
+        "openai",
+        "gpt-6-luna",
+        RESPONSE.usage,
+        session_id,
+        cost_details=tracker.price_response(RESPONSE, "openai", at=now),
+        response=RESPONSE,
+        started_at=now,
+        request_id="req_0123456789",
+        requested_model="gpt-6-luna",
+        latency=0.5,
+        tags={"team": "docs"},
+    )
+
+
+def append_us(path: Path) -> float:
+    """Microseconds of CPU to turn a record into a row and write it."""
+    record = log(CostTracker(log_path=None))
+    ledger = Ledger(path)
+    fastest = float("inf")
+    for _ in range(50):
+        start = time.process_time()
+        for _ in range(100):
+            ledger.append(record.to_row())
+        fastest = min(fastest, (time.process_time() - start) / 100)
+    ledger.close()
+    return fastest * 1e6
+
+
+def write_rows(path: str, name: str) -> None:
+    """What each of the processes does."""
+    tracker = CostTracker(log_path=path)
+    for _ in range(ROWS_EACH):
+        log(tracker, name)
+    tracker.close()
+
+
+def rows_of_processes(path: Path) -> Dict[str, int]:
+    """How many rows of each process are in the ledger once all have ended."""
+    writers = [
+        multiprocessing.Process(target=write_rows, args=(str(path), f"process {number}"))
+        for number in range(PROCESSES)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    by_session = CostTracker(log_path=path).get_usage_report().by_session
+    return {name: totals.requests for name, totals in by_session.items()}
+
+
+def write_many(path: Path, count: int) -> None:
+    """Write a ledger of several models, sessions, tags and days."""
+    row = log(CostTracker(log_path=None)).to_row()
+    start = datetime(2026, 10, 1, tzinfo=timezone.utc)
+    with open(path, "wb") as file:
+        file.write(encode(COLUMNS))
+        for number in range(count):
+            row["timestamp"] = (start + timedelta(seconds=2 * number)).isoformat(timespec="microseconds")
+            row["model"], row["session_id"] = f"model-{number % 7}", f"session-{number // 500}"
+            row["call_id"] = f"{number:032x}"
+            row["tags"] = f'{{"team": "t{number % 5}"}}' if number % 2 else ""
+            file.write(encode(row[column] for column in COLUMNS))
+
+
+def peak_mb() -> float:
+    """Most memory this process has used."""
+    if sys.platform == "win32":
+        return float("nan")
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def main() -> None:
+    """Print every figure beside its target."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    with tempfile.TemporaryDirectory() as folder:
+        many = Path(folder) / "many.csv"
+        write_many(many, count)
+        start = time.process_time()
+        report = CostTracker(log_path=many).get_usage_report()
+        seconds = time.process_time() - start
+        print(
+            f"report of {report.total_requests:,} rows: {seconds:.2f} s   target {REPORT_S:g} s for 1,000,000"
+        )
+        print(f"memory at most: {peak_mb():.0f} MB   target {REPORT_MB:g} MB")
+        print(f"append a row: {append_us(Path(folder) / 'one.csv'):.1f} us   target {APPEND_US:g} us")
+        rows = rows_of_processes(Path(folder) / "shared.csv")
+        print(f"{PROCESSES} processes: {sum(rows.values()):,} rows   target {PROCESSES * ROWS_EACH:,}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""The books: where records are kept, in a ledger file or in memory, and how they are read back.
+
+Records on their way to the file pass a queue, so that an event loop never waits for a lock: what it cannot
+write at once is written by the next record, report or close. A record that cannot be written is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections import deque
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Callable, Deque, Iterable, Iterator, List, Optional, Sequence, Union
+
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.ledger import Ledger
+from llm_orchestrator.ledger_rows import Row
+from llm_orchestrator.usage_record import REPORT_COLUMNS, UsageRecord, as_utc, parse_timestamp
+
+__all__ = ["Books"]
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which a row that an event loop could not write at once is written without the lock.
+OVERDUE = 1.0
+
+
+class Books:
+    """Keeps records, for many threads and event loops at once.
+
+    Args:
+        ledger: The file they are written to; None keeps them in memory.
+        on_unwritten: Told of every record that is in no file.
+    """
+
+    def __init__(self, ledger: Optional[Ledger], on_unwritten: Callable[[UsageRecord], None]) -> None:
+        self.ledger = ledger
+        self._on_unwritten = on_unwritten
+        self._records: List[UsageRecord] = []
+        self._waiting: Deque[UsageRecord] = deque()
+        self._lock = threading.Lock()
+
+    def add(self, record: UsageRecord) -> None:
+        """Keep a record; never raises, as the answer it is about was paid for.
+
+        Args:
+            record: The record.
+        """
+        if self.ledger is None:
+            self._records.append(record)
+            self._on_unwritten(record)
+        else:
+            self._waiting.append(record)
+            self.settle()
+
+    def settle(self, *, wait: Optional[bool] = None) -> None:
+        """Write what is on its way to the file.
+
+        Args:
+            wait: Whether to wait for locks; None: not on an event loop.
+        """
+        if not self._waiting:
+            return
+        wait = not _on_event_loop() if wait is None else wait
+        while self._waiting:
+            if not self._lock.acquire(blocking=wait):
+                return  # the thread that holds it writes these, too, or the next record does
+            try:
+                if self._waiting and not self._write(self._waiting[0], wait):
+                    return
+            finally:
+                self._lock.release()
+
+    def _write(self, record: UsageRecord, wait: bool) -> bool:
+        """Whether the record is out of the way: written, or reported as lost."""
+        assert self.ledger is not None, "only records for a file wait"
+        try:
+            if wait:
+                written = self.ledger.append(record.to_row())
+            else:
+                written = self.ledger.append(record.to_row(), patience=0, insist=_is_overdue(record))
+        except Exception as error:  # noqa: BLE001 (whatever is wrong with it, the answer was paid for)
+            self.ledger.close()  # a descriptor that went bad is not used again
+            logger.error(
+                "A row of the ledger %s could not be written: %s. The row: %s",
+                self.ledger.path,
+                error,
+                record.to_row(),
+            )
+            self._on_unwritten(record)
+            written = True
+        if written:
+            self._waiting.popleft()
+        return written
+
+    def rows(self, start_date: Optional[date], end_date: Optional[date]) -> Iterator[Row]:
+        """Read the records back.
+
+        Args:
+            start_date: First moment; None: the first there is.
+            end_date: Last moment; None: the last there is.
+
+        Returns:
+            Text by column name.
+        """
+        is_wanted = _period(start_date, end_date)
+        self.settle(wait=True)
+        rows = self.ledger.rows() if self.ledger else (record.to_row() for record in list(self._records))
+        return (row for row in rows if is_wanted(row["timestamp"]))
+
+    def cells(self, start_date: Optional[date], end_date: Optional[date]) -> Iterator[Sequence[str]]:
+        """Read back what a report needs, much faster than ``rows``.
+
+        Args:
+            start_date: First moment; None: the first there is.
+            end_date: Last moment; None: the last there is.
+
+        Returns:
+            For every record one text for each of ``REPORT_COLUMNS``.
+        """
+        if self.ledger is None:
+            rows = self.rows(start_date, end_date)
+            return ([row[name] for name in REPORT_COLUMNS] for row in rows)
+        is_wanted = _period(start_date, end_date)
+        self.settle(wait=True)
+        if is_wanted is _always:
+            return self.ledger.cells()
+        return (cells for cells in self.ledger.cells() if is_wanted(cells[0]))
+
+    def export(
+        self,
+        path: Union[str, Path],
+        write: Callable[[Path, Iterable[Row]], int],
+        start_date: Optional[date],
+        end_date: Optional[date],
+    ) -> int:
+        """Write the records to another file.
+
+        Args:
+            path: The file.
+            write: Writes rows in its format, and returns their number.
+            start_date: First moment; None: the first there is.
+            end_date: Last moment; None: the last there is.
+
+        Returns:
+            Number of rows written.
+
+        Raises:
+            ConfigurationError: The file cannot be written, or is the ledger itself.
+        """
+        target = Path(path).expanduser()
+        ledger = self.ledger.path if self.ledger else None
+        if ledger and target.exists() and ledger.exists() and target.samefile(ledger):
+            raise ConfigurationError(f"{target} is the ledger itself. Export to another file.")
+        try:
+            return write(target, self.rows(start_date, end_date))
+        except OSError as error:
+            raise ConfigurationError(
+                f"The export {target} cannot be written: {error.strerror}. Choose another path."
+            ) from error
+
+    def close(self) -> None:
+        """Write what is waiting and give the file back; a record that comes later opens it again."""
+        self.settle(wait=True)
+        with self._lock:
+            if self.ledger:
+                self.ledger.close()
+
+    def renew_after_fork(self) -> None:
+        """Begin anew in a child process."""
+        # The parent's lock may be held by a thread that does not exist here, and a shared descriptor shares
+        # its file lock; what waits to be written is written by the parent.
+        self._lock = threading.Lock()
+        self._waiting.clear()
+        if self.ledger:
+            self.ledger.close()
+
+
+def _always(timestamp: str) -> bool:
+    return True
+
+
+def _period(start_date: Optional[date], end_date: Optional[date]) -> Callable[[str], bool]:
+    """Tell whether a timestamp lies between two dates."""
+    start, end = as_utc(start_date), as_utc(end_date, end_of_day=True)
+    if start is None and end is None:
+        return _always
+
+    def is_wanted(timestamp: str) -> bool:
+        moment = parse_timestamp(timestamp)
+        return (not start or start <= moment) and (not end or moment <= end)
+
+    return is_wanted
+
+
+def _on_event_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _is_overdue(record: UsageRecord) -> bool:
+    return (datetime.now(timezone.utc) - record.timestamp).total_seconds() > OVERDUE

@@ -1,0 +1,77 @@
+"""Estimates of tokens that no provider reported: for streams that were cut and requests left without a reply.
+
+An estimate is a lower bound: hidden reasoning, images and what a server generated after the connection was
+gone are not in it. It is always flagged, and never added to what was reported.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llm_orchestrator.types import LLMRequest, LLMResponse
+
+__all__ = ["ESTIMATOR", "estimate_answer", "estimate_prompt", "estimate_tokens"]
+
+#: Name of the method, as it stands in the ledger; a change of the numbers below is a new name.
+ESTIMATOR = "characters-1"
+
+# Measured against OpenAI's o200k tokenizer: 4 characters of ASCII are one token within 5 % for English and
+# 12 % for Python; the same rule would miss half of a Chinese text.
+ASCII_PER_TOKEN = 4.0
+CJK_PER_TOKEN = 1.6
+OTHERS_PER_TOKEN = 3.4
+
+# Kana, Han, Hangul, their punctuation and full-width forms.
+_CJK = re.compile("[\u1100-\u11ff\u2e80-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]")
+_ASCII = re.compile("[\x00-\x7f]")
+
+
+def estimate_tokens(text: str) -> int:
+    """Estimate how many tokens a text is.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        One token for 4 ASCII characters, for 1.6 Chinese, Japanese or Korean ones, and for 3.4 of other
+        scripts, rounded up.
+    """
+    if text.isascii():
+        return -int(-len(text) // ASCII_PER_TOKEN)
+    ascii_count = len(_ASCII.findall(text))
+    cjk_count = len(_CJK.findall(text))
+    others = len(text) - ascii_count - cjk_count
+    tokens = ascii_count / ASCII_PER_TOKEN + cjk_count / CJK_PER_TOKEN + others / OTHERS_PER_TOKEN
+    return -int(-tokens // 1)
+
+
+def estimate_prompt(request: LLMRequest) -> int:
+    """Estimate what the model read.
+
+    Args:
+        request: The call.
+
+    Returns:
+        Tokens of all texts and tools of the conversation.
+    """
+    texts = [message.text for message in request.messages]
+    texts += [call.raw_arguments for message in request.messages for call in message.tool_calls]
+    texts += [json.dumps(tool, ensure_ascii=False, default=str) for tool in request.tools]
+    return estimate_tokens("".join(texts))
+
+
+def estimate_answer(response: LLMResponse) -> int:
+    """Estimate what the model wrote.
+
+    Args:
+        response: The answer, or the part of it that arrived.
+
+    Returns:
+        Tokens of its text, its visible reasoning and its tool calls.
+    """
+    texts = [response.content, response.reasoning or ""]
+    texts += [call.name + call.raw_arguments for call in response.tool_calls]
+    return estimate_tokens("".join(texts))

@@ -1,0 +1,227 @@
+"""The text of a ledger: rows to lines and back, safe for spreadsheets, whatever a line holds.
+
+A row is one physical line. Lines are read one by one, so that a broken one never takes the next with it; the
+lines this library wrote are read on a fast path that looks no further than a report needs.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
+
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.usage_record import (
+    COLUMNS,
+    END_OF_ROW,
+    REPORT_COLUMNS,
+    REQUIRED_COLUMNS,
+    SCHEMA,
+    parse_timestamp,
+)
+
+__all__ = ["LineReader", "Row", "check_header", "encode", "read_cells", "read_rows"]
+
+logger = logging.getLogger(__name__)
+
+Row = Mapping[str, str]
+
+# A spreadsheet would run a cell that begins like this as a formula; the apostrophe in front makes it text.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# Whatever some reader takes for the end of a line, and control characters that break CSV readers.
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
+# Either of them, or a comma or a quote.
+_AWKWARD = re.compile("^'*[=+\\-@\t\r]|[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029,\"]")
+_is_awkward = _AWKWARD.search
+_QUOTED = re.compile(r'"((?:[^"]|"")*)",')
+_OLD_SCHEMA = "1"  # of version 0.1
+_LAST = len(REPORT_COLUMNS) - 1
+_PROMPT, _COMPLETION, _TOTAL, _COST, _ESTIMATED = (
+    REPORT_COLUMNS.index(name)
+    for name in ("prompt_tokens", "completion_tokens", "total_tokens", "cost", "estimated_cost")
+)
+
+
+def encode(cells: Iterable[str]) -> bytes:
+    """Write cells as one line.
+
+    Args:
+        cells: Any texts.
+
+    Returns:
+        The line, ended.
+    """
+    # Most cells are plain words and numbers; only the others are worth a closer look.
+    line = ",".join([cell if cell.isalnum() or not _is_awkward(cell) else _cell(cell) for cell in cells])
+    return line.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _cell(cell: str) -> str:
+    if _FORMULA.match(cell):
+        cell = "'" + cell
+    cell = _CONTROL.sub(" ", cell)
+    return '"' + cell.replace('"', '""') + '"' if "," in cell or '"' in cell else cell
+
+
+def _decode(line: str) -> List[str]:
+    """The cells of one physical line; an unclosed quote is an error instead of swallowing the next line."""
+    cells = next(csv.reader([line], strict=True)) if '"' in line else line.split(",")
+    if "'" in line:
+        cells = [cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell for cell in cells]
+    return cells
+
+
+def check_header(header: str, path: Path) -> List[str]:
+    """Read the first line of a ledger.
+
+    Args:
+        header: The line.
+        path: The file, to name it.
+
+    Returns:
+        The columns.
+
+    Raises:
+        ConfigurationError: The file is no ledger.
+    """
+    try:
+        columns = _decode(header.rstrip("\r\n"))
+    except csv.Error:
+        columns = []
+    missing = [column for column in REQUIRED_COLUMNS if column not in columns]
+    if missing:
+        raise ConfigurationError(
+            f"The file {path} is not a ledger: its first line lacks the columns {', '.join(missing)}. "
+            "Move the file away or change log_path."
+        )
+    return columns
+
+
+class LineReader:
+    """Reads the lines of one file below its header, and counts those that are no rows.
+
+    Args:
+        header: The file's first line.
+        path: The file, to name it.
+
+    Raises:
+        ConfigurationError: The file is no ledger.
+    """
+
+    def __init__(self, header: str, path: Path) -> None:
+        self.columns = check_header(header, path)
+        self.broken = 0
+        self._header = header
+        self._is_ours = tuple(self.columns) == COLUMNS
+        self._minutes: Dict[str, bool] = {}
+
+    def row(self, line: str) -> Optional[Dict[str, str]]:
+        """Read a line by column name; None when it is not a whole row."""
+        try:
+            cells = _decode(line.rstrip("\r\n"))
+            row = dict(zip(self.columns, cells))
+            parse_timestamp(row["timestamp"])
+            for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+                int(row[name] or 0)
+            whole = len(cells) == len(self.columns) and row.get("schema", _OLD_SCHEMA) in (
+                _OLD_SCHEMA,
+                SCHEMA,
+            )
+            for name in ("cost", "estimated_cost"):
+                whole = whole and Decimal(row.get(name) or 0).is_finite()
+        except (KeyError, ValueError, ArithmeticError, csv.Error):
+            whole = False
+        if whole:
+            return row
+        # Without file locks two processes may both have written the header: no row, and no loss.
+        self.broken += line != self._header
+        return None
+
+    def cells(self, line: str) -> Optional[List[str]]:
+        """Read what a report needs of a line, a cell for each of ``REPORT_COLUMNS``; None as for ``row``."""
+        cells = self._quick_cells(line) if self._is_ours else None
+        if cells is not None:
+            return cells
+        row = self.row(line)
+        return None if row is None else [row.get(name, "") for name in REPORT_COLUMNS]
+
+    def _quick_cells(self, line: str) -> Optional[List[str]]:
+        """The same without a look at the rest of the line; None: the line has to be read with care."""
+        cells = line.split(",", _LAST)
+        if len(cells) <= _LAST or not line.endswith(END_OF_ROW) or line.count('"') % 2:
+            return None
+        rest = cells[_LAST]
+        head = line[: -len(rest)]
+        if '"' in head or "'" in head or not self._has_numbers(cells):
+            return None
+        if rest[0] == ",":
+            cells[_LAST] = ""
+        else:
+            tags = _QUOTED.match(rest)
+            if tags is None:
+                return None
+            cells[_LAST] = tags.group(1).replace('""', '"')
+        return cells
+
+    def _has_numbers(self, cells: Sequence[str]) -> bool:
+        counts = cells[_PROMPT] + cells[_COMPLETION] + cells[_TOTAL]
+        if counts and not counts.isdecimal():
+            return False
+        for place in (_COST, _ESTIMATED):
+            if cells[place] and not cells[place].replace(".", "", 1).isdecimal():
+                return False
+        return self._is_time(cells[0])
+
+    def _is_time(self, text: str) -> bool:
+        minute = text[:16]  # rows of one minute tend to follow each other
+        if minute not in self._minutes:
+            try:
+                parse_timestamp(text)
+            except ValueError:
+                return False
+            self._minutes = {minute: True}
+        return True
+
+
+def read_rows(file: IO[bytes], path: Path) -> Iterator[Dict[str, str]]:
+    """Read a ledger file; broken lines are skipped with one warning.
+
+    Args:
+        file: The file, at its beginning.
+        path: Its path, to name it.
+
+    Returns:
+        An iterator of the rows, as text by column name.
+    """
+    return _read(file, path, LineReader.row)
+
+
+def read_cells(file: IO[bytes], path: Path) -> Iterator[List[str]]:
+    """Read what a report needs of a ledger file; broken lines are skipped with one warning.
+
+    Args:
+        file: The file, at its beginning.
+        path: Its path, to name it.
+
+    Returns:
+        An iterator of the rows, each one text for each of ``REPORT_COLUMNS``.
+    """
+    return _read(file, path, LineReader.cells)
+
+
+def _read(file: IO[bytes], path: Path, read_line: Any) -> Iterator[Any]:
+    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="\n") as text:
+        header = text.readline()
+        if not header.endswith("\n") and ",".join(COLUMNS).startswith(header):
+            return  # empty, or cut within its header
+        reader = LineReader(header, path)
+        for line in text:
+            row = read_line(reader, line)
+            if row is not None:
+                yield row
+    if reader.broken:
+        logger.warning("Skipped %d broken or half-written line(s) of the ledger %s.", reader.broken, path)

@@ -1,0 +1,92 @@
+"""What decided the price of a call beside its usage, small enough to be kept with the call.
+
+Requests and replies hold prompts and answers, which have no place in the books. Here they are reduced to the
+few fields that the calculator reads, so that pricing the facts later gives the same bill as pricing the call.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Sequence
+
+from llm_orchestrator.pricing.terms import TIER_HEADER, find_header
+
+__all__ = ["price_facts"]
+
+JSON = Mapping[str, Any]
+
+_TERMS = ("service_tier", "serviceTier", "speed", "inference_geo")
+_TOLD = (*_TERMS, "tool_usage")
+_BILLED_ITEMS = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call")
+
+
+def price_facts(request: JSON, headers: Mapping[str, str], response: JSON) -> Dict[str, Any]:
+    """Reduce a call to what decides its price.
+
+    Args:
+        request: The request's JSON body.
+        headers: Headers of the reply.
+        response: The reply's JSON body.
+
+    Returns:
+        The arguments ``request``, ``headers`` and ``response`` of ``price_usage``, without what is empty.
+    """
+    facts: Dict[str, Any] = {}
+    asked = {name: value for name, value in _asked(request).items() if value}
+    if asked:
+        facts["request"] = asked
+    tier = find_header(headers, TIER_HEADER)
+    if tier:
+        facts["headers"] = {TIER_HEADER: tier}
+    told = _told(response)
+    if told:
+        facts["response"] = told
+    return facts
+
+
+def _asked(request: JSON) -> Dict[str, Any]:
+    asked = {name: request[name] for name in _TERMS if name in request}
+    if request.get("prompt_cache_options"):
+        asked["prompt_cache_options"] = {"ttl": request["prompt_cache_options"].get("ttl")}
+    if request.get("tools"):
+        asked["tools"] = _image_tools(request["tools"])
+    return asked
+
+
+def _told(response: JSON) -> Dict[str, Any]:
+    told = {name: response[name] for name in _TOLD if name in response}
+    items = [_reduced(item) for item in response.get("output") or () if _is_billed(item)]
+    if items:
+        told["output"] = items
+    if response.get("tools"):
+        told["tools"] = _image_tools(response["tools"])
+    if response.get("candidates"):
+        searches = sum(_searches(candidate) for candidate in response["candidates"])
+        # The queries themselves are the user's words.
+        told["candidates"] = (
+            [{"groundingMetadata": {"webSearchQueries": [""] * searches}}] if searches else []
+        )
+    return {name: value for name, value in told.items() if value}
+
+
+def _is_billed(item: Any) -> bool:
+    return isinstance(item, Mapping) and item.get("type") in _BILLED_ITEMS
+
+
+def _reduced(item: JSON) -> Dict[str, Any]:
+    reduced = {name: item[name] for name in ("type", "status") if name in item}
+    action = item.get("action") or {}
+    if "type" in action:
+        reduced["action"] = {"type": action["type"]}
+    return reduced
+
+
+def _image_tools(tools: Sequence[Any]) -> List[Dict[str, Any]]:
+    return [
+        {"type": tool["type"], "model": tool.get("model")}
+        for tool in tools
+        if isinstance(tool, Mapping) and tool.get("type") == "image_generation"
+    ]
+
+
+def _searches(candidate: JSON) -> int:
+    return len((candidate.get("groundingMetadata") or {}).get("webSearchQueries") or ())

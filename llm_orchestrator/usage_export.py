@@ -1,0 +1,107 @@
+"""Ledger rows for other programs: CSV files, JSON lines, and dicts with numbers in them."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, Mapping
+
+from llm_orchestrator.ledger_rows import Row, encode
+from llm_orchestrator.usage_record import COLUMNS
+
+__all__ = ["typed", "write_csv", "write_jsonl"]
+
+
+def write_csv(path: Path, rows: Iterable[Row]) -> int:
+    """Write rows to a new CSV file, which appears only when it is complete.
+
+    Args:
+        path: The file to write; one that exists is replaced.
+        rows: Text by column name.
+
+    Returns:
+        Number of rows written.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    lines = (encode([row.get(column, "") for column in COLUMNS]) for row in rows)
+    return _write(path, encode(COLUMNS), lines)
+
+
+def write_jsonl(path: Path, rows: Iterable[Row]) -> int:
+    """Write rows to a new file, each as a JSON object in a line of its own; otherwise as ``write_csv``.
+
+    Args:
+        path: The file to write; one that exists is replaced.
+        rows: Text by column name.
+
+    Returns:
+        Number of rows written.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    # Money stays text: a JSON number would become a binary fraction in most readers.
+    lines = (json.dumps(typed(row), default=_as_text).encode() + b"\n" for row in rows)
+    return _write(path, b"", lines)
+
+
+def typed(row: Row) -> Dict[str, Any]:
+    """Read the texts of a row as what they stand for.
+
+    Args:
+        row: Text by column name.
+
+    Returns:
+        Numbers, ``Decimal`` for money, booleans, JSON as objects, and None for what is empty.
+    """
+    return {name: _value(name, text) for name, text in row.items()}
+
+
+def _as_text(value: Any) -> str:
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def _write(path: Path, header: bytes, lines: Iterable[bytes]) -> int:
+    count = 0
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as file:
+            file.write(header)
+            for line in lines:
+                file.write(line)
+                count += 1
+        os.replace(part, path)
+    finally:
+        with suppress(FileNotFoundError):  # it has its final name
+            part.unlink()
+    return count
+
+
+def _is_true(text: str) -> bool:
+    return text == "true"
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens", "attempt", "status_code"), int),
+    **dict.fromkeys(("cached_tokens", "cache_write_tokens", "reasoning_tokens"), int),
+    **dict.fromkeys(("cost", "estimated_cost", "multiplier", "discount"), Decimal),
+    **dict.fromkeys(("input_cost", "cache_read_cost", "cache_write_cost", "output_cost", "fees"), Decimal),
+    **dict.fromkeys(("latency", "time_to_first_token"), float),
+    **dict.fromkeys(("final", "estimated", "streamed", "long_context"), _is_true),
+    **dict.fromkeys(("tags", "price_facts", "usage_raw"), json.loads),
+}
+
+
+def _value(name: str, text: str) -> Any:
+    if not text:
+        return None
+    reader = _READERS.get(name)
+    try:
+        return reader(text) if reader else text
+    except (ValueError, ArithmeticError):  # a file may have been edited by hand
+        return text
