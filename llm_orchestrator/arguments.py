@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import abc
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import (
@@ -230,6 +231,6 @@ def _headers(headers: Any) -> Dict[str, str]:
 def _mapping(name: str, value: Any) -> Mapping[Any, Any]:
     if value is None:
         return {}
-    if not isinstance(value, Mapping):
+    if not isinstance(value, abc.Mapping):
         raise InvalidRequestError(f"{name} is a {type(value).__name__}. Give a mapping of names to texts.")
     return value

@@ -5,7 +5,8 @@ What comes out is a tuple of ``Message``; anything that no provider could be sen
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence, Tuple
+from collections import abc
+from typing import Any, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError, ProviderSwitchError
 from llm_orchestrator.providers.content import arguments_text, parts_of, tool_call
@@ -31,7 +32,7 @@ def read_messages(messages: Messages) -> Tuple[Message, ...]:
     """
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
-    if isinstance(messages, (Mapping, bytes)) or not isinstance(messages, Sequence):
+    if isinstance(messages, (abc.Mapping, bytes)) or not isinstance(messages, abc.Sequence):
         raise InvalidMessagesError(
             f"messages is a {type(messages).__name__}. Give a text, or a list of messages."
         )
@@ -61,7 +62,7 @@ def check_owner(turns: Sequence[Message], provider: str) -> None:
 def _read(message: Any, index: int) -> Message:
     if isinstance(message, Message):
         return _checked(message, index)
-    if not isinstance(message, Mapping):
+    if not isinstance(message, abc.Mapping):
         raise _error(index, f"is a {type(message).__name__}", 'Write {"role": "user", "content": "..."}.')
     unknown = [key for key in message if key not in KEYS and message[key] is not None]
     if unknown and message.get("role") != "assistant":
@@ -70,7 +71,7 @@ def _read(message: Any, index: int) -> Message:
     if role is None:
         raise _error(index, f"has the role {message.get('role')!r}", "Use system, user, assistant or tool.")
     calls = message.get("tool_calls") or ()
-    if not isinstance(calls, Sequence):
+    if not isinstance(calls, abc.Sequence):
         raise _error(index, f"has tool_calls of type {type(calls).__name__}", "Give a list of tool calls.")
     turn = Message(
         role,
@@ -85,7 +86,7 @@ def _read(message: Any, index: int) -> Message:
 def _checked(turn: Message, index: int) -> Message:
     if turn.role not in ROLES.values():
         raise _error(index, f"has the role {turn.role!r}", "Use system, user, assistant or tool.")
-    is_parts = isinstance(turn.content, Sequence) and not isinstance(turn.content, (str, bytes))
+    is_parts = isinstance(turn.content, abc.Sequence) and not isinstance(turn.content, (str, bytes))
     if not (turn.content is None or isinstance(turn.content, str) or is_parts):
         raise _error(
             index, f"has content of type {type(turn.content).__name__}", "Give a text or a list of parts."
@@ -106,10 +107,10 @@ def _checked(turn: Message, index: int) -> Message:
 def _read_call(call: Any, index: int) -> ToolCall:
     if isinstance(call, ToolCall):
         return call
-    if isinstance(call, Mapping) and "raw_arguments" in call:  # a ToolCall that was saved as a dict
+    if isinstance(call, abc.Mapping) and "raw_arguments" in call:  # a ToolCall that was saved as a dict
         call = {"id": call.get("id"), "function": call}
-    function = call.get("function") if isinstance(call, Mapping) else None
-    if not isinstance(function, Mapping) or not call.get("id") or not function.get("name"):
+    function = call.get("function") if isinstance(call, abc.Mapping) else None
+    if not isinstance(function, abc.Mapping) or not call.get("id") or not function.get("name"):
         raise _error(
             index,
             "has a malformed tool call",

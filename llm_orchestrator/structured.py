@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import abc
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional, Type
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Type
 
 from llm_orchestrator.exceptions import InvalidRequestError, OutputParseError, OutputTruncatedError
 from llm_orchestrator.types import JSON, FinishReason, LLMRequest, LLMResponse
@@ -37,7 +38,7 @@ def read_response_format(value: Any) -> OutputFormat:
     """
     if value is None:
         return OutputFormat(None, None)
-    if isinstance(value, Mapping):
+    if isinstance(value, abc.Mapping):
         if value.get("type") not in FORMATS:
             raise InvalidRequestError(
                 f"response_format has the type {value.get('type')!r}. Use one of {', '.join(FORMATS)}."

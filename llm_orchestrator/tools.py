@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections import abc
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, get_type_hints
 
 from llm_orchestrator.exceptions import InvalidRequestError
@@ -27,7 +28,7 @@ def read_tools(tools: Optional[Sequence[Any]]) -> Tuple[JSON, ...]:
     Raises:
         InvalidRequestError: A tool is none of these, or two have the same name.
     """
-    if tools is not None and (isinstance(tools, (str, Mapping)) or not isinstance(tools, Sequence)):
+    if tools is not None and (isinstance(tools, (str, abc.Mapping)) or not isinstance(tools, abc.Sequence)):
         raise InvalidRequestError(f"tools is a {type(tools).__name__}. Give a list of tools.")
     read = tuple(_read_tool(tool) for tool in tools or ())
     names = [tool["function"]["name"] for tool in read if tool.get("type") == "function"]
@@ -52,8 +53,8 @@ def read_tool_choice(choice: Any, tools: Sequence[JSON]) -> Any:
     """
     if choice is None or choice in CHOICES:
         return choice
-    function = choice.get("function") if isinstance(choice, Mapping) else {"name": choice}
-    name = function.get("name") if isinstance(function, Mapping) else None
+    function = choice.get("function") if isinstance(choice, abc.Mapping) else {"name": choice}
+    name = function.get("name") if isinstance(function, abc.Mapping) else None
     names = [tool["function"]["name"] for tool in tools if tool.get("type") == "function"]
     if name not in names:
         raise InvalidRequestError(
@@ -63,7 +64,7 @@ def read_tool_choice(choice: Any, tools: Sequence[JSON]) -> Any:
 
 
 def _read_tool(tool: Any) -> JSON:
-    if isinstance(tool, Mapping):
+    if isinstance(tool, abc.Mapping):
         return _checked(tool)
     if isinstance(tool, type) and hasattr(tool, "model_json_schema"):
         own = inspect.cleandoc(tool.__doc__ or "")  # not inspect.getdoc: it would find pydantic's own text
@@ -79,7 +80,7 @@ def _checked(tool: JSON) -> JSON:
     if tool.get("type") != "function":
         return tool  # one of the provider's own tools, passed through as it is
     function = tool.get("function")
-    if not isinstance(function, Mapping) or not function.get("name"):
+    if not isinstance(function, abc.Mapping) or not function.get("name"):
         raise InvalidRequestError(
             'A tool has no name. Write {"type": "function", "function": {"name": ..., "parameters": {...}}}.'
         )

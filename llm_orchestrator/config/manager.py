@@ -7,6 +7,7 @@ configuration, marked with the reason, so that one file can serve machines that 
 from __future__ import annotations
 
 import os
+from collections import abc
 from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Union
 
 from pydantic import ValidationError
@@ -82,7 +83,7 @@ class ConfigManager:
         """
         if isinstance(source, OrchestratorConfig):
             return _Check("the configuration", given_providers).complete(source)
-        if isinstance(source, Mapping):
+        if isinstance(source, abc.Mapping):
             return _Check("the configuration", given_providers).run(source)
         if source is None:
             source = os.environ.get(CONFIG_VARIABLE) or DEFAULT_PATH

@@ -6,6 +6,7 @@ variables and keys stands in ``manager.py``.
 
 from __future__ import annotations
 
+from collections import abc
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Dict, List, Literal, Mapping, Optional
@@ -292,7 +293,7 @@ class OrchestratorConfig(_Model):
     @field_validator("providers", mode="before")
     @classmethod
     def _named_adapters(cls, entries: Any) -> Any:
-        if not isinstance(entries, Mapping):
+        if not isinstance(entries, abc.Mapping):
             return entries
         return {name: _with_adapter(name, entry) for name, entry in entries.items()}
 
@@ -325,7 +326,7 @@ def _with_adapter(name: Any, entry: Any) -> Any:
         return entry
     if isinstance(entry, ProviderConfig):
         return entry if entry.adapter else entry.model_copy(update={"adapter": name})
-    if entry is None or isinstance(entry, Mapping):
+    if entry is None or isinstance(entry, abc.Mapping):
         settings = dict(entry or {})
         return {**settings, "adapter": settings.get("adapter") or name}
     return entry

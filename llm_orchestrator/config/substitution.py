@@ -6,6 +6,7 @@ This happens after the YAML was read, string by string: a variable's value is ne
 from __future__ import annotations
 
 import re
+from collections import abc
 from typing import Any, List, Mapping, Match
 
 from llm_orchestrator.config.problems import Path, Problem
@@ -42,11 +43,11 @@ class Substitution:
     def _filled(self, value: Any, path: Path) -> Any:
         if isinstance(value, str):
             return self._text(value, path)
-        if not isinstance(value, (Mapping, list, tuple)):
+        if not isinstance(value, (abc.Mapping, list, tuple)):
             return value
         if len(path) >= MAX_DEPTH:
             return self._absent(path[:3], "nested too deeply. Nothing in a configuration needs this.")
-        if isinstance(value, Mapping):
+        if isinstance(value, abc.Mapping):
             items = {key: self._filled(item, (*path, key)) for key, item in value.items()}
             return {key: item for key, item in items.items() if item is not _ABSENT}
         filled = (self._filled(item, (*path, index)) for index, item in enumerate(value))

@@ -6,6 +6,7 @@ few fields that the calculator reads, so that pricing the facts later gives the 
 
 from __future__ import annotations
 
+from collections import abc
 from typing import Any, Dict, List, Mapping, Sequence
 
 from llm_orchestrator.pricing.terms import TIER_HEADER, find_header
@@ -69,7 +70,7 @@ def _told(response: JSON) -> Dict[str, Any]:
 
 
 def _is_billed(item: Any) -> bool:
-    return isinstance(item, Mapping) and item.get("type") in _BILLED_ITEMS
+    return isinstance(item, abc.Mapping) and item.get("type") in _BILLED_ITEMS
 
 
 def _reduced(item: JSON) -> Dict[str, Any]:
@@ -84,7 +85,7 @@ def _image_tools(tools: Sequence[Any]) -> List[Dict[str, Any]]:
     return [
         {"type": tool["type"], "model": tool.get("model")}
         for tool in tools
-        if isinstance(tool, Mapping) and tool.get("type") == "image_generation"
+        if isinstance(tool, abc.Mapping) and tool.get("type") == "image_generation"
     ]
 
 

@@ -6,6 +6,7 @@ served counts; what was asked for is only believed where nothing tells what was 
 
 from __future__ import annotations
 
+from collections import abc
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from llm_orchestrator.pricing.table import STANDARD, Book
@@ -149,7 +150,7 @@ def _calls_without_fee(server_tools: JSON, response: JSON) -> Dict[str, int]:
 
 
 def _items(response: JSON) -> List[JSON]:
-    return [item for item in response.get("output") or () if isinstance(item, Mapping)]
+    return [item for item in response.get("output") or () if isinstance(item, abc.Mapping)]
 
 
 def _of_type(items: List[JSON], kind: str) -> int:

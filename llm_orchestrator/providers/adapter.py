@@ -7,6 +7,7 @@ opens one HTTP call through the vendor's SDK. What makes calls out of these stan
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import abc
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError, InvalidResponseError, ProviderError
@@ -192,7 +193,7 @@ class Adapter(ABC):
             What the provider said.
         """
         error = body.get("error")
-        detail = error if isinstance(error, Mapping) else {"message": error or body.get("message") or ""}
+        detail = error if isinstance(error, abc.Mapping) else {"message": error or body.get("message") or ""}
         codes = tuple(str(detail[key]) for key in ("code", "type", "status") if detail.get(key))
         parameter = detail.get("param")
         named = parameter if isinstance(parameter, str) else None

@@ -7,6 +7,7 @@ Requests are written by ``anthropic_requests`` and ``anthropic_messages``, answe
 from __future__ import annotations
 
 import sys
+from collections import abc
 from dataclasses import replace
 from functools import partial
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple, cast
@@ -130,8 +131,8 @@ class AnthropicAdapter(BaseLLMProvider):
         """
         failure = super().parse_failure(body, status_code, headers)
         error = body.get("error")
-        details = error.get("details") if isinstance(error, Mapping) else None
-        code = details.get("error_code") if isinstance(details, Mapping) else None
+        details = error.get("details") if isinstance(error, abc.Mapping) else None
+        code = details.get("error_code") if isinstance(details, abc.Mapping) else None
         if isinstance(code, str) and code:
             failure = replace(failure, codes=(code, *failure.codes))
         about_reasoning = any(word in failure.message.lower() for word in REASONING_WORDS)

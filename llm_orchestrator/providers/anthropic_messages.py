@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import abc
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
 
@@ -172,13 +173,13 @@ def _as_it_is(part: JSON, index: int) -> Block:
 
 def _image(part: JSON, index: int) -> Block:
     image = part.get("image_url")
-    url = image.get("url") if isinstance(image, Mapping) else image
+    url = image.get("url") if isinstance(image, abc.Mapping) else image
     return {"type": "image", "source": _source(url, index)}
 
 
 def _file(part: JSON, index: int) -> Block:
     file = part.get("file")
-    file = file if isinstance(file, Mapping) else {}
+    file = file if isinstance(file, abc.Mapping) else {}
     if file.get("file_id"):
         return {"type": "document", "source": {"type": "file", "file_id": file["file_id"]}}
     source = _source(file.get("file_data"), index)

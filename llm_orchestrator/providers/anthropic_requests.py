@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import abc
 from typing import Any, Dict, Mapping, Optional
 
 from llm_orchestrator.exceptions import UnsupportedParameterError
@@ -69,7 +70,7 @@ def _max_tokens(request: LLMRequest) -> int:
 
 def _tool(tool: JSON) -> JSON:
     function = tool.get("function")
-    if tool.get("type") != "function" or not isinstance(function, Mapping):
+    if tool.get("type") != "function" or not isinstance(function, abc.Mapping):
         return tool  # one of Anthropic's own, such as its web search
     schema = function.get("parameters") or {"type": "object", "properties": {}}
     strict = function.get("strict") or None
@@ -114,8 +115,8 @@ def _format(response_format: Optional[JSON]) -> Optional[JSON]:
     if response_format is None:
         return None
     described = response_format.get("json_schema")
-    schema = described.get("schema") if isinstance(described, Mapping) else None
-    if not isinstance(schema, Mapping):
+    schema = described.get("schema") if isinstance(described, abc.Mapping) else None
+    if not isinstance(schema, abc.Mapping):
         raise UnsupportedParameterError(
             "Anthropic writes JSON only by a schema. Give a pydantic class, or a response_format of the type "
             "json_schema with its schema.",

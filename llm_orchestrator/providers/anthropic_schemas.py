@@ -7,7 +7,8 @@ descriptions, as in the vendor's SDK, where the model still reads them; what can
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Set
+from collections import abc
+from typing import Any, Dict, FrozenSet, Iterator, List, Set
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.types import JSON
@@ -58,11 +59,11 @@ def _accepted(schema: JSON) -> Dict[str, Any]:
     for key, value in schema.items():
         if key in PLAIN or (key == "minItems" and value in (0, 1)) or (key == "format" and value in FORMATS):
             result[key] = value
-        elif key in NAMED and isinstance(value, Mapping):
+        elif key in NAMED and isinstance(value, abc.Mapping):
             result[key] = {name: _accepted(child) for name, child in value.items()}
         elif key in LISTED and isinstance(value, (list, tuple)):
             result[LISTED[key]] = [_accepted(child) for child in value]
-        elif key == "items" and isinstance(value, Mapping):
+        elif key == "items" and isinstance(value, abc.Mapping):
             result[key] = _accepted(value)
         elif key != "additionalProperties":
             limits[key] = value
@@ -77,7 +78,7 @@ def _is_object(schema: JSON) -> bool:
     if schema.get("type") != "object" and "properties" not in schema:
         return False
     free = schema.get("additionalProperties")
-    if isinstance(free, Mapping) or (free is True and not schema.get("properties")):
+    if isinstance(free, abc.Mapping) or (free is True and not schema.get("properties")):
         raise InvalidRequestError(
             "Anthropic takes no objects with free keys in a schema. Name their properties, or use a list of "
             "pairs."
@@ -108,16 +109,16 @@ def _refuse_recursion(schema: JSON, root: JSON, open_references: FrozenSet[str],
 def _resolved(reference: str, root: JSON) -> JSON:
     target: Any = root
     for name in reference.lstrip("#").strip("/").split("/"):
-        target = target.get(name, {}) if isinstance(target, Mapping) and name else target
-    return target if isinstance(target, Mapping) else {}
+        target = target.get(name, {}) if isinstance(target, abc.Mapping) and name else target
+    return target if isinstance(target, abc.Mapping) else {}
 
 
 def _children(schema: JSON) -> Iterator[JSON]:
     """The schemas directly inside one, without definitions: those count where they are referred to."""
     inside: List[Any] = [schema.get("items")]
     properties = schema.get("properties")
-    inside += properties.values() if isinstance(properties, Mapping) else ()
+    inside += properties.values() if isinstance(properties, abc.Mapping) else ()
     for key in LISTED:
         listed = schema.get(key)
         inside += listed if isinstance(listed, (list, tuple)) else ()
-    return (child for child in inside if isinstance(child, Mapping))
+    return (child for child in inside if isinstance(child, abc.Mapping))

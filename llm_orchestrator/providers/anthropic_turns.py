@@ -6,7 +6,8 @@ travel in ``Message.provider_state`` and are sent back unchanged, unless the mes
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from collections import abc
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError
 from llm_orchestrator.providers.content import arguments_text, parse_arguments, without_none
@@ -117,7 +118,7 @@ def write_turn(message: Message, index: int, parts: Sequence[Block]) -> List[Blo
 
 def _unchanged_state(message: Message) -> Optional[List[Block]]:
     blocks = (message.provider_state or {}).get("content")
-    if not isinstance(blocks, list) or not all(isinstance(block, Mapping) for block in blocks):
+    if not isinstance(blocks, list) or not all(isinstance(block, abc.Mapping) for block in blocks):
         return None
     same = read_text(blocks) == message.text and _essence(read_calls(blocks)) == _essence(message.tool_calls)
     return blocks if same else None

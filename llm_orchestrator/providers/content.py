@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import abc
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError, InvalidRequestError
@@ -64,7 +65,7 @@ def parts_of(message: Message, index: int) -> List[JSON]:
         return [{"type": "text", "text": message.content}]
     parts: Sequence[Any] = message.content
     for part in parts:
-        if not isinstance(part, Mapping) or not isinstance(part.get("type"), str):
+        if not isinstance(part, abc.Mapping) or not isinstance(part.get("type"), str):
             raise InvalidMessagesError(
                 f"messages[{index}] holds a part without a type. Write parts as "
                 '{"type": "text", "text": ...} or {"type": "image_url", "image_url": {"url": ...}}.',
@@ -148,7 +149,7 @@ def stop_texts(stop: Any) -> Optional[Tuple[str, ...]]:
     if stop is None:
         return None
     texts: Any = (stop,) if isinstance(stop, str) else stop
-    if not isinstance(texts, Sequence) or not all(isinstance(text, str) and text for text in texts):
+    if not isinstance(texts, abc.Sequence) or not all(isinstance(text, str) and text for text in texts):
         raise InvalidRequestError(f"stop is {stop!r}. Give a text, or a list of texts, none of them empty.")
     return tuple(texts) or None
 
@@ -178,6 +179,6 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any
     result = dict(base)
     for key, value in changes.items():
         old = result.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        both = isinstance(old, abc.Mapping) and isinstance(value, abc.Mapping)
         result[key] = merged(old, value) if both else value  # type: ignore[arg-type]  # both are mappings
     return result

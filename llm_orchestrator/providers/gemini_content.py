@@ -8,6 +8,7 @@ unless the message was edited.
 from __future__ import annotations
 
 import json
+from collections import abc
 from itertools import groupby
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
@@ -68,7 +69,7 @@ def calls_of(parts: Iterable[JSON]) -> List[JSON]:
     Returns:
         The ``functionCall`` objects, in order.
     """
-    return [part["functionCall"] for part in parts if isinstance(part.get("functionCall"), Mapping)]
+    return [part["functionCall"] for part in parts if isinstance(part.get("functionCall"), abc.Mapping)]
 
 
 def merge_text(parts: Iterable[JSON]) -> List[Part]:
@@ -135,7 +136,11 @@ def model_parts(message: Message, index: int) -> List[Part]:
         InvalidMessagesError: A tool call's arguments are no JSON object.
     """
     kept = (message.provider_state or {}).get("parts")
-    if isinstance(kept, list) and all(isinstance(part, Mapping) for part in kept) and _says(kept, message):
+    if (
+        isinstance(kept, list)
+        and all(isinstance(part, abc.Mapping) for part in kept)
+        and _says(kept, message)
+    ):
         return list(kept)
     if any(call.arguments is None for call in message.tool_calls):
         raise InvalidMessagesError(
@@ -242,12 +247,12 @@ def _refusal_part(part: JSON) -> Part:
 
 def _image_part(part: JSON) -> Optional[Part]:
     image = part.get("image_url")
-    return _media(image.get("url") if isinstance(image, Mapping) else image)
+    return _media(image.get("url") if isinstance(image, abc.Mapping) else image)
 
 
 def _file_part(part: JSON) -> Optional[Part]:
     file = part.get("file")
-    if not isinstance(file, Mapping):
+    if not isinstance(file, abc.Mapping):
         return None
     if isinstance(file.get("file_id"), str):
         return {"fileData": {"fileUri": file["file_id"]}}
@@ -256,7 +261,11 @@ def _file_part(part: JSON) -> Optional[Part]:
 
 def _audio_part(part: JSON) -> Optional[Part]:
     audio = part.get("input_audio")
-    if not isinstance(audio, Mapping) or not audio.get("format") or not isinstance(audio.get("data"), str):
+    if (
+        not isinstance(audio, abc.Mapping)
+        or not audio.get("format")
+        or not isinstance(audio.get("data"), str)
+    ):
         return None
     return {"inlineData": {"mimeType": f"audio/{audio['format']}", "data": audio["data"]}}
 

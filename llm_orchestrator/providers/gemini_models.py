@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional, Tuple
+from collections import abc
+from typing import Any, List, Optional, Tuple
 
 from llm_orchestrator.providers.content import as_count
 from llm_orchestrator.types import JSON, ModelInfo
@@ -28,7 +29,9 @@ def read_models(body: JSON, provider: str) -> Tuple[List[ModelInfo], Optional[st
     """
     entries = body.get("models")
     entries = entries if isinstance(entries, list) else []
-    named = [entry for entry in entries if isinstance(entry, Mapping) and isinstance(entry.get("name"), str)]
+    named = [
+        entry for entry in entries if isinstance(entry, abc.Mapping) and isinstance(entry.get("name"), str)
+    ]
     return [_model(entry, provider) for entry in named], body.get("nextPageToken") or None
 
 

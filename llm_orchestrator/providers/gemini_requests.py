@@ -6,6 +6,7 @@ one system instruction beside the conversation.
 
 from __future__ import annotations
 
+from collections import abc
 from itertools import groupby
 from typing import Any, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Tuple
 from urllib.parse import quote
@@ -226,7 +227,7 @@ def _declaration(function: JSON, warnings: List[str]) -> Dict[str, Any]:
 def _tool_config(choice: Any) -> Optional[Dict[str, Any]]:
     if choice is None:
         return None
-    if isinstance(choice, Mapping):
+    if isinstance(choice, abc.Mapping):
         config = {"mode": "ANY", "allowedFunctionNames": [choice["function"]["name"]]}
         return {"functionCallingConfig": config}
     return {"functionCallingConfig": {"mode": TOOL_MODES[choice]}}
@@ -296,7 +297,7 @@ def with_safety_settings(options: JSON) -> JSON:
     if "safety_settings" not in options:
         return options
     settings = options["safety_settings"]
-    if isinstance(settings, Mapping):
+    if isinstance(settings, abc.Mapping):
         settings = [{"category": category, "threshold": level} for category, level in settings.items()]
     if not isinstance(settings, (list, tuple)) or not all(map(_is_safety_setting, settings)):
         raise InvalidRequestError(
@@ -308,6 +309,6 @@ def with_safety_settings(options: JSON) -> JSON:
 
 
 def _is_safety_setting(setting: Any) -> bool:
-    return isinstance(setting, Mapping) and all(
+    return isinstance(setting, abc.Mapping) and all(
         isinstance(setting.get(field), str) for field in ("category", "threshold")
     )

@@ -6,6 +6,7 @@ Gemini takes ``$defs`` and ``$ref``, with limits that its documentation names: n
 
 from __future__ import annotations
 
+from collections import abc
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Set, Tuple
 
 from llm_orchestrator.types import JSON
@@ -41,12 +42,12 @@ class _Rewriter:
     def rewrite(self, schema: JSON, home: str) -> Dict[str, Any]:
         """Rewrite one schema that stands inside the definition ``home``."""
         result = {key: self._rewrite_keyword(key, value, home) for key, value in schema.items()}
-        if isinstance(result.get("required"), list) and isinstance(schema.get("properties"), Mapping):
+        if isinstance(result.get("required"), list) and isinstance(schema.get("properties"), abc.Mapping):
             result["required"] = self._required(result["required"], schema["properties"], home)
         return _within_the_subset(result)
 
     def _rewrite_keyword(self, key: str, value: Any, home: str) -> Any:
-        if key in NAMED_SCHEMAS and isinstance(value, Mapping):
+        if key in NAMED_SCHEMAS and isinstance(value, abc.Mapping):
             homes = {name: f"#/{key}/{name}" if key in DEFINITIONS else home for name in value}
             return {name: self._rewrite_any(inner, homes[name]) for name, inner in value.items()}
         if key in LISTED_SCHEMAS and isinstance(value, list):
@@ -54,7 +55,7 @@ class _Rewriter:
         return self._rewrite_any(value, home) if key in SINGLE_SCHEMAS else value
 
     def _rewrite_any(self, schema: Any, home: str) -> Any:
-        return self.rewrite(schema, home) if isinstance(schema, Mapping) else schema
+        return self.rewrite(schema, home) if isinstance(schema, abc.Mapping) else schema
 
     def _required(self, names: List[str], properties: JSON, home: str) -> List[str]:
         recursive = [name for name in names if self._leads_to(properties.get(name), home)]
@@ -94,21 +95,21 @@ def _references_of_definitions(schema: JSON) -> Dict[str, FrozenSet[str]]:
     found = {ROOT: frozenset(_references(schema))}
     for key in DEFINITIONS:
         definitions = schema.get(key)
-        for name, inner in definitions.items() if isinstance(definitions, Mapping) else ():
+        for name, inner in definitions.items() if isinstance(definitions, abc.Mapping) else ():
             found[f"#/{key}/{name}"] = frozenset(_references(inner))
     return found
 
 
 def _references(schema: Any) -> Iterator[str]:
     """The references in a schema, those of its definitions left out."""
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, abc.Mapping):
         return
     if isinstance(schema.get("$ref"), str):
         yield schema["$ref"]
     for key, value in schema.items():
         if key in DEFINITIONS:
             continue
-        if key in NAMED_SCHEMAS and isinstance(value, Mapping):
+        if key in NAMED_SCHEMAS and isinstance(value, abc.Mapping):
             inner = list(value.values())
         elif key in LISTED_SCHEMAS and isinstance(value, list):
             inner = value

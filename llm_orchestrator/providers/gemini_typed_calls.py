@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, AsyncGenerator, AsyncIterator, Dict, Generator, Mapping, Tuple
+from collections import abc
+from typing import Any, AsyncGenerator, AsyncIterator, Dict, Generator, Tuple
 from urllib.parse import parse_qs
 
 from llm_orchestrator.providers.wire import BufferedReply, Limits, RawReply, WireRequest
@@ -185,7 +186,7 @@ async def _aevents(chunks: Any) -> AsyncGenerator[bytes, None]:
 
 def _sent_error(error: Exception) -> JSON:
     details = getattr(error, "details", None)
-    if isinstance(details, Mapping) and "error" in details:
+    if isinstance(details, abc.Mapping) and "error" in details:
         return details
     raise error
 

@@ -7,6 +7,7 @@ in the ``openai_chat`` and ``openai_responses`` modules.
 from __future__ import annotations
 
 import os
+from collections import abc
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote
 
@@ -155,7 +156,7 @@ class OpenAIAdapter(BaseLLMProvider):
                 retires_at=as_text(entry.get("shutdown_date")) or None,
             )
             for entry in as_list(body.get("data"))
-            if isinstance(entry, Mapping) and isinstance(entry.get("id"), str)
+            if isinstance(entry, abc.Mapping) and isinstance(entry.get("id"), str)
         ]
         return models, None
 

@@ -6,6 +6,7 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
+from collections import abc
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError, InvalidResponseError
@@ -174,7 +175,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     """
     choice = first_choice(body)
     message = choice.get("message")
-    if not isinstance(message, Mapping):
+    if not isinstance(message, abc.Mapping):
         raise InvalidResponseError(
             "The reply holds no message. Try again, or check that base_url leads to a server of this API."
         )
@@ -212,7 +213,7 @@ def first_choice(body: JSON) -> JSON:
         The choice; empty when there is none.
     """
     for choice in as_list(body.get("choices")):
-        if isinstance(choice, Mapping) and not choice.get("index"):
+        if isinstance(choice, abc.Mapping) and not choice.get("index"):
             return choice
     return {}
 
@@ -231,8 +232,8 @@ def _calls(message: JSON) -> Tuple[ToolCall, ...]:
 
 
 def _call_entries(message: JSON) -> List[JSON]:
-    entries = [entry for entry in as_list(message.get("tool_calls")) if isinstance(entry, Mapping)]
-    if not entries and isinstance(message.get("function_call"), Mapping):
+    entries = [entry for entry in as_list(message.get("tool_calls")) if isinstance(entry, abc.Mapping)]
+    if not entries and isinstance(message.get("function_call"), abc.Mapping):
         return [{"function": message["function_call"]}]  # the form before there were parallel calls
     return entries
 
@@ -256,7 +257,7 @@ def written_arguments(called: JSON) -> str:
     written = called.get("arguments", called.get("input"))
     if isinstance(written, str):
         return written
-    return arguments_text(written) if isinstance(written, Mapping) else ""
+    return arguments_text(written) if isinstance(written, abc.Mapping) else ""
 
 
 def _state(message: JSON, calls: Tuple[ToolCall, ...]) -> Optional[JSON]:
@@ -274,6 +275,6 @@ def _state(message: JSON, calls: Tuple[ToolCall, ...]) -> Optional[JSON]:
 
 
 def _is_plain(entry: Any) -> bool:
-    return isinstance(entry, Mapping) and (
+    return isinstance(entry, abc.Mapping) and (
         set(entry) <= CALL_KEYS and set(as_mapping(entry.get("function"))) <= FUNCTION_KEYS
     )

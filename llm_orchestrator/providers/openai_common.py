@@ -6,6 +6,7 @@ Everything here reads defensively, because compatible servers send whatever thei
 from __future__ import annotations
 
 import os
+from collections import abc
 from functools import lru_cache
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 from urllib.parse import urlsplit
@@ -86,7 +87,7 @@ def as_mapping(value: Any) -> JSON:
     Returns:
         The value when it is an object, else an empty one.
     """
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, abc.Mapping) else {}
 
 
 def as_list(value: Any) -> List[Any]:
@@ -115,7 +116,7 @@ def as_text(value: Any) -> str:
     return "".join(
         part["text"]
         for part in as_list(value)
-        if isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
+        if isinstance(part, abc.Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
     )
 
 
@@ -156,7 +157,7 @@ def image_of(part: JSON, index: int) -> Dict[str, Any]:
     image = part.get("image_url")
     if isinstance(image, str):
         image = {"url": image}
-    if not isinstance(image, Mapping) or not isinstance(image.get("url"), str):
+    if not isinstance(image, abc.Mapping) or not isinstance(image.get("url"), str):
         raise InvalidMessagesError(
             f"messages[{index}] holds an image without a URL. "
             'Write {"type": "image_url", "image_url": {"url": ...}}.',

@@ -7,7 +7,8 @@ https://platform.openai.com/docs/api-reference/responses
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator, List, Mapping, Sequence, Set, Tuple
+from collections import abc
+from typing import Any, Callable, Iterator, List, Sequence, Set, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError
 from llm_orchestrator.providers.content import parts_of, without_none
@@ -87,7 +88,7 @@ def _is_known_to_reason(request: LLMRequest, items: Sequence[JSON]) -> bool:
 
 def _tool(tool: JSON) -> JSON:
     function = tool.get("function")
-    if tool.get("type") != "function" or not isinstance(function, Mapping):
+    if tool.get("type") != "function" or not isinstance(function, abc.Mapping):
         return tool
     # Left out, the schema is not strict in Chat but strict here: say what the Chat form means.
     defaults = {"parameters": {"type": "object", "properties": {}}, "strict": False}
@@ -95,14 +96,14 @@ def _tool(tool: JSON) -> JSON:
 
 
 def _tool_choice(choice: Any) -> Any:
-    if not isinstance(choice, Mapping) or not isinstance(choice.get("function"), Mapping):
+    if not isinstance(choice, abc.Mapping) or not isinstance(choice.get("function"), abc.Mapping):
         return choice
     return {"type": "function", "name": choice["function"].get("name")}
 
 
 def _format(response_format: JSON) -> JSON:
     schema = response_format.get("json_schema")
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, abc.Mapping):
         return response_format
     return {"type": "json_schema", **without_none(schema)}
 
@@ -163,7 +164,7 @@ def _user_part(part: JSON, index: int) -> JSON:
         image = image_of(part, index)
         url = image.pop("url")
         return {**part, **image, "type": "input_image", "image_url": url}
-    if kind == "file" and isinstance(part.get("file"), Mapping):
+    if kind == "file" and isinstance(part.get("file"), abc.Mapping):
         return {"type": "input_file", **_file(part["file"])}
     if kind in ("input_text", "input_image", "input_file"):
         return part

@@ -5,6 +5,7 @@ The terminal event carries the whole response; what came before it is put togeth
 
 from __future__ import annotations
 
+from collections import abc
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Union
 
 from llm_orchestrator.providers.failures import error_of_failure
@@ -115,7 +116,7 @@ def _arguments(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
 
 def _item_added(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     item = event.get("item")
-    if not isinstance(item, Mapping):
+    if not isinstance(item, abc.Mapping):
         return ()
     key = _item_key(event)
     state.reply["items"][key] = item
@@ -132,7 +133,7 @@ def _call_begins(key: ItemKey, item: JSON, memory: Memory) -> List[StreamEvent]:
 
 def _item_done(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     item = event.get("item")
-    if not isinstance(item, Mapping):
+    if not isinstance(item, abc.Mapping):
         return ()
     memory, key = state.reply, _item_key(event)
     memory["items"][key] = item

@@ -7,7 +7,8 @@ https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 
 from __future__ import annotations
 
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from collections import abc
+from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers.openai_common import as_list, as_mapping
 from llm_orchestrator.types import JSON
@@ -37,7 +38,7 @@ def accepted_format(response_format: Optional[JSON]) -> Tuple[Optional[JSON], Wa
         The format to send, and warnings.
     """
     named = response_format.get("json_schema") if response_format is not None else None
-    if response_format is None or not isinstance(named, Mapping):
+    if response_format is None or not isinstance(named, abc.Mapping):
         return response_format, ()
     accepted, warnings = _accepted(named, "schema", "The response format")
     return {**response_format, "json_schema": accepted}, warnings
@@ -56,7 +57,7 @@ def accepted_tools(tools: Sequence[JSON]) -> Tuple[List[JSON], Warnings]:
     warnings: Warnings = ()
     for tool in tools:
         function = tool.get("function")
-        if not isinstance(function, Mapping):
+        if not isinstance(function, abc.Mapping):
             sent.append(tool)
             continue
         accepted, more = _accepted(function, "parameters", f"The tool {function.get('name')}")
@@ -67,7 +68,7 @@ def accepted_tools(tools: Sequence[JSON]) -> Tuple[List[JSON], Warnings]:
 
 def _accepted(definition: JSON, field: str, what: str) -> Tuple[JSON, Warnings]:
     schema = definition.get(field)
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, abc.Mapping):
         return definition, ()
     schema = _with_object_at_root(schema)
     if definition.get("strict") is not True:
@@ -86,7 +87,7 @@ def _with_object_at_root(schema: JSON) -> JSON:
 
 
 def _strict(schema: Any, root: JSON, inlined: FrozenSet[str]) -> JSON:
-    if not isinstance(schema, Mapping) or not any(key in schema for key in TYPED):
+    if not isinstance(schema, abc.Mapping) or not any(key in schema for key in TYPED):
         raise _NotStrictError("a value of any type")
     reference = schema.get("$ref")
     if reference is not None:
@@ -141,5 +142,5 @@ def _resolved(reference: Any, root: JSON) -> JSON:
         return {}
     target: Any = root
     for name in reference[2:].split("/"):
-        target = target.get(name) if isinstance(target, Mapping) else None
-    return target if isinstance(target, Mapping) else {}
+        target = target.get(name) if isinstance(target, abc.Mapping) else None
+    return target if isinstance(target, abc.Mapping) else {}
