@@ -87,7 +87,7 @@ class Books:
                 "A row of the ledger %s could not be written: %s. The row: %s",
                 self.ledger.path,
                 error,
-                record.to_row(),
+                record,
             )
             self._on_unwritten(record)
             written = True
