@@ -31,11 +31,11 @@ from typing import (
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.estimation import estimate_answer, estimate_prompt
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
-from llm_orchestrator.hooks import CallEvent, Hook
 from llm_orchestrator.structured import parse_output
 from llm_orchestrator.types import Attempt, Exchange, LLMRequest, LLMResponse, changed
 
 if TYPE_CHECKING:
+    from llm_orchestrator.hooks import Hook
     from llm_orchestrator.pricing import CostDetails
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.streaming import StreamAccumulator
@@ -334,6 +334,8 @@ class CallRecord:
     ) -> None:
         if not self._surroundings.hooks:
             return
+        from llm_orchestrator.hooks import CallEvent
+
         event = CallEvent(
             kind=kind,
             call_id=self.id,

@@ -24,9 +24,9 @@ ASCII_PER_TOKEN = 4.0
 CJK_PER_TOKEN = 1.6
 OTHERS_PER_TOKEN = 3.4
 
-# Kana, Han, Hangul, their punctuation and full-width forms.
-_CJK = re.compile("[\u1100-\u11ff\u2e80-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]")
-_ASCII = re.compile("[\x00-\x7f]")
+# Kana, Han, Hangul, their punctuation and full-width forms. Compiled when first needed, which is seldom.
+_CJK = "[\u1100-\u11ff\u2e80-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]"
+_ASCII = "[\x00-\x7f]"
 
 
 def estimate_tokens(text: str) -> int:
@@ -41,8 +41,8 @@ def estimate_tokens(text: str) -> int:
     """
     if text.isascii():
         return -int(-len(text) // ASCII_PER_TOKEN)
-    ascii_count = len(_ASCII.findall(text))
-    cjk_count = len(_CJK.findall(text))
+    ascii_count = len(re.findall(_ASCII, text))
+    cjk_count = len(re.findall(_CJK, text))
     others = len(text) - ascii_count - cjk_count
     tokens = ascii_count / ASCII_PER_TOKEN + cjk_count / CJK_PER_TOKEN + others / OTHERS_PER_TOKEN
     return -int(-tokens // 1)

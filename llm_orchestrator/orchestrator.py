@@ -19,7 +19,6 @@ from llm_orchestrator.call_record import Surroundings
 from llm_orchestrator.config.manager import ConfigManager, CostTrackingConfig, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError
-from llm_orchestrator.hooks import Hook
 from llm_orchestrator.messages import check_owner
 from llm_orchestrator.models.names import foreign_owner, is_fine_tuned
 from llm_orchestrator.models.registry import ModelRegistry
@@ -30,6 +29,7 @@ from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 from llm_orchestrator.types import LLMResponse, Messages, changed
 
 if TYPE_CHECKING:
+    from llm_orchestrator.hooks import Hook
     from llm_orchestrator.providers.base import BaseLLMProvider
 
 __all__ = ["LLMOrchestrator"]
