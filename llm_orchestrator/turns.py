@@ -85,11 +85,11 @@ class ToolCall:
         )
 
     def _json(self, value: Any) -> str:
-        from pydantic_core import PydanticSerializationError, to_json
+        from pydantic_core import to_json
 
         try:
             return to_json(value).decode()
-        except (PydanticSerializationError, ValueError) as error:
+        except ValueError as error:  # pydantic_core's own errors are such
             raise InvalidRequestError(
                 f"The result of {self.name!r} is a {type(value).__name__} that cannot be written as JSON: "
                 f"{error}. Give a text, or plain data."
