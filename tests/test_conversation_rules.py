@@ -371,6 +371,23 @@ def test_wrong_defaults_are_refused_at_the_start() -> None:
         play().orchestrator.start_conversation(temperature="hot")
 
 
+def test_arguments_of_a_turn_replace_those_of_the_conversation() -> None:
+    scene = play()
+    conversation = scene.orchestrator.start_conversation(temperature=0.5, max_tokens=70)
+    conversation.send("Hi")
+    conversation.send("Hi", temperature=1.0)
+    conversation.stream("Hi", temperature=None).final_response()
+    assert [request.temperature for request in scene.provider.requests] == [0.5, 1.0, None]
+    assert [request.max_tokens for request in scene.provider.requests] == [70, 70, 70]
+
+
+@pytest.mark.parametrize("one", [{"role": "user", "content": "Hi"}, Message("user", "Hi")])
+def test_one_message_needs_no_list(one: Any) -> None:
+    conversation = play().orchestrator.start_conversation()
+    conversation.send(one)
+    assert conversation.messages[0] == Message("user", "Hi")
+
+
 def test_undo_takes_back_the_answer_and_what_it_answered() -> None:
     called = FakeReply(tool_calls=[ToolCall("c1", "add", {"a": 1}, '{"a": 1}')])
     conversation = play(called, "Two.").orchestrator.start_conversation("Add.")
