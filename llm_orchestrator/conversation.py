@@ -166,7 +166,7 @@ class Conversation:
     def _turn(self, messages: Any, arguments: Mapping[str, Any], *, streamed: bool) -> _Turn:
         """Check everything that can be checked before the request is sent."""
         if self._in_use.locked():
-            raise _in_use()
+            raise _busy()
         one = isinstance(messages, (Message, Mapping))
         read = call_arguments([messages] if one else messages, **{**self._defaults, **arguments})
         request = owned(read.request)  # or the caller could change the history later
@@ -175,7 +175,7 @@ class Conversation:
 
     def _take(self) -> None:
         if not self._in_use.acquire(blocking=False):
-            raise _in_use()
+            raise _busy()
 
     # ---------------------------------------------------------------- JSON
 
@@ -316,7 +316,7 @@ class _Turn:
             self._conversation._in_use.release()
 
 
-def _in_use() -> OrchestratorError:
+def _busy() -> OrchestratorError:
     return OrchestratorError(
         "Another call of this conversation is running. Let it end, or close its stream, and send again."
     )
