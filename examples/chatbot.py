@@ -1,4 +1,4 @@
-"""A chatbot in a loop: the conversation is a list of messages that grows by a turn of each side.
+"""A chatbot in a loop: a conversation that grows by a turn of each side, and what it cost.
 
     python examples/chatbot.py [config.yaml]
 
@@ -8,32 +8,33 @@ Type a line and press Enter; an empty line, or the end of the input, ends the co
 import sys
 from pathlib import Path
 
-from llm_orchestrator import LLMOrchestrator, ProviderError
+from llm_orchestrator import LLMOrchestrator, ProviderError, format_cost
 
 CONFIG = sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_name("config.local.yaml")
 
 
 def main() -> None:
-    messages = [{"role": "system", "content": "You are a friendly assistant. Answer in one sentence."}]
     with LLMOrchestrator(CONFIG) as orchestrator:
-        while True:
-            try:
-                question = input("you: ").strip()
-            except EOFError:
-                question = ""
-            if not question:
-                return
-            turn = {"role": "user", "content": question}
+        conversation = orchestrator.start_conversation(
+            "You are a friendly assistant. Answer in one sentence.", max_tokens=80
+        )
+        while question := read_line():
             print("bot: ", end="", flush=True)
             try:
-                with orchestrator.send_streaming_request([*messages, turn], max_tokens=80) as stream:
+                with conversation.stream(question) as stream:
                     for chunk in stream:
                         print(chunk, end="", flush=True)
-                # Both turns are appended only now: a failed answer leaves the conversation as it was.
-                messages += [turn, stream.final_response().message]
-            except ProviderError as error:
+            except ProviderError as error:  # the conversation is as it was; ask again
                 print(f"[{error}]", end="")
             print()
+        print(f"\n{len(conversation.messages)} messages, {format_cost(conversation.cost)}")
+
+
+def read_line() -> str:
+    try:
+        return input("you: ").strip()
+    except EOFError:
+        return ""
 
 
 main()

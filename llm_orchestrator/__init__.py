@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         OrchestratorConfig,
         ProviderConfig,
     )
+    from llm_orchestrator.conversation import Conversation
     from llm_orchestrator.cost_tracker import CostTracker, UsageRecord, UsageReport, format_cost
     from llm_orchestrator.hooks import CallEvent, Hook
     from llm_orchestrator.models.registry import ModelRegistry
@@ -69,6 +70,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "config.manager": ["ConfigManager", "CostTrackingConfig", "OrchestratorConfig", "ProviderConfig"],
+    "conversation": ["Conversation"],
     "cost_tracker": ["CostTracker", "UsageRecord", "UsageReport", "format_cost"],
     "hooks": ["CallEvent", "Hook"],
     "models.registry": ["ModelRegistry"],

@@ -10,11 +10,11 @@ import logging
 import os
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
 
 from llm_orchestrator import policy
 from llm_orchestrator.call_record import CallRecord, Surroundings
-from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse, changed
+from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse, Message, changed
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -62,6 +62,14 @@ class Call(CallRecord):
         self._total_timeout = total_timeout
         self._output_limit = output_limit
         self._process = os.getpid()
+
+    def follow(self, history: Tuple[Message, ...]) -> None:
+        """Put the earlier turns of a conversation before what is asked; before anything is sent.
+
+        Args:
+            history: The turns, checked when they were new.
+        """
+        self._request = changed(self._request, messages=history + self._request.messages)
 
     def send(self) -> LLMResponse:
         """Get a whole answer.

@@ -10,12 +10,14 @@ from typing import Any, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError, ProviderSwitchError
 from llm_orchestrator.providers.content import arguments_text, parts_of, tool_call
-from llm_orchestrator.types import Message, Messages, ToolCall, changed
+from llm_orchestrator.types import JSON, Message, Messages, ToolCall, changed
 
-__all__ = ["check_owner", "read_messages"]
+__all__ = ["check_owner", "read_messages", "read_saved"]
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 KEYS = ("role", "content", "name", "tool_calls", "tool_call_id")
+#: What a saved turn has beside them; dicts in a call's messages have no owner.
+OWNER_KEYS = ("provider", "provider_state")
 
 
 def read_messages(messages: Messages) -> Tuple[Message, ...]:
@@ -39,6 +41,21 @@ def read_messages(messages: Messages) -> Tuple[Message, ...]:
     if not messages:
         raise InvalidMessagesError("messages is empty. Give at least one message.")
     return tuple(_read(message, index) for index, message in enumerate(messages))
+
+
+def read_saved(documents: Sequence[JSON]) -> Tuple[Message, ...]:
+    """Read turns that ``Message.to_dict`` wrote.
+
+    Args:
+        documents: The turns as dicts; the OpenAI Chat form is read, too.
+
+    Returns:
+        The turns, each with its provider and its opaque state.
+
+    Raises:
+        InvalidMessagesError: A turn is malformed.
+    """
+    return tuple(_read_saved(document, index) for index, document in enumerate(documents))
 
 
 def check_owner(turns: Sequence[Message], provider: str) -> None:
@@ -83,6 +100,16 @@ def _read(message: Any, index: int) -> Message:
     return _checked(turn, index)
 
 
+def _read_saved(document: Any, index: int) -> Message:
+    if not isinstance(document, abc.Mapping):
+        raise _error(index, f"is a {type(document).__name__}", "Give what Message.to_dict wrote.")
+    provider, state = (document.get(key) for key in OWNER_KEYS)
+    if not isinstance(provider, (str, type(None))) or not isinstance(state, (abc.Mapping, type(None))):
+        raise _error(index, "has a malformed provider or provider_state", "Give what Message.to_dict wrote.")
+    turn = _read({key: value for key, value in document.items() if key not in OWNER_KEYS}, index)
+    return changed(turn, provider=provider, provider_state=state)
+
+
 def _checked(turn: Message, index: int) -> Message:
     if turn.role not in ROLES.values():
         raise _error(index, f"has the role {turn.role!r}", "Use system, user, assistant or tool.")
@@ -108,7 +135,7 @@ def _read_call(call: Any, index: int) -> ToolCall:
     if isinstance(call, ToolCall):
         return call
     if isinstance(call, abc.Mapping) and "raw_arguments" in call:  # a ToolCall that was saved as a dict
-        call = {"id": call.get("id"), "function": call}
+        return _saved_call(call, index)
     function = call.get("function") if isinstance(call, abc.Mapping) else None
     if not isinstance(function, abc.Mapping) or not call.get("id") or not function.get("name"):
         raise _error(
@@ -116,7 +143,7 @@ def _read_call(call: Any, index: int) -> ToolCall:
             "has a malformed tool call",
             'Write {"id": ..., "type": "function", "function": {"name": ..., "arguments": "{...}"}}.',
         )
-    arguments = function.get("raw_arguments", function.get("arguments"))
+    arguments = function.get("arguments")
     try:
         raw = arguments if isinstance(arguments, str) else arguments_text(arguments)
     except (TypeError, ValueError) as error:
@@ -124,6 +151,14 @@ def _read_call(call: Any, index: int) -> ToolCall:
             index, f"has a tool call whose arguments are no JSON ({error})", "Give a dict."
         ) from error
     return tool_call(str(call["id"]), str(function["name"]), raw)
+
+
+def _saved_call(call: JSON, index: int) -> ToolCall:
+    made = tool_call(str(call.get("id") or ""), str(call.get("name") or ""), str(call["raw_arguments"]))
+    if not made.id or not made.name:
+        raise _error(index, "has a saved tool call without id or name", "Give what Message.to_dict wrote.")
+    arguments = call.get("arguments", made.arguments)
+    return changed(made, arguments=arguments if isinstance(arguments, dict) else None)
 
 
 def _error(index: int, problem: str, remedy: str) -> InvalidMessagesError:

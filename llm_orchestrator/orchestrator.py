@@ -29,6 +29,7 @@ from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 from llm_orchestrator.types import LLMResponse, Messages, changed
 
 if TYPE_CHECKING:
+    from llm_orchestrator.conversation import Conversation
     from llm_orchestrator.hooks import Hook
     from llm_orchestrator.providers.base import BaseLLMProvider
 
@@ -165,6 +166,24 @@ class LLMOrchestrator:
     def asend_streaming_request(self, messages: Messages, **arguments: Any) -> AsyncLLMStream:
         """Ask for a streamed answer, async; returned without ``await``. See ``send_streaming_request``."""
         return AsyncLLMStream(self._call(call_arguments(messages, **arguments), streamed=True))
+
+    def start_conversation(self, system: Optional[str] = None, **defaults: Any) -> Conversation:
+        """Start a conversation with the active provider, which it keeps for life.
+
+        Args:
+            system: The system message; None for none.
+            **defaults: Arguments of ``send_request`` that hold for every turn.
+
+        Returns:
+            The conversation, in which nothing was said yet.
+
+        Raises:
+            InvalidRequestError: An argument is wrong.
+            ConfigurationError: The provider lacks its key.
+        """
+        from llm_orchestrator.conversation import Conversation
+
+        return Conversation(self, system, **defaults)
 
     # ---------------------------------------------------------------- models and costs
 

@@ -1,7 +1,7 @@
 """The frozen values that travel through the library: messages, requests, responses, usage and stream events.
 
-Nothing here knows a provider, a file or a socket. Values are plain dataclasses, so that importing the library
-stays cheap; ``None`` always means "not told", never zero.
+Messages and tool calls are made in ``turns``. Nothing here knows a provider, a file or a socket. Values are
+plain dataclasses, so that importing the library stays cheap; ``None`` always means "not told", never zero.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from typing import (
     FrozenSet,
     Mapping,
     Optional,
-    Sequence,
     Tuple,
     Type,
     TypeVar,
     Union,
 )
+
+from llm_orchestrator.turns import JSON, Message, MessageLike, Messages, ToolCall
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.pricing import CostDetails
 
 __all__ = [
+    "JSON",
     "Attempt",
     "Exchange",
     "FinishReason",
@@ -45,8 +47,6 @@ __all__ = [
     "ToolCallDelta",
     "changed",
 ]
-
-JSON = Mapping[str, Any]
 
 #: Parameters an answer can do without: left out with a warning where they are not taken.
 DROPPABLE_PARAMETERS = (
@@ -120,61 +120,6 @@ class TokenUsage:
 
 #: The usage of an answer whose provider told none.
 MISSING_USAGE = TokenUsage(source="missing")
-
-
-@dataclass(frozen=True)
-class ToolCall:
-    """One call of a tool that the model asks the application to make.
-
-    Attributes:
-        id: The call's id, to be named in the tool's result; made up where the provider gives none.
-        name: Name of the tool.
-        arguments: The arguments as a dict; None when the model wrote something that is not a JSON object.
-        raw_arguments: The arguments as the model wrote them.
-    """
-
-    id: str
-    name: str
-    arguments: Optional[Dict[str, Any]] = None
-    raw_arguments: str = ""
-
-
-@dataclass(frozen=True)
-class Message:
-    """One turn of a conversation.
-
-    Attributes:
-        role: ``system``, ``user``, ``assistant`` or ``tool``.
-        content: Text, a list of parts in the OpenAI Chat form, or None for an assistant turn of tool calls
-            alone.
-        tool_calls: The calls an assistant turn asks for.
-        tool_call_id: For a tool turn, the call it answers.
-        name: For a tool turn, the tool's name where known.
-        provider: The configured provider that wrote an assistant turn; such a turn never goes to another one.
-        provider_state: The provider's own form of the turn (signatures, encrypted reasoning), sent back
-            unchanged.
-    """
-
-    role: str
-    content: Union[str, Sequence[JSON], None] = None
-    tool_calls: Tuple[ToolCall, ...] = ()
-    tool_call_id: Optional[str] = None
-    name: Optional[str] = None
-    provider: Optional[str] = None
-    provider_state: Optional[JSON] = field(default=None, repr=False)
-
-    @property
-    def text(self) -> str:
-        """The text of the turn, all text parts joined; empty when there is none."""
-        if isinstance(self.content, str):
-            return self.content
-        return "".join(
-            str(part.get("text") or "") for part in self.content or () if part.get("type") == "text"
-        )
-
-
-MessageLike = Union[Message, JSON]
-Messages = Union[str, Sequence[MessageLike]]
 
 
 @dataclass(frozen=True)

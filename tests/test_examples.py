@@ -14,7 +14,7 @@ from typing import List
 import pytest
 import yaml
 
-from tests.bench import DIALECTS, ScriptedServer
+from tests.bench import DIALECTS, Call, ScriptedServer
 from tests.bench.smart import TEXT
 from tests.configs import ROOT
 
@@ -22,7 +22,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 #: What each script prints on every provider, whatever its model says.
 PRINTED = {
     "async_calls": ["What is the capital of Japan?"],
-    "chatbot": ["you: bot: "],
+    "chatbot": ["you: bot: ", "messages, "],
     "cost_report": ["What is a ledger?", "in the ledger: 2 calls", "2 rows written to usage.csv"],
     "custom_provider": ["hello world {'prompt': 2, 'completion': 2, 'total': 4} 0.000006", "I like streams"],
     "demo": ["answers:", "attempt 1:", "llm_costs.csv"],
@@ -30,6 +30,14 @@ PRINTED = {
     "model_discovery": ["known before: []", " exists: True", "text-embedding-example"],
     "quickstart": ["'total': ", "This session has cost "],
     "streaming": [" tokens]", "[left after "],
+    "tool_loop": [" messages, ", " tokens"],
+}
+#: Tools that a script's model calls first, and what the script then prints.
+CALLED = {
+    "tool_loop": (
+        [Call("population", {"city": "Rome"}), Call("add", {"a": 1.5, "b": 2}), Call("population", raw="{}")],
+        ['population({"city": "Rome"}) -> 2750000', "-> 3.5", "population({}) -> TypeError", "7 messages"],
+    )
 }
 #: Scripts that print nothing the provider says.
 SILENT = ("cost_report", "custom_provider", "model_discovery")
@@ -70,11 +78,14 @@ def test_a_script_runs_on_every_provider(
     dialect = next(dialect for dialect in DIALECTS.values() if dialect.provider == provider)
     config = {**dialect.config(server.url), "cost_tracking": {"log_path": "./llm_costs.csv"}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    calls, results = CALLED.get(script.stem, ([], []))
+    if calls:
+        server.script(dialect.whole("", tool_calls=calls, finish="tool_calls"))
 
     run(script, monkeypatch, "config.yaml")
 
     printed = capsys.readouterr().out
-    assert [text for text in PRINTED[script.stem] if text not in printed] == []
+    assert [text for text in [*PRINTED[script.stem], *results] if text not in printed] == []
     assert script.stem in SILENT or TEXT in printed
     assert server.requests or script.stem == "custom_provider"
 

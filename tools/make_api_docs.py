@@ -37,6 +37,7 @@ class Chapter(NamedTuple):
 
 CHAPTERS = (
     Chapter("The orchestrator", "llm_orchestrator", ("LLMOrchestrator",)),
+    Chapter("Conversations", "llm_orchestrator", ("Conversation",)),
     Chapter("Streams", "llm_orchestrator", ("LLMStream", "AsyncLLMStream")),
     Chapter("Answers", "llm_orchestrator", ("LLMResponse", "TokenUsage", "FinishReason", "Attempt")),
     Chapter("Messages and tools", "llm_orchestrator", ("Message", "ToolCall")),

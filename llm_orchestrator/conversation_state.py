@@ -1,0 +1,177 @@
+"""What a conversation has come to, as a frozen value and as JSON: its messages, cost and tokens."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from llm_orchestrator.exceptions import InvalidMessagesError
+from llm_orchestrator.messages import read_saved
+from llm_orchestrator.types import JSON, LLMResponse, Message, TokenUsage, changed
+
+__all__ = ["ConversationState", "read_document", "write_document"]
+
+#: Of the JSON's form; a form that older versions of the library would misread gets the next one.
+VERSION = 1
+COUNTS = (
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
+NOTHING = LLMResponse("", "", "")
+
+
+@dataclass(frozen=True)
+class ConversationState:
+    """What a conversation has come to; replaced as a whole, so that nobody ever sees half a turn.
+
+    Attributes:
+        messages: The history.
+        cost: US dollars its calls cost, as far as known.
+        unpriced_requests: Number of calls whose cost, or a part of it, is not known.
+        usage: The tokens of its calls, as far as told.
+    """
+
+    messages: Tuple[Message, ...] = ()
+    cost: Decimal = Decimal(0)
+    unpriced_requests: int = 0
+    usage: TokenUsage = TokenUsage()  # noqa: RUF009  # it is frozen
+
+    def with_turn(self, turn: Tuple[Message, ...], answer: LLMResponse) -> ConversationState:
+        """Add a turn and what it cost.
+
+        Args:
+            turn: What was sent and the message that answers it.
+            answer: The answer.
+
+        Returns:
+            The state after it.
+        """
+        return changed(self.with_cost_of(answer), messages=self.messages + turn)
+
+    def with_cost_of(self, answer: Optional[LLMResponse]) -> ConversationState:
+        """Add what a call cost and used, and nothing else.
+
+        Args:
+            answer: The answer, whole or in part; None where nothing is known of it.
+
+        Returns:
+            The state after it.
+        """
+        answer = answer or NOTHING
+        details = answer.cost_details
+        is_partial = answer.cost is None or (details is not None and details.status == "partial")
+        return changed(
+            self,
+            cost=self.cost + (answer.cost or 0),
+            unpriced_requests=self.unpriced_requests + is_partial,
+            usage=_sum_of(self.usage, answer.usage),
+        )
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Write it for JSON.
+
+        Returns:
+            The dict.
+        """
+        return {
+            "messages": [message.to_dict() for message in self.messages],
+            "cost": str(self.cost),  # text keeps money exact
+            "unpriced_requests": self.unpriced_requests,
+            "usage": {name: getattr(self.usage, name) for name in (*COUNTS, "source")},
+        }
+
+    @classmethod
+    def from_dict(cls, document: JSON) -> ConversationState:
+        """Read what ``to_dict`` wrote.
+
+        Args:
+            document: The dict.
+
+        Returns:
+            The state.
+
+        Raises:
+            InvalidMessagesError: It is none.
+        """
+        try:
+            return cls(
+                read_saved(document["messages"]),
+                Decimal(document["cost"]),
+                int(document["unpriced_requests"]),
+                TokenUsage(**{name: document["usage"][name] for name in (*COUNTS, "source")}),
+            )
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise InvalidMessagesError(_unreadable(error)) from error
+
+
+def write_document(provider: str, adapter: str, model: Optional[str], state: ConversationState) -> str:
+    """Write a conversation as JSON.
+
+    Args:
+        provider: Name of its provider entry.
+        adapter: The protocol that the entry speaks.
+        model: The model it asks.
+        state: What it has come to.
+
+    Returns:
+        The JSON, in ASCII, so that no file's encoding can change it.
+
+    Raises:
+        InvalidMessagesError: A message holds what JSON cannot.
+    """
+    document = {"version": VERSION, "provider": provider, "adapter": adapter, "model": model}
+    try:
+        return json.dumps({**document, **state.to_dict()}, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidMessagesError(
+            f"The conversation holds more than JSON can: {error}. Send messages made of plain data."
+        ) from error
+
+
+def read_document(text: str) -> Mapping[str, Any]:
+    """Read the JSON of a conversation.
+
+    Args:
+        text: What ``write_document`` wrote.
+
+    Returns:
+        Its fields; those of the state are not checked yet.
+
+    Raises:
+        InvalidMessagesError: It is no conversation, or one in a form that is not known here.
+    """
+    try:
+        document = dict(json.loads(text))
+        version, provider = document["version"], document["provider"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise InvalidMessagesError(_unreadable(error)) from error
+    if version != VERSION or not isinstance(provider, str):
+        raise InvalidMessagesError(
+            f"The conversation is saved in version {version!r} of its form; only {VERSION} is known here. "
+            "Load it with the version of llm_orchestrator that saved it, or a later one."
+        )
+    return document
+
+
+def _unreadable(error: Exception) -> str:
+    return (
+        f"This is no saved conversation ({type(error).__name__}: {error}). Give the text that to_json wrote."
+    )
+
+
+def _sum_of(total: TokenUsage, usage: TokenUsage) -> TokenUsage:
+    """Add tokens; what one of the two does not tell is the other's, and None when neither does."""
+    counts: Dict[str, Any] = {}
+    for name in COUNTS:
+        told = [count for count in (getattr(total, name), getattr(usage, name)) if count is not None]
+        counts[name] = sum(told) if told else None
+    if total.source == usage.source == "reported":
+        return TokenUsage(**counts)
+    is_known = any(count is not None for count in counts.values())
+    return TokenUsage(**counts, source="partial" if is_known else "missing")
