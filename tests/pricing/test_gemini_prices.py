@@ -48,6 +48,13 @@ def header(tier: str) -> Dict[str, Any]:
             "0.01025",
             "no candidates",
         ),
+        (
+            "gemini-2.5-pro",
+            {"promptTokenCount": 1000, "thoughtsTokenCount": 900, "totalTokenCount": 2000},
+            {},
+            "0.01125",
+            "candidates told by the total alone",
+        ),
         # modalities
         (
             "gemini-2.5-flash",
