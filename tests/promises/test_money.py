@@ -14,6 +14,7 @@ import pytest
 from llm_orchestrator import (
     BudgetExceededError,
     ConfigurationError,
+    CostTracker,
     LLMOrchestrator,
     ProviderConnectionError,
     ProviderError,
@@ -24,6 +25,7 @@ from llm_orchestrator import (
     price_usage,
     usage_log,
 )
+from llm_orchestrator.pricing import PriceTable
 from tests.bench import (
     BEFORE_HEAD,
     KEY,
@@ -264,13 +266,14 @@ def test_p3_an_answer_that_was_refused_or_cut_by_a_limit_is_billed(
     assert response.cost == Decimal(row["cost"]) == Decimal("0.003" if is_prompt_block else "0.006")
 
 
+@pytest.mark.real_clock
 def test_p3_a_request_that_timed_out_may_be_billed_and_is_flagged(
     spend: Spend, server: ScriptedServer, dialect: Dialect, path: Path
 ) -> None:
     """Anthropic help centre: a request that was on track to succeed when its client timed out is charged."""
     server.script(dialect.whole().but(fault=Stall(BEFORE_HEAD)))
     with pytest.raises(ProviderTimeoutError):
-        spend(entry={"timeout": 0.05}, **price(dialect)).send_request("y" * 80)
+        spend(entry={"timeout": 0.2}, **price(dialect)).send_request("y" * 80)
     (row,) = rows(path)
     assert (row["status"], row["usage_status"], row["estimated_counts"]) == (
         "error",
@@ -416,6 +419,24 @@ def test_p4_a_threshold_reprices_the_whole_request_one_token_above_it(
     if short and long:
         assert at.total == Decimal(short) * over / 1_000_000
         assert above.total == Decimal(long) * (over + 1) / 1_000_000
+
+
+def test_a_tracker_of_ones_own_puts_the_files_prices_aside_and_says_so(
+    server: ScriptedServer, dialect: Dialect, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.script(dialect.whole(usage=Usage(1000, 10)))
+    mine = {**price(dialect)["price_overrides"][0], "rates": {"in": 1, "out": 0}}
+    tracker = CostTracker(log_path=None, price_table=PriceTable([mine]))
+    config = dialect.config(server.url)
+    config["cost_tracking"] = {"log_path": str(path), "discount": 0.5, **price(dialect)}
+    with LLMOrchestrator(config, cost_tracker=tracker) as orchestrator:
+        assert orchestrator.send_request("Hi").cost == Decimal("0.001")
+    assert not path.exists()
+    assert "settings discount, price_overrides of cost_tracking are not used" in caplog.text
+    caplog.clear()
+    config["cost_tracking"] = {"log_path": str(path)}
+    LLMOrchestrator(config, cost_tracker=tracker).close()
+    assert not caplog.records
 
 
 def test_p5_the_served_models_price_comes_first(
