@@ -94,7 +94,7 @@ def test_a_relative_path_stays_where_it_was_meant(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the limit on file sizes is a POSIX one")
-def test_a_full_disk_is_logged_and_never_raised(
+def test_p6_a_full_disk_is_logged_and_never_raised(
     tracker: CostTracker, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     import resource
