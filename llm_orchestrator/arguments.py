@@ -14,6 +14,7 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
+    Tuple,
     Type,
     TypeVar,
     Union,
@@ -87,31 +88,37 @@ def call_arguments(
     """Read the arguments of a call; ``LLMOrchestrator.send_request`` documents them."""
     read = read_tools(tools)
     output = read_response_format(response_format)
-    request = LLMRequest(
-        model=_text("model", model) or "",
+    given = {
+        "model": model,
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+        "top_p": top_p,
+        "top_k": top_k,
+        "stop": stop,
+        "seed": seed,
+        "frequency_penalty": frequency_penalty,
+        "presence_penalty": presence_penalty,
+        "parallel_tool_calls": parallel_tool_calls,
+        "reasoning_effort": reasoning_effort,
+        "cache": cache,
+        "timeout": timeout,
+        "extra_headers": extra_headers,
+    }
+    request = changed(
+        _EMPTY_REQUEST,
         messages=read_messages(messages),
-        temperature=_number("temperature", temperature),
-        max_tokens=_count("max_tokens", max_tokens),
-        top_p=_number("top_p", top_p),
-        top_k=_count("top_k", top_k),
-        stop=stop_texts(stop),
-        seed=_whole("seed", seed),
-        frequency_penalty=_number("frequency_penalty", frequency_penalty),
-        presence_penalty=_number("presence_penalty", presence_penalty),
         tools=read,
         tool_choice=read_tool_choice(tool_choice, read),
-        parallel_tool_calls=_switch("parallel_tool_calls", parallel_tool_calls),
         response_format=output.response_format,
         output_type=output.output_type,
-        reasoning_effort=_text("reasoning_effort", reasoning_effort),
-        cache=_one_of("cache", cache, CACHE_MODES),
-        timeout=_seconds("timeout", timeout),
-        extra_headers=_headers(extra_headers),
         provider_options=provider_options,
+        **{name: _CHECKS[name](name, value) for name, value in given.items() if value is not None},
     )
     retries = None if max_retries is None else _count("max_retries", max_retries, least=0)
-    total = _seconds("total_timeout", total_timeout)
-    return CallArguments(request, total, retries, _switch("fallback", fallback) is not False, _tags(tags))
+    total = None if total_timeout is None else _seconds("total_timeout", total_timeout)
+    return CallArguments(
+        request, total, retries, _switch("fallback", fallback), {} if tags is None else _tags(tags)
+    )
 
 
 def owned(request: LLMRequest) -> LLMRequest:
@@ -166,71 +173,87 @@ def takes_parameters_of(
     return decorate
 
 
-def _number(name: str, value: Any) -> Optional[float]:
-    if value is None:
-        return None
+def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e300 < value < 1e300:
         raise InvalidRequestError(f"{name} is {value!r}. Give a number.")
-    number: float = value
-    return number
+    return value
 
 
-def _whole(name: str, value: Any) -> Optional[int]:
-    if value is None:
-        return None
+def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidRequestError(f"{name} is {value!r}. Give a whole number.")
-    number: int = value
-    return number
+    return value
 
 
-def _count(name: str, value: Any, *, least: int = 1) -> Optional[int]:
+def _count(name: str, value: Any, *, least: int = 1) -> int:
     number = _whole(name, value)
-    if number is not None and number < least:
+    if number < least:
         raise InvalidRequestError(f"{name} is {value!r}. Give a whole number of at least {least}.")
     return number
 
 
-def _switch(name: str, value: Any) -> Optional[bool]:
-    if value is None or isinstance(value, bool):
+def _switch(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
         return value
     raise InvalidRequestError(f"{name} is {value!r}. Give True or False.")
 
 
-def _text(name: str, value: Any) -> Optional[str]:
-    if value is None or (isinstance(value, str) and value.strip()):
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, str) and value.strip():
         return value
     raise InvalidRequestError(f"{name} is {value!r}. Give a text that is not empty, or leave it out.")
 
 
-def _seconds(name: str, value: Any) -> Optional[float]:
+def _seconds(name: str, value: Any) -> float:
     seconds = _number(name, value)
-    if seconds is not None and seconds <= 0:
+    if seconds <= 0:
         raise InvalidRequestError(f"{name} is {value!r}. Give a number of seconds greater than 0.")
     return seconds
 
 
-def _one_of(name: str, value: Any, allowed: Sequence[str]) -> Optional[str]:
-    if value is not None and value not in allowed:
-        raise InvalidRequestError(f"{name} is {value!r}. Use one of {', '.join(allowed)}.")
-    return value  # type: ignore[no-any-return]  # one of the strings allowed
+def _cache_mode(name: str, value: Any) -> str:
+    if value not in CACHE_MODES:
+        raise InvalidRequestError(f"{name} is {value!r}. Use one of {', '.join(CACHE_MODES)}.")
+    mode: str = value
+    return mode
+
+
+def _stop(name: str, value: Any) -> Optional[Tuple[str, ...]]:
+    return stop_texts(value)
 
 
 def _tags(tags: Any) -> Dict[str, str]:
     return {str(name): str(value) for name, value in _mapping("tags", tags).items()}
 
 
-def _headers(headers: Any) -> Dict[str, str]:
-    for name, value in _mapping("extra_headers", headers).items():
-        if not (isinstance(name, str) and isinstance(value, str)):
+def _headers(name: str, headers: Any) -> Dict[str, str]:
+    for header, value in _mapping(name, headers).items():
+        if not (isinstance(header, str) and isinstance(value, str)):
             # The value may be a key, so it is not shown.
-            raise InvalidRequestError(f"extra_headers[{name!r}] is no text. Give names and values as texts.")
-    return dict(headers or {})
+            raise InvalidRequestError(f"{name}[{header!r}] is no text. Give names and values as texts.")
+    return dict(headers)
 
 
 def _mapping(name: str, value: Any) -> Mapping[Any, Any]:
-    if value is None:
-        return {}
     if not isinstance(value, abc.Mapping):
         raise InvalidRequestError(f"{name} is a {type(value).__name__}. Give a mapping of names to texts.")
     return value
+
+
+_EMPTY_REQUEST = LLMRequest(model="", messages=())
+_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+    "model": _text,
+    "temperature": _number,
+    "max_tokens": _count,
+    "top_p": _number,
+    "top_k": _count,
+    "stop": _stop,
+    "seed": _whole,
+    "frequency_penalty": _number,
+    "presence_penalty": _number,
+    "parallel_tool_calls": _switch,
+    "reasoning_effort": _text,
+    "cache": _cache_mode,
+    "timeout": _seconds,
+    "extra_headers": _headers,
+}

@@ -133,10 +133,7 @@ class Call(CallRecord):
             self._request = changed(self._request, deadline=self._started + self._total_timeout)
         known = self._surroundings.unsupported
         unsupported = {model: known.get((self._provider.name, model), frozenset()) for model in self._chain}
-        fixed = self._settings
-        settings = policy.PolicySettings(
-            fixed.max_retries, fixed.max_retry_wait, fixed.drop_unsupported, unsupported, self._time_left
-        )
+        settings = changed(self._settings, unsupported=unsupported, time_left=self._time_left)
         return policy.plan(self._chain, settings)
 
     def _time_left(self) -> float:

@@ -14,8 +14,9 @@ import os
 import sys
 import time
 from contextlib import nullcontext, suppress
+from operator import itemgetter
 from pathlib import Path
-from typing import IO, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import IO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.ledger_rows import Row, check_header, encode, read_cells, read_rows
@@ -235,14 +236,15 @@ class Ledger:
         os.lseek(descriptor, -1, os.SEEK_END)
         return b"" if os.read(descriptor, 1) == b"\n" else b"\n"
 
-    def _read_header(self, descriptor: int) -> Optional[List[str]]:
+    def _read_header(self, descriptor: int) -> Optional[Sequence[str]]:
         """The file's own columns; None when the file is empty or ends within our header."""
         os.lseek(descriptor, 0, os.SEEK_SET)
         start = os.read(descriptor, 65536)
         if b"\n" not in start and encode(COLUMNS).startswith(start):
             return None
         header = start.split(b"\n", 1)[0].decode("utf-8-sig", "replace")
-        return check_header(header, self.path)
+        columns = check_header(header, self.path)
+        return COLUMNS if tuple(columns) == COLUMNS else columns
 
     def _rotated(self) -> List[Path]:
         """The files put aside, oldest first."""
@@ -286,8 +288,13 @@ def identity(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino
 
 
-def _cells(row: Row, columns: Sequence[str]) -> List[str]:
-    if columns is COLUMNS or "estimated_cost" in columns or row.get("estimated") != "true":
+_cells_of_record: Callable[[Row], Sequence[str]] = itemgetter(*COLUMNS)
+
+
+def _cells(row: Row, columns: Sequence[str]) -> Sequence[str]:
+    if columns is COLUMNS:
+        return _cells_of_record(row)
+    if "estimated_cost" in columns or row.get("estimated") != "true":
         return [row.get(column, "") for column in columns]
     # An older file has no column that would mark the cost as an estimate: rather none than a false one.
     return ["" if column == "cost" else row.get(column, "") for column in columns]

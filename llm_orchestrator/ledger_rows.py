@@ -56,7 +56,9 @@ def encode(cells: Iterable[str]) -> bytes:
         The line, ended.
     """
     # Most cells are plain words and numbers; only the others are worth a closer look.
-    line = ",".join([cell if cell.isalnum() or not _is_awkward(cell) else _cell(cell) for cell in cells])
+    line = ",".join(
+        [cell if not cell or cell.isalnum() or not _is_awkward(cell) else _cell(cell) for cell in cells]
+    )
     return line.encode("utf-8", "backslashreplace") + b"\n"
 
 

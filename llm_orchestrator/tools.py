@@ -28,9 +28,11 @@ def read_tools(tools: Optional[Sequence[Any]]) -> Tuple[JSON, ...]:
     Raises:
         InvalidRequestError: A tool is none of these, or two have the same name.
     """
-    if tools is not None and (isinstance(tools, (str, abc.Mapping)) or not isinstance(tools, abc.Sequence)):
+    if tools is None:
+        return ()
+    if isinstance(tools, (str, abc.Mapping)) or not isinstance(tools, abc.Sequence):
         raise InvalidRequestError(f"tools is a {type(tools).__name__}. Give a list of tools.")
-    read = tuple(_read_tool(tool) for tool in tools or ())
+    read = tuple(_read_tool(tool) for tool in tools)
     names = [tool["function"]["name"] for tool in read if tool.get("type") == "function"]
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:

@@ -157,11 +157,11 @@ class UsageRecord:
         for name in _OWN:
             value = values[name]
             if value is not None:
-                row[name] = value if type(value) is str else _as_text(value)
+                row[name] = _WRITERS.get(type(value), str)(value)
         row["estimated"] = "false"
         if self.estimated:
             row["estimated"] = "true"
-            row["estimated_cost"] = _as_text(self.estimated_cost)
+            row["estimated_cost"] = "" if self.estimated_cost is None else _as_money(self.estimated_cost)
             row["estimated_counts"] = _as_list(self.estimated_counts)
         details = self.cost_details
         if details is not None:
@@ -169,7 +169,7 @@ class UsageRecord:
             for column, name in _DETAILS.items():
                 value = known[name]
                 if value is not None:
-                    row[column] = value if type(value) is str else _as_text(value)
+                    row[column] = _WRITERS.get(type(value), str)(value)
             row["counts"] = _as_list(details.counts)
             row["rates"] = _as_list(details.rates)
             row["recorded"] = _as_list(details.recorded)
@@ -354,7 +354,6 @@ def _as_money(value: Decimal) -> str:
 
 _WRITERS: Mapping[type, Callable[[Any], str]] = {
     str: str,
-    type(None): lambda _: "",
     bool: lambda value: "true" if value else "false",
     Decimal: _as_money,
     float: lambda value: f"{value:.6f}",
@@ -362,10 +361,6 @@ _WRITERS: Mapping[type, Callable[[Any], str]] = {
     dict: _as_json,
     list: _as_json,
 }
-
-
-def _as_text(value: Any) -> str:
-    return _WRITERS.get(type(value), str)(value)
 
 
 def _as_list(values: Mapping[str, Any]) -> str:

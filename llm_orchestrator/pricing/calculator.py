@@ -283,7 +283,14 @@ class PriceTable:
         )
 
     def _unpriced(self, unpriced: str, note: str) -> CostDetails:
-        return CostDetails("unpriced", price_version=self._version, unpriced=(unpriced,), notes=(note,))
+        return CostDetails.of(
+            {
+                "status": "unpriced",
+                "price_version": self._version,
+                "unpriced": (unpriced,),
+                "notes": (note,),
+            }
+        )
 
     def _book(self, provider: str) -> Book:
         book = self._books.get(provider)

@@ -76,11 +76,14 @@ class CostDetails:
         every call, that would cost more than the arithmetic.
 
         Args:
-            fields: Every field by its name.
+            fields: Every field that is not left at its default, by its name.
 
         Returns:
             The details.
         """
         details = cls.__new__(cls)
-        object.__setattr__(details, "__dict__", fields)
+        object.__setattr__(details, "__dict__", {**_DEFAULTS, **fields})
         return details
+
+
+_DEFAULTS = {**CostDetails("").__dict__}
