@@ -33,7 +33,7 @@ def read_messages(messages: Messages) -> Tuple[Message, ...]:
         InvalidMessagesError: A turn is malformed, or there is none.
     """
     if isinstance(messages, str):
-        messages = [{"role": "user", "content": messages}]
+        return (Message("user", messages),)
     if isinstance(messages, (abc.Mapping, bytes)) or not isinstance(messages, abc.Sequence):
         raise InvalidMessagesError(
             f"messages is a {type(messages).__name__}. Give a text, or a list of messages."
