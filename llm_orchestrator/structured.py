@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional, Type
 
@@ -44,11 +45,16 @@ def read_response_format(value: Any) -> OutputFormat:
             )
         return OutputFormat(None if value["type"] == "text" else value, None)
     if isinstance(value, type) and hasattr(value, "model_json_schema"):
-        schema = {"name": value.__name__, "schema": schema_of(value), "strict": True}
+        schema = {"name": _name_of(value), "schema": schema_of(value), "strict": True}
         return OutputFormat({"type": "json_schema", "json_schema": schema}, value)
     raise InvalidRequestError(
         f"response_format is a {type(value).__name__}. Give a pydantic class, or an OpenAI Chat dict."
     )
+
+
+def _name_of(model: Type[BaseModel]) -> str:
+    """A name that providers take; a generic class has brackets in its own, and letters may be foreign."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", model.__name__)[:64]
 
 
 def schema_of(model: Type[BaseModel]) -> Dict[str, Any]:

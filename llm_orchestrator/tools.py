@@ -7,12 +7,18 @@ import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, get_type_hints
 
 from llm_orchestrator.exceptions import InvalidRequestError
+from llm_orchestrator.providers.schemas import with_object_at_root
 from llm_orchestrator.structured import schema_of
 from llm_orchestrator.types import JSON
 
 __all__ = ["read_tool_choice", "read_tools"]
 
 CHOICES = ("auto", "none", "required")
+#: What all providers take for a name.
+NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
+SECTION = re.compile(
+    r"^(?:Args|Arguments|Returns|Yields|Raises|Examples?|Notes?|Attributes):\s*$", re.MULTILINE
+)
 
 
 def read_tools(tools: Optional[Sequence[Any]]) -> Tuple[JSON, ...]:
@@ -67,7 +73,7 @@ def _read_tool(tool: Any) -> JSON:
         return _checked(tool)
     if isinstance(tool, type) and hasattr(tool, "model_json_schema"):
         own = inspect.cleandoc(tool.__doc__ or "")  # not inspect.getdoc: it would find pydantic's own text
-        return _function(tool.__name__, own, schema_of(tool))
+        return _from_class(tool, own)
     if callable(tool):
         return _from_function(tool)
     raise InvalidRequestError(
@@ -93,12 +99,28 @@ def _function(name: str, description: str, parameters: JSON) -> JSON:
     return {"type": "function", "function": function}
 
 
+def _from_class(tool: Any, description: str) -> JSON:
+    _check_name(tool.__name__)
+    schema = with_object_at_root(schema_of(tool))
+    if schema.get("type") != "object":
+        raise InvalidRequestError(f"The tool {tool.__name__} has no fields. Give a class with fields.")
+    return _function(tool.__name__, description, schema)
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise InvalidRequestError(
+            f"Providers take no {name!r} for a tool's name. Use at most 64 letters a-z, digits and underscores."
+        )
+
+
 def _from_function(function: Callable[..., Any]) -> JSON:
     from pydantic.errors import PydanticUserError
 
     name = getattr(function, "__name__", "")
     if not name.isidentifier():
         raise InvalidRequestError(f"The tool {function!r} has no name. Write it as a function with def.")
+    _check_name(name)
     documentation = inspect.getdoc(function) or ""
     try:
         schema = _schema_of_parameters(name, function, _documented_arguments(documentation))
@@ -106,7 +128,7 @@ def _from_function(function: Callable[..., Any]) -> JSON:
         raise InvalidRequestError(
             f"The parameters of the tool {name!r} have no JSON schema: {error}. Use types that JSON knows."
         ) from error
-    return _function(name, documentation.split("\n\n")[0].strip(), schema)
+    return _function(name, _described(documentation), schema)
 
 
 def _schema_of_parameters(
@@ -129,6 +151,11 @@ def _schema_of_parameters(
     schema: Dict[str, Any] = model.model_json_schema()
     schema.pop("title", None)
     return schema
+
+
+def _described(documentation: str) -> str:
+    """What a docstring says before its first section, all of it: the model reads it to choose its tool."""
+    return SECTION.split(documentation, maxsplit=1)[0].strip()
 
 
 def _documented_arguments(documentation: str) -> Dict[str, str]:

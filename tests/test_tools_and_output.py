@@ -59,7 +59,8 @@ def test_a_function_becomes_a_tool() -> None:
     (tool,) = read_tools([forecast])
     assert tool["type"] == "function"
     function = tool["function"]
-    assert (function["name"], function["description"]) == ("forecast", "Tell the weather.")
+    description = "Tell the weather.\n\nLooks it up in a table that\nnobody reads."
+    assert (function["name"], function["description"]) == ("forecast", description)
     parameters = function["parameters"]
     assert (parameters["type"], parameters["required"]) == ("object", ["city"])
     properties = parameters["properties"]

@@ -10,6 +10,7 @@ import json
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Set
 
 from llm_orchestrator.exceptions import InvalidRequestError
+from llm_orchestrator.providers.schemas import resolved
 from llm_orchestrator.types import JSON
 
 __all__ = ["accepted_schema"]
@@ -17,8 +18,11 @@ __all__ = ["accepted_schema"]
 #: Keywords sent as they are.
 PLAIN = ("type", "enum", "const", "required", "title", "description")
 #: Keywords that hold schemas by name, and those that hold a list of them.
-NAMED = ("properties", "$defs", "definitions")
+DEFINITIONS = ("$defs", "definitions")
+NAMED = ("properties", *DEFINITIONS)
 LISTED = {"anyOf": "anyOf", "oneOf": "anyOf", "allOf": "allOf"}
+#: Keywords of which a schema must have one, as the vendor's SDK demands too.
+KINDS = ("type", "enum", "const", "properties", *LISTED)
 FORMATS = (
     "date",
     "date-time",
@@ -43,7 +47,7 @@ def accepted_schema(schema: JSON) -> Dict[str, Any]:
         A new schema; what it allows the old one allows too, but for limits that only a description tells.
 
     Raises:
-        InvalidRequestError: The schema is recursive, or has objects with free keys.
+        InvalidRequestError: The schema is recursive, or has objects with free keys or values of any type.
     """
     _refuse_recursion(schema, schema, frozenset(), set())
     return _accepted(schema)
@@ -51,8 +55,8 @@ def accepted_schema(schema: JSON) -> Dict[str, Any]:
 
 def _accepted(schema: JSON) -> Dict[str, Any]:
     if "$ref" in schema:
-        definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-        return {"$ref": schema["$ref"], **_accepted(definitions)}
+        return {"$ref": schema["$ref"], **_accepted_definitions(schema)}
+    _check_kind(schema)
     result: Dict[str, Any] = {}
     limits: Dict[str, Any] = {}
     for key, value in schema.items():
@@ -71,6 +75,21 @@ def _accepted(schema: JSON) -> Dict[str, Any]:
     if limits:
         result["description"] = _with_limits(result.get("description"), limits)
     return result
+
+
+def _accepted_definitions(schema: JSON) -> Dict[str, Any]:
+    return {
+        key: {name: _accepted(child) for name, child in schema[key].items()}
+        for key in DEFINITIONS
+        if isinstance(schema.get(key), Mapping)
+    }
+
+
+def _check_kind(schema: JSON) -> None:
+    if not any(key in schema for key in KINDS):
+        raise InvalidRequestError(
+            "Anthropic takes no schema for a value of any type. Name the type of every field."
+        )
 
 
 def _is_object(schema: JSON) -> bool:
@@ -99,17 +118,10 @@ def _refuse_recursion(schema: JSON, root: JSON, open_references: FrozenSet[str],
                 f"Anthropic takes no recursive schemas, and {reference} refers to itself. Limit the depth by "
                 "writing the levels out."
             )
-        _refuse_recursion(_resolved(reference, root), root, open_references | {reference}, ended)
+        _refuse_recursion(resolved(reference, root), root, open_references | {reference}, ended)
         ended.add(reference)
     for child in _children(schema):
         _refuse_recursion(child, root, open_references, ended)
-
-
-def _resolved(reference: str, root: JSON) -> JSON:
-    target: Any = root
-    for name in reference.lstrip("#").strip("/").split("/"):
-        target = target.get(name, {}) if isinstance(target, Mapping) and name else target
-    return target if isinstance(target, Mapping) else {}
 
 
 def _children(schema: JSON) -> Iterator[JSON]:

@@ -14,6 +14,8 @@ from llm_orchestrator.exceptions import InvalidMessagesError, InvalidRequestErro
 from llm_orchestrator.providers.content import without_none
 from llm_orchestrator.providers.gemini_content import calls_of, content_parts, model_parts, result_part
 from llm_orchestrator.providers.gemini_schema import accepted_schema
+from llm_orchestrator.providers.gemini_thinking import write_thinking
+from llm_orchestrator.providers.schemas import with_object_at_root
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, Message
 
@@ -52,14 +54,16 @@ def generate_request(request: LLMRequest, *, stream: bool) -> WireRequest:
         InvalidRequestError: The call names no model.
     """
     method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-    warnings: List[str] = []
+    thinking = write_thinking(request)
+    warnings: List[str] = list(thinking.warnings)
     body = {
         "systemInstruction": _system_instruction(request.messages, warnings),
         "contents": _contents(request.messages),
         "tools": _tools(request.tools, warnings),
         "toolConfig": _tool_config(request.tool_choice),
-        "generationConfig": _generation_config(request, warnings),
+        "generationConfig": _generation_config(request, thinking.config, warnings),
     }
+    unsupported = ("parallel_tool_calls",) if request.parallel_tool_calls is False else ()
     if request.cache == "off":
         warnings.append(
             "cache='off' was not sent: Gemini caches prompts by itself and has no field against it."
@@ -68,7 +72,7 @@ def generate_request(request: LLMRequest, *, stream: bool) -> WireRequest:
         path=f"{_model_path(request.model)}:{method}",
         body={key: value for key, value in body.items() if value},
         api="generate_content",
-        unsupported=("parallel_tool_calls",) if request.parallel_tool_calls is False else (),
+        unsupported=unsupported + thinking.unsupported,
         warnings=tuple(warnings),
     )
 
@@ -232,7 +236,7 @@ def _tool_config(choice: Any) -> Optional[Dict[str, Any]]:
     return {"functionCallingConfig": {"mode": TOOL_MODES[choice]}}
 
 
-def _generation_config(request: LLMRequest, warnings: List[str]) -> Dict[str, Any]:
+def _generation_config(request: LLMRequest, thinking: Optional[JSON], warnings: List[str]) -> Dict[str, Any]:
     return without_none(
         {
             "temperature": request.temperature,
@@ -243,18 +247,10 @@ def _generation_config(request: LLMRequest, warnings: List[str]) -> Dict[str, An
             "seed": request.seed,
             "frequencyPenalty": request.frequency_penalty,
             "presencePenalty": request.presence_penalty,
-            "thinkingConfig": _thinking_config(request.reasoning_effort),
+            "thinkingConfig": thinking,
             **_response_format(request.response_format or {}, warnings),
         }
     )
-
-
-def _thinking_config(effort: Optional[str]) -> Optional[Dict[str, Any]]:
-    if effort is None:
-        return None
-    if effort == "none":
-        return {"thinkingBudget": 0}
-    return {"thinkingLevel": effort.upper(), "includeThoughts": True}
 
 
 def _response_format(response_format: JSON, warnings: List[str]) -> Dict[str, Any]:
@@ -268,7 +264,7 @@ def _response_format(response_format: JSON, warnings: List[str]) -> Dict[str, An
 
 
 def _schema(schema: JSON, where: str, warnings: List[str]) -> Dict[str, Any]:
-    accepted, made_optional = accepted_schema(schema)
+    accepted, made_optional = accepted_schema(with_object_at_root(schema))
     if made_optional:
         names = ", ".join(made_optional)
         warnings.append(

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
+from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.providers.openai_common import as_list, as_mapping
+from llm_orchestrator.providers.schemas import resolved, with_object_at_root
 from llm_orchestrator.types import JSON
 
 __all__ = ["accepted_format", "accepted_tools"]
@@ -17,6 +19,8 @@ __all__ = ["accepted_format", "accepted_tools"]
 #: Keywords that mean nothing in strict mode, or are refused by it.
 DROPPED = ("default", "discriminator")
 DEFINITIONS = ("$defs", "definitions")
+#: Keywords that leave a choice of schemas; the root must be one object.
+CHOICES = ("anyOf", "oneOf", "allOf", "enum", "not")
 #: Keywords of which a schema must have one, for strict mode takes no value of any type.
 TYPED = ("type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const")
 
@@ -35,6 +39,9 @@ def accepted_format(response_format: Optional[JSON]) -> Tuple[Optional[JSON], Wa
 
     Returns:
         The format to send, and warnings.
+
+    Raises:
+        InvalidRequestError: The schema's root is no object.
     """
     named = response_format.get("json_schema") if response_format is not None else None
     if response_format is None or not isinstance(named, Mapping):
@@ -51,6 +58,9 @@ def accepted_tools(tools: Sequence[JSON]) -> Tuple[List[JSON], Warnings]:
 
     Returns:
         The tools to send, and warnings.
+
+    Raises:
+        InvalidRequestError: A schema's root is no object.
     """
     sent: List[JSON] = []
     warnings: Warnings = ()
@@ -69,7 +79,8 @@ def _accepted(definition: JSON, field: str, what: str) -> Tuple[JSON, Warnings]:
     schema = definition.get(field)
     if not isinstance(schema, Mapping):
         return definition, ()
-    schema = _with_object_at_root(schema)
+    schema = with_object_at_root(schema)
+    _check_root(schema, what)
     if definition.get("strict") is not True:
         return {**definition, field: schema}, ()
     try:
@@ -79,10 +90,13 @@ def _accepted(definition: JSON, field: str, what: str) -> Tuple[JSON, Warnings]:
         return {**definition, field: schema, "strict": False}, (warning,)
 
 
-def _with_object_at_root(schema: JSON) -> JSON:
-    """Write the object itself where the root only refers to it, as pydantic does for recursive classes."""
-    target = _resolved(schema.get("$ref"), schema)
-    return {**target, **{key: value for key, value in schema.items() if key != "$ref"}} if target else schema
+def _check_root(schema: JSON, what: str) -> None:
+    """OpenAI takes nothing but an object there, strict or not."""
+    if schema.get("type", "object") != "object" or any(key in schema for key in CHOICES):
+        raise InvalidRequestError(
+            f"{what} has no object at the root of its schema, which OpenAI does not take. "
+            "Put it into a field of a class."
+        )
 
 
 def _strict(schema: Any, root: JSON, inlined: FrozenSet[str]) -> JSON:
@@ -133,13 +147,4 @@ def _strict_reference(schema: JSON, root: JSON, inlined: FrozenSet[str]) -> JSON
     beside = {key: value for key, value in schema.items() if key not in (*DROPPED, "$ref")}
     if not beside or reference in inlined:
         return {"$ref": reference}
-    return _strict({**_resolved(reference, root), **beside}, root, inlined | {reference})
-
-
-def _resolved(reference: Any, root: JSON) -> JSON:
-    if not isinstance(reference, str) or not reference.startswith("#/"):
-        return {}
-    target: Any = root
-    for name in reference[2:].split("/"):
-        target = target.get(name) if isinstance(target, Mapping) else None
-    return target if isinstance(target, Mapping) else {}
+    return _strict({**resolved(reference, root), **beside}, root, inlined | {reference})
