@@ -8,7 +8,6 @@ are called.
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import sys
 from pathlib import Path
@@ -21,8 +20,7 @@ import llm_orchestrator
 from llm_orchestrator import ConfigManager, LLMOrchestrator, exceptions
 from llm_orchestrator.providers import ENTRY_POINTS
 from llm_orchestrator.usage_record import COLUMNS
-from tests.bench import DIALECTS, Call, Reply, Request, ScriptedServer
-from tests.bench.smart import smart_reply
+from tests.bench import DIALECTS, ScriptedServer
 from tests.configs import LOCAL, ROOT
 from tools import make_api_docs
 
@@ -64,28 +62,9 @@ def blocks(language: str) -> List[Any]:
 # ---------------------------------------------------------------------------------------- code
 
 
-def example_of(schema: Dict[str, Any]) -> Any:
-    """A value that fits a JSON Schema."""
-    if schema.get("type") == "object":
-        return {name: example_of(inner) for name, inner in schema.get("properties", {}).items()}
-    return {"integer": 7, "number": 7.5, "boolean": True, "array": []}.get(schema.get("type", ""), "Rome")
-
-
-def answer_as_asked(request: Request) -> Reply:
-    """Answer as the provider would: a tool is called until its result is there, a schema is followed."""
-    chat, body = DIALECTS["chat"], request.body or {}
-    if body.get("tools") and body["messages"][-1]["role"] != "tool":
-        function = body["tools"][0]["function"]
-        return chat.whole("", tool_calls=[Call(function["name"], example_of(function["parameters"]))])
-    if "response_format" in body:
-        return chat.whole(json.dumps(example_of(body["response_format"]["json_schema"]["schema"])))
-    return smart_reply(request)
-
-
 @pytest.fixture
 def folder(tmp_path: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a reader of a page stands: a folder with a config.yaml that leads to the scripted server."""
-    server.default = answer_as_asked
     config = DIALECTS["chat"].config(server.url, "gpt-6-luna")
     config["model_registry"] = {"cache_path": str(tmp_path / "models.json")}
     config["cost_tracking"] = {"log_path": str(tmp_path / "llm_costs.csv")}
