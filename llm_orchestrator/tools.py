@@ -110,7 +110,7 @@ def _from_class(tool: Any, description: str) -> JSON:
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name):
         raise InvalidRequestError(
-            f"Providers take no {name!r} for a tool's name. Use at most 64 letters a-z, digits and underscores."
+            f"Providers take no {name!r} for a tool's name. Use at most 64 of a-z, A-Z, 0-9 and _."
         )
 
 
