@@ -29,11 +29,12 @@ Turn = Tuple[int, Message]
 
 
 class _OpenCall(NamedTuple):
-    """A tool call that waits for its result: its place among its turn's calls, and Gemini's words for it."""
+    """A tool call that waits for its result: its place among its turn's calls, Gemini's words, its message."""
 
     position: int
     name: str
     identifier: Optional[str]
+    turn: int
 
 
 # ---------------------------------------------------------------- requests
@@ -144,11 +145,13 @@ def _contents(messages: Tuple[Message, ...]) -> List[Dict[str, Any]]:
     open_calls: Dict[str, _OpenCall] = {}
     for role, run in groupby(turns, key=lambda turn: turn[1].role):
         if role == "assistant":
-            open_calls = _add_model_turns(contents, list(run), open_calls)
+            _refuse_open(open_calls)
+            open_calls = _add_model_turns(contents, list(run))
         elif role == "tool":
             open_calls = _add_results(contents, list(run), open_calls)
         else:
             _add_user_turns(contents, list(run), open_calls)
+    _refuse_open(open_calls)
     if contents[-1]["role"] == "model":
         _reject(turns[-1][0], "ends the conversation with the model's own turn. Append a user message.")
     return contents
@@ -165,17 +168,23 @@ def _add_user_turns(
         _add(contents, "user", content_parts(message, index) or [{"text": ""}])
 
 
-def _add_model_turns(
-    contents: List[Dict[str, Any]], run: List[Turn], open_calls: Mapping[str, _OpenCall]
-) -> Dict[str, _OpenCall]:
+def _refuse_open(open_calls: Mapping[str, _OpenCall]) -> None:
+    """Gemini wants as many results as there were calls, all in the next turn."""
+    for identifier, call in open_calls.items():
+        _reject(
+            call.turn, f"makes the tool call {identifier!r}, which has no result. Add a tool message for it."
+        )
+
+
+def _add_model_turns(contents: List[Dict[str, Any]], run: List[Turn]) -> Dict[str, _OpenCall]:
     """Add model turns; a turn that says nothing is left out, for Gemini accepts no empty content."""
-    calls = dict(open_calls)
+    calls: Dict[str, _OpenCall] = {}
     for index, message in run:
         parts = model_parts(message, index)
         if message.tool_calls and not contents:
             _reject(index, "begins the conversation with a tool call. Put a user message before it.")
         for call, sent in zip(message.tool_calls, calls_of(parts)):
-            calls[call.id] = _OpenCall(len(calls), call.name, sent.get("id"))
+            calls[call.id] = _OpenCall(len(calls), call.name, sent.get("id"), index)
         if parts:
             _add(contents, "model", parts)
     return calls
