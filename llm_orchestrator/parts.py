@@ -29,7 +29,10 @@ _URL = re.compile(r"data:|[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
 def image_part(
-    source: Source, *, media_type: Optional[str] = None, detail: Optional[str] = None
+    source: Union[str, bytes, os.PathLike[str]],
+    *,
+    media_type: Optional[str] = None,
+    detail: Optional[str] = None,
 ) -> Dict[str, Any]:
     """Make the part of a message that shows an image.
 
@@ -54,7 +57,10 @@ def image_part(
 
 
 def file_part(
-    source: Source, *, media_type: Optional[str] = None, filename: Optional[str] = None
+    source: Union[str, bytes, os.PathLike[str]],
+    *,
+    media_type: Optional[str] = None,
+    filename: Optional[str] = None,
 ) -> Dict[str, Any]:
     """Make the part of a message that holds a document; PDF is what all providers take.
 
