@@ -20,7 +20,7 @@ import llm_orchestrator
 from llm_orchestrator import ConfigManager, LLMOrchestrator, exceptions
 from llm_orchestrator.providers import ENTRY_POINTS
 from llm_orchestrator.usage_record import COLUMNS
-from tests.bench import DIALECTS, ScriptedServer
+from tests.bench import DIALECTS, Dialect, ScriptedServer
 from tests.configs import LOCAL, ROOT
 from tools import make_api_docs
 
@@ -29,6 +29,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKED = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "tests" / "bench" / "README.md"]
 API_PAGE = ROOT / "docs" / "api.md"
 PROVIDER_PAGE = ROOT / "docs" / "adding-a-provider.md"
+#: Pages that show one program for all providers.
+THEMES = ("tools", "structured-output", "images-and-files", "reasoning", "caching", "parameters")
 #: What configurations in the pages take from the environment.
 VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "AZURE_OPENAI_API_KEY")
 #: Parameters of a call that never leave the library.
@@ -104,6 +106,18 @@ def test_the_python_of_a_page_runs(page: Path, folder: Path) -> None:
     for module in set(sys.modules) - before:
         if Path(getattr(sys.modules[module], "__file__", None) or "/").parent == folder:
             del sys.modules[module]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", THEMES)
+def test_the_python_of_a_theme_runs_on_every_provider(
+    name: str, folder: Path, server: ScriptedServer, dialect: Dialect
+) -> None:
+    config = dialect.config(server.url, "gpt-6-luna")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    names = run_page(ROOT / "docs" / f"{name}.md", folder)
+    names["orchestrator"].close()
+    assert all(dialect.serves(request.path) for request in server.requests)
 
 
 @pytest.mark.parametrize("block", blocks("yaml"))
