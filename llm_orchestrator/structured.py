@@ -12,7 +12,7 @@ from llm_orchestrator.types import JSON, FinishReason, LLMRequest, LLMResponse
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["OutputFormat", "parse_output", "read_response_format", "schema_of"]
+__all__ = ["OutputFormat", "json_schema", "parse_output", "read_response_format", "schema_of"]
 
 FORMATS = ("json_object", "json_schema", "text")
 
@@ -72,11 +72,31 @@ def schema_of(model: Type[BaseModel]) -> Dict[str, Any]:
     from pydantic.errors import PydanticUserError
 
     try:
-        return model.model_json_schema()
+        return json_schema(model)
     except PydanticUserError as error:
         raise InvalidRequestError(
             f"{model.__name__} has no JSON schema: {error.message}. Use types that JSON knows."
         ) from error
+
+
+def json_schema(model: Type[BaseModel]) -> Dict[str, Any]:
+    """Make a JSON schema; a default that JSON cannot write is nothing the model has to know.
+
+    Args:
+        model: A pydantic class.
+
+    Returns:
+        The schema, without such defaults.
+    """
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Generator(GenerateJsonSchema):
+        ignored_warning_kinds = {  # noqa: RUF012  # pydantic reads it from the class
+            *GenerateJsonSchema.ignored_warning_kinds,
+            "non-serializable-default",
+        }
+
+    return model.model_json_schema(schema_generator=Generator)
 
 
 def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:

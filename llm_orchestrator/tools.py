@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
+from itertools import takewhile
+from textwrap import dedent
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, get_type_hints
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.providers.schemas import with_object_at_root
-from llm_orchestrator.structured import schema_of
+from llm_orchestrator.structured import json_schema, schema_of
 from llm_orchestrator.types import JSON
 
 __all__ = ["read_tool_choice", "read_tools"]
@@ -145,10 +147,11 @@ def _schema_of_parameters(
             )
         default = ... if parameter.default is parameter.empty else parameter.default
         # An alias, because pydantic refuses some names for fields that Python allows for parameters.
-        field = Field(default, alias=name, description=described.get(name))
+        words: Dict[str, Any] = {"description": described[name]} if name in described else {}
+        field = Field(default, alias=name, **words)
         fields[f"field_{len(fields)}"] = (hints.get(name, Any), field)
     model: Any = create_model(tool, **fields)
-    schema: Dict[str, Any] = model.model_json_schema()
+    schema = json_schema(model)
     schema.pop("title", None)
     return schema
 
@@ -159,14 +162,14 @@ def _described(documentation: str) -> str:
 
 
 def _documented_arguments(documentation: str) -> Dict[str, str]:
-    """The descriptions in the Args section of a Google-style docstring."""
-    lines = documentation.partition("Args:\n")[2].splitlines()
+    """The descriptions in the Args section of a Google-style docstring, indented as its author likes."""
+    indented = takewhile(
+        lambda line: not line or line.startswith(" "), documentation.partition("Args:\n")[2].splitlines()
+    )
     described: Dict[str, List[str]] = {}
     name = ""
-    for line in lines:
-        if line and not line.startswith(" "):
-            break
-        begins = re.match(r"    (\w+)(?: \([^)]*\))?:\s*(.*)", line)
+    for line in dedent("\n".join(indented)).splitlines():
+        begins = re.match(r"(\w+)(?: \([^)]*\))?:\s*(.*)", line)
         if begins:
             name = begins[1]
             described[name] = [begins[2]]

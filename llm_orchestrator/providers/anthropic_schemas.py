@@ -6,11 +6,10 @@ descriptions, as in the vendor's SDK, where the model still reads them; what can
 
 from __future__ import annotations
 
-import json
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Set
 
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.providers.schemas import resolved
+from llm_orchestrator.providers.schemas import COMMON_FORMATS, resolved, with_limits
 from llm_orchestrator.types import JSON
 
 __all__ = ["accepted_schema"]
@@ -23,18 +22,7 @@ NAMED = ("properties", *DEFINITIONS)
 LISTED = {"anyOf": "anyOf", "oneOf": "anyOf", "allOf": "allOf"}
 #: Keywords of which a schema must have one, as the vendor's SDK demands too.
 KINDS = ("type", "enum", "const", "properties", *LISTED)
-FORMATS = (
-    "date",
-    "date-time",
-    "duration",
-    "email",
-    "hostname",
-    "ipv4",
-    "ipv6",
-    "time",
-    "uri",
-    "uuid",
-)
+FORMATS = (*COMMON_FORMATS, "uri")
 
 
 def accepted_schema(schema: JSON) -> Dict[str, Any]:
@@ -73,7 +61,7 @@ def _accepted(schema: JSON) -> Dict[str, Any]:
     if _is_object(schema):
         result["additionalProperties"] = False
     if limits:
-        result["description"] = _with_limits(result.get("description"), limits)
+        result["description"] = with_limits(result.get("description"), limits)
     return result
 
 
@@ -102,11 +90,6 @@ def _is_object(schema: JSON) -> bool:
             "pairs."
         )
     return True
-
-
-def _with_limits(description: Any, limits: JSON) -> str:
-    told = json.dumps(limits, ensure_ascii=False, default=str)
-    return f"{description}\n\n{told}" if description else told
 
 
 def _refuse_recursion(schema: JSON, root: JSON, open_references: FrozenSet[str], ended: Set[str]) -> None:

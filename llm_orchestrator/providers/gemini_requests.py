@@ -29,7 +29,7 @@ Turn = Tuple[int, Message]
 
 
 class _OpenCall(NamedTuple):
-    """A tool call that waits for its result: its place among its turn's calls, Gemini's words, its message."""
+    """A tool call that waits for its result: its place among its turn's calls, Gemini's words, its turn."""
 
     position: int
     name: str

@@ -181,7 +181,7 @@ def check_tool_results(messages: Sequence[Message], *, at_once: bool) -> None:
             if unanswered.pop(message.tool_call_id or "", None) is None:
                 raise InvalidMessagesError(
                     f"messages[{index}] answers the tool call {message.tool_call_id!r}, which no turn "
-                    "before it asks for, or which has its result. Put one result behind the turn with the call.",
+                    "before it asks for, or which has its result. Put one behind the turn with the call.",
                     index=index,
                 )
             continue

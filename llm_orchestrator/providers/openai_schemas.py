@@ -1,7 +1,8 @@
 """JSON Schemas in the shape that OpenAI's strict mode accepts: closed objects, all properties required.
 
-Only what is marked strict is changed, in the way of the vendor's SDK. A schema that strict mode cannot
-express is sent without it, with a warning: the model is then guided by the schema, but not held to it.
+Only what is marked strict is changed, in the way of the vendor's SDK; limits that strict mode does not know
+move into the descriptions. A schema that strict mode cannot express is sent without it, with a warning: the
+model is then guided by the schema, but not held to it.
 https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 """
 
@@ -11,13 +12,15 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tupl
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.providers.openai_common import as_list, as_mapping
-from llm_orchestrator.providers.schemas import resolved, with_object_at_root
+from llm_orchestrator.providers.schemas import COMMON_FORMATS, resolved, with_limits, with_object_at_root
 from llm_orchestrator.types import JSON
 
 __all__ = ["accepted_format", "accepted_tools"]
 
 #: Keywords that mean nothing in strict mode, or are refused by it.
 DROPPED = ("default", "discriminator")
+#: Keywords that strict mode has nothing for; they move into the description, and pydantic checks them.
+LIMITS = ("maxLength", "maxProperties", "minLength", "minProperties", "propertyNames", "uniqueItems")
 DEFINITIONS = ("$defs", "definitions")
 #: Keywords that leave a choice of schemas; the root must be one object.
 CHOICES = ("anyOf", "oneOf", "allOf", "enum", "not")
@@ -106,6 +109,7 @@ def _strict(schema: Any, root: JSON, inlined: FrozenSet[str]) -> JSON:
     if reference is not None:
         return _strict_reference(schema, root, inlined)
     result: Dict[str, Any] = {}
+    limits: Dict[str, Any] = {}
     for key, value in schema.items():
         if key in DEFINITIONS:
             result[key] = {name: _strict(child, root, inlined) for name, child in as_mapping(value).items()}
@@ -117,8 +121,12 @@ def _strict(schema: Any, root: JSON, inlined: FrozenSet[str]) -> JSON:
             result.update(_strict_only(as_list(value), root, inlined))
         elif key == "prefixItems":
             raise _NotStrictError("a list with a type for each place")
+        elif key in LIMITS or (key == "format" and value not in COMMON_FORMATS):
+            limits[key] = value
         elif key not in DROPPED:
             result[key] = value
+    if limits:
+        result["description"] = with_limits(result.get("description"), limits)
     is_object = schema.get("type") == "object" or "object" in as_list(schema.get("type"))
     return _strict_object(result, root, inlined) if is_object else result
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Mapping
 
 from llm_orchestrator.types import JSON
 
-__all__ = ["resolved", "with_object_at_root"]
+__all__ = ["COMMON_FORMATS", "resolved", "with_limits", "with_object_at_root"]
+
+#: Formats of texts that every provider with a list of them takes.
+COMMON_FORMATS = (
+    "date",
+    "date-time",
+    "duration",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "time",
+    "uuid",
+)
 
 
 def resolved(reference: Any, root: JSON) -> JSON:
@@ -39,3 +53,17 @@ def with_object_at_root(schema: JSON) -> JSON:
     """
     target = resolved(schema.get("$ref"), schema)
     return {**target, **{key: value for key, value in schema.items() if key != "$ref"}} if target else schema
+
+
+def with_limits(description: Any, limits: JSON) -> str:
+    """Tell in a description what a provider has no keyword for, so that the model still reads it.
+
+    Args:
+        description: The description there is, or None.
+        limits: Keywords and their values.
+
+    Returns:
+        The description to send.
+    """
+    told = json.dumps(limits, ensure_ascii=False, default=str)
+    return f"{description}\n\n{told}" if description else told
