@@ -76,14 +76,9 @@ def test_descriptions_may_stand_in_the_hints_and_docstrings_be_indented_by_two()
     def order(
         item: Annotated[str, Field(description="What to buy.")], count: Annotated[int, Field(ge=1)]
     ) -> None:
-        """Order an item.
-        Args:
-          count (int): How many,
-            at most ten.
-        Returns:
-          Nothing.
-        """
+        pass
 
+    order.__doc__ = "Order an item.\nArgs:\n  count (int): How many,\n    at most ten.\nReturns:\n  Nothing."
     (tool,) = read_tools([order])
     properties = tool["function"]["parameters"]["properties"]
     assert tool["function"]["description"] == "Order an item."

@@ -20,6 +20,8 @@ __all__ = ["Conversation", "write_messages"]
 
 #: Parts of the OpenAI Chat form that the API has nothing for.
 NO_BLOCK = ("input_audio", "refusal")
+#: Blocks that the API takes from the user alone.
+MEDIA = ("image", "document")
 
 Content = Union[str, List[Block]]
 
@@ -81,6 +83,8 @@ def _translated(message: Message, index: int) -> _Turn:
         return _Turn("user", index, [result if content else {**result, "content": ""}])
     blocks = _blocks(message, index)
     if message.role == "assistant":
+        if any(block.get("type") in MEDIA for block in blocks):
+            _refuse(index, "holds an image or file of the assistant's", "Put it into a user message")
         return _Turn("assistant", index, write_turn(message, index, blocks))
     return _Turn("user", index, blocks)
 

@@ -96,6 +96,9 @@ HISTORIES: Mapping[str, Case] = {
         [user("A"), assistant(None, "f"), user("B"), result("f")], {"chat": 1, "gemini": 2}
     ),
     "an image in a user turn": Case([user([{"type": "text", "text": "A"}, image()])]),
+    "an image in an assistant turn": Case(
+        [user(), {"role": "assistant", "content": [image()]}, user()], {"responses": 1, "anthropic": 1}
+    ),
     "an image without a URL": Case([user("A"), user([{"type": "image_url", "image_url": {}}])], everyone(1)),
     "a part without a type": Case([user("A"), user([{"text": "B"}])], everyone(1)),
 }

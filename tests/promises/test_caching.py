@@ -7,6 +7,7 @@ from typing import Any, Dict, List
 
 import pytest
 
+from llm_orchestrator import InvalidRequestError
 from tests.bench import Dialect, ScriptedServer, Usage
 from tests.fixtures import Orchestrate
 from tests.promises.money import Spend, answer, price
@@ -65,6 +66,23 @@ def test_the_entry_can_ask_for_it_and_a_call_not_to(
     first, second = (cache_fields(request.body) for request in server.requests)
     assert bool(first) is (dialect.name != "gemini")
     assert second == {}
+
+
+def test_yaml_reads_off_as_false(orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect) -> None:
+    response = orchestrate(options={"cache": False}).send_request("Hi")
+
+    assert cache_fields(server.requests[0].body) == {}
+    assert bool(response.warnings) is (dialect.name != "anthropic")
+
+
+@pytest.mark.parametrize("options", [{"cache": "yes"}, {"cache": True}, {"reasoning_effort": 5}])
+def test_an_option_that_says_nothing_is_refused(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, options: Dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidRequestError, match=f"The option {next(iter(options))} is"):
+        orchestrate(options=options).send_request("Hi")
+
+    assert server.requests == []
 
 
 def keys(orchestrate: Orchestrate, server: ScriptedServer, *calls: Dict[str, Any]) -> List[str]:
