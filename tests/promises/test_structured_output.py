@@ -261,6 +261,19 @@ def test_m7_a_class_is_a_tool_or_an_error_before_the_request(
     CHECKS[dialect.name](schema, False)
 
 
+def test_m7_a_dict_whose_root_is_a_reference_is_a_tool(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
+) -> None:
+    function = {"name": "Folder", "parameters": Folder.model_json_schema()}
+    assert "$ref" in function["parameters"]
+
+    orchestrate().send_request("Hi", tools=[{"type": "function", "function": function}])
+
+    schema = dialect.read_wishes(server.requests[0].body).tools["Folder"]
+    assert schema["type"] == "object" and list(schema["properties"]) == ["name", "folders"]
+    check_references(schema)
+
+
 @pytest.mark.parametrize("dialect", OPENAI, indirect=True)
 def test_m7_the_name_of_a_schema_is_one_that_the_provider_takes(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
