@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional, Type
 
 from llm_orchestrator.exceptions import InvalidRequestError, OutputParseError, OutputTruncatedError
@@ -11,6 +12,7 @@ from llm_orchestrator.types import JSON, FinishReason, LLMRequest, LLMResponse
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from pydantic.json_schema import GenerateJsonSchema
 
 __all__ = ["OutputFormat", "json_schema", "parse_output", "read_response_format", "schema_of"]
 
@@ -88,6 +90,11 @@ def json_schema(model: Type[BaseModel]) -> Dict[str, Any]:
     Returns:
         The schema, without such defaults.
     """
+    return model.model_json_schema(schema_generator=_generator())
+
+
+@lru_cache(maxsize=1)
+def _generator() -> Type[GenerateJsonSchema]:
     from pydantic.json_schema import GenerateJsonSchema
 
     class Generator(GenerateJsonSchema):
@@ -96,7 +103,7 @@ def json_schema(model: Type[BaseModel]) -> Dict[str, Any]:
             "non-serializable-default",
         }
 
-    return model.model_json_schema(schema_generator=Generator)
+    return Generator
 
 
 def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:

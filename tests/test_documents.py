@@ -18,7 +18,8 @@ import yaml
 
 import llm_orchestrator
 from llm_orchestrator import ConfigManager, LLMOrchestrator, exceptions
-from llm_orchestrator.providers import ENTRY_POINTS
+from llm_orchestrator.providers import ENTRY_POINTS, find_adapter
+from llm_orchestrator.types import DROPPABLE_PARAMETERS, LLMRequest, Message
 from llm_orchestrator.usage_record import COLUMNS
 from tests.bench import DIALECTS, Dialect, ScriptedServer
 from tests.configs import LOCAL, ROOT
@@ -29,6 +30,13 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKED = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "tests" / "bench" / "README.md"]
 API_PAGE = ROOT / "docs" / "api.md"
 PROVIDER_PAGE = ROOT / "docs" / "adding-a-provider.md"
+#: The columns of the table of what is supported, but the last.
+ADAPTERS: List[Tuple[str, Dict[str, str]]] = [
+    ("openai", {"api": "responses"}),
+    ("openai", {"api": "chat"}),
+    ("anthropic", {}),
+    ("gemini", {}),
+]
 #: Pages that show one program for all providers.
 THEMES = ("tools", "structured-output", "images-and-files", "reasoning", "caching", "parameters")
 #: What configurations in the pages take from the environment.
@@ -228,6 +236,17 @@ def test_the_table_of_parameters_has_them_all() -> None:
     in_table = {name for row in rows_of("providers.md", heading) for name in re.findall(r"`(\w+)`", row[0])}
     assert in_table == parameters - OWN_PARAMETERS
     assert all(f"`{name}`" in page for name in OWN_PARAMETERS)
+
+
+def test_the_table_of_what_is_supported_names_the_parameters_without_a_field() -> None:
+    everything = {"stop": ("x",), "parallel_tool_calls": False, "reasoning_effort": "low"}
+    numbers = dict.fromkeys(set(DROPPABLE_PARAMETERS) - set(everything), 1)
+    asked = LLMRequest("model", (Message("user", "Hi"),), **everything, **numbers)
+    rows = rows_of("providers.md", "What each provider supports")
+    (told,) = [cells for name, *cells in rows if name.endswith("without a field")]
+    for (adapter, settings), cell in zip(ADAPTERS, told):
+        wire = find_adapter(adapter)("entry", api_key="key", **settings).build_request(asked, stream=False)
+        assert set(re.findall(r"`(\w+)`", cell)) == set(wire.unsupported), settings or adapter
 
 
 # ---------------------------------------------------------------------------------------- a provider of one's
