@@ -22,7 +22,7 @@ from typing import (
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.messages import read_messages
-from llm_orchestrator.providers.content import stop_texts
+from llm_orchestrator.providers.content import CACHE_MODES, stop_texts
 from llm_orchestrator.structured import read_response_format
 from llm_orchestrator.tools import read_tool_choice, read_tools
 from llm_orchestrator.types import JSON, LLMRequest, Message, Messages, changed
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["CallArguments", "call_arguments", "takes_parameters_of"]
 
 Result = TypeVar("Result")
-
-CACHE_MODES = ("auto", "off")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.estimation import estimate_answer, estimate_prompt
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
 from llm_orchestrator.structured import parse_output
-from llm_orchestrator.types import Attempt, Exchange, LLMRequest, LLMResponse, changed
+from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, Exchange, LLMRequest, LLMResponse, changed
 
 if TYPE_CHECKING:
     from llm_orchestrator.hooks import Hook
@@ -69,6 +69,17 @@ class Surroundings:
 
     def __post_init__(self) -> None:
         _all_surroundings.add(self)
+
+    def learn(self, provider: str, model: str, unsupported: FrozenSet[str]) -> None:
+        """Remember what a model rejects, beside what other calls found out meanwhile.
+
+        Args:
+            provider: Name of the provider entry.
+            model: The model.
+            unsupported: Parameters, and forms of parameters.
+        """
+        known = self.unsupported.get((provider, model), frozenset())
+        self.unsupported[provider, model] = known | unsupported
 
     def check_open(self) -> None:
         """Refuse to go on once the orchestrator is closed.
@@ -185,7 +196,7 @@ class CallRecord:
             OutputParseError: Structured output does not fit its format.
         """
         if self._step.without:
-            self._surroundings.unsupported[self._provider.name, self._step.model] = self._step.without
+            self._surroundings.learn(self._provider.name, self._step.model, self._step.without)
         response = self._completed(response)
         self._end_attempt("ok", response, None)
         response = changed(response, attempts=tuple(self._attempts), exchange=None)
@@ -247,7 +258,7 @@ class CallRecord:
         provider = self._provider
         left_out = tuple(
             f"{name} was left out: {self._step.model} rejects it."
-            for name in sorted(self._step.without)
+            for name in sorted(self._step.without.intersection(DROPPABLE_PARAMETERS))
             if provider.asks_for(self._request, name)
         )
         details = self._price(response)

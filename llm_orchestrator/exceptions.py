@@ -210,7 +210,12 @@ class UnsupportedParameterError(InvalidRequestError):
         message: What happened.
         parameter: The parameter's name as the caller knows it, for example ``temperature``.
         **fields: The fields of ProviderError.
+
+    Attributes:
+        form: The form the parameter was sent in, where its provider knows another one; else None.
     """
+
+    form: Optional[str] = None
 
     def __init__(self, message: str, *, parameter: str, **fields: Any) -> None:
         super().__init__(message, **fields)

@@ -27,7 +27,7 @@ from llm_orchestrator.provider_set import ProviderSet
 from llm_orchestrator.providers import find_adapter, is_known
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 from llm_orchestrator.tracker_settings import configured_tracker, warn_of_unused_settings
-from llm_orchestrator.types import LLMResponse, Messages, changed
+from llm_orchestrator.types import LLMResponse, Messages, ModelInfo, changed
 
 if TYPE_CHECKING:
     from llm_orchestrator.conversation import Conversation
@@ -361,18 +361,18 @@ class LLMOrchestrator:
             chain=chain,
             settings=PolicySettings(retries, entry.max_retry_wait, drop),
             total_timeout=arguments.total_timeout or entry.total_timeout,
-            output_limit=self._output_limit,
+            known_model=self._known_model,
             surroundings=self._surroundings,
             tags=arguments.tags,
             streamed=streamed,
         )
 
-    def _output_limit(self, model: str) -> Optional[int]:
-        """The most tokens a model can write, where the registry knows; warns once of a deprecated one."""
+    def _known_model(self, model: str) -> Optional[ModelInfo]:
+        """What the registry knows of a model; warns once of a deprecated one."""
         known = self.registry.known(self.active_provider, model)
         if known is not None and known.deprecated:
             self.registry.warn_if_deprecated(self.active_provider, model)
-        return known.max_output_tokens if known else None
+        return known
 
     def _chain(self, model: str, fallbacks: Sequence[str]) -> Tuple[str, ...]:
         """The model asked for, then the fallbacks in order, no repeats."""

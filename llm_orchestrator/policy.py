@@ -112,9 +112,9 @@ def _try_model(model: str, settings: PolicySettings, failures: List[ProviderErro
     while True:
         error = yield Attempt(model, without=without)
         assert error is not None, "a plan is only resumed with the error of its attempt"
-        parameter = _parameter_to_drop(error, settings)
-        if parameter is not None and parameter not in without:
-            without |= {parameter}
+        rejected = _rejected(error, settings)
+        if rejected is not None and rejected not in without:
+            without |= {rejected}
             continue
         failures.append(error)
         limited += error.retry_limit is not None
@@ -125,10 +125,11 @@ def _try_model(model: str, settings: PolicySettings, failures: List[ProviderErro
         retries += 1
 
 
-def _parameter_to_drop(error: ProviderError, settings: PolicySettings) -> Optional[str]:
+def _rejected(error: ProviderError, settings: PolicySettings) -> Optional[str]:
+    """What to do without: the form a parameter was sent in, where there is another, or the parameter."""
     if not settings.drop_unsupported or not isinstance(error, UnsupportedParameterError):
         return None
-    return error.parameter if error.parameter in DROPPABLE_PARAMETERS and error.sent else None
+    return (error.form or error.parameter) if error.parameter in DROPPABLE_PARAMETERS and error.sent else None
 
 
 def _pause_before_retry(

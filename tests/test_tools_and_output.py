@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import warnings
 from dataclasses import dataclass
-from typing import Any, Callable, List, Optional
+from typing import Annotated, Any, Callable, List, Optional
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from llm_orchestrator import (
     FinishReason,
@@ -59,7 +59,8 @@ def test_a_function_becomes_a_tool() -> None:
     (tool,) = read_tools([forecast])
     assert tool["type"] == "function"
     function = tool["function"]
-    assert (function["name"], function["description"]) == ("forecast", "Tell the weather.")
+    description = "Tell the weather.\n\nLooks it up in a table that\nnobody reads."
+    assert (function["name"], function["description"]) == ("forecast", description)
     parameters = function["parameters"]
     assert (parameters["type"], parameters["required"]) == ("object", ["city"])
     properties = parameters["properties"]
@@ -69,6 +70,48 @@ def test_a_function_becomes_a_tool() -> None:
     assert (properties["days"]["type"], properties["days"]["default"]) == ("integer", 3)
     assert properties["days"]["description"] == "How many days ahead."
     assert "description" not in properties["units"]
+
+
+def test_descriptions_may_stand_in_the_hints_and_docstrings_be_indented_by_two() -> None:
+    def order(
+        item: Annotated[str, Field(description="What to buy.")], count: Annotated[int, Field(ge=1)]
+    ) -> None:
+        pass
+
+    order.__doc__ = "Order an item.\nArgs:\n  count (int): How many,\n    at most ten.\nReturns:\n  Nothing."
+    (tool,) = read_tools([order])
+    properties = tool["function"]["parameters"]["properties"]
+    assert tool["function"]["description"] == "Order an item."
+    assert properties["item"]["description"] == "What to buy."
+    assert (properties["count"]["description"], properties["count"]["minimum"]) == (
+        "How many, at most ten.",
+        1,
+    )
+
+
+def test_a_default_that_json_cannot_write_is_left_out_silently() -> None:
+    missing = object()
+
+    def find(name: str, fallback: Any = missing) -> None: ...
+
+    class Found(BaseModel):
+        value: Any = missing
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (tool,) = read_tools([find])
+        output = read_response_format(Found)
+    assert tool["function"]["parameters"]["required"] == ["name"]
+    assert "default" not in str(tool) + str(output.response_format)
+
+
+@pytest.mark.parametrize("name", ["größe", "a" * 65])
+def test_names_that_providers_refuse(name: str) -> None:
+    def tool() -> None: ...
+
+    tool.__name__ = name
+    with pytest.raises(InvalidRequestError, match="Providers take no"):
+        read_tools([tool])
 
 
 def test_a_function_may_be_bare() -> None:

@@ -112,6 +112,21 @@ class Adapter(ABC):
         """
         return getattr(request, parameter, True) not in (None, ()) or parameter in self.options
 
+    def form_sent(self, request: LLMRequest, parameter: str) -> Optional[str]:
+        """Name the form in which a parameter was sent, where the provider knows another one.
+
+        It is asked when the model rejected the parameter. The form is then left out first: it stands in the
+        next request's ``without``, for which the adapter writes the parameter in its other form.
+
+        Args:
+            request: The call, with the entry's default options.
+            parameter: The parameter that was rejected.
+
+        Returns:
+            The form's name; None where there is no other.
+        """
+        return None
+
     @property
     def price_provider(self) -> str:
         """Whose price list holds: the vendor's, unless another host speaks its protocol."""

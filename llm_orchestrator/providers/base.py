@@ -199,9 +199,7 @@ class BaseLLMProvider(Adapter):
         except ProviderError as error:
             error.sent = False
             raise
-        left_out = tuple(
-            f"{name} was not sent: {self.name} has no field for it." for name in wire.unsupported
-        )
+        left_out = tuple(f"{name} was not sent: {self.name} does not take it." for name in wire.unsupported)
         body = merged(wire.body or {}, self.translate_options(request.provider_options))
         headers = {**self.headers, **wire.headers, **request.extra_headers}
         return request, changed(wire, body=body, headers=headers, warnings=wire.warnings + left_out)
@@ -214,7 +212,7 @@ class BaseLLMProvider(Adapter):
                     "Leave it out, or set on_unsupported_parameter: drop." if droppable else "Leave it out."
                 )
                 raise UnsupportedParameterError(
-                    f"{self.name} has no field for {parameter}. {remedy}", parameter=parameter
+                    f"{self.name} does not take {parameter}. {remedy}", parameter=parameter
                 )
 
     def _check_headers(self, headers: Mapping[str, str]) -> None:

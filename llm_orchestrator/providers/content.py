@@ -11,6 +11,7 @@ from llm_orchestrator.exceptions import InvalidMessagesError, InvalidRequestErro
 from llm_orchestrator.types import JSON, Message, ToolCall
 
 __all__ = [
+    "CACHE_MODES",
     "InlineData",
     "arguments_text",
     "as_count",
@@ -23,6 +24,8 @@ __all__ = [
     "without_none",
 ]
 
+#: The values of ``cache``.
+CACHE_MODES = ("auto", "off")
 _DATA_URL = re.compile(r"data:(?P<mime>[^;,]*)(?:;[^;,]*)*?;base64,(?P<data>.*)", re.DOTALL)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, Callable, Mapping
+
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.providers.content import merged, stop_texts
+from llm_orchestrator.providers.content import CACHE_MODES, merged, stop_texts
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, LLMRequest, changed
 
 __all__ = ["check_options", "with_defaults"]
@@ -27,12 +29,37 @@ def with_defaults(request: LLMRequest, options: JSON) -> LLMRequest:
     if not options:
         return request
     parameters = {
-        name: stop_texts(value) if name == "stop" else value
+        name: READERS[name](value) if name in READERS else value
         for name, value in options.items()
         if name in DEFAULTABLE_PARAMETERS and name not in request.without and getattr(request, name) is None
     }
     others = {name: value for name, value in options.items() if name not in DEFAULTABLE_PARAMETERS}
     return changed(request, **parameters, provider_options=merged(others, request.provider_options))
+
+
+def _cache_mode(value: Any) -> Any:
+    mode = "off" if value is False else value  # YAML reads the word off as false
+    if mode is not None and mode not in CACHE_MODES:
+        raise InvalidRequestError(
+            f"The option cache is {value!r}. Use {' or '.join(CACHE_MODES)}, or leave it out."
+        )
+    return mode
+
+
+def _effort(value: Any) -> Any:
+    if value is not None and not isinstance(value, str):
+        raise InvalidRequestError(
+            f"The option reasoning_effort is {value!r}. Give a text, in quotes where YAML reads no text."
+        )
+    return value
+
+
+#: What reads the options that are more than numbers.
+READERS: Mapping[str, Callable[[Any], Any]] = {
+    "cache": _cache_mode,
+    "reasoning_effort": _effort,
+    "stop": stop_texts,
+}
 
 
 def check_options(options: JSON) -> None:

@@ -25,7 +25,7 @@ class WireRequest:
         body: The JSON body; None for a GET.
         headers: Headers beside those the SDK sends.
         api: Which of the provider's APIs it is, in the words of ``pricing.price_usage``.
-        unsupported: Parameters of the request that the API has no field for; they were left out of the body.
+        unsupported: Parameters that the API, or the model, has no field for; they were left out of the body.
         warnings: What else was done differently from what was asked, one sentence each.
     """
 

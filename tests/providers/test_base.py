@@ -115,7 +115,7 @@ def test_a_header_that_http_cannot_carry_is_refused_without_its_value(headers: D
 
 def test_a_parameter_without_a_field_is_left_out_with_a_warning(send: Callable[..., LLMResponse]) -> None:
     response = send(SmallAdapter(ANSWER), request(top_k=40))
-    assert response.warnings == ("top_k was not sent: small has no field for it.",)
+    assert response.warnings == ("top_k was not sent: small does not take it.",)
 
 
 @pytest.mark.parametrize(
