@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import json
 import sys
 import tempfile
 import time
@@ -77,13 +78,17 @@ def _call_figure(dialect: str, way: str, contenders: Dict[str, Callable[[], Any]
 
 def concurrency(folder: Path) -> List[Figure]:
     """Requests a second with 500 async calls in flight, the server taking 20 ms for each."""
-    figures = []
     with canned_server(LATENCY) as url:
-        orchestrator = LLMOrchestrator(configuration(url, folder / "many.csv"))
-        for dialect in DIALECTS:
-            ours, theirs = library(orchestrator, dialect), sdk(url, dialect)
-            figures.append(asyncio.run(_race(dialect, ours.awhole, theirs.awhole)))
-        orchestrator.close()
+        return asyncio.run(_races(url, folder / "many.csv"))
+
+
+async def _races(url: str, ledger: Path) -> List[Figure]:
+    figures = []
+    async with LLMOrchestrator(configuration(url, ledger)) as orchestrator:
+        # The SDK's clients are kept to the end: dropped earlier, they close themselves beside the measurement.
+        pairs = [(library(orchestrator, dialect), sdk(url, dialect)) for dialect in DIALECTS]
+        for dialect, (ours, theirs) in zip(DIALECTS, pairs):
+            figures.append(await _race(dialect, ours.awhole, theirs.awhole))
     return figures
 
 
@@ -133,8 +138,8 @@ FIRST_ANSWERS = {
         ".create(model={model!r}, max_tokens=600, messages=[{{'role': 'user', 'content': {question!r}}}])"
     ),
     "gemini": (
-        "from google import genai; genai.Client(api_key={key!r}, http_options={{'base_url': {url!r}}}).models"
-        ".generate_content(model={model!r}, contents={question!r})"
+        "from google import genai; client = genai.Client(api_key={key!r}, http_options={{'base_url': {url!r}}});"
+        "client.models.generate_content(model={model!r}, contents={question!r})"
     ),
 }
 
@@ -142,9 +147,9 @@ FIRST_ANSWERS = {
 def start(folder: Path) -> List[Figure]:
     """Imports, construction, and a fresh process to its first answer."""
     with canned_server() as url:
-        config = {**configuration(url, folder / "start.csv")}
+        config = configuration(url, folder / "start.csv")
         file = folder / "config.json"  # JSON is YAML, too
-        file.write_text(__import__("json").dumps(config))
+        file.write_text(json.dumps(config))
         programs = {
             "nothing": "pass",
             "pydantic": "import pydantic",

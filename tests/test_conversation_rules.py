@@ -345,7 +345,7 @@ def test_old_turns_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> Non
     check = messages._checked
     monkeypatch.setattr(messages, "_checked", lambda turn, index: checked.append(turn) or check(turn, index))  # type: ignore[func-returns-value]
     for number in range(20):
-        conversation.send(str(number))
+        conversation.send({"role": "user", "content": str(number)})
     assert [turn.text for turn in checked] == [str(number) for number in range(20)]
 
 
