@@ -8,7 +8,7 @@ PYTHON =
 ARGS =
 python = .venv/bin/python
 
-.PHONY: help test demo lint format typecheck coverage bench integration environment clean
+.PHONY: help test demo lint format typecheck coverage bench soak integration environment clean
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -40,6 +40,9 @@ coverage: environment ## Run the tests and check the coverage each part promises
 
 bench: environment ## Measure start-up and the cost of a call
 	for script in benchmarks/bench_*.py; do $(python) "$$script" || exit 1; done
+
+soak: environment ## Run mixed traffic with faults for a minute; ARGS="--seconds 3600" for longer
+	$(python) -m tools.soak $(ARGS)
 
 integration: environment ## Call the real providers whose keys are set (costs a little money)
 	$(python) -m pytest -m integration $(ARGS)

@@ -14,7 +14,7 @@ from typing import Any, Awaitable, Callable, Iterator, List
 
 import pytest
 
-from llm_orchestrator import LLMOrchestrator
+from llm_orchestrator import LLMOrchestrator, OrchestratorError
 from llm_orchestrator.providers import deadlines
 from llm_orchestrator.testing import FakeReply
 from tests.bench import DIALECTS, Dialect, Reply, ScriptedServer, Stall
@@ -26,11 +26,15 @@ from tests.promises.leaving import (
     SYNC,
     AsyncLeave,
     Leave,
+    aclose,
     cancel,
+    close,
     drop_async,
     drop_async_events,
     end_async_with_block,
     end_the_loop,
+    end_with_block,
+    fail_in_with_block,
 )
 from tests.promises.programs import run_program
 from tests.streams import TrackingProvider
@@ -70,7 +74,7 @@ def nothing_printed(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCapture
     yield
     gc.collect(0)
     assert capfd.readouterr() == ("", "")
-    complaints = [record for record in caplog.records if record.name == "asyncio"]
+    complaints = [record for record in caplog.get_records("call") if record.name == "asyncio"]
     assert [record.getMessage() for record in complaints if record.levelno >= logging.WARNING] == []
 
 
@@ -89,6 +93,36 @@ def test_s6_leaving_gives_the_connection_back_and_is_recorded_once(
     assert (row.status, row.final, row.streamed) == (status, True, True)
     assert row.usage_status in ("partial", "missing")
     assert server.wait_for_connections(0)
+
+
+@pytest.mark.parametrize("leave", [close, end_with_block, fail_in_with_block])
+def test_s6_a_stream_that_was_left_holds_no_connection(
+    orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect, leave: Leave
+) -> None:
+    server.script(unfinished(dialect))
+    stream = orchestrator.send_streaming_request("Hi")
+
+    leave(stream)
+
+    assert server.wait_for_connections(0)
+    with pytest.raises(OrchestratorError, match="The stream is closed"):
+        next(stream)
+
+
+@pytest.mark.parametrize("leave", [aclose, end_async_with_block, cancel])
+def test_s6_an_async_stream_that_was_left_holds_no_connection(
+    orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect, leave: AsyncLeave
+) -> None:
+    server.script(unfinished(dialect))
+
+    async def main() -> None:
+        stream = orchestrator.asend_streaming_request("Hi")
+        await leave(stream)
+        assert await gone(server)
+        with pytest.raises(OrchestratorError, match="The stream is closed"):
+            await stream.__anext__()
+
+    run(main)
 
 
 @pytest.mark.parametrize("how", ["drop", "in a cycle"])
@@ -192,6 +226,7 @@ def test_s6_leaving_async_gives_the_connection_back_and_is_recorded_once(
         await leave(orchestrator.asend_streaming_request("Hi"))
         if leave is not end_the_loop:
             assert await gone(server), "only the loop's end released it"
+            assert timers() == 0, "nobody waits for it any more"
 
     run(main)
 
@@ -199,6 +234,11 @@ def test_s6_leaving_async_gives_the_connection_back_and_is_recorded_once(
     assert (row.status, row.final, row.streamed) == (status, True, True)
     assert row.usage_status in ("partial", "missing")
     assert server.wait_for_connections(0)
+
+
+def timers() -> int:
+    loop: Any = asyncio.get_running_loop()
+    return sum(not timer.cancelled() for timer in loop._scheduled)
 
 
 async def gone(server: ScriptedServer) -> bool:
@@ -230,19 +270,22 @@ def test_c2_an_async_stream_may_end_on_another_thread(
     assert [row.status for row in rows(orchestrator)] == [INTERRUPTED]
 
 
-def test_c2_a_dropped_async_stream_whose_connection_cannot_be_closed_prints_nothing() -> None:
+def drop_a_stream_that_cannot_be_closed() -> List[str]:
     scene = play(FakeReply(chunks=["One", " two"]), provider_class=TrackingProvider)
     scene.provider.fault_on_close = OSError("gone")  # type: ignore[attr-defined]
 
     async def main() -> None:
         await drop_async(scene.orchestrator.asend_streaming_request("Hi"))
         await asyncio.sleep(0.001)
-        gc.collect(0)
 
     run(main)
-
     scene.orchestrator.close()
-    assert scene.rows == ["priced interrupted final"]
+    return scene.rows
+
+
+def test_c2_a_dropped_async_stream_whose_connection_cannot_be_closed_prints_nothing() -> None:
+    assert drop_a_stream_that_cannot_be_closed() == ["priced interrupted final"]
+    gc.collect()  # asyncio complains when it loses a task whose error nobody saw
 
 
 # ---------------------------------------------------------------- the end of the program
