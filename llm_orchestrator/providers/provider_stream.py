@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Deque, List, Optional, Set
+from typing import TYPE_CHECKING, Deque, Dict, List, Optional, Set
 
 from llm_orchestrator.exceptions import ProviderConnectionError, ProviderError, StreamInterruptedError
 from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch, Watch
@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 DRAIN_SECONDS = 1.0
 DRAIN_CHUNKS = 10
 
-#: Loops hold their tasks weakly. Were a dropped stream collected together with the task that closes it, it
-#: would not be closed but taken apart.
-_closing_tasks: Set[asyncio.Task[None]] = set()
+#: The tasks that close streams, by their loops, which hold tasks only weakly: were a dropped stream collected
+#: together with the task that closes it, it would not be closed but taken apart.
+_closing_tasks: Dict[asyncio.AbstractEventLoop, Set[asyncio.Task[None]]] = {}
 
 
 class _StreamReader:
@@ -198,7 +198,10 @@ class ProviderStream(_StreamReader):
             raise self._failure_to_raise(delivered=False)
 
     def close(self) -> None:
-        """Release the connection; twice is fine."""
+        """Release the connection; twice is fine. A thread that is reading wakes up and releases it itself."""
+        if self._watch.is_waiting:
+            self._watch.interrupt()
+            return
         self._watch.stop()
         self._reply.close()
 
@@ -256,8 +259,7 @@ class AsyncProviderStream(_StreamReader):
         self._closing = self._loop.create_task(self._close_when_left())
         # A loop may be thrown away with its streams open; there is nothing to tell the user then.
         self._closing._log_destroy_pending = False  # type: ignore[attr-defined]
-        _closing_tasks.add(self._closing)
-        self._closing.add_done_callback(_closing_tasks.discard)
+        _keep(self._closing, self._loop)
 
     def __aiter__(self) -> AsyncProviderStream:
         return self
@@ -296,6 +298,9 @@ class AsyncProviderStream(_StreamReader):
         """Release the connection; twice is fine. Who is cancelled meanwhile leaves it to finish by itself."""
         import asyncio
 
+        if asyncio.get_running_loop() is not self._loop:
+            self.close_soon()
+            return
         self._leave()
         await asyncio.shield(self._closing)
         failure, self._close_failure = self._close_failure, None
@@ -304,10 +309,8 @@ class AsyncProviderStream(_StreamReader):
 
     def close_soon(self) -> None:
         """Have the loop release the connection; for finalizers, so it takes no lock and waits for nothing."""
-        try:
+        with suppress(RuntimeError):  # the loop is closed, and its connections with it
             self._loop.call_soon_threadsafe(self._leave)
-        except RuntimeError:  # the loop is closed, and its connections with it
-            _closing_tasks.discard(self._closing)
 
     def release(self) -> None:
         """Nothing: the loop of a dropped stream was told to release the connection when it was dropped."""
@@ -350,3 +353,14 @@ class AsyncProviderStream(_StreamReader):
         except Exception as error:  # noqa: BLE001 (the answer is complete: only the connection is lost)
             logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
         await self.aclose()
+
+
+def _keep(task: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> None:
+    """Hold a closing task until it has ended, or its loop was thrown away and another one comes."""
+    if loop not in _closing_tasks:
+        for other in list(_closing_tasks):
+            if other.is_closed():
+                _closing_tasks.pop(other, None)  # another thread may have been faster
+    tasks = _closing_tasks.setdefault(loop, set())
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

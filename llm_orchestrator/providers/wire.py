@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any, AsyncGenerator, AsyncIterator, Dict, Iterable, Iterator, Mapping, Optional, Protocol, Tuple
+from types import AsyncGeneratorType
+from typing import Any, AsyncIterator, Dict, Iterable, Iterator, Mapping, Optional, Protocol, Tuple
 
 from llm_orchestrator.types import JSON
 
@@ -100,8 +101,8 @@ async def close_reply(reply: RawReply, chunks: AsyncIterator[bytes]) -> None:
         chunks: Its body, as ``aiter_bytes`` gave it.
     """
     try:
-        if isinstance(chunks, AsyncGenerator) and not chunks.ag_running:  # its reader, cancelled too, ends it
-            await chunks.aclose()
+        if isinstance(chunks, AsyncGeneratorType) and not chunks.ag_running:
+            await chunks.aclose()  # one that somebody still reads ends when its connection is closed
     finally:
         await reply.aclose()
 

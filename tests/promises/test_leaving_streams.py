@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import csv
 import gc
-import logging
 import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Awaitable, Callable, Iterator, List
+from typing import Any, Iterator, List
 
 import pytest
 
 from llm_orchestrator import LLMOrchestrator, OrchestratorError
 from llm_orchestrator.providers import deadlines
 from llm_orchestrator.testing import FakeReply
-from tests.bench import DIALECTS, Dialect, Reply, ScriptedServer, Stall
-from tests.fakes import RecordingTracker, play
+from tests.bench import DIALECTS, Dialect, ScriptedServer
+from tests.fakes import play
 from tests.promises.leaving import (
     ASYNC,
     CANCELLED,
@@ -36,47 +35,17 @@ from tests.promises.leaving import (
     end_with_block,
     fail_in_with_block,
 )
+from tests.promises.open_streams import (
+    gone,
+    in_thread,
+    nothing_printed,  # noqa: F401 (a fixture)
+    recording_orchestrator,  # noqa: F401 (a fixture)
+    rows,
+    run,
+    unfinished,
+)
 from tests.promises.programs import run_program
 from tests.streams import TrackingProvider
-
-
-@pytest.fixture
-def orchestrator(server: ScriptedServer, dialect: Dialect) -> Iterator[LLMOrchestrator]:
-    """An orchestrator that notes the rows of its ledger."""
-    config = dialect.config(server.url, max_retries=0, timeout=30)
-    with LLMOrchestrator(config, cost_tracker=RecordingTracker()) as orchestrator:
-        yield orchestrator
-
-
-def rows(orchestrator: LLMOrchestrator) -> List[Any]:
-    tracker: Any = orchestrator.cost_tracker
-    return list(tracker.records)
-
-
-def unfinished(dialect: Dialect) -> Reply:
-    """A stream that goes on and on, as far as its reader can tell."""
-    return dialect.stream(["One", " two"], complete=False).but(fault=Stall())
-
-
-def run(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Run async work with asyncio's complaints turned on; whatever it prints fails the test."""
-
-    async def main() -> Any:
-        asyncio.get_running_loop().slow_callback_duration = 10
-        return await work()
-
-    return asyncio.run(main(), debug=True)
-
-
-@pytest.fixture(autouse=True)
-def nothing_printed(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever a test does, nothing is printed, and asyncio logs no error."""
-    yield
-    gc.collect(0)
-    assert capfd.readouterr() == ("", "")
-    complaints = [record for record in caplog.get_records("call") if record.name == "asyncio"]
-    assert [record.getMessage() for record in complaints if record.levelno >= logging.WARNING] == []
-
 
 # ---------------------------------------------------------------- sync
 
@@ -145,13 +114,6 @@ def test_c2_a_stream_may_end_on_another_thread(
     assert server.wait_for_connections(0)
 
 
-def in_thread(work: Callable[[], None]) -> None:
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(5)
-    assert not thread.is_alive(), "it waits for something"
-
-
 def test_c2_a_finalizer_waits_for_no_lock(
     orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect
 ) -> None:
@@ -170,7 +132,16 @@ def test_c2_a_finalizer_waits_for_no_lock(
     assert server.wait_for_connections(0)
 
 
+@pytest.fixture
+def keyboard() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.real_clock
+@pytest.mark.usefixtures("keyboard")
 def test_r7_ctrl_c_ends_a_waiting_read_at_once(
     orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect
 ) -> None:
@@ -189,6 +160,7 @@ def test_r7_ctrl_c_ends_a_waiting_read_at_once(
 
 
 @pytest.mark.real_clock
+@pytest.mark.usefixtures("keyboard")
 def test_r7_ctrl_c_ends_a_loop_that_waits(
     orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect
 ) -> None:
@@ -239,11 +211,6 @@ def test_s6_leaving_async_gives_the_connection_back_and_is_recorded_once(
 def timers() -> int:
     loop: Any = asyncio.get_running_loop()
     return sum(not timer.cancelled() for timer in loop._scheduled)
-
-
-async def gone(server: ScriptedServer) -> bool:
-    """Whether the connection goes while the loop runs on."""
-    return await asyncio.get_running_loop().run_in_executor(None, server.wait_for_connections, 0)
 
 
 @pytest.mark.parametrize("how", ["drop", "in a cycle", "events"])
