@@ -9,14 +9,14 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, Callable, Iterator, List
 
 import pytest
 
 from llm_orchestrator import LLMOrchestrator, OrchestratorError
 from llm_orchestrator.providers import deadlines
 from llm_orchestrator.testing import FakeReply
-from tests.bench import DIALECTS, Dialect, ScriptedServer
+from tests.bench import BEFORE_HEAD, DIALECTS, Dialect, Reply, Reset, ScriptedServer, html
 from tests.fakes import play
 from tests.promises.leaving import (
     ASYNC,
@@ -28,6 +28,7 @@ from tests.promises.leaving import (
     aclose,
     cancel,
     close,
+    drop,
     drop_async,
     drop_async_events,
     end_async_with_block,
@@ -253,6 +254,42 @@ def drop_a_stream_that_cannot_be_closed() -> List[str]:
 def test_c2_a_dropped_async_stream_whose_connection_cannot_be_closed_prints_nothing() -> None:
     assert drop_a_stream_that_cannot_be_closed() == ["priced interrupted final"]
     gc.collect()  # asyncio complains when it loses a task whose error nobody saw
+
+
+# ---------------------------------------------------------------- after a retry
+
+#: What fails first; the errors of these hold frames in cycles, some of them inside the vendors' libraries.
+FIRST = {
+    "refused": lambda dialect: dialect.failure("overloaded"),
+    "reset": lambda dialect: dialect.whole().but(fault=Reset(BEFORE_HEAD)),
+    "error event": lambda dialect: dialect.stream_error(),
+    "no stream": lambda dialect: html(),
+}
+
+
+@pytest.fixture
+def no_garbage_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collector", "waits")
+@pytest.mark.parametrize("first", FIRST.values(), ids=list(FIRST))
+def test_s6_a_stream_that_was_retried_is_released_when_it_is_dropped(
+    orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect, first: Callable[[Dialect], Reply]
+) -> None:
+    server.script(first(dialect), unfinished(dialect), first(dialect), unfinished(dialect))
+
+    async def main() -> None:
+        await drop_async(orchestrator.asend_streaming_request("Hi", max_retries=1))
+        assert await gone(server), "errors of the first attempt hold the stream"
+
+    run(main)
+    drop(orchestrator.send_streaming_request("Hi", max_retries=1))
+
+    assert [row.status for row in rows(orchestrator)] == ["error", INTERRUPTED] * 2
+    assert server.wait_for_connections(0)
 
 
 # ---------------------------------------------------------------- the end of the program
