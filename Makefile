@@ -8,7 +8,7 @@ PYTHON =
 ARGS =
 python = .venv/bin/python
 
-.PHONY: help test demo lint format typecheck coverage bench bench-check integration environment clean
+.PHONY: help test demo lint format typecheck coverage bench bench-check soak integration environment clean
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -44,6 +44,9 @@ bench: environment ## Measure the library, beside the vendors' SDKs and alone
 
 bench-check: environment ## Fail when a target of the comparison with the SDKs is missed by over 15 %
 	$(python) benchmarks/bench_speed.py --check $(ARGS)
+
+soak: environment ## Run mixed traffic with faults for a minute; ARGS="--seconds 3600" for longer
+	$(python) -m tools.soak $(ARGS)
 
 integration: environment ## Call the real providers whose keys are set (costs a little money)
 	$(python) -m pytest -m integration $(ARGS)

@@ -75,9 +75,7 @@ def _responses_events() -> List[Tuple[str, Any]]:
         {"type": "response.output_text.delta", **place, "delta": f"{word} ", "logprobs": []} for word in WORDS
     ]
     events.append({"type": "response.completed", "response": _responses_reply("completed")})
-    return [
-        (str(event["type"]), {**event, "sequence_number": number}) for number, event in enumerate(events)
-    ]
+    return [(str(event["type"]), {**event, "sequence_number": number}) for number, event in enumerate(events)]
 
 
 def _anthropic_events() -> List[Tuple[str, Any]]:

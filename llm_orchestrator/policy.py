@@ -21,7 +21,12 @@ from typing import (
     Union,
 )
 
-from llm_orchestrator.exceptions import AllFallbacksFailedError, ProviderError, UnsupportedParameterError
+from llm_orchestrator.exceptions import (
+    AllFallbacksFailedError,
+    ProviderError,
+    UnsupportedParameterError,
+    with_causes,
+)
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt
 
 __all__ = ["Attempt", "Plan", "PolicySettings", "Wait", "arun", "plan", "run"]
@@ -184,6 +189,7 @@ def run(steps: Plan, attempt: Callable[[Attempt], Result]) -> Result:
     Raises:
         ProviderError: What the plan ends with.
     """
+    failures: List[ProviderError] = []
     outcome: Optional[ProviderError] = None
     try:
         while True:
@@ -193,11 +199,15 @@ def run(steps: Plan, attempt: Callable[[Attempt], Result]) -> Result:
                 _sleep(step.seconds)
                 continue
             try:
-                return attempt(step)
+                result = attempt(step)
+                _put_behind(failures)
+                return result
             except ProviderError as error:
                 outcome = error
+                failures.append(error)
     finally:
         outcome = None  # or the error, through its traceback, would keep this frame and all it holds alive
+        failures.clear()
 
 
 async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> Result:
@@ -213,6 +223,7 @@ async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> 
     Raises:
         ProviderError: What the plan ends with.
     """
+    failures: List[ProviderError] = []
     outcome: Optional[ProviderError] = None
     try:
         while True:
@@ -222,8 +233,23 @@ async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> 
                 await _asleep(step.seconds)
                 continue
             try:
-                return await attempt(step)
+                result = await attempt(step)
+                _put_behind(failures)
+                return result
             except ProviderError as error:
                 outcome = error
+                failures.append(error)
     finally:
         outcome = None  # as in run
+        failures.clear()
+
+
+def _put_behind(failures: Sequence[ProviderError]) -> None:
+    """Part with the errors of a call that succeeded after all.
+
+    Their tracebacks hold the frames of all callers until the garbage collector comes, and with those what the
+    application believes to have dropped: a stream, whose connection would stay open.
+    """
+    for failure in failures:
+        for error in with_causes(failure):
+            error.__traceback__ = None

@@ -335,6 +335,9 @@ class Adapter(ABC):
             The open reply.
         """
 
+    async def aget_ready(self) -> None:  # noqa: B027 (an adapter without a client needs nothing)
+        """Make what calls on the running loop need, such as the SDK's client, before their time runs."""
+
     def close(self) -> None:  # noqa: B027 (an adapter without connections has nothing to close)
         """Close the connections of sync callers."""
 

@@ -220,6 +220,10 @@ class AnthropicAdapter(BaseLLMProvider):
         """
         return cast(RawReply, await _sdk_call(await self._clients.for_loop(), wire, limits)())
 
+    async def aget_ready(self) -> None:
+        """Make the client of the running loop."""
+        await self._clients.for_loop()
+
     def close(self) -> None:
         """Close the connections of sync callers."""
         self._clients.close()

@@ -23,7 +23,7 @@ from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
 from llm_orchestrator.providers.options import check_options, with_defaults
 from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.reader import BodyReader, next_chunk
-from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
+from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, close_reply
 from llm_orchestrator.types import (
     DROPPABLE_PARAMETERS,
     JSON,
@@ -346,6 +346,7 @@ class BaseLLMProvider(Adapter):
         return reply, watch
 
     async def _aopen(self, wire: WireRequest, limits: Limits) -> Tuple[RawReply, LoopWatch]:
+        await self.aget_ready()
         watch = LoopWatch(limits)
         try:
             with ErrorsOfSending(wire), watch:
@@ -370,13 +371,13 @@ class BaseLLMProvider(Adapter):
 
     async def _aexchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
         reply, watch = await self._aopen(wire, limits)
+        chunks = reply.aiter_bytes()
         try:
             body = BodyReader()
-            chunks = reply.aiter_bytes()
             while not body.ended:
                 with watch:
                     body.feed(await next_chunk(chunks))
             return body.document(), reply.headers
         finally:
             watch.stop()
-            await reply.aclose()
+            await close_reply(reply, chunks)

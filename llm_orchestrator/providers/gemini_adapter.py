@@ -202,6 +202,10 @@ class GeminiAdapter(BaseLLMProvider):
         transport = await self._clients.for_loop()
         return await transport.aopen(wire, limits)
 
+    async def aget_ready(self) -> None:
+        """Make the client of the running loop."""
+        await self._clients.for_loop()
+
     def close(self) -> None:
         """Close the connections of sync callers."""
         self._clients.close()

@@ -178,6 +178,10 @@ class OpenAIAdapter(BaseLLMProvider):
         reply: RawReply = await _send(await self._clients.for_loop(), wire, limits)
         return reply
 
+    async def aget_ready(self) -> None:
+        """Make the client of the running loop."""
+        await self._clients.for_loop()
+
     def close(self) -> None:
         """Close the connections of sync callers."""
         self._clients.close()

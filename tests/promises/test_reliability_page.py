@@ -98,6 +98,18 @@ def leave_early(orchestrator: LLMOrchestrator, server: ScriptedServer) -> str:
     return "the text you read" if stream.text == "Hel" else stream.text
 
 
+def close_elsewhere(orchestrator: LLMOrchestrator, server: ScriptedServer) -> Any:
+    async def main() -> Any:
+        stream = orchestrator.asend_streaming_request("Hi")
+        reading = asyncio.ensure_future(stream.final_response())
+        while not stream.text:
+            await asyncio.sleep(0.001)
+        await stream.aclose()
+        return await reading
+
+    return asyncio.run(main())
+
+
 def cancel(orchestrator: LLMOrchestrator, server: ScriptedServer) -> Any:
     async def main() -> Any:
         task = asyncio.ensure_future(orchestrator.asend_request("Hi"))
@@ -207,6 +219,12 @@ SCENARIOS: Dict[str, List[Scenario]] = {
         Scenario(
             lambda dialect: dialect.stream(["Hel", "lo"], complete=False).but(fault=Stall()),
             perform=leave_early,
+        )
+    ],
+    "another thread or task closes the stream you read": [
+        Scenario(
+            lambda dialect: dialect.stream(["Hel", "lo"], complete=False).but(fault=Stall()),
+            perform=close_elsewhere,
         )
     ],
     "the task that waits is cancelled": [
