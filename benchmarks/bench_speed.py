@@ -2,8 +2,8 @@
 
     python benchmarks/bench_speed.py [--json FILE] [--check] [SECTION ...]
 
-All times are CPU time, as a ratio within one run; a ratio of 0.5 is half the SDK's CPU. ``--check`` exits with
-1 when a target is missed by more than 15 percent.
+All times are CPU time, as a ratio within one run; a ratio of 0.5 is half the SDK's CPU. With ``--check`` the
+exit code is 1 when a target is missed by more than 15 percent.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def concurrency(folder: Path) -> List[Figure]:
 async def _races(url: str, ledger: Path) -> List[Figure]:
     figures = []
     async with LLMOrchestrator(configuration(url, ledger)) as orchestrator:
-        # The SDK's clients are kept to the end: dropped earlier, they close themselves beside the measurement.
+        # The SDKs' clients are kept to the end: dropped earlier, they would close during a measurement.
         pairs = [(library(orchestrator, dialect), sdk(url, dialect)) for dialect in DIALECTS]
         for dialect, (ours, theirs) in zip(DIALECTS, pairs):
             figures.append(await _race(dialect, ours.awhole, theirs.awhole))
@@ -138,8 +138,8 @@ FIRST_ANSWERS = {
         ".create(model={model!r}, max_tokens=600, messages=[{{'role': 'user', 'content': {question!r}}}])"
     ),
     "gemini": (
-        "from google import genai; client = genai.Client(api_key={key!r}, http_options={{'base_url': {url!r}}});"
-        "client.models.generate_content(model={model!r}, contents={question!r})"
+        "from google import genai; client = genai.Client(api_key={key!r}, http_options={{'base_url': {url!r}}})"
+        "; client.models.generate_content(model={model!r}, contents={question!r})"
     ),
 }
 
@@ -213,7 +213,7 @@ def main() -> int:
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help="default: all of them")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     parser.add_argument(
-        "--check", action="store_true", help="fail when a target is missed by over 15 percent"
+        "--check", action="store_true", help="fail when a target is missed by over 15 %%"
     )
     options = parser.parse_args()
     figures: List[Figure] = []

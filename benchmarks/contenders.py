@@ -1,4 +1,4 @@
-"""What the benchmarks compare: the library, each vendor SDK's documented typed call, and the HTTP library alone.
+"""What the benchmarks compare: the library, the vendor SDKs' documented typed calls, the HTTP library alone.
 
 Each contender asks the same question of the same server, whole and streamed, sync and async. The SDKs are
 used as their guides show, with retries off; the library with its ledger on.
