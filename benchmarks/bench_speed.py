@@ -138,8 +138,9 @@ FIRST_ANSWERS = {
         ".create(model={model!r}, max_tokens=600, messages=[{{'role': 'user', 'content': {question!r}}}])"
     ),
     "gemini": (
-        "from google import genai; client = genai.Client(api_key={key!r}, http_options={{'base_url': {url!r}}})"
-        "; client.models.generate_content(model={model!r}, contents={question!r})"
+        "from google import genai\n"
+        "client = genai.Client(api_key={key!r}, http_options={{'base_url': {url!r}}})\n"
+        "client.models.generate_content(model={model!r}, contents={question!r})"
     ),
 }
 
