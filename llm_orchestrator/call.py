@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
 
 from llm_orchestrator import policy
-from llm_orchestrator.call_record import CallRecord, Surroundings
+from llm_orchestrator.call_record import CallRecord
+from llm_orchestrator.surroundings import Surroundings
 from llm_orchestrator.types import (
     DROPPABLE_PARAMETERS,
     Attempt,

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Set, T
 
 from llm_orchestrator.arguments import CallArguments, call_arguments, owned, takes_parameters_of
 from llm_orchestrator.call import Call
-from llm_orchestrator.call_record import Surroundings
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError
@@ -26,6 +25,7 @@ from llm_orchestrator.policy import PolicySettings
 from llm_orchestrator.provider_set import ProviderSet
 from llm_orchestrator.providers import find_adapter, is_known
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
+from llm_orchestrator.surroundings import Surroundings
 from llm_orchestrator.tracker_settings import configured_tracker, warn_of_unused_settings
 from llm_orchestrator.types import LLMResponse, Messages, ModelInfo, changed
 
