@@ -50,6 +50,13 @@ from tests.configs import config, costs, entry, fault, no_keys, schema_built, wr
         (entry(max_retries=-1), "providers.local.max_retries: should be greater than or equal to 0"),
         (entry(max_retry_wait=-1), "providers.local.max_retry_wait: should be greater than or equal to 0"),
         (entry(on_unsupported_parameter="ignore"), "on_unsupported_parameter: should be 'drop' or 'error'"),
+        (entry(options={"timeout": 5}), "options: The option 'timeout' is no field of a provider's body."),
+        (
+            entry(options={"stream": True}),
+            "options: The option 'stream' would replace what the library sets.",
+        ),
+        (entry(options={"temperature": "hot"}), "options: The option temperature is 'hot'. Give a number."),
+        (entry(options={"reasoning_effort": False}), "Write it in quotes if you mean the word."),
         (entry(api="completions"), "providers.local.api: should be 'auto', 'responses' or 'chat'"),
         (entry(base_url="localhost:11434"), "providers.local.base_url: is no URL"),
         (entry(base_url="https://me:pw@host"), "providers.local.base_url: holds a user name or password"),

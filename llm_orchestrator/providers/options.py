@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from typing import Any
 
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.providers.content import CACHE_MODES, merged, stop_texts
+from llm_orchestrator.parameters import checked
+from llm_orchestrator.providers.content import merged
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, LLMRequest, changed
 
-__all__ = ["check_options", "with_defaults"]
+__all__ = ["check_entry_options", "check_options", "with_defaults"]
 
 #: Names in ``options`` that stand for parameters of the call rather than for fields of the provider's body.
 DEFAULTABLE_PARAMETERS = (*DROPPABLE_PARAMETERS, "max_tokens", "stop", "cache")
 #: Fields of the providers' bodies that no option may replace.
 RESERVED_OPTIONS = ("model", "messages", "input", "contents", "stream")
+#: Keys of the entry, and arguments of a call, that would be no fields of any provider's body.
+MISPLACED_OPTIONS = ("timeout", "total_timeout", "max_retries", "fallback", "tags", "extra_headers")
 
 
 def with_defaults(request: LLMRequest, options: JSON) -> LLMRequest:
@@ -25,11 +28,14 @@ def with_defaults(request: LLMRequest, options: JSON) -> LLMRequest:
 
     Returns:
         The call with the entry's parameters where it set none, and the entry's other options below its own.
+
+    Raises:
+        InvalidRequestError: A parameter cannot have the value it has in the options.
     """
     if not options:
         return request
     parameters = {
-        name: READERS[name](value) if name in READERS else value
+        name: _read(name, value)
         for name, value in options.items()
         if name in DEFAULTABLE_PARAMETERS and name not in request.without and getattr(request, name) is None
     }
@@ -37,29 +43,35 @@ def with_defaults(request: LLMRequest, options: JSON) -> LLMRequest:
     return changed(request, **parameters, provider_options=merged(others, request.provider_options))
 
 
-def _cache_mode(value: Any) -> Any:
-    mode = "off" if value is False else value  # YAML reads the word off as false
-    if mode is not None and mode not in CACHE_MODES:
-        raise InvalidRequestError(
-            f"The option cache is {value!r}. Use {' or '.join(CACHE_MODES)}, or leave it out."
-        )
-    return mode
+def _read(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name == "cache" and value is False:
+        value = "off"  # as YAML reads the word
+    try:
+        return checked(name, value)
+    except InvalidRequestError as error:
+        quotes = " Write it in quotes if you mean the word." if isinstance(value, bool) else ""
+        raise InvalidRequestError(f"The option {error}{quotes}") from None
 
 
-def _effort(value: Any) -> Any:
-    if value is not None and not isinstance(value, str):
-        raise InvalidRequestError(
-            f"The option reasoning_effort is {value!r}. Give a text, in quotes where YAML reads no text."
-        )
-    return value
+def check_entry_options(options: JSON) -> None:
+    """Refuse options of an entry that could only fail or be ignored later.
 
+    Args:
+        options: The entry's options.
 
-#: What reads the options that are more than numbers.
-READERS: Mapping[str, Callable[[Any], Any]] = {
-    "cache": _cache_mode,
-    "reasoning_effort": _effort,
-    "stop": stop_texts,
-}
+    Raises:
+        InvalidRequestError: One of them stands in the wrong place, or has a value it cannot have.
+    """
+    check_options(options)
+    for name, value in options.items():
+        if name in MISPLACED_OPTIONS:
+            raise InvalidRequestError(
+                f"The option {name!r} is no field of a provider's body. Set it in the entry or the call."
+            )
+        if name in DEFAULTABLE_PARAMETERS:
+            _read(name, value)
 
 
 def check_options(options: JSON) -> None:

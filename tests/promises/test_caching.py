@@ -7,7 +7,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from llm_orchestrator import InvalidRequestError
+from llm_orchestrator import ConfigurationError
 from tests.bench import Dialect, ScriptedServer, Usage
 from tests.fixtures import Orchestrate
 from tests.promises.money import Spend, answer, price
@@ -79,8 +79,8 @@ def test_yaml_reads_off_as_false(orchestrate: Orchestrate, server: ScriptedServe
 def test_an_option_that_says_nothing_is_refused(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, options: Dict[str, Any]
 ) -> None:
-    with pytest.raises(InvalidRequestError, match=f"The option {next(iter(options))} is"):
-        orchestrate(options=options).send_request("Hi")
+    with pytest.raises(ConfigurationError, match=f"The option {next(iter(options))} is"):
+        orchestrate(options=options)
 
     assert server.requests == []
 
