@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
 
-__all__ = ["CACHE_MODES", "checked"]
+__all__ = ["CACHE_MODES", "PARAMETERS", "checked"]
 
 CACHE_MODES = ("auto", "off")
 
@@ -122,3 +122,5 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "fallback": _switch,
     "tags": _tags,
 }
+#: The names of all parameters of a call but ``messages``.
+PARAMETERS = (*_CHECKS, "tools", "tool_choice", "response_format")

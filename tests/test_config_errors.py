@@ -56,6 +56,7 @@ from tests.configs import config, costs, entry, fault, no_keys, schema_built, wr
             "options: The option 'stream' would replace what the library sets.",
         ),
         (entry(options={"temperature": "hot"}), "options: The option temperature is 'hot'. Give a number."),
+        (entry(options={"temperature": "warm"}), "options: The option temperature is 'warm'. Give a number."),
         (entry(options={"reasoning_effort": False}), "Write it in quotes if you mean the word."),
         (entry(api="completions"), "providers.local.api: should be 'auto', 'responses' or 'chat'"),
         (entry(base_url="localhost:11434"), "providers.local.base_url: is no URL"),

@@ -20,7 +20,7 @@ from llm_orchestrator.providers.adapter import Adapter, is_header_text
 from llm_orchestrator.providers.call_errors import ErrorsOfCall, ErrorsOfSending
 from llm_orchestrator.providers.content import merged
 from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
-from llm_orchestrator.providers.options import check_options, with_defaults
+from llm_orchestrator.providers.options import check_options, slips, with_defaults
 from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.reader import BodyReader, next_chunk
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, close_reply
@@ -202,6 +202,8 @@ class BaseLLMProvider(Adapter):
         left_out = tuple(f"{name} was not sent: {self.name} does not take it." for name in wire.unsupported)
         body = merged(wire.body or {}, self.translate_options(request.provider_options))
         headers = {**self.headers, **wire.headers, **request.extra_headers}
+        if request.provider_options:
+            left_out += slips(request.provider_options)
         return request, changed(wire, body=body, headers=headers, warnings=wire.warnings + left_out)
 
     def _check_unsupported(self, request: LLMRequest, wire: WireRequest) -> None:
