@@ -315,8 +315,9 @@ def test_options_cannot_replace_what_the_library_sets(
 ) -> None:
     with pytest.raises(ConfigurationError, match=name):
         orchestrate(options={name: "mine"})
-    with pytest.raises((InvalidRequestError, TypeError), match=name):  # Python itself knows its own arguments
-        orchestrate().send_request("Hi", **{name: "mine"})
+    if name not in ("model", "messages"):  # in a call these are arguments
+        with pytest.raises(InvalidRequestError, match=name):
+            orchestrate().send_request("Hi", **{name: "mine"})
 
     assert server.requests == []
 
