@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Callable, List, Optional
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from llm_orchestrator import (
     FinishReason,
@@ -331,6 +331,23 @@ def test_m8_output_that_cannot_be_used_is_an_error_with_the_paid_answer(
     assert error.attempts == error.response.attempts and len(error.attempts) == 1
     assert (scene.asked, scene.rows) == ([MODEL], ["priced ok final"])
     assert scene.told == ["attempt ok", "call error"]
+
+
+def test_m8_a_validator_that_fails_in_its_own_way_loses_no_paid_answer(way: str) -> None:
+    class Known(BaseModel):
+        name: str
+
+        @field_validator("name")
+        @classmethod
+        def known(cls, name: str) -> str:
+            return {"Rome": "Roma"}[name]
+
+    scene = play('{"name": "Oslo"}')
+    with pytest.raises(OutputParseError, match="no valid Known") as caught:
+        ask(scene.orchestrator, way, response_format=Known)
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert caught.value.response.cost == scene.orchestrator.get_session_cost() > 0
+    assert scene.rows == ["priced ok final"]
 
 
 def test_m8_the_cause_of_a_parse_error_is_the_validation_error() -> None:
