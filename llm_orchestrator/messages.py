@@ -121,6 +121,9 @@ def _checked(turn: Message, index: int) -> Message:
     parts_of(turn, index)  # refuses parts that are none
     if turn.content is None and turn.role != "assistant":
         raise _error(index, "has no content", "Give a text or a list of parts.")
+    for name, value in (("tool_call_id", turn.tool_call_id), ("name", turn.name)):
+        if not isinstance(value, (str, type(None))):
+            raise _error(index, f"has a {name} of type {type(value).__name__}", "Give a text.")
     if turn.role == "tool" and not turn.tool_call_id:
         raise _error(index, "has no tool_call_id", "Name the call whose result it is.")
     if not all(isinstance(call, ToolCall) for call in turn.tool_calls or ()):
