@@ -451,6 +451,33 @@ def test_what_is_no_conversation_is_refused(text: str) -> None:
         Conversation.from_json(document, orchestrator)
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"provider": 5}, "provider is 5"),
+        ({"cost": "NaN"}, "cost is 'NaN'"),
+        ({"cost": "sNaN"}, "cost is 'sNaN'"),
+        ({"cost": "-Infinity"}, "cost is '-Infinity'"),
+        ({"usage": {"prompt_tokens": "ten"}}, "prompt_tokens is 'ten'"),
+        ({"usage": {"completion_tokens": [1]}}, r"completion_tokens is \[1\]"),
+        ({"usage": {"total_tokens": -1}}, "total_tokens is -1"),
+    ],
+)
+def test_sums_that_nobody_can_add_to_are_refused(changes: Any, problem: str) -> None:
+    scene = play()
+    document = json.loads(scene.orchestrator.start_conversation("Be brief.").to_json())
+    document.update({**changes, "usage": {**document["usage"], **changes.get("usage", {})}})
+    with pytest.raises(InvalidMessagesError, match=problem):
+        Conversation.from_json(json.dumps(document), scene.orchestrator)
+
+
+def test_a_saved_conversation_takes_no_other_system_message() -> None:
+    scene = play()
+    saved = scene.orchestrator.start_conversation("Be brief.").to_json()
+    with pytest.raises(InvalidRequestError, match="its own system message"):
+        Conversation.from_json(saved, scene.orchestrator, system="Be long.")
+
+
 @pytest.mark.parametrize("version", [0, 2, "1"])
 def test_another_version_is_refused(version: Any) -> None:
     conversation = play().orchestrator.start_conversation()
