@@ -89,6 +89,22 @@ def test_descriptions_may_stand_in_the_hints_and_docstrings_be_indented_by_two()
     )
 
 
+def test_a_default_may_be_a_field() -> None:
+    def order(
+        item: str = Field(description="What to buy."),
+        count: int = Field(1, ge=1),
+    ) -> None: ...
+
+    (tool,) = read_tools([order])
+    parameters = tool["function"]["parameters"]
+    assert parameters["required"] == ["item"]
+    assert parameters["properties"]["item"]["description"] == "What to buy."
+    assert (parameters["properties"]["count"]["minimum"], parameters["properties"]["count"]["default"]) == (
+        1,
+        1,
+    )
+
+
 def test_a_default_that_json_cannot_write_is_left_out_silently() -> None:
     missing = object()
 
@@ -202,6 +218,7 @@ class Holder(BaseModel):
         ([{"type": "function"}], "A tool has no name. Write"),
         ([{"type": "function", "function": {"parameters": {}}}], "A tool has no name."),
         ([{"type": "function", "function": "forecast"}], "A tool has no name."),
+        ([{"type": "function", "function": {"name": "add", "parameters": ["a"]}}], "'add' are a list. Give"),
     ],
 )
 def test_what_is_no_tool(tools: Any, expected: str) -> None:
