@@ -129,6 +129,9 @@ def _checked(turn: Message, index: int) -> Message:
     if not all(isinstance(call, ToolCall) for call in turn.tool_calls or ()):
         calls = tuple(_read_call(call, index) for call in turn.tool_calls)
         return _checked(changed(turn, tool_calls=calls), index)
+    for call in turn.tool_calls or ():
+        if not call.raw_arguments:  # made by hand, so that nobody has written its arguments yet
+            _arguments_text(call.arguments, index)
     if turn.tool_calls and turn.role != "assistant":
         raise _error(index, "has tool calls but is no assistant turn", "Only the model calls tools.")
     return turn
@@ -147,13 +150,17 @@ def _read_call(call: Any, index: int) -> ToolCall:
             'Write {"id": ..., "type": "function", "function": {"name": ..., "arguments": "{...}"}}.',
         )
     arguments = function.get("arguments")
+    raw = arguments if isinstance(arguments, str) else _arguments_text(arguments, index)
+    return tool_call(str(call["id"]), str(function["name"]), raw)
+
+
+def _arguments_text(arguments: Any, index: int) -> str:
     try:
-        raw = arguments if isinstance(arguments, str) else arguments_text(arguments)
-    except (TypeError, ValueError) as error:
+        return arguments_text(arguments)
+    except (TypeError, ValueError, RecursionError) as error:
         raise _error(
             index, f"has a tool call whose arguments are no JSON ({error})", "Give a dict."
         ) from error
-    return tool_call(str(call["id"]), str(function["name"]), raw)
 
 
 def _saved_call(call: JSON, index: int) -> ToolCall:

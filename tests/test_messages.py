@@ -119,6 +119,10 @@ def test_no_message_at_all() -> None:
         ({"role": "tool", "content": "3", "tool_call_id": ["c1"]}, "has a tool_call_id of type list"),
         (Message("tool", "3", tool_call_id=5), "has a tool_call_id of type int"),  # type: ignore[arg-type]
         ({"role": "user", "content": "Hi", "name": {"first": "Ada"}}, "has a name of type dict"),
+        (
+            Message("assistant", tool_calls=(ToolCall("c1", "add", {"a": object()}),)),
+            "has a tool call whose arguments are no JSON",
+        ),
         ({"role": "assistant", "tool_calls": ["add"]}, "has a malformed tool call"),
         ({"role": "assistant", "tool_calls": [{"id": "c1", "name": "add"}]}, "has a malformed tool call"),
         ({"role": "assistant", "tool_calls": [{**CALL, "id": None}]}, "has a malformed tool call"),
