@@ -149,11 +149,11 @@ def read_document(text: str) -> Mapping[str, Any]:
     """
     try:
         document = dict(json.loads(text))
-        version, provider = document["version"], document["provider"]
+        version, provider, model = document["version"], document["provider"], document.get("model")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidMessagesError(_unreadable(error)) from error
-    if not isinstance(provider, str):
-        raise InvalidMessagesError(_unreadable(TypeError(f"provider is {provider!r}")))
+    if not isinstance(provider, str) or not isinstance(model, (str, type(None))):
+        raise InvalidMessagesError(_unreadable(TypeError(f"provider is {provider!r}, model is {model!r}")))
     if version != VERSION:
         raise InvalidMessagesError(
             f"The conversation is saved in version {version!r} of its form; only {VERSION} is known here. "

@@ -455,6 +455,7 @@ def test_what_is_no_conversation_is_refused(text: str) -> None:
     ("changes", "problem"),
     [
         ({"provider": 5}, "provider is 5"),
+        ({"model": ["m"]}, r"model is \['m'\]"),
         ({"cost": "NaN"}, "cost is 'NaN'"),
         ({"cost": "sNaN"}, "cost is 'sNaN'"),
         ({"cost": "-Infinity"}, "cost is '-Infinity'"),
@@ -463,7 +464,7 @@ def test_what_is_no_conversation_is_refused(text: str) -> None:
         ({"usage": {"total_tokens": -1}}, "total_tokens is -1"),
     ],
 )
-def test_sums_that_nobody_can_add_to_are_refused(changes: Any, problem: str) -> None:
+def test_what_a_conversation_cannot_go_on_with_is_refused(changes: Any, problem: str) -> None:
     scene = play()
     document = json.loads(scene.orchestrator.start_conversation("Be brief.").to_json())
     document.update({**changes, "usage": {**document["usage"], **changes.get("usage", {})}})
