@@ -11,6 +11,7 @@ from llm_orchestrator.exceptions import InvalidMessagesError
 from llm_orchestrator.messages import read_saved
 from llm_orchestrator.providers.content import as_count
 from llm_orchestrator.types import JSON, LLMResponse, Message, TokenUsage, changed
+from llm_orchestrator.usage_report import ZERO, add_money
 
 __all__ = ["ConversationState", "read_document", "write_document"]
 
@@ -69,7 +70,7 @@ class ConversationState:
         is_partial = answer.cost is None or (details is not None and details.status == "partial")
         return changed(
             self,
-            cost=self.cost + (answer.cost or 0),
+            cost=add_money(self.cost, answer.cost or ZERO),
             unpriced_requests=self.unpriced_requests + is_partial,
             usage=_sum_of(self.usage, answer.usage),
         )

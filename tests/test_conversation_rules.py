@@ -6,7 +6,7 @@ import asyncio
 import copy
 import json
 import threading
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any, Dict, List
 
 import pytest
@@ -235,6 +235,16 @@ def test_the_cost_is_exact_and_says_what_it_lacks() -> None:
 
     assert conversation.send("Hi", model="nobody-knows-its-price").cost is None
     assert (conversation.cost, conversation.unpriced_requests) == (sum(costs, Decimal(0)), 1)  # type: ignore[arg-type]
+
+
+def test_the_cost_is_exact_in_an_application_with_a_coarse_decimal_context() -> None:
+    scene = play()
+    document = json.loads(scene.orchestrator.start_conversation().to_json())
+    conversation = Conversation.from_json(json.dumps({**document, "cost": "1000.125"}), scene.orchestrator)
+    with localcontext() as context:
+        context.prec = 3
+        cost = conversation.send("Hi").cost
+    assert conversation.cost == Decimal("1000.125") + (cost or 0) and cost
 
 
 def test_a_cost_known_in_part_counts_as_both() -> None:
