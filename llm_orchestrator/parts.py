@@ -121,7 +121,8 @@ def _media_type_of(content: bytes, source: Source) -> Optional[str]:
         return None
     from mimetypes import guess_type
 
-    return guess_type(str(source))[0]
+    by_name, compression = guess_type(str(source))
+    return None if compression else by_name  # ``notes.txt.gz`` is no text
 
 
 def _own_name(source: Source, url: str) -> Optional[str]:

@@ -136,7 +136,7 @@ def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:
         )
     try:
         return replace(response, parsed=request.output_type.model_validate_json(response.content))
-    except ValueError as error:  # pydantic's ValidationError is one
+    except Exception as error:  # a validator may raise anything, and the answer was paid for
         raise OutputParseError(
             f"The output is no valid {request.output_type.__name__}. Its text is in .response.content.",
             response=response,

@@ -7,7 +7,7 @@ import re
 from collections import abc
 from itertools import takewhile
 from textwrap import dedent
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, get_type_hints
+from typing import Annotated, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, get_type_hints
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.providers.schemas import with_object_at_root
@@ -94,6 +94,12 @@ def _checked(tool: JSON) -> JSON:
         raise InvalidRequestError(
             'A tool has no name. Write {"type": "function", "function": {"name": ..., "parameters": {...}}}.'
         )
+    parameters = function.get("parameters")
+    if not isinstance(parameters, (abc.Mapping, type(None))):
+        raise InvalidRequestError(
+            f"The parameters of the tool {function['name']!r} are a {type(parameters).__name__}. Give a JSON "
+            "schema as a dict, or leave them out."
+        )
     return tool
 
 
@@ -140,6 +146,7 @@ def _schema_of_parameters(
     tool: str, function: Callable[..., Any], described: Mapping[str, str]
 ) -> Dict[str, Any]:
     from pydantic import Field, create_model
+    from pydantic.fields import FieldInfo
 
     hints = get_type_hints(function, include_extras=True)
     fields: Any = {}
@@ -148,11 +155,14 @@ def _schema_of_parameters(
             raise InvalidRequestError(
                 f"The tool {tool!r} takes *{name}. Name its parameters, so that the model can give them."
             )
-        default = ... if parameter.default is parameter.empty else parameter.default
+        hint, default = hints.get(name, Any), parameter.default
+        if isinstance(default, FieldInfo):  # ``city: str = Field(description=...)``
+            hint, default = Annotated[hint, default], ...
+        default = ... if default is parameter.empty else default
         # An alias, because pydantic refuses some names for fields that Python allows for parameters.
         words: Dict[str, Any] = {"description": described[name]} if name in described else {}
         field = Field(default, alias=name, **words)
-        fields[f"field_{len(fields)}"] = (hints.get(name, Any), field)
+        fields[f"field_{len(fields)}"] = (hint, field)
     model: Any = create_model(tool, **fields)
     schema = json_schema(model)
     schema.pop("title", None)

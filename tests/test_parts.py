@@ -81,6 +81,13 @@ def test_a_name_tells_what_the_bytes_do_not(tmp_path: Path) -> None:
     )
 
 
+def test_a_packed_file_is_not_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt.gz"
+    path.write_bytes(b"\x1f\x8b")
+    with pytest.raises(InvalidMessagesError, match="Nothing tells what"):
+        file_part(path)
+
+
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
@@ -199,6 +206,8 @@ def test_a_tool_may_answer_with_an_image(
     [
         ("anthropic", file_part(b"PK", media_type="application/zip")),
         ("anthropic", {"type": "image_url", "image_url": {"url": "data:;base64,AAAA"}}),
+        ("anthropic", {"type": "file", "file": {"file_data": "data:text/plain;base64,\u00e4\u00e4"}}),
+        ("anthropic", file_part(b"\xff", media_type="text/plain")),
         ("gemini", {"type": "image_url", "image_url": {"url": 'data:image/svg+xml,<svg xmlns="http://x"/>'}}),
         ("gemini", {"type": "image_url", "image_url": {"url": "photo.png"}}),
     ],

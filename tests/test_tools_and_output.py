@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Callable, List, Optional
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from llm_orchestrator import (
     FinishReason,
@@ -85,6 +85,22 @@ def test_descriptions_may_stand_in_the_hints_and_docstrings_be_indented_by_two()
     assert properties["item"]["description"] == "What to buy."
     assert (properties["count"]["description"], properties["count"]["minimum"]) == (
         "How many, at most ten.",
+        1,
+    )
+
+
+def test_a_default_may_be_a_field() -> None:
+    def order(
+        item: str = Field(description="What to buy."),
+        count: int = Field(1, ge=1),
+    ) -> None: ...
+
+    (tool,) = read_tools([order])
+    parameters = tool["function"]["parameters"]
+    assert parameters["required"] == ["item"]
+    assert parameters["properties"]["item"]["description"] == "What to buy."
+    assert (parameters["properties"]["count"]["minimum"], parameters["properties"]["count"]["default"]) == (
+        1,
         1,
     )
 
@@ -202,6 +218,7 @@ class Holder(BaseModel):
         ([{"type": "function"}], "A tool has no name. Write"),
         ([{"type": "function", "function": {"parameters": {}}}], "A tool has no name."),
         ([{"type": "function", "function": "forecast"}], "A tool has no name."),
+        ([{"type": "function", "function": {"name": "add", "parameters": ["a"]}}], "'add' are a list. Give"),
     ],
 )
 def test_what_is_no_tool(tools: Any, expected: str) -> None:
@@ -331,6 +348,23 @@ def test_m8_output_that_cannot_be_used_is_an_error_with_the_paid_answer(
     assert error.attempts == error.response.attempts and len(error.attempts) == 1
     assert (scene.asked, scene.rows) == ([MODEL], ["priced ok final"])
     assert scene.told == ["attempt ok", "call error"]
+
+
+def test_m8_a_validator_that_fails_in_its_own_way_loses_no_paid_answer(way: str) -> None:
+    class Known(BaseModel):
+        name: str
+
+        @field_validator("name")
+        @classmethod
+        def known(cls, name: str) -> str:
+            return {"Rome": "Roma"}[name]
+
+    scene = play('{"name": "Oslo"}')
+    with pytest.raises(OutputParseError, match="no valid Known") as caught:
+        ask(scene.orchestrator, way, response_format=Known)
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert caught.value.response.cost == scene.orchestrator.get_session_cost() > 0
+    assert scene.rows == ["priced ok final"]
 
 
 def test_m8_the_cause_of_a_parse_error_is_the_validation_error() -> None:

@@ -7,7 +7,6 @@ turn after them, and nothing empty. What can be arranged so is arranged; the res
 from __future__ import annotations
 
 import base64
-import binascii
 from collections import abc
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
@@ -216,7 +215,7 @@ def _as_text_source(source: Dict[str, str], index: int) -> Dict[str, str]:
         )
     try:
         text = base64.b64decode(source["data"]).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # of base64 and UTF-8 alike
         _refuse(index, "holds a text file that is not UTF-8 in base64", "Encode it so, or send it as text")
     return {"type": "text", "media_type": "text/plain", "data": text}
 

@@ -22,7 +22,7 @@ DEFINITIONS = ("$defs", "definitions")
 NAMED = ("properties", *DEFINITIONS)
 LISTED = {"anyOf": "anyOf", "oneOf": "anyOf", "allOf": "allOf"}
 #: Keywords of which a schema must have one, as the vendor's SDK demands too.
-KINDS = ("type", "enum", "const", "properties", *LISTED)
+KINDS = ("$ref", "type", "enum", "const", "properties", *LISTED)
 FORMATS = (*COMMON_FORMATS, "uri")
 
 
@@ -43,9 +43,9 @@ def accepted_schema(schema: JSON) -> Dict[str, Any]:
 
 
 def _accepted(schema: JSON) -> Dict[str, Any]:
+    _check_kind(schema)
     if "$ref" in schema:
         return {"$ref": schema["$ref"], **_accepted_definitions(schema)}
-    _check_kind(schema)
     result: Dict[str, Any] = {}
     limits: Dict[str, Any] = {}
     for key, value in schema.items():
@@ -74,8 +74,8 @@ def _accepted_definitions(schema: JSON) -> Dict[str, Any]:
     }
 
 
-def _check_kind(schema: JSON) -> None:
-    if not any(key in schema for key in KINDS):
+def _check_kind(schema: Any) -> None:
+    if not isinstance(schema, abc.Mapping) or not any(key in schema for key in KINDS):
         raise InvalidRequestError(
             "Anthropic takes no schema for a value of any type. Name the type of every field."
         )
@@ -84,7 +84,7 @@ def _check_kind(schema: JSON) -> None:
 def _is_object(schema: JSON) -> bool:
     if schema.get("type") != "object" and "properties" not in schema:
         return False
-    free = schema.get("additionalProperties")
+    free = schema.get("additionalProperties", "properties" not in schema)
     if isinstance(free, abc.Mapping) or (free is True and not schema.get("properties")):
         raise InvalidRequestError(
             "Anthropic takes no objects with free keys in a schema. Name their properties, or use a list of "

@@ -16,7 +16,7 @@ from llm_orchestrator.exceptions import (
     ProviderTimeoutError,
     UnsupportedParameterError,
 )
-from llm_orchestrator.providers.adapter import Adapter, is_header_text
+from llm_orchestrator.providers.adapter import Adapter, is_header_name, is_header_text
 from llm_orchestrator.providers.call_errors import ErrorsOfCall, ErrorsOfSending
 from llm_orchestrator.providers.content import merged
 from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
@@ -219,7 +219,7 @@ class BaseLLMProvider(Adapter):
 
     def _check_headers(self, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
-            if not (is_header_text(name) and is_header_text(value)):
+            if not (is_header_name(name) and is_header_text(value)):
                 raise InvalidRequestError(  # without the value, which may be a key
                     f"The header {name!r} holds what HTTP cannot carry. Use printable ASCII in extra_headers."
                 )

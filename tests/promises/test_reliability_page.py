@@ -137,7 +137,11 @@ SCENARIOS: Dict[str, List[Scenario]] = {
     ],
     "a history that belongs to another provider": [Scenario(perform=of_another_provider)],
     "a fine-tuned model, or one of another provider": [Scenario(arguments={"model": "ft:own:team::id"})],
-    "a header that HTTP cannot carry": [Scenario(arguments={"extra_headers": {"x-name": "J\u00fcrgen"}})],
+    "a header that HTTP cannot carry": [
+        Scenario(arguments={"extra_headers": {"x-name": "J\u00fcrgen"}}),
+        Scenario(arguments={"extra_headers": {"X Title": "Ada"}}),
+        Scenario(arguments={"extra_headers": {"": "Ada"}}),
+    ],
     "nobody listens at the address": [Scenario(url=lambda url: "refusing")],
     "TLS to a server without it": [Scenario(url=lambda url: url.replace("http:", "https:"))],
     "the connection breaks before the reply": [

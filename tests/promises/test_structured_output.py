@@ -6,6 +6,7 @@ import json
 from enum import Enum
 from pathlib import Path
 from typing import (
+    Annotated,
     Any,
     Callable,
     Dict,
@@ -99,6 +100,12 @@ class Free(BaseModel):
     scores: Dict[str, int]
 
 
+class Patterned(BaseModel):
+    """Free keys again, of which pydantic tells only what they look like."""
+
+    scores: Dict[Annotated[str, Field(pattern="^[a-z]$")], int]
+
+
 class Anything(BaseModel):
     value: Any
 
@@ -132,6 +139,7 @@ CASES: Mapping[str, Case] = {
     "two that hold each other": Case(Left, {"right": {"left": None}}, ("anthropic",)),
     "a generic class": Case(Page[int], {"entries": [1]}, no_tool=True),
     "free keys": Case(Free, {"scores": {"a": 1}}, ("anthropic",), OPENAI),
+    "free keys of a pattern": Case(Patterned, {"scores": {"a": 1}}, ("anthropic",), OPENAI),
     "any value": Case(Anything, {"value": 1}, ("anthropic",), OPENAI),
     "a tuple": Case(Pair, {"pair": [1, "a"]}, (), OPENAI),
     "a list at the root": Case(Many, [LEAF], OPENAI, no_tool=True),  # type: ignore[arg-type]
