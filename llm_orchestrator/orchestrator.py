@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.hooks import Hook
     from llm_orchestrator.providers.base import BaseLLMProvider
 
-__all__ = ["LLMOrchestrator"]
+__all__ = ["LLMOrchestrator", "make_cost_tracker"]
 
 
 class LLMOrchestrator:
@@ -80,7 +80,7 @@ class LLMOrchestrator:
         cache_path = self.config.model_registry.cache_path
         self.registry = registry or ModelRegistry(self._providers, cache_path=cache_path)
         self.session_id = session_id or (cost_tracker.session_id if cost_tracker else os.urandom(16).hex())
-        tracker = cost_tracker or _cost_tracker(self.config.cost_tracking, self.session_id)
+        tracker = cost_tracker or make_cost_tracker(self.config.cost_tracking, self.session_id)
         self.active_provider: str = self.config.active_provider
         self.active_model = self.config.active_model
         self._surroundings = Surroundings(tracker, tuple(hooks), self.session_id)
@@ -414,7 +414,16 @@ class LLMOrchestrator:
                     raise ConfigurationError(f"providers.{name}: {error}") from None
 
 
-def _cost_tracker(config: CostTrackingConfig, session_id: str) -> CostTracker:
+def make_cost_tracker(config: CostTrackingConfig, session_id: Optional[str] = None) -> CostTracker:
+    """Make the cost tracker that a configuration describes.
+
+    Args:
+        config: The section ``cost_tracking``.
+        session_id: The session of records that name none; None makes a new one.
+
+    Returns:
+        The tracker.
+    """
     table = None
     if config.price_overrides or config.discount != 1 or config.stale_after_days != _USUAL_STALENESS:
         from llm_orchestrator.pricing import PriceTable
