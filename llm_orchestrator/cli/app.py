@@ -1,7 +1,6 @@
 """Puts the commands together, and runs them with one rule for errors, Ctrl-C, closed pipes and logs."""
 
-from __future__ import annotations
-
+# No postponed annotations: on Python 3.9 typer finds no options in them.
 import logging
 import os
 import sys

@@ -1,7 +1,6 @@
 """The command ``ask``: one question, one answer, streamed as it comes or whole as JSON."""
 
-from __future__ import annotations
-
+# No postponed annotations: on Python 3.9 typer finds no options in them.
 import json
 import sys
 from typing import Annotated, Any, Dict, Iterable, List, Optional
@@ -9,7 +8,7 @@ from typing import Annotated, Any, Dict, Iterable, List, Optional
 import typer
 
 from llm_orchestrator.cli.settings import ConfigOption, ModelOption, ProviderOption, open_orchestrator
-from llm_orchestrator.cli.terminal import FAILED, clean, fail, note, waiting
+from llm_orchestrator.cli.terminal import FAILED, fail, note, pieces, waiting
 from llm_orchestrator.cost_tracker import format_cost
 from llm_orchestrator.exceptions import InvalidMessagesError
 from llm_orchestrator.streaming import LLMStream
@@ -69,17 +68,13 @@ def show_stream(stream: LLMStream) -> LLMResponse:
     Returns:
         The whole answer. Whatever ends the reading early, the stream is closed and recorded.
     """
-    shows = sys.stdout.isatty()
     with waiting("Waiting for the answer ..."):
         stream.__enter__()
     with stream:
         for chunk in stream:
-            sys.stdout.write(clean(chunk) if shows else chunk)
-            sys.stdout.flush()
-        response = stream.final_response()
-    if not response.content.endswith("\n"):
-        print(flush=True)
-    return response
+            pieces.write(chunk)
+        pieces.end()
+        return stream.final_response()
 
 
 def summary(response: LLMResponse) -> str:

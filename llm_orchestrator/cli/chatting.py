@@ -1,7 +1,6 @@
 """The command ``chat``: a conversation in the terminal, kept in a file when one is named."""
 
-from __future__ import annotations
-
+# No postponed annotations: on Python 3.9 typer finds no options in them.
 import os
 import sys
 from contextlib import suppress
@@ -111,7 +110,7 @@ def _turn(conversation: Conversation, line: str) -> None:
     except KeyboardInterrupt:
         if not sys.stdin.isatty():
             raise
-        note("\nStopped. The conversation is as it was.")
+        note("Stopped. The conversation is as it was.")
 
 
 def _undo(conversation: Conversation) -> None:

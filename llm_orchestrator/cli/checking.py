@@ -4,8 +4,7 @@ It asks for listings only, which cost nothing. What it finds is told as it is fo
 do.
 """
 
-from __future__ import annotations
-
+# No postponed annotations: on Python 3.9 typer finds no options in them.
 from typing import Annotated, Iterator, List, NamedTuple
 
 import typer
@@ -19,7 +18,6 @@ from llm_orchestrator.exceptions import (
     ConfigurationError,
     ModelNotFoundError,
     PermissionDeniedError,
-    ProviderConnectionError,
     ProviderError,
 )
 from llm_orchestrator.orchestrator import LLMOrchestrator
@@ -105,7 +103,7 @@ def _examine(orchestrator: LLMOrchestrator, name: str) -> Iterator[Finding]:
         yield Finding("warning", f"{name}: answers, but has no list of models")
         return
     except (ProviderError, ConfigurationError) as error:
-        yield Finding("failed", f"{name}: {error} {_remedy(error, orchestrator, name)}")
+        yield Finding("failed", f"{name}: {error} {_remedy(error, orchestrator, name)}".rstrip())
         return
     for model in _models(orchestrator, name):
         yield _examine_model(orchestrator, name, model)
@@ -116,8 +114,6 @@ def _remedy(error: Exception, orchestrator: LLMOrchestrator, name: str) -> str:
     if isinstance(error, (AuthenticationError, PermissionDeniedError)):
         variable = KEY_VARIABLES.get(entry.adapter or name)
         return f"Check providers.{name}.api_key" + (f" and the variable {variable}." if variable else ".")
-    if isinstance(error, ProviderConnectionError):
-        return f"Check the network, a proxy, and providers.{name}.base_url."
     return ""
 
 

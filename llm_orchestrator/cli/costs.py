@@ -1,7 +1,6 @@
 """The command ``costs``: what was used and spent, as a table, CSV, JSON or a page to look at."""
 
-from __future__ import annotations
-
+# No postponed annotations: on Python 3.9 typer finds no options in them.
 import csv
 import enum
 import json
@@ -45,19 +44,6 @@ _AGO = re.compile(r"(\d{1,5})([dhw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
-def _moment(text: str) -> date:
-    """A day, a moment, or a span back from now."""
-    ago = _AGO.fullmatch(text)
-    if ago:
-        return datetime.now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    if text == "today":
-        return date.today()
-    try:
-        return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter("write a day (2026-11-01), today, or a span (24h, 7d, 4w)") from None
-
-
 def costs(
     config: ConfigOption = None,
     ledger: Annotated[
@@ -68,20 +54,17 @@ def costs(
     ] = None,
     by: Annotated[Group, typer.Option("--by", help="What to list costs by.")] = Group.MODEL,
     since: Annotated[
-        Optional[date],
+        Optional[str],
         typer.Option(
             "--since",
             metavar="WHEN",
-            parser=_moment,
             help="From this day or moment on: 2026-11-01, today, 24h, 7d.",
             show_default=False,
         ),
     ] = None,
     until: Annotated[
-        Optional[date],
-        typer.Option(
-            "--until", metavar="WHEN", parser=_moment, help="Up to this day or moment.", show_default=False
-        ),
+        Optional[str],
+        typer.Option("--until", metavar="WHEN", help="Up to this day or moment.", show_default=False),
     ] = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="How to write them.")] = Format.TABLE,
     html: Annotated[
@@ -90,11 +73,12 @@ def costs(
     ] = None,
 ) -> None:
     """Sum up what was used and spent, from the ledger. Asks nobody and needs no key."""
+    start, end = _moment(since, "--since"), _moment(until, "--until")
     tracker = _tracker(config, ledger)
     if tracker.log_path and not tracker.log_path.exists():
         note(f"There is no ledger {tracker.log_path} yet: it begins with the first call.", style="yellow")
     with waiting("Reading the ledger ..."):
-        report = tracker.get_usage_report(since, until)
+        report = tracker.get_usage_report(start, end)
         if html:
             report.to_html(html)
     if html:
@@ -105,6 +89,23 @@ def costs(
         _write_csv(report.to_dicts(by.value))
     else:
         _show(report, by.value)
+
+
+def _moment(text: Optional[str], option: str) -> Optional[date]:
+    """A day, a moment, or a span back from now."""
+    if text is None:
+        return None
+    ago = _AGO.fullmatch(text)
+    if ago:
+        return datetime.now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    if text == "today":
+        return date.today()
+    try:
+        return date.fromisoformat(text) if len(text) == len("2026-11-01") else datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            "write a day (2026-11-01), today, or a span (24h, 7d, 4w)", param_hint=option
+        ) from None
 
 
 def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:

@@ -1,7 +1,6 @@
 """The command ``models``: what the providers offer, as far as they were asked."""
 
-from __future__ import annotations
-
+# No postponed annotations: on Python 3.9 typer finds no options in them.
 import json
 from dataclasses import asdict
 from typing import Annotated, List, Optional
@@ -9,7 +8,8 @@ from typing import Annotated, List, Optional
 import typer
 
 from llm_orchestrator.cli.settings import ConfigOption, ProviderOption, open_orchestrator
-from llm_orchestrator.cli.terminal import note, show_table, waiting
+from llm_orchestrator.cli.terminal import FAILED, fail, note, show_table, waiting
+from llm_orchestrator.exceptions import ProviderError
 from llm_orchestrator.orchestrator import LLMOrchestrator
 from llm_orchestrator.types import ModelInfo
 
@@ -32,16 +32,15 @@ def models(
     """List the chat models: context window, since when, whether and when they go away."""
     with open_orchestrator(config, provider) as orchestrator:
         names = _names(orchestrator, everything and provider is None)
-        if refresh:
-            for name in names:
-                with waiting(f"Asking {name} ..."):
-                    orchestrator.refresh_models(name)
+        error = _refresh(orchestrator, names) if refresh else None
         registry = orchestrator.registry
         found = [model for name in names for model in registry.get_available_models(name, everything)]
     if as_json:
         print(json.dumps([asdict(model) for model in found], indent=2))
     elif found:
         show_table(COLUMNS, [_row(model) for model in found], numbers=("window",))
+    if error:
+        fail(f"{error} What is known from before is kept.", FAILED)
     if not found:
         note("No models are known. Ask the provider with: llm-orchestrator models --refresh")
 
@@ -54,6 +53,19 @@ def _names(orchestrator: LLMOrchestrator, everything: bool) -> List[str]:
         if entry.unavailable:
             note(f"{name} is left out. {entry.unavailable}")
     return [name for name, entry in entries.items() if not entry.unavailable]
+
+
+def _refresh(orchestrator: LLMOrchestrator, names: List[str]) -> Optional[ProviderError]:
+    """Ask the providers; the first error is returned, so that what is known can be shown all the same."""
+    first = None
+    for name in names:
+        try:
+            with waiting(f"Asking {name} ..."):
+                orchestrator.refresh_models(name)
+        except ProviderError as error:
+            note(f"{name}: {error}", style="yellow")
+            first = first or error
+    return first
 
 
 def _row(model: ModelInfo) -> List[str]:

@@ -1,7 +1,6 @@
 """The command ``price``: what a model costs, from the price table and the overrides of the configuration."""
 
-from __future__ import annotations
-
+# No postponed annotations: on Python 3.9 typer finds no options in them.
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, List, Optional, Tuple

@@ -1,7 +1,6 @@
 """The command ``init``: writes a configuration to begin with."""
 
-from __future__ import annotations
-
+# No postponed annotations: on Python 3.9 typer finds no options in them.
 import os
 import sys
 import textwrap

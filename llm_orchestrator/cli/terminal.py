@@ -25,7 +25,19 @@ from llm_orchestrator.exceptions import (
     ProviderSwitchError,
 )
 
-__all__ = ["FAILED", "WRONG", "clean", "fail", "guarded", "note", "output", "say", "show_table", "waiting"]
+__all__ = [
+    "FAILED",
+    "WRONG",
+    "clean",
+    "fail",
+    "guarded",
+    "note",
+    "output",
+    "pieces",
+    "say",
+    "show_table",
+    "waiting",
+]
 
 #: Exit codes: a call or a check failed; the command or the configuration is wrong; Ctrl-C; a closed pipe.
 FAILED, WRONG, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -73,6 +85,34 @@ def clean(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
+class _Pieces:
+    """An answer on the screen as it comes, whose line has no end yet when something else has to be told."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+
+    def write(self, text: str) -> None:
+        """Show a piece of an answer.
+
+        Args:
+            text: The piece.
+        """
+        if not text:
+            return
+        sys.stdout.write(clean(text) if sys.stdout.isatty() else text)
+        sys.stdout.flush()
+        self._is_open = not text.endswith("\n")
+
+    def end(self) -> None:
+        """End the line that the pieces so far have left open."""
+        if self._is_open:
+            self._is_open = False
+            print(flush=True)
+
+
+pieces = _Pieces()
+
+
 def say(text: str, style: str = "") -> None:
     """Show a line of the result.
 
@@ -90,6 +130,8 @@ def note(text: str, style: str = "dim") -> None:
         text: The line.
         style: Style of rich.
     """
+    if sys.stdout.isatty():
+        pieces.end()
     _console(stderr=True).print(Text(clean(text), style=style))
 
 
