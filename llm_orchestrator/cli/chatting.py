@@ -70,7 +70,12 @@ def _begin(
         saved = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidMessagesError(f"{file} cannot be read: {error}. Name another file.") from None
-    return Conversation.from_json(saved, orchestrator, model=model)
+    try:
+        return Conversation.from_json(saved, orchestrator, model=model)
+    except InvalidMessagesError as error:
+        raise InvalidMessagesError(
+            f"{file} does not hold a conversation: {error} Name another file."
+        ) from None
 
 
 def _lines() -> Iterator[str]:
