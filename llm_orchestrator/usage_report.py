@@ -9,8 +9,25 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from decimal import Context, Decimal
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from itertools import islice
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    ClassVar,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
+from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage_record import REPORT_COLUMNS, parse_timestamp
 
 __all__ = ["LocalDays", "UsageReport", "UsageTotals", "add_money", "format_cost", "subtract_money"]
@@ -74,10 +91,10 @@ class _Readable(Mapping[str, Any]):
         return self.__dict__[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.__dict__)
+        return (name for name in self.__dict__ if name[0] != "_")
 
     def __len__(self) -> int:
-        return len(self.__dict__)
+        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,22 +147,29 @@ class UsageReport(_Readable):
     by_tag: Mapping[str, UsageTotals]
     by_day: Mapping[str, UsageTotals]
     estimated_requests: int = 0
+    _again: ClassVar[Optional[Callable[[], Iterable[Sequence[str]]]]] = None
+    _count: ClassVar[int] = 0
 
     @classmethod
-    def from_cells(cls, rows: Iterable[Sequence[str]]) -> UsageReport:
+    def from_cells(
+        cls,
+        rows: Iterable[Sequence[str]],
+        again: Optional[Callable[[], Iterable[Sequence[str]]]] = None,
+    ) -> UsageReport:
         """Sum up ledger rows, one by one.
 
         Args:
             rows: For every row one text for each of ``REPORT_COLUMNS``.
+            again: Reads the same rows again, with ``DETAIL_COLUMNS``, for ``to_html``.
 
         Returns:
             The report.
         """
-        tally = _Tally()
-        for cells in rows:
+        tally, count = _Tally(), 0
+        for count, cells in enumerate(rows, 1):
             tally.add(cells)
         overall, groups = tally.totals()
-        return cls(
+        report = cls(
             total_requests=overall.requests,
             total_tokens=overall.tokens,
             total_cost=overall.cost,
@@ -154,6 +178,42 @@ class UsageReport(_Readable):
             estimated_requests=overall.estimated_requests,
             **groups,
         )
+        object.__setattr__(report, "_again", again)
+        object.__setattr__(report, "_count", count)
+        return report
+
+    def __getstate__(self) -> Dict[str, Any]:
+        """Leave the ledger behind: a copy in another process is the sums alone."""
+        return dict(self)
+
+    def to_html(self, path: Union[str, os.PathLike[str], None] = None) -> str:
+        """Make a page to look at: spend over time, tokens, caching, failures, latency, and tables that sort.
+
+        It is one file that needs no network, in light and dark, and reads well on paper. The rows behind the
+        report are read a second time, for what its sums do not hold.
+
+        Args:
+            path: The file to write; one that exists is replaced. None writes none.
+
+        Returns:
+            The page.
+
+        Raises:
+            ConfigurationError: The extra ``report`` is not installed, the rows are not at hand (the report
+                was copied), or the file cannot be written.
+        """
+        from llm_orchestrator.report import make_page, write_page
+
+        if self._again is None:
+            raise ConfigurationError(
+                "The page needs the rows behind the report, which a copied report has left behind. "
+                "Call to_html on the report that get_usage_report returned."
+            )
+        # Rows that came since are not part of the report.
+        page = make_page(self, islice(self._again(), self._count))
+        if path is not None:
+            write_page(page, path)
+        return page
 
     def to_dicts(self, by: Optional[str] = None) -> List[Dict[str, Any]]:
         """List the sums as flat dicts, as ``pandas.DataFrame`` takes them.

@@ -110,9 +110,14 @@ def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
     """Run a command as a process of its own."""
     return subprocess.run(
         arguments_of(*arguments),
-        env=surroundings(),
         text=True,
         timeout=60,
         check=False,
-        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        **{
+            "env": surroundings(),
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            **options,
+        },
     )
