@@ -211,9 +211,7 @@ def read_rows(file: IO[bytes], path: Path) -> Iterator[Dict[str, str]]:
     return _read(file, path, LineReader.row)
 
 
-def read_cells(
-    file: IO[bytes], path: Path, wanted: Sequence[str] = REPORT_COLUMNS
-) -> Iterator[List[str]]:
+def read_cells(file: IO[bytes], path: Path, wanted: Sequence[str] = REPORT_COLUMNS) -> Iterator[List[str]]:
     """Read what a report needs of a ledger file; broken lines are skipped with one warning.
 
     Args:

@@ -7,11 +7,11 @@ money are never blended, and calls whose price is unknown are counted, not taken
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from itertools import islice
 from typing import (
-    TYPE_CHECKING,
     Any,
     Callable,
     ClassVar,
@@ -20,6 +20,7 @@ from typing import (
     Iterator,
     List,
     Mapping,
+    NamedTuple,
     Optional,
     Sequence,
     Set,
@@ -147,8 +148,7 @@ class UsageReport(_Readable):
     by_tag: Mapping[str, UsageTotals]
     by_day: Mapping[str, UsageTotals]
     estimated_requests: int = 0
-    _again: ClassVar[Optional[Callable[[], Iterable[Sequence[str]]]]] = None
-    _count: ClassVar[int] = 0
+    _source: ClassVar[Optional[_Source]] = None
 
     @classmethod
     def from_cells(
@@ -165,8 +165,8 @@ class UsageReport(_Readable):
         Returns:
             The report.
         """
-        tally, count = _Tally(), 0
-        for count, cells in enumerate(rows, 1):
+        tally = _Tally()
+        for cells in rows:
             tally.add(cells)
         overall, groups = tally.totals()
         report = cls(
@@ -178,8 +178,8 @@ class UsageReport(_Readable):
             estimated_requests=overall.estimated_requests,
             **groups,
         )
-        object.__setattr__(report, "_again", again)
-        object.__setattr__(report, "_count", count)
+        if again:
+            object.__setattr__(report, "_source", _Source(again, tally.rows))
         return report
 
     def __getstate__(self) -> Dict[str, Any]:
@@ -204,13 +204,12 @@ class UsageReport(_Readable):
         """
         from llm_orchestrator.report import make_page, write_page
 
-        if self._again is None:
+        if self._source is None:
             raise ConfigurationError(
                 "The page needs the rows behind the report, which a copied report has left behind. "
                 "Call to_html on the report that get_usage_report returned."
             )
-        # Rows that came since are not part of the report.
-        page = make_page(self, islice(self._again(), self._count))
+        page = make_page(self, self._source.rows())
         if path is not None:
             write_page(page, path)
         return page
@@ -244,6 +243,17 @@ class UsageReport(_Readable):
             f"reported {format_cost(self.total_cost)} + estimated {format_cost(self.estimated_cost)} "
             f"({self.estimated_requests:,} {calls}) + unpriced {self.unpriced_requests:,}"
         )
+
+
+class _Source(NamedTuple):
+    """The rows behind a report."""
+
+    again: Callable[[], Iterable[Sequence[str]]]
+    size: int
+
+    def rows(self) -> Iterable[Sequence[str]]:
+        """Read them again, without those that came since."""
+        return islice(self.again(), self.size)
 
 
 class LocalDays:
@@ -317,6 +327,7 @@ class _Tally:
     """
 
     def __init__(self) -> None:
+        self.rows = 0
         self._overall = _Sums()
         self._groups: Dict[str, Dict[str, _Sums]] = {
             "by_provider": {},
@@ -331,6 +342,7 @@ class _Tally:
         self._days = LocalDays()
 
     def add(self, row: Sequence[str]) -> None:
+        self.rows += 1
         day = self._days.of(row[_TIME])
         key = (row[_PROVIDER], row[_MODEL], row[_SESSION], day, row[_TAGS])
         sums = self._cells.get(key)
