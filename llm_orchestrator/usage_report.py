@@ -235,6 +235,11 @@ class UsageReport(_Readable):
             for name, totals in self[f"by_{kind}"].items()
         ]
 
+    def _repr_html_(self) -> str:
+        from llm_orchestrator.notebook import report_as_html
+
+        return report_as_html(self)
+
     def __str__(self) -> str:
         """The totals in one line."""
         calls = "call" if self.estimated_requests == 1 else "calls"

@@ -7,8 +7,9 @@ Everything but the bars is coloured by the page's style sheet, which knows light
 from __future__ import annotations
 
 import html
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from plotly import graph_objects
 
@@ -21,8 +22,13 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b
 #: Models with a colour of their own; the others are drawn as one.
 MOST_MODELS = len(COLOURS) - 1
 OTHERS = "all others"
+DOLLARS = {"tickprefix": "$", "exponentformat": "none", "separatethousands": True}
+#: Milliseconds that a bar of the spend takes on its axis, with a little air.
+WIDTHS = {"hour": 3_600_000 * 0.85, "day": 86_400_000 * 0.85}
 #: Models in a chart that has a row for each.
 MOST_ROWS = 15
+#: Characters of a name in a chart; the tables have it whole.
+LONGEST_LABEL = 36
 
 
 class Chart(NamedTuple):
@@ -60,19 +66,30 @@ def charts(figures: Figures) -> Iterator[Chart]:
 def _spend(figures: Figures) -> Optional[Chart]:
     if not figures.spend:
         return None
-    shown = _leading(figures, lambda model: model.cost)
+    shown = _leading(figures)
     periods = sorted({period for period, _ in figures.spend})
     sums: Dict[str, Dict[str, Decimal]] = {}
     for (period, model), cost in figures.spend.items():
         line = sums.setdefault(model if model in shown else OTHERS, {})
         line[period] = line.get(period, Decimal(0)) + cost
     bars = [
-        _bar(name, periods, [float(sums[name].get(period, 0)) for period in periods], colour=number)
-        for number, name in enumerate(name for name in (*shown, OTHERS) if name in sums)
+        _bar(name, periods, [float(sums[name].get(period, 0)) for period in periods], colour=colour)
+        for name, colour in shown.items()
+        if name in sums
     ]
     unit = "hour" if len(periods[0]) > len("2026-01-01") else "day"
+    for bar in bars:
+        bar.width = WIDTHS[unit]
+    axis = {"type": "date", "range": _span(periods[0], periods[-1], unit)}
     note = f"US dollars by {unit}, estimates included; calls of unknown price are not in it."
-    return _chart("Spend over time by model", note, bars, barmode="stack", yaxis={"tickprefix": "$"})
+    return _chart(
+        "Spend over time by model",
+        note,
+        bars,
+        barmode="stack",
+        xaxis=axis,
+        yaxis=DOLLARS,
+    )
 
 
 def _tokens(figures: Figures) -> Optional[Chart]:
@@ -84,7 +101,7 @@ def _tokens(figures: Figures) -> Optional[Chart]:
         if any(figures.models[name].tokens[kind] for name in names)
     ]
     note = "Every token once: input is what was read anew, output is without reasoning."
-    return _chart("Tokens by class", note, bars, barmode="stack", rows=len(names)) if bars else None
+    return _chart("Tokens by class", note, bars, barmode="stack", names=names) if bars else None
 
 
 def _saved(figures: Figures) -> Optional[Chart]:
@@ -97,7 +114,7 @@ def _saved(figures: Figures) -> Optional[Chart]:
         f"{format_cost(sum(saved, Decimal(0)))} in all: what cached input would have cost at the price of "
         "new input, less what it did cost, writing to the cache included."
     )
-    return _chart("What caching saved", note, bars, rows=len(names), xaxis={"tickprefix": "$"})
+    return _chart("What caching saved", note, bars, names=names, xaxis=DOLLARS)
 
 
 def _reliability(figures: Figures) -> Optional[Chart]:
@@ -118,9 +135,7 @@ def _reliability(figures: Figures) -> Optional[Chart]:
     ]
     note = "Requests, by the model that was asked."
     return (
-        _chart("Failures, retries and fallbacks", note, bars, barmode="group", rows=2 * len(names))
-        if names
-        else None
+        _chart("Failures, retries and fallbacks", note, bars, barmode="group", names=names) if names else None
     )
 
 
@@ -135,7 +150,7 @@ def _first_token(figures: Figures) -> Optional[Chart]:
 def _distribution(
     figures: Figures, title: str, durations: Callable[[ModelFigures], Durations]
 ) -> Optional[Chart]:
-    shown = _leading(figures, lambda model: durations(model).count)
+    shown = _leading(figures)
     counts: Dict[str, Dict[int, int]] = {}
     everything = Durations()
     for name, model in figures.models.items():
@@ -150,7 +165,8 @@ def _distribution(
     labels = [seconds(Durations.start(number)) for number in numbers]
     bars = [
         _bar(name, labels, [counts[name].get(number, 0) for number in numbers], colour=colour)
-        for colour, name in enumerate(name for name in (*shown, OTHERS) if counts.get(name))
+        for name, colour in shown.items()
+        if counts.get(name)
     ]
     middle, most = (seconds(everything.quantile(share) or 0) for share in (0.5, 0.95))
     note = (
@@ -176,10 +192,11 @@ def seconds(number: float) -> str:
     return f"{number:.2g} s" if number < 100 else f"{number:.0f} s"
 
 
-def _leading(figures: Figures, size: Callable[[ModelFigures], Any]) -> List[str]:
-    """The models that get a colour of their own, the largest first."""
-    ranked = sorted(figures.models, key=lambda name: (-size(figures.models[name]), name))
-    return [name for name in ranked if size(figures.models[name])][:MOST_MODELS]
+def _leading(figures: Figures) -> Dict[str, int]:
+    """The models that get a colour of their own, the most expensive first, and the one of all others."""
+    models = figures.models
+    ranked = sorted(models, key=lambda name: (-models[name].cost, -models[name].answered, name))
+    return {name: colour for colour, name in enumerate([*ranked[:MOST_MODELS], OTHERS])}
 
 
 def _rows(figures: Figures, size: Callable[[ModelFigures], Any]) -> List[str]:
@@ -188,19 +205,36 @@ def _rows(figures: Figures, size: Callable[[ModelFigures], Any]) -> List[str]:
     return [name for name in ranked if size(figures.models[name])][-MOST_ROWS:]
 
 
+def _span(first: str, last: str, unit: str) -> List[str]:
+    """What the axis of the spend shows: a few periods at least, or a single bar would fill it."""
+    period = timedelta(**{f"{unit}s": 1})
+    start, end = (datetime.fromisoformat(f"{text}:00" if unit == "hour" else text) for text in (first, last))
+    more = max((8 * period - (end - start)) / 2, period * 0.6)
+    return [(start - more).isoformat(), (end + more).isoformat()]
+
+
 def _bar(name: str, labels: List[str], values: List[Any], *, colour: int, across: bool = False) -> Any:
-    # plotly reads markup in labels; a model's name is no markup.
-    shown = [html.escape(label, quote=False) for label in labels]
     return graph_objects.Bar(
-        name=html.escape(name, quote=False),
-        x=values if across else shown,
-        y=shown if across else values,
+        name=_label(name),
+        x=values if across else labels,
+        y=[_text(label) for label in labels] if across else values,
         orientation="h" if across else "v",
         marker={"color": COLOURS[colour], "line": {"width": 0}},
     )
 
 
-def _chart(title: str, note: str, bars: List[Any], *, rows: int = 0, **layout: Any) -> Chart:
+def _text(name: str) -> str:
+    """A name as text: plotly reads markup in it."""
+    return html.escape(name, quote=False)
+
+
+def _label(name: str) -> str:
+    """A name as short as a label must be."""
+    return _text(name if len(name) <= LONGEST_LABEL else f"{name[:24]}…{name[-10:]}")
+
+
+def _chart(title: str, note: str, bars: List[Any], *, names: Sequence[str] = (), **layout: Any) -> Chart:
+    rows = len(names) * (2 if layout.get("barmode") == "group" else 1)
     figure = graph_objects.Figure(bars)
     figure.update_layout(
         template="none",
@@ -212,8 +246,11 @@ def _chart(title: str, note: str, bars: List[Any], *, rows: int = 0, **layout: A
         legend={"orientation": "h", "y": -0.18, "yanchor": "top", "traceorder": "normal"},
         font={"family": "system-ui, sans-serif", "size": 12},
         hovermode="closest",
+        bargap=0.2 if not rows or rows > 3 else 0.6,
     )
-    figure.update_xaxes(automargin=True, zeroline=False)
-    figure.update_yaxes(automargin=True, zeroline=False)
+    figure.update_xaxes(automargin=True, zeroline=False, ticklabelstandoff=4)
+    figure.update_yaxes(automargin=True, zeroline=False, ticklabelstandoff=6)
+    if names:
+        figure.update_yaxes(tickvals=list(map(_text, names)), ticktext=list(map(_label, names)))
     figure.update_layout(**layout)
     return Chart(title, note, figure.to_json())

@@ -53,7 +53,7 @@ def render(report: UsageReport, figures: Figures) -> str:
     parts = {
         "policy": POLICY,
         "style": (_FOLDER / "page.css").read_text(encoding="utf-8"),
-        "made": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
+        "made": escape(_made(report)),
         "totals": "".join(_totals(report, figures)),
         "charts": "".join(_chart(number, chart) for number, chart in enumerate(drawn)),
         "tables": "".join(_tables(report, figures)) if report.total_requests else _NOTHING,
@@ -66,6 +66,12 @@ def render(report: UsageReport, figures: Figures) -> str:
 
 
 _NOTHING = "<p>There are no calls in this report yet.</p>"
+
+
+def _made(report: UsageReport) -> str:
+    days = sorted(report.by_day)
+    period = f"{days[0]} to {days[-1]}, " if days else ""
+    return f"{period}made {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
 
 
 def _totals(report: UsageReport, figures: Figures) -> Iterator[str]:
@@ -115,10 +121,10 @@ _MODEL_COLUMNS = (
     "broken off",
     "retries",
     "fallbacks to it",
-    "latency, half",
-    "latency, 95 %",
-    "first token, half",
-    "first token, 95 %",
+    "latency, median",
+    "latency, 95%",
+    "first token, median",
+    "first token, 95%",
 )
 
 
