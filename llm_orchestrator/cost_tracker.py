@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage_log import UsageLog
-from llm_orchestrator.usage_record import UsageRecord
+from llm_orchestrator.usage_record import DETAIL_COLUMNS, UsageRecord
 from llm_orchestrator.usage_report import UsageReport, UsageTotals, format_cost
 
 if TYPE_CHECKING:
@@ -130,7 +130,10 @@ class CostTracker(UsageLog):
         Raises:
             ConfigurationError: Meanwhile another program replaced the file by something that is not a ledger.
         """
-        return UsageReport.from_cells(self._books.cells(start_date, end_date))
+        return UsageReport.from_cells(
+            self._books.cells(start_date, end_date),
+            again=lambda: self._books.cells(start_date, end_date, DETAIL_COLUMNS),
+        )
 
     def export_to_csv(
         self,

@@ -20,7 +20,7 @@ from typing import IO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.ledger_rows import Row, check_header, encode, read_cells, read_rows
-from llm_orchestrator.usage_record import COLUMNS
+from llm_orchestrator.usage_record import COLUMNS, REPORT_COLUMNS
 
 if sys.platform != "win32":
     import fcntl
@@ -110,17 +110,20 @@ class Ledger:
         for file, path in self.files():
             yield from read_rows(file, path)
 
-    def cells(self) -> Iterator[List[str]]:
+    def cells(self, wanted: Sequence[str] = REPORT_COLUMNS) -> Iterator[List[str]]:
         """Read what a report needs of all rows, much faster than ``rows``.
 
+        Args:
+            wanted: The columns to read: ``REPORT_COLUMNS``, or more of the beginning of ``COLUMNS``.
+
         Yields:
-            One text for each of ``REPORT_COLUMNS``.
+            One text for each wanted column.
 
         Raises:
             ConfigurationError: A file is not a ledger.
         """
         for file, path in self.files():
-            yield from read_cells(file, path)
+            yield from read_cells(file, path, wanted)
 
     def files(self, since: Optional[Identity] = None) -> Iterator[Tuple[IO[bytes], Path]]:
         """Open the files of the ledger, oldest first.

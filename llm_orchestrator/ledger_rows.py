@@ -109,12 +109,15 @@ class LineReader:
     Args:
         header: The file's first line.
         path: The file, to name it.
+        wanted: The columns to read as cells: ``REPORT_COLUMNS``, or more of the beginning of ``COLUMNS``.
 
     Raises:
         ConfigurationError: The file is no ledger.
     """
 
-    def __init__(self, header: str, path: Path) -> None:
+    def __init__(self, header: str, path: Path, wanted: Sequence[str] = REPORT_COLUMNS) -> None:
+        self._wanted = wanted
+        self._more = len(wanted) - len(REPORT_COLUMNS)
         self.columns = check_header(header, path)
         self.broken = 0
         self._header = header
@@ -144,12 +147,12 @@ class LineReader:
         return None
 
     def cells(self, line: str) -> Optional[List[str]]:
-        """Read what a report needs of a line, a cell for each of ``REPORT_COLUMNS``; None as for ``row``."""
+        """Read what a report needs of a line, a cell for each wanted column; None as for ``row``."""
         cells = self._quick_cells(line) if self._is_ours else None
         if cells is not None:
             return cells
         row = self.row(line)
-        return None if row is None else [row.get(name, "") for name in REPORT_COLUMNS]
+        return None if row is None else [row.get(name, "") for name in self._wanted]
 
     def _quick_cells(self, line: str) -> Optional[List[str]]:
         """The same without a look at the rest of the line; None: the line has to be read with care."""
@@ -161,12 +164,18 @@ class LineReader:
         if '"' in head or "'" in head or not self._has_numbers(cells):
             return None
         if rest[0] == ",":
-            cells[_LAST] = ""
+            cells[_LAST], end = "", 1
         else:
             tags = _QUOTED.match(rest)
             if tags is None:
                 return None
-            cells[_LAST] = tags.group(1).replace('""', '"')
+            cells[_LAST], end = tags.group(1).replace('""', '"'), tags.end()
+        if self._more:
+            *more, beyond = rest[end:].split(",", self._more)
+            taken = rest[end : -len(beyond)]
+            if len(more) < self._more or '"' in taken or "'" in taken:
+                return None
+            cells += more
         return cells
 
     def _has_numbers(self, cells: Sequence[str]) -> bool:
@@ -202,25 +211,28 @@ def read_rows(file: IO[bytes], path: Path) -> Iterator[Dict[str, str]]:
     return _read(file, path, LineReader.row)
 
 
-def read_cells(file: IO[bytes], path: Path) -> Iterator[List[str]]:
+def read_cells(file: IO[bytes], path: Path, wanted: Sequence[str] = REPORT_COLUMNS) -> Iterator[List[str]]:
     """Read what a report needs of a ledger file; broken lines are skipped with one warning.
 
     Args:
         file: The file, at its beginning.
         path: Its path, to name it.
+        wanted: The columns to read, as for ``LineReader``.
 
     Returns:
-        An iterator of the rows, each one text for each of ``REPORT_COLUMNS``.
+        An iterator of the rows, each one text for each wanted column.
     """
-    return _read(file, path, LineReader.cells)
+    return _read(file, path, LineReader.cells, wanted)
 
 
-def _read(file: IO[bytes], path: Path, read_line: Any) -> Iterator[Any]:
+def _read(
+    file: IO[bytes], path: Path, read_line: Any, wanted: Sequence[str] = REPORT_COLUMNS
+) -> Iterator[Any]:
     with io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="\n") as text:
         header = text.readline()
         if not header.endswith("\n") and ",".join(COLUMNS).startswith(header):
             return  # empty, or cut within its header
-        reader = LineReader(header, path)
+        reader = LineReader(header, path, wanted)
         for line in text:
             row = read_line(reader, line)
             if row is not None:

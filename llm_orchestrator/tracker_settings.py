@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Optional
 
 from llm_orchestrator.config.manager import CostTrackingConfig
 from llm_orchestrator.cost_tracker import CostTracker
@@ -16,12 +17,12 @@ _USUAL_STALENESS = CostTrackingConfig.model_fields["stale_after_days"].default
 _OF_THE_LEDGER = {"enabled", "log_path", "fsync", "rotate_mb"}
 
 
-def configured_tracker(config: CostTrackingConfig, session_id: str) -> CostTracker:
+def configured_tracker(config: CostTrackingConfig, session_id: Optional[str] = None) -> CostTracker:
     """Make the tracker that a configuration asks for.
 
     Args:
         config: The section ``cost_tracking``.
-        session_id: The session of records that name none.
+        session_id: The session of records that name none; None makes a new one.
 
     Returns:
         The tracker.

@@ -278,6 +278,11 @@ class LLMResponse:
             "total": self.usage.total_tokens,
         }
 
+    def _repr_html_(self) -> str:
+        from llm_orchestrator.notebook import response_as_html
+
+        return response_as_html(self)
+
 
 @dataclass(frozen=True)
 class TextDelta:

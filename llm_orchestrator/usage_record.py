@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS",
+    "DETAIL_COLUMNS",
     "END_OF_ROW",
     "REPORT_COLUMNS",
     "REQUIRED_COLUMNS",
@@ -245,6 +246,8 @@ COLUMNS = (
     "usage_raw",
     "schema",
 )
+#: What a page with charts reads: everything before the columns of JSON.
+DETAIL_COLUMNS = COLUMNS[: COLUMNS.index("time_to_first_token") + 1]
 _OWN = tuple(
     name for name in COLUMNS if name in UsageRecord.__dataclass_fields__ and name != "estimated_counts"
 )

@@ -7,10 +7,28 @@ money are never blended, and calls whose price is unknown are counted, not taken
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from decimal import Context, Decimal
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from itertools import islice
+from typing import (
+    Any,
+    Callable,
+    ClassVar,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
+from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage_record import REPORT_COLUMNS, parse_timestamp
 
 __all__ = ["LocalDays", "UsageReport", "UsageTotals", "add_money", "format_cost", "subtract_money"]
@@ -74,10 +92,10 @@ class _Readable(Mapping[str, Any]):
         return self.__dict__[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.__dict__)
+        return (name for name in self.__dict__ if name[0] != "_")
 
     def __len__(self) -> int:
-        return len(self.__dict__)
+        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,13 +148,19 @@ class UsageReport(_Readable):
     by_tag: Mapping[str, UsageTotals]
     by_day: Mapping[str, UsageTotals]
     estimated_requests: int = 0
+    _source: ClassVar[Optional[_Source]] = None
 
     @classmethod
-    def from_cells(cls, rows: Iterable[Sequence[str]]) -> UsageReport:
+    def from_cells(
+        cls,
+        rows: Iterable[Sequence[str]],
+        again: Optional[Callable[[], Iterable[Sequence[str]]]] = None,
+    ) -> UsageReport:
         """Sum up ledger rows, one by one.
 
         Args:
             rows: For every row one text for each of ``REPORT_COLUMNS``.
+            again: Reads the same rows again, with ``DETAIL_COLUMNS``, for ``to_html``.
 
         Returns:
             The report.
@@ -145,7 +169,7 @@ class UsageReport(_Readable):
         for cells in rows:
             tally.add(cells)
         overall, groups = tally.totals()
-        return cls(
+        report = cls(
             total_requests=overall.requests,
             total_tokens=overall.tokens,
             total_cost=overall.cost,
@@ -154,6 +178,41 @@ class UsageReport(_Readable):
             estimated_requests=overall.estimated_requests,
             **groups,
         )
+        if again:
+            object.__setattr__(report, "_source", _Source(again, tally.rows))
+        return report
+
+    def __getstate__(self) -> Dict[str, Any]:
+        """Leave the ledger behind: a copy in another process is the sums alone."""
+        return dict(self)
+
+    def to_html(self, path: Union[str, os.PathLike[str], None] = None) -> str:
+        """Make a page to look at: spend over time, tokens, caching, failures, latency, and tables that sort.
+
+        It is one file that needs no network, in light and dark, and reads well on paper. The rows behind the
+        report are read a second time, for what its sums do not hold.
+
+        Args:
+            path: The file to write; one that exists is replaced. None writes none.
+
+        Returns:
+            The page.
+
+        Raises:
+            ConfigurationError: The extra ``report`` is not installed, the rows are not at hand (the report
+                was copied), or the file cannot be written.
+        """
+        from llm_orchestrator.report import make_page, write_page
+
+        if self._source is None:
+            raise ConfigurationError(
+                "The page needs the rows behind the report, which a copied report has left behind. "
+                "Call to_html on the report that get_usage_report returned."
+            )
+        page = make_page(self, self._source.rows())
+        if path is not None:
+            write_page(page, path)
+        return page
 
     def to_dicts(self, by: Optional[str] = None) -> List[Dict[str, Any]]:
         """List the sums as flat dicts, as ``pandas.DataFrame`` takes them.
@@ -176,6 +235,11 @@ class UsageReport(_Readable):
             for name, totals in self[f"by_{kind}"].items()
         ]
 
+    def _repr_html_(self) -> str:
+        from llm_orchestrator.notebook import report_as_html
+
+        return report_as_html(self)
+
     def __str__(self) -> str:
         """The totals in one line."""
         calls = "call" if self.estimated_requests == 1 else "calls"
@@ -184,6 +248,17 @@ class UsageReport(_Readable):
             f"reported {format_cost(self.total_cost)} + estimated {format_cost(self.estimated_cost)} "
             f"({self.estimated_requests:,} {calls}) + unpriced {self.unpriced_requests:,}"
         )
+
+
+class _Source(NamedTuple):
+    """The rows behind a report."""
+
+    again: Callable[[], Iterable[Sequence[str]]]
+    size: int
+
+    def rows(self) -> Iterable[Sequence[str]]:
+        """Read them again, without those that came since."""
+        return islice(self.again(), self.size)
 
 
 class LocalDays:
@@ -257,6 +332,7 @@ class _Tally:
     """
 
     def __init__(self) -> None:
+        self.rows = 0
         self._overall = _Sums()
         self._groups: Dict[str, Dict[str, _Sums]] = {
             "by_provider": {},
@@ -271,6 +347,7 @@ class _Tally:
         self._days = LocalDays()
 
     def add(self, row: Sequence[str]) -> None:
+        self.rows += 1
         day = self._days.of(row[_TIME])
         key = (row[_PROVIDER], row[_MODEL], row[_SESSION], day, row[_TAGS])
         sums = self._cells.get(key)

@@ -104,8 +104,12 @@ class ModelRegistry:
             ConfigurationError: There is no such entry, or it cannot be used.
             ProviderError: A provider failed; its old list is kept, and the others are refreshed all the same.
         """
+        if provider_name is not None:
+            provider = self._provider(provider_name)
+            self._store(provider_name, provider, provider.get_available_models())
+            return
         first_error = _FirstError()
-        for name, provider in self._to_refresh(provider_name):
+        for name, provider in self._usable():
             with first_error.of(name):
                 self._store(name, provider, provider.get_available_models())
         first_error.raise_again()
@@ -116,8 +120,12 @@ class ModelRegistry:
         Args:
             provider_name: Name of the configured entry; None asks every one that can be used.
         """
+        if provider_name is not None:
+            provider = self._provider(provider_name)
+            self._store(provider_name, provider, await provider.aget_available_models())
+            return
         first_error = _FirstError()
-        for name, provider in self._to_refresh(provider_name):
+        for name, provider in self._usable():
             with first_error.of(name):
                 self._store(name, provider, await provider.aget_available_models())
         first_error.raise_again()
@@ -259,10 +267,7 @@ class ModelRegistry:
             hint = did_you_mean(provider_name, self._providers)
             raise ConfigurationError(f"There is no provider entry named {provider_name!r}. {hint}") from None
 
-    def _to_refresh(self, provider_name: Optional[str]) -> Iterator[Tuple[str, ListsModels]]:
-        if provider_name is not None:
-            yield provider_name, self._provider(provider_name)
-            return
+    def _usable(self) -> Iterator[Tuple[str, ListsModels]]:
         for name in self._providers:
             try:
                 provider = self._providers[name]

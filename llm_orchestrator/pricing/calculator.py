@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing.bill import Bill
@@ -140,6 +140,35 @@ class PriceTable:
         """
         book = self._book(provider)
         return book.free or book.find(model, None, _utc_day(at)) is not None
+
+    def find(self, provider: str, model: str, at: Union[date, str]) -> Optional[Match]:
+        """Find what the table, or an override, says of a model.
+
+        Args:
+            provider: Provider whose prices to use.
+            model: The model's name, as it is configured or as the provider names it.
+            at: The day, as for ``price_usage``.
+
+        Returns:
+            The model's prices and how they were found; None when there are none for that day.
+        """
+        return self._book(provider).find(model, None, _utc_day(at))
+
+    def names(self, provider: str) -> Tuple[str, ...]:
+        """Name the models of a provider that the table has, whether or not they have a price today.
+
+        Args:
+            provider: Provider whose prices to use.
+
+        Returns:
+            The names.
+        """
+        return self._book(provider).names
+
+    @property
+    def providers(self) -> Tuple[str, ...]:
+        """The providers that the table or an override has prices for."""
+        return tuple(dict.fromkeys((*self._overrides, *self._loaded()["providers"])))
 
     def price_tokens(
         self,

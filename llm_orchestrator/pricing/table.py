@@ -131,6 +131,12 @@ class ModelPrices:
             choice = self._choices[day, tier] = self._choose(day, tier)
         return choice.long if prompt > choice.over else choice.short
 
+    def long_prompt(self, day: str, tier: str) -> Optional[int]:
+        """Return the tokens of a prompt above which other rates hold; None where they never do."""
+        self.rates(day, tier, 0)
+        over = self._choices[day, tier].over
+        return None if over == _NEVER else int(over)
+
     def _index(self, day: str) -> Optional[int]:
         for index in range(len(self._spans) - 1, -1, -1):
             begin, end = self._spans[index]
@@ -201,6 +207,11 @@ class Book:
         self._models: Dict[str, ModelPrices] = {}
         self._overrides = self._read_overrides(overrides)
         self._found: Dict[Tuple[str, Optional[str], str], Optional[Match]] = {}
+
+    @property
+    def names(self) -> Tuple[str, ...]:
+        """Every name of a model that has prices."""
+        return tuple(sorted({*self._overrides, *self._names}))
 
     def tier(self, name: Optional[str]) -> str:
         """Translate a provider's name of a service tier into the table's."""

@@ -1,0 +1,32 @@
+"""The command line: ``llm-orchestrator``, or ``python -m llm_orchestrator``.
+
+``app`` puts the commands together, each in a module of its own; ``terminal`` is how they show things, and how
+an error becomes a message and an exit code. This module imports neither typer nor rich, so that a missing
+extra can be told in words.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+MISSING = 'The command line is not installed. Run: pip install "llm-orchestrator[cli]".'
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code.
+
+    Raises:
+        SystemExit: Always: 0 all is well, 1 a call or a check failed, 2 the command or the configuration is
+            wrong, 130 Ctrl-C, 141 the reader of the output went away.
+    """
+    try:
+        from llm_orchestrator.cli.app import run
+    except ModuleNotFoundError as error:
+        if error.name not in ("typer", "rich"):
+            raise
+        sys.exit(MISSING)
+    except KeyboardInterrupt:  # while it was loading
+        sys.exit(130)
+    sys.exit(run())

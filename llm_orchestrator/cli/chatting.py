@@ -1,0 +1,159 @@
+"""The command ``chat``: a conversation in the terminal, kept in a file when one is named."""
+
+# No postponed annotations: on Python 3.9 typer finds no options in them.
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Callable, Dict, Iterator, Optional
+
+import typer
+
+from llm_orchestrator.cli.asking import show_stream, summary
+from llm_orchestrator.cli.settings import ConfigOption, ModelOption, ProviderOption, open_orchestrator
+from llm_orchestrator.cli.terminal import clean, note
+from llm_orchestrator.conversation import Conversation
+from llm_orchestrator.cost_tracker import format_cost
+from llm_orchestrator.exceptions import ConfigurationError, InvalidMessagesError, OrchestratorError
+from llm_orchestrator.orchestrator import LLMOrchestrator
+
+__all__ = ["chat"]
+
+HELP = "/undo takes back the last answer, /cost tells what was spent, Ctrl-C stops an answer, Ctrl-D ends."
+
+
+def chat(
+    file: Annotated[
+        Optional[Path],
+        typer.Argument(
+            metavar="FILE",
+            help="Where the conversation is kept; one that is there goes on. Left out: it is not kept.",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    provider: ProviderOption = None,
+    system: Annotated[
+        Optional[str], typer.Option("--system", "-s", metavar="TEXT", help="The system message.")
+    ] = None,
+) -> None:
+    """Hold a conversation; it stays with its provider, also when it goes on another day.
+
+    Lines from a pipe are turns, too.
+    """
+    with open_orchestrator(config, provider) as orchestrator:
+        conversation = _begin(orchestrator, file, system, model)
+        if sys.stdin is None:
+            raise InvalidMessagesError(
+                "Standard input is closed, so there is nothing to say. Open it, or use `ask`."
+            )
+        note(f"{conversation.provider}/{conversation.model}, {len(conversation.messages)} messages. {HELP}")
+        try:
+            for line in _lines():
+                _turn(conversation, line)
+                _save(conversation, file)
+        finally:
+            _tell_cost(conversation)
+
+
+def _begin(
+    orchestrator: LLMOrchestrator, file: Optional[Path], system: Optional[str], model: Optional[str]
+) -> Conversation:
+    if file is None or not file.exists():
+        conversation = orchestrator.start_conversation(system, model=model)
+        _save(conversation, file)  # a file that cannot be written is found now, not after the first answer
+        return conversation
+    if system:
+        raise InvalidMessagesError(f"{file} has its system message already. Leave out --system.")
+    try:
+        saved = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidMessagesError(f"{file} cannot be read: {error}. Name another file.") from None
+    try:
+        return Conversation.from_json(saved, orchestrator, model=model)
+    except InvalidMessagesError as error:
+        raise InvalidMessagesError(
+            f"{file} does not hold a conversation: {error} Name another file."
+        ) from None
+
+
+def _lines() -> Iterator[str]:
+    """What is said, without empty lines; on a terminal with a prompt and the keys to edit it."""
+    is_terminal = sys.stdin.isatty()
+    if is_terminal:
+        with suppress(ImportError):
+            import readline  # noqa: F401  # input() takes its editing keys from it
+    while True:
+        try:
+            line = input("> ") if is_terminal else sys.stdin.readline()
+        except EOFError:
+            print()
+            return
+        except UnicodeDecodeError:
+            raise InvalidMessagesError("Standard input is not text in UTF-8. Convert it first.") from None
+        if not (line or is_terminal) or line.strip() == "/quit":
+            return
+        if line.strip():
+            yield line.strip()
+
+
+def _turn(conversation: Conversation, line: str) -> None:
+    command = _COMMANDS.get(line)
+    if command:
+        command(conversation)
+        return
+    if line.startswith("/") and " " not in line:
+        note(f"There is no {clean(line)}. {HELP}")
+        return
+    try:
+        note(summary(show_stream(conversation.stream(line))))
+    except OrchestratorError as error:
+        if not sys.stdin.isatty():
+            raise
+        note(f"Error: {error} The conversation is as it was.", style="red")
+    except KeyboardInterrupt:
+        if not sys.stdin.isatty():
+            raise
+        note("Stopped. The conversation is as it was.")
+
+
+def _undo(conversation: Conversation) -> None:
+    try:
+        taken = conversation.undo()
+    except OrchestratorError as error:
+        note(str(error))
+    else:
+        note(f"Taken back: {clean(taken[0].text)[:60] if taken else ''}")
+
+
+def _tell_cost(conversation: Conversation) -> None:
+    unknown = conversation.unpriced_requests
+    more = f" and {unknown} of unknown price" if unknown else ""
+    note(f"{conversation.usage.total_tokens or 0:,} tokens, cost {format_cost(conversation.cost)}{more}")
+
+
+_COMMANDS: Dict[str, Callable[[Conversation], None]] = {
+    "/undo": _undo,
+    "/cost": _tell_cost,
+    "/help": lambda conversation: note(HELP),
+}
+
+
+def _save(conversation: Conversation, file: Optional[Path]) -> None:
+    """Write the conversation; a crash leaves the old file or the new one, never a half."""
+    if file is None:
+        return
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # for its owner's eyes
+        with open(descriptor, "w", encoding="ascii") as target:
+            target.write(conversation.to_json())
+        os.replace(part, file)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The conversation cannot be saved in {file}: {error.strerror}. Name another file."
+        ) from None
+    finally:
+        with suppress(OSError):  # it has its final name, or was never made
+            part.unlink()

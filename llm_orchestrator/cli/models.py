@@ -1,0 +1,83 @@
+"""The command ``models``: what the providers offer, as far as they were asked."""
+
+# No postponed annotations: on Python 3.9 typer finds no options in them.
+import json
+from dataclasses import asdict
+from typing import Annotated, List, Optional
+
+import typer
+
+from llm_orchestrator.cli.settings import ConfigOption, ProviderOption, open_orchestrator
+from llm_orchestrator.cli.terminal import FAILED, fail, note, show_table, waiting
+from llm_orchestrator.exceptions import ProviderError
+from llm_orchestrator.orchestrator import LLMOrchestrator
+from llm_orchestrator.types import ModelInfo
+
+__all__ = ["models"]
+
+COLUMNS = ("name", "provider", "window", "since", "deprecated", "retires")
+
+
+def models(
+    config: ConfigOption = None,
+    provider: ProviderOption = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", "-r", help="Ask the providers now, and keep what they say.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every provider of the configuration, and deprecated models too.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """List the chat models: context window, since when, whether and when they go away."""
+    with open_orchestrator(config, provider) as orchestrator:
+        names = _names(orchestrator, everything and provider is None)
+        error = _refresh(orchestrator, names) if refresh else None
+        registry = orchestrator.registry
+        found = [model for name in names for model in registry.get_available_models(name, everything)]
+    if as_json:
+        print(json.dumps([asdict(model) for model in found], indent=2))
+    elif found:
+        show_table(COLUMNS, [_row(model) for model in found], numbers=("window",))
+    if error:
+        fail(f"{error} What is known from before is kept.", FAILED)
+    if not found:
+        note("No models are known. Ask the provider with: llm-orchestrator models --refresh")
+
+
+def _names(orchestrator: LLMOrchestrator, everything: bool) -> List[str]:
+    if not everything:
+        return [orchestrator.active_provider]
+    entries = orchestrator.config.providers
+    for name, entry in entries.items():
+        if entry.unavailable:
+            note(f"{name} is left out. {entry.unavailable}")
+    return [name for name, entry in entries.items() if not entry.unavailable]
+
+
+def _refresh(orchestrator: LLMOrchestrator, names: List[str]) -> Optional[ProviderError]:
+    """Ask the providers; the first error is returned, so that what is known can be shown all the same."""
+    first = None
+    for name in names:
+        try:
+            with waiting(f"Asking {name} ..."):
+                orchestrator.refresh_models(name)
+        except ProviderError as error:
+            note(f"{name}: {error}", style="yellow")
+            first = first or error
+    return first
+
+
+def _row(model: ModelInfo) -> List[str]:
+    return [
+        model.name,
+        model.provider,
+        "" if model.context_window is None else f"{model.context_window:,}",
+        _day(model.created_at or model.first_seen),
+        "yes" if model.deprecated else "",
+        _day(model.retires_at),
+    ]
+
+
+def _day(moment: Optional[str]) -> str:
+    return (moment or "")[:10]

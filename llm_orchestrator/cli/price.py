@@ -1,0 +1,101 @@
+"""The command ``price``: what a model costs, from the price table and the overrides of the configuration."""
+
+# No postponed annotations: on Python 3.9 typer finds no options in them.
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, List, Optional, Tuple
+
+import typer
+
+from llm_orchestrator.cli.settings import ConfigOption, config_path, load_without_keys
+from llm_orchestrator.cli.terminal import FAILED, fail, note, say, show_table
+from llm_orchestrator.cost_tracker import format_cost
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.pricing import PriceTable
+from llm_orchestrator.pricing.table import STANDARD, ModelPrices
+from llm_orchestrator.suggestions import did_you_mean
+from llm_orchestrator.tracker_settings import configured_tracker
+from llm_orchestrator.types import TokenUsage
+
+__all__ = ["price"]
+
+MILLION = 1_000_000
+
+
+def price(
+    model: Annotated[str, typer.Argument(help="The model's name, also as provider/model.")],
+    config: ConfigOption = None,
+    prompt: Annotated[
+        Optional[int],
+        typer.Option("--input", "-i", metavar="TOKENS", min=0, help="Price a prompt this long,"),
+    ] = None,
+    completion: Annotated[
+        Optional[int],
+        typer.Option("--output", "-o", metavar="TOKENS", min=0, help="and an answer this long."),
+    ] = None,
+) -> None:
+    """Show what a model costs, in US dollars per million tokens. Asks nobody."""
+    table = _table(config)
+    today = datetime.now(timezone.utc).date()
+    found = _find(table, model, today.isoformat())
+    for provider, name, prices in found:
+        say(f"{provider}/{prices.name}", style="bold")
+        _show_rates(prices, today.isoformat())
+        if prompt is not None or completion is not None:
+            usage = TokenUsage(prompt or 0, completion or 0, (prompt or 0) + (completion or 0))
+            details = table.price_tokens(provider, name, usage, at=today)
+            say(f"{prompt or 0:,} tokens in, {completion or 0:,} out: {format_cost(details.total)}")
+        source = "your price_overrides" if prices.source == "user" else f"the price table {table.version}"
+        note(f"From {source}." + (f" {prices.note}" if prices.note else ""))
+    if not found:
+        names = [name for provider in table.providers for name in table.names(provider)]
+        fail(
+            f"The price of {model} is not known. {_hint(model, names)} "
+            "A price of your own goes into cost_tracking.price_overrides.",
+            FAILED,
+        )
+
+
+def _hint(model: str, names: List[str]) -> str:
+    hint = did_you_mean(model, names)
+    return hint if hint.startswith("Did") else ""
+
+
+def _table(config: Optional[Path]) -> PriceTable:
+    """The prices of the configuration, or the shipped ones where there is none."""
+    try:
+        path = config_path(config)
+    except ConfigurationError:
+        if config is not None:
+            raise
+        return PriceTable()
+    return configured_tracker(load_without_keys(Path(path)).cost_tracking).price_table
+
+
+def _find(table: PriceTable, model: str, day: str) -> List[Tuple[str, str, ModelPrices]]:
+    owner, separator, name = model.partition("/")
+    if separator and owner in table.providers:
+        candidates = [(owner, name)]
+    else:
+        candidates = [(provider, model) for provider in table.providers]
+    found = ((provider, name, table.find(provider, name, day)) for provider, name in candidates)
+    return [(provider, name, match.prices) for provider, name, match in found if match]
+
+
+def _show_rates(prices: ModelPrices, day: str) -> None:
+    rows = []
+    for tier in (STANDARD, *prices.tiers(day)):
+        over = prices.long_prompt(day, tier)
+        for label, size in ((tier, 0), *(((f"{tier}, over {over:,} tokens", over + 1),) if over else ())):
+            rates = prices.rates(day, tier, size)
+            lines = rates.lines if rates else {}
+            rows.append(
+                (label, *(_dollars(lines, name) for name in ("in", "cache_read", "cache_write", "out")))
+            )
+    columns = ("tier", "input", "cache read", "cache write", "output")
+    show_table(columns, rows, numbers=columns[1:])
+
+
+def _dollars(lines: object, name: str) -> str:
+    line = lines.get(name) if isinstance(lines, dict) else None
+    return f"${line.per_million:f}" if line else ""

@@ -1,0 +1,110 @@
+"""The command ``init``: writes a configuration to begin with."""
+
+# No postponed annotations: on Python 3.9 typer finds no options in them.
+import os
+import sys
+import textwrap
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Dict, Iterable, List, Optional
+
+import typer
+import yaml
+
+from llm_orchestrator.cli.terminal import note, say
+from llm_orchestrator.config.manager import DEFAULT_PATH, KEY_VARIABLES
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.suggestions import did_you_mean
+
+__all__ = ["init"]
+
+
+def _starter() -> Dict[str, Any]:
+    document: Dict[str, Any] = yaml.safe_load(
+        Path(__file__).with_name("starter.yaml").read_text(encoding="utf-8")
+    )
+    return document
+
+
+def _complete(incomplete: str) -> List[str]:
+    return [name for name in _starter()["entries"] if name.startswith(incomplete)]
+
+
+def init(
+    providers: Annotated[
+        Optional[List[str]],
+        typer.Argument(
+            metavar="PROVIDER...",
+            help="openai, anthropic, gemini, ollama or local; the first one is the active one.",
+            autocompletion=_complete,
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        Optional[str],
+        typer.Option("--model", "-m", metavar="NAME", help="The active model.", show_default=False),
+    ] = None,
+    file: Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="Where to write it.")] = Path(
+        DEFAULT_PATH
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a commented configuration for the providers you choose."""
+    starter = _starter()
+    entries = starter["entries"]
+    chosen = list(dict.fromkeys(providers or _chosen_by_hand(entries)))
+    for name in chosen:
+        if name not in entries:
+            raise ConfigurationError(f"There is no ready entry for {name!r}. {did_you_mean(name, entries)}")
+    _write(file, _text(starter, chosen, model or entries[chosen[0]]["model"]), force)
+    say(f"Wrote {file}.")
+    for step in _next_steps([entries[name] for name in chosen], chosen):
+        note(step)
+
+
+def _chosen_by_hand(entries: Iterable[str]) -> List[str]:
+    names = ", ".join(entries)
+    if not sys.stdin or not sys.stdin.isatty():
+        raise ConfigurationError(
+            f"No provider is named. Name one or more of {names}, such as: llm-orchestrator init openai"
+        )
+    answer: str = typer.prompt(f"Which providers ({names})?", default="openai")
+    return answer.replace(",", " ").split()
+
+
+def _text(starter: Dict[str, Any], chosen: List[str], model: str) -> str:
+    head = starter["head"].replace("{provider}", chosen[0]).replace("{model}", _scalar(model))
+    bodies = [textwrap.indent(starter["entries"][name]["text"], "  ") for name in chosen]
+    return str(head + "\n".join(bodies) + starter["tail"])
+
+
+def _scalar(text: str) -> str:
+    """The text as a value in YAML, in quotes where it needs them."""
+    return str(yaml.safe_dump(text, width=1000)).splitlines()[0]
+
+
+def _write(file: Path, text: str, force: bool) -> None:
+    try:
+        with open(file, "w" if force else "x", encoding="utf-8") as target:
+            target.write(text)
+    except FileExistsError:
+        raise ConfigurationError(f"{file} is there already. Name another file, or add --force.") from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file} cannot be written: {error.strerror}. Name another file with --file."
+        ) from None
+
+
+def _next_steps(entries: List[Dict[str, Any]], names: List[str]) -> List[str]:
+    missing = dict.fromkeys(entry["extra"] for entry in entries if not _is_installed(entry["module"]))
+    steps = [f'Install: pip install "llm-orchestrator[{",".join(missing)}]"'] if missing else []
+    variables = [KEY_VARIABLES[name] for name in names if name in KEY_VARIABLES]
+    steps += [f"Set the variable {name} to your key." for name in variables if not os.environ.get(name)]
+    return [*steps, "Then: llm-orchestrator check"]
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # a package above it is missing
+        return False

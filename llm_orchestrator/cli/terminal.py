@@ -1,0 +1,219 @@
+"""How the commands show things: tables, notes and waiting, in a terminal and in a pipe.
+
+Results go to standard output, everything about them to standard error. A pipe gets plain text, neither
+coloured nor cut; rich honours NO_COLOR. Whatever comes from outside is shown without control characters,
+which could take over the terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import contextmanager, nullcontext
+from typing import Any, ContextManager, Iterator, NoReturn, Sequence
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from llm_orchestrator.exceptions import (
+    ConfigurationError,
+    InvalidMessagesError,
+    OrchestratorError,
+    ProviderSwitchError,
+)
+
+__all__ = [
+    "FAILED",
+    "WRONG",
+    "clean",
+    "fail",
+    "guarded",
+    "note",
+    "output",
+    "pieces",
+    "say",
+    "show_table",
+    "waiting",
+]
+
+#: Exit codes: a call or a check failed; the command or the configuration is wrong; Ctrl-C; a closed pipe.
+FAILED, WRONG, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+
+#: Columns of text in a pipe, where nothing has to be cut.
+UNLIMITED = 10_000
+#: Columns below which a table is shown as a list.
+NARROW = 60
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class _Console(Console):
+    """Leaves a closed pipe to ``guarded``."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise BrokenPipeError
+
+
+def _console(*, stderr: bool = False) -> Console:
+    console = _Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = UNLIMITED
+    return console
+
+
+def output() -> Console:
+    """Make a console for results.
+
+    Returns:
+        A console on what standard output is now.
+    """
+    return _console()
+
+
+def clean(text: str) -> str:
+    """Take out what a terminal would obey.
+
+    Args:
+        text: A text from outside.
+
+    Returns:
+        The text without control characters; line ends and tabs stay.
+    """
+    return _CONTROL.sub("", text)
+
+
+class _Pieces:
+    """An answer on the screen as it comes, whose line has no end yet when something else has to be told."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+
+    def write(self, text: str) -> None:
+        """Show a piece of an answer.
+
+        Args:
+            text: The piece.
+        """
+        if not text:
+            return
+        sys.stdout.write(clean(text) if sys.stdout.isatty() else text)
+        sys.stdout.flush()
+        self._is_open = not text.endswith("\n")
+
+    def end(self) -> None:
+        """End the line that the pieces so far have left open."""
+        if self._is_open:
+            self._is_open = False
+            print(flush=True)
+
+
+pieces = _Pieces()
+
+
+def say(text: str, style: str = "") -> None:
+    """Show a line of the result.
+
+    Args:
+        text: The line.
+        style: Style of rich; empty for none.
+    """
+    output().print(Text(clean(text), style=style), soft_wrap=False)
+
+
+def note(text: str, style: str = "dim") -> None:
+    """Show a line about the result, on standard error.
+
+    Args:
+        text: The line.
+        style: Style of rich.
+    """
+    if sys.stdout.isatty():
+        pieces.end()
+    _console(stderr=True).print(Text(clean(text), style=style))
+
+
+def fail(text: str, code: int) -> NoReturn:
+    """Say what is wrong and end the command.
+
+    Args:
+        text: What is wrong and what to do.
+        code: The exit code.
+
+    Raises:
+        Exit: Always.
+    """
+    note(f"Error: {text}", style="red")
+    raise typer.Exit(code)
+
+
+def waiting(text: str) -> ContextManager[Any]:
+    """Show on a terminal that something takes time.
+
+    Args:
+        text: What is being done.
+
+    Returns:
+        A context that lasts as long as it takes.
+    """
+    console = _console(stderr=True)
+    return console.status(text) if console.is_terminal else nullcontext()
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> None:
+    """Show rows: as a table, or in a narrow terminal as a list.
+
+    Args:
+        columns: Headings; the first column names the row.
+        rows: One text for each column.
+        numbers: Headings of the columns that are aligned to the right.
+    """
+    console = output()
+    shown = [[clean(cell) for cell in row] for row in rows]
+    if console.width < NARROW:
+        _show_list(console, columns, shown)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in shown:
+        table.add_row(*row)
+    with console.capture() as captured:
+        console.print(table)
+    # A table fills its last column with spaces, which only a reader of the pipe would notice.
+    console.file.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+    console.file.flush()
+
+
+def _show_list(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    for name, *cells in rows:
+        console.print(Text(name, style="bold", overflow="fold"))
+        for column, cell in zip(columns[1:], cells):
+            if cell:
+                console.print(Text(f"  {column}: {cell}", overflow="fold"))
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turn whatever ends a command early into a message and an exit code.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        Exit: The command was stopped by an error, by Ctrl-C or by a closed pipe.
+    """
+    try:
+        yield
+    except OrchestratorError as error:
+        is_wrong = isinstance(error, (ConfigurationError, InvalidMessagesError, ProviderSwitchError))
+        fail(str(error), WRONG if is_wrong else FAILED)
+    except BrokenPipeError:
+        # Python flushes standard output once more at its end, and would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(PIPE_CLOSED) from None
+    except KeyboardInterrupt:
+        note("Stopped.")
+        raise typer.Exit(INTERRUPTED) from None

@@ -1,0 +1,68 @@
+"""The page behind ``UsageReport.to_html``: what was used and spent, to look at; needs the extra ``report``.
+
+``figures`` sums up rows one by one, ``charts`` draws the sums with plotly, ``page`` puts charts and tables
+into one HTML file that loads nothing from anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterable, Sequence, Union
+
+from llm_orchestrator.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from llm_orchestrator.usage_report import UsageReport
+
+__all__ = ["make_page", "write_page"]
+
+
+def make_page(report: UsageReport, rows: Iterable[Sequence[str]]) -> str:
+    """Make the page of a report.
+
+    Args:
+        report: The report.
+        rows: The rows behind it, each one text for each of ``DETAIL_COLUMNS``.
+
+    Returns:
+        HTML.
+
+    Raises:
+        ConfigurationError: The extra ``report`` is not installed.
+    """
+    try:
+        import plotly  # noqa: F401  # so that nothing else that is missing is taken for it
+    except ImportError as error:
+        raise ConfigurationError(
+            'The page needs a plotting library. Run: pip install "llm-orchestrator[report]".'
+        ) from error
+    from llm_orchestrator.report.figures import Figures
+    from llm_orchestrator.report.page import render
+
+    return render(report, Figures.of(rows))
+
+
+def write_page(page: str, path: Union[str, os.PathLike[str]]) -> None:
+    """Write a page to a file, which appears only when it is complete.
+
+    Args:
+        page: HTML.
+        path: The file; one that exists is replaced.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
+    """
+    target = Path(path).expanduser()
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        part.write_text(page, encoding="utf-8")
+        os.replace(part, target)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The page {target} cannot be written: {error.strerror}. Choose another path."
+        ) from error
+    finally:
+        with suppress(OSError):  # it has its final name, or was never made
+            part.unlink()

@@ -1,0 +1,240 @@
+"""``init``, ``check``, ``models`` and ``price``: from nothing to a configuration that works."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from llm_orchestrator import ConfigManager
+from tests.bench import DIALECTS, Dialect, ScriptedServer, refusing_url, silent_url
+from tests.bench.wire import KEY
+from tests.cli.conftest import Command, configuration, write
+
+CHAT = DIALECTS["chat"]
+ALL = ("openai", "anthropic", "gemini", "ollama", "local")
+VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
+
+
+@pytest.mark.parametrize("active", ALL)
+def test_init_writes_a_configuration_that_loads(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, active: str
+) -> None:
+    others = [name for name in ALL if name != active]
+
+    run = command("init", active, *others, "--model", "a: model # of mine")
+
+    assert (run.code, run.out) == (0, "Wrote config.yaml.\n")
+    assert "llm-orchestrator check" in run.err
+    assert all(f"Set the variable {name}" in run.err for name in VARIABLES.values())
+    for variable in VARIABLES.values():
+        monkeypatch.setenv(variable, KEY)
+    config = ConfigManager.load("config.yaml")
+    assert list(config.providers) == [active, *others]
+    assert (config.active_provider, config.active_model) == (active, "a: model # of mine")
+    assert config.cost_tracking.log_path == "./llm_costs.csv"
+    assert (folder / "config.yaml").read_text().count("#") > 10
+
+
+def test_init_never_replaces_a_file_unasked(command: Command, folder: Path) -> None:
+    (folder / "config.yaml").write_text("mine")
+
+    refused = command("init", "openai")
+    assert refused.code == 2 and "--force" in refused.err
+    assert (folder / "config.yaml").read_text() == "mine"
+
+    assert command("init", "openai", "--force").code == 0
+    assert yaml.safe_load((folder / "config.yaml").read_text())["active_provider"] == "openai"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "Name one or more of openai"),
+        (("opnai",), "Did you mean 'openai'?"),
+        (("openai", "--file", "no/folder/config.yaml"), "cannot be written"),
+    ],
+)
+def test_init_says_what_it_needs(command: Command, folder: Path, arguments: tuple, told: str) -> None:
+    run = command("init", *arguments)
+
+    assert run.code == 2 and told in run.err
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command_line",
+    [("check",), ("models",), ("ask", "Hi"), ("chat",), ("costs",)],
+    ids=lambda words: words[0],
+)
+def test_without_a_configuration_a_command_tells_how_to_get_one(
+    command: Command, folder: Path, command_line: tuple
+) -> None:
+    run = command(*command_line)
+
+    assert (run.code, run.out) == (2, "")
+    assert "llm-orchestrator init" in run.err and "--config" in run.err
+
+
+# ---------------------------------------------------------------------------------------- check
+
+
+def test_check_finds_nothing_wrong(
+    command: Command, folder: Path, server: ScriptedServer, dialect: Dialect
+) -> None:
+    write(folder, configuration(server, dialect, folder, fallback_models=["scripted-1-mini"]))
+
+    run = command("check")
+
+    assert run.code == 0, run
+    assert [line.split()[0] for line in run.out.splitlines()] == ["ok"] * 5
+    assert all(request.method == "GET" for request in server.requests), "a check costs nothing"
+
+
+def test_check_finds_a_model_the_provider_does_not_have(
+    command: Command, folder: Path, server: ScriptedServer, dialect: Dialect
+) -> None:
+    write(folder, configuration(server, dialect, folder, fallback_models=["scripted-1-mani"]))
+
+    run = command("check")
+
+    assert run.code == 1
+    assert "scripted-1-mani: the provider has no such model. Did you mean 'scripted-1-mini'?" in run.out
+
+
+def test_check_finds_a_key_that_is_refused(
+    command: Command, configured: Path, server: ScriptedServer
+) -> None:
+    server.script(CHAT.error(401, message="Incorrect API key provided."))
+
+    run = command("check")
+
+    assert run.code == 1
+    assert "failed" in run.out and "OPENAI_API_KEY" in run.out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [(refusing_url, "base_url"), (silent_url, "No answer in time")],
+    ids=["refuses", "silent"],
+)
+def test_check_finds_a_provider_that_is_down(
+    command: Command, folder: Path, server: ScriptedServer, dialect: Dialect, url: Any, told: str
+) -> None:
+    config = configuration(server, dialect, folder)
+    with url() as down:
+        config["providers"][dialect.provider]["base_url"] = down
+        write(folder, config)
+        run = command("check", "--timeout", "0.3")
+
+    assert run.code == 1, run
+    assert f"failed  {dialect.provider}: " in run.out and told in run.out
+    assert run.err == ""
+
+
+def test_check_asks_other_entries_only_when_told(
+    command: Command, configured: Path, server: ScriptedServer
+) -> None:
+    config = configuration(server, CHAT, configured)
+    config["providers"]["anthropic"] = {"api_key": "${ANTHROPIC_API_KEY}"}
+    config["providers"]["mine"] = {"adapter": "openai", "base_url": server.url + "/nothing"}
+    write(configured, config)
+
+    alone, everything = command("check"), command("check", "--all")
+
+    assert alone.code == 0 and "anthropic" not in alone.out
+    assert "warning anthropic: cannot be used." in everything.out and "ANTHROPIC_API_KEY" in everything.out
+    assert "mine: answers, but has no list of models" in everything.out
+    assert everything.code == 0
+
+
+def test_check_of_a_wrong_configuration_names_all_that_is_wrong(command: Command, folder: Path) -> None:
+    (folder / "config.yaml").write_text(
+        "active_provider: openai\nactive_model: x\nproviders:\n  openai:\n    api_key: ${OPENAI_API_KEY}\n    timeuot: 3\n"
+    )
+
+    run = command("check")
+
+    assert (run.code, run.out) == (2, "")
+    assert "timeuot" in run.err and "OPENAI_API_KEY" in run.err
+
+
+# ---------------------------------------------------------------------------------------- models
+
+
+def test_models_are_shown_once_they_were_asked_for(
+    command: Command, configured: Path, server: ScriptedServer
+) -> None:
+    before = command("models")
+    asked = command("models", "--refresh")
+    after = command("models", "--json")
+
+    assert (before.code, before.out) == (0, "") and "models --refresh" in before.err
+    heading, *rows = asked.out.splitlines()
+    assert heading.split() == ["name", "provider", "window", "since", "deprecated", "retires"]
+    assert [row.split() for row in rows] == [
+        ["scripted-1", "openai", "2026-01-01"],
+        ["scripted-1-mini", "openai", "2026-01-01"],
+    ]
+    assert [model["name"] for model in json.loads(after.out)] == ["scripted-1", "scripted-1-mini"]
+    assert len(server.requests) == 1
+
+
+def test_a_model_that_goes_away_is_marked(command: Command, configured: Path, server: ScriptedServer) -> None:
+    command("models", "--refresh")
+    server.script(CHAT.models(["scripted-1"]))
+    command("models", "--refresh")
+
+    shown, everything = command("models"), command("models", "--all")
+
+    assert "scripted-1-mini" not in shown.out
+    assert everything.out.splitlines()[2].split() == ["scripted-1-mini", "openai", "2026-01-01", "yes"]
+
+
+def test_a_failed_refresh_shows_what_is_known(
+    command: Command, configured: Path, server: ScriptedServer
+) -> None:
+    command("models", "--refresh")
+    server.script(CHAT.error(500, message="Down."))
+
+    run = command("models", "--refresh")
+
+    assert run.code == 1
+    assert "scripted-1-mini" in run.out and "Down." in run.err
+
+
+# ---------------------------------------------------------------------------------------- price
+
+
+def test_a_price_is_shown_with_its_source(command: Command, folder: Path) -> None:
+    run = command("price", "gpt-6-luna", "--input", "1000", "--output", "500")
+
+    assert run.code == 0
+    assert run.out.startswith("openai/gpt-6-luna\n")
+    standard = next(line.split() for line in run.out.splitlines() if line.startswith("standard "))
+    assert standard[1:] == ["$0.1", "$0.01", "$0.125", "$0.5"]
+    assert run.out.endswith("1,000 tokens in, 500 out: $0.00035\n")
+    assert "price table" in run.err
+
+
+def test_a_price_of_ones_own_counts(command: Command, configured: Path, server: ScriptedServer) -> None:
+    config = configuration(server, CHAT, configured)
+    override = {"provider": "openai", "model": "mine", "rates": {"in": "2", "out": "8"}}
+    config["cost_tracking"]["price_overrides"] = [override]
+    write(configured, config)
+
+    run = command("price", "openai/mine")
+
+    assert run.code == 0 and "$2" in run.out and "$8" in run.out
+    assert "your price_overrides" in run.err
+
+
+def test_a_price_nobody_knows_is_no_price(command: Command, folder: Path) -> None:
+    run = command("price", "gpt-6-lunar")
+
+    assert (run.code, run.out) == (1, "")
+    assert "Did you mean 'gpt-6-luna'?" in run.err and "price_overrides" in run.err
