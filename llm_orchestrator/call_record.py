@@ -35,7 +35,7 @@ from llm_orchestrator.structured import parse_output
 from llm_orchestrator.types import Attempt, Exchange, LLMRequest, LLMResponse, changed
 
 if TYPE_CHECKING:
-    from llm_orchestrator.hooks import Hook
+    from llm_orchestrator.hooks import Hook, Listeners
     from llm_orchestrator.pricing import CostDetails
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.streaming import StreamAccumulator
@@ -138,6 +138,7 @@ class CallRecord:
         self._began = self._started = time.monotonic()
         self._started_at = datetime.now(timezone.utc)
         self._first_piece: Optional[float] = None
+        self._listeners = _listeners(surroundings.hooks) if surroundings.hooks else None
 
     def begin_attempt(self, step: Attempt) -> None:
         """Note that a request is about to be sent.
@@ -232,9 +233,10 @@ class CallRecord:
             partial: What is known of it.
             status: ``interrupted`` or ``cancelled``.
         """
-        self._end_attempt(status, self._completed(partial), None)
+        partial = self._completed(partial)
+        self._end_attempt(status, partial, None)
         self._write_row(final=True)
-        self._tell("call", status)
+        self._tell("call", status, response=partial)
 
     def cancel(self) -> None:
         """Record that the caller gave up while an attempt was under way or about to be made."""
@@ -285,6 +287,8 @@ class CallRecord:
             status_code=200 if status == "ok" else failure.status_code if failure else None,
             request_id=request_id,
             latency=latency,
+            started_at=self._started_at,
+            time_to_first_token=self._first_piece,
         )
         self._attempts.append(attempt)
         billed = response is not None or _may_be_billed(error)
@@ -332,11 +336,9 @@ class CallRecord:
         response: Optional[LLMResponse] = None,
         error: Optional[BaseException] = None,
     ) -> None:
-        if not self._surroundings.hooks:
+        if self._listeners is None:
             return
-        from llm_orchestrator.hooks import CallEvent
-
-        event = CallEvent(
+        self._listeners.tell(
             kind=kind,
             call_id=self.id,
             provider=self._provider.name,
@@ -348,12 +350,10 @@ class CallRecord:
             error=error,
             streamed=self.is_streamed,
             tags=self._tags,
+            request=self._request,
+            service=self._provider.service or self._provider.name,
+            base_url=self._provider.base_url,
         )
-        for hook in self._surroundings.hooks:
-            try:
-                hook(event)
-            except Exception:  # a fault in the application's hook must not cost the answer
-                logger.exception("A hook failed: %r", hook)
 
     def _log_next(self, last: Attempt, step: Attempt) -> None:
         action = "retry" if last.model == step.model else f"fallback from {last.model}"
@@ -379,6 +379,12 @@ class CallRecord:
             last.status_code,
             last.request_id,
         )
+
+
+def _listeners(hooks: Sequence[Hook]) -> Listeners:
+    from llm_orchestrator.hooks import Listeners
+
+    return Listeners(hooks)
 
 
 def _status_of(error: Exception) -> str:

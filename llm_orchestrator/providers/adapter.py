@@ -45,6 +45,8 @@ class Adapter(ABC):
 
     #: Whose JSON the adapter speaks; prices and the kinds of models are found by it.
     protocol: ClassVar[str] = ""
+    #: Who answers, in the words of OpenTelemetry's ``gen_ai.provider.name``; empty: the name of the entry.
+    service: ClassVar[str] = ""
     #: Reply headers that may hold the provider's id of the request.
     request_id_headers: ClassVar[Tuple[str, ...]] = ("x-request-id", "request-id")
     #: Types of the events that only say that the connection is alive; they do not end a silence.

@@ -44,6 +44,7 @@ class AnthropicAdapter(BaseLLMProvider):
     """
 
     protocol = "anthropic"
+    service = "anthropic"
 
     def __init__(self, name: str, *, api_version: Optional[str] = None, **settings: Any) -> None:
         super().__init__(name, **settings)

@@ -33,6 +33,7 @@ class GeminiAdapter(BaseLLMProvider):
     """
 
     protocol: ClassVar[str] = "gemini"
+    service: ClassVar[str] = "gcp.gemini"
 
     def __init__(self, name: str, **settings: Any) -> None:
         super().__init__(name, **settings)

@@ -54,6 +54,7 @@ class OpenAIAdapter(BaseLLMProvider):
     """
 
     protocol: ClassVar[str] = "openai"
+    service: ClassVar[str] = "openai"
 
     def __init__(self, name: str, *, api: str = AUTO, **arguments: Any) -> None:
         super().__init__(name, **arguments)
