@@ -264,8 +264,9 @@ class CallRecord:
 
     def _price(self, response: LLMResponse, estimated: Optional[Mapping[str, int]] = None) -> CostDetails:
         provider = self._provider
+        prices = provider.price_provider_of(self._step.model)
         return self._surroundings.tracker.price_response(
-            response, provider.price_provider, provider.base_url, at=self._started_at, estimated=estimated
+            response, prices, provider.base_url, at=self._started_at, estimated=estimated
         )
 
     def _nothing(self) -> LLMResponse:

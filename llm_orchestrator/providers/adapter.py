@@ -119,6 +119,17 @@ class Adapter(ABC):
         """Whose price list holds: the vendor's, unless another host speaks its protocol."""
         return self.protocol if self.base_url is None or self.name == self.protocol else self.name
 
+    def price_provider_of(self, model: str) -> str:
+        """Whose price list holds for one model; ``price_provider`` unless an adapter knows better.
+
+        Args:
+            model: The model as it is asked for.
+
+        Returns:
+            Name of the price list.
+        """
+        return self.price_provider
+
     @property
     def model_kinds(self) -> str:
         """Which list of model kinds tells chat models from others in this provider's listing."""

@@ -39,6 +39,9 @@ ErrorClass = Type[ProviderError]
 #: Codes that say more than the status they come with.
 SPECIFIC_CODES: Mapping[str, ErrorClass] = {
     "API_KEY_INVALID": AuthenticationError,
+    "ExpiredTokenException": AuthenticationError,
+    "InvalidSignatureException": AuthenticationError,
+    "UnrecognizedClientException": AuthenticationError,
     "billing_error": QuotaExceededError,
     "billing_hard_limit_reached": QuotaExceededError,
     "context_length_exceeded": ContextLengthError,
@@ -82,7 +85,13 @@ GENERAL_KINDS: Mapping[str, ErrorClass] = {
     "rate_limit_error": RateLimitError,
     "rate_limit_exceeded": RateLimitError,
     "server_is_overloaded": OverloadedError,
+    "internalServerException": ServerError,
+    "modelStreamErrorException": ServerError,
+    "modelTimeoutException": ServerError,
+    "serviceUnavailableException": OverloadedError,
     "slow_down": RateLimitError,
+    "throttlingException": RateLimitError,
+    "validationException": InvalidRequestError,
 }
 
 #: Words for what some providers give no code for (Anthropic, Gemini and OpenAI-compatible servers).

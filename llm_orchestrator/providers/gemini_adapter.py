@@ -6,7 +6,7 @@ The adapter joins two halves: the translations, in the ``gemini_`` modules besid
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers import gemini_models, gemini_replies, gemini_requests
@@ -34,6 +34,8 @@ class GeminiAdapter(BaseLLMProvider):
 
     protocol: ClassVar[str] = "gemini"
     service: ClassVar[str] = "gcp.gemini"
+    #: The extra that brings what the adapter needs.
+    extra: ClassVar[str] = "gemini"
 
     def __init__(self, name: str, **settings: Any) -> None:
         super().__init__(name, **settings)
@@ -198,15 +200,27 @@ class GeminiAdapter(BaseLLMProvider):
         """Close the connections of the running loop, and those of sync callers."""
         await self._clients.aclose()
 
-    def _make_transport(self) -> GeminiTransport:
+    def transport_arguments(self) -> Dict[str, Any]:
+        """What the SDK's client needs to know; subclasses for other hosts have others.
+
+        Returns:
+            The arguments of ``GeminiTransport``.
+
+        Raises:
+            ConfigurationError: There is no key, and Google's own host needs one.
+        """
         if self._api_key is None and self.base_url is None:
             raise ConfigurationError(
                 f"Provider {self.name!r} has no api_key. Set api_key: ${{GEMINI_API_KEY}} in its entry."
             )
+        return {"base_url": self.base_url or BASE_URL, "api_key": self._api_key or NO_KEY}
+
+    def _make_transport(self) -> GeminiTransport:
+        arguments = self.transport_arguments()
         try:
-            return GeminiTransport(self._api_key or NO_KEY, self.base_url or BASE_URL)
+            return GeminiTransport(**arguments)
         except ImportError as error:
             raise ConfigurationError(
                 f"Provider {self.name!r} needs google-genai, which cannot be imported ({error}). "
-                'Run: pip install "llm-orchestrator[gemini]".'
+                f'Run: pip install "llm-orchestrator[{self.extra}]".'
             ) from error
