@@ -24,6 +24,7 @@ _BUILT_IN: Dict[str, str] = {
     "azure": "llm_orchestrator.providers.azure_adapter:AzureAdapter",
     "bedrock": "llm_orchestrator.providers.bedrock_adapter:BedrockAdapter",
     "gemini": "llm_orchestrator.providers.gemini_adapter:GeminiAdapter",
+    "gemini-legacy": "llm_orchestrator.providers.gemini_legacy_adapter:GeminiLegacyAdapter",
     "local": "llm_orchestrator.providers.local_adapter:LocalAdapter",
     "openai": "llm_orchestrator.providers.openai_adapter:OpenAIAdapter",
     "vertex": "llm_orchestrator.providers.vertex_adapter:VertexAdapter",

@@ -16,6 +16,7 @@ from llm_orchestrator.exceptions import (
     ProviderError,
 )
 from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.failures import causes_of
 from llm_orchestrator.providers.redaction import secret_headers
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import ModelInfo, changed
@@ -50,7 +51,7 @@ class CloudProvider(BaseLLMProvider):
 
     def translate_error(self, error: Exception) -> Optional[ProviderError]:
         """Turn an exception into one of ours, a credential chain's included; see ``Adapter``."""
-        causes = _causes(error)
+        causes = list(causes_of(error))
         if not any(self._is_about_credentials(cause) for cause in causes):
             return self._without_token(super().translate_error(error), error)
         if any(isinstance(cause, OSError) for cause in causes):
@@ -166,11 +167,3 @@ def with_version_in_body(wire: WireRequest, version: str) -> WireRequest:
         The request for the cloud.
     """
     return changed(wire, body={**(wire.body or {}), "anthropic_version": version}, headers={})
-
-
-def _causes(error: Optional[BaseException]) -> List[BaseException]:
-    found: List[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        error = error.__cause__ or error.__context__
-    return found

@@ -36,14 +36,16 @@ class GeminiAdapter(BaseLLMProvider):
     service: ClassVar[str] = "gcp.gemini"
     #: The extra that brings what the adapter needs.
     extra: ClassVar[str] = "gemini"
+    #: What carries the JSON.
+    transport: ClassVar[Any] = GeminiTransport
 
     def __init__(self, name: str, **settings: Any) -> None:
         super().__init__(name, **settings)
-        self._clients = Clients(
+        self._clients: Clients[Any, Any] = Clients(
             make=self._make_transport,
             make_async=self._make_transport,
-            close=GeminiTransport.close,
-            aclose=GeminiTransport.aclose,
+            close=self.transport.close,
+            aclose=self.transport.aclose,
             redactor=self.redactor,
         )
 
@@ -177,7 +179,8 @@ class GeminiAdapter(BaseLLMProvider):
         Returns:
             The open reply.
         """
-        return self._clients.for_threads().open(wire, limits)
+        reply: RawReply = self._clients.for_threads().open(wire, limits)
+        return reply
 
     async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request and wait for the head of the reply, async.
@@ -190,7 +193,8 @@ class GeminiAdapter(BaseLLMProvider):
             The open reply.
         """
         transport = await self._clients.for_loop()
-        return await transport.aopen(wire, limits)
+        reply: RawReply = await transport.aopen(wire, limits)
+        return reply
 
     def close(self) -> None:
         """Close the connections of sync callers."""
@@ -204,7 +208,7 @@ class GeminiAdapter(BaseLLMProvider):
         """What the SDK's client needs to know; subclasses for other hosts have others.
 
         Returns:
-            The arguments of ``GeminiTransport``.
+            The arguments of its ``transport``.
 
         Raises:
             ConfigurationError: There is no key, and Google's own host needs one.
@@ -215,12 +219,12 @@ class GeminiAdapter(BaseLLMProvider):
             )
         return {"base_url": self.base_url or BASE_URL, "api_key": self._api_key or NO_KEY}
 
-    def _make_transport(self) -> GeminiTransport:
+    def _make_transport(self) -> Any:
         arguments = self.transport_arguments()
         try:
-            return GeminiTransport(**arguments)
+            return self.transport(**arguments)
         except ImportError as error:
             raise ConfigurationError(
-                f"Provider {self.name!r} needs google-genai, which cannot be imported ({error}). "
+                f"Provider {self.name!r} needs Google's SDK, which cannot be imported ({error}). "
                 f'Run: pip install "llm-orchestrator[{self.extra}]".'
             ) from error

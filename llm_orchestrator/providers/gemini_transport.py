@@ -16,7 +16,7 @@ from llm_orchestrator.providers.gemini_typed_calls import TypedCalls
 from llm_orchestrator.providers.refusals import abound_refusal, bound_refusal
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
 
-__all__ = ["BadStatusError", "ErrorReply", "GeminiTransport"]
+__all__ = ["BadStatusError", "ErrorReply", "GeminiTransport", "bad_status"]
 
 API_VERSION = "v1beta"
 #: What is used of the SDK's inner client; all or nothing.
@@ -171,18 +171,26 @@ def _refuse(response: Any) -> None:
     """Raise for a bad status, as a response hook."""
     bound_refusal(response)
     if response.status_code != 200:
-        raise _bad_status(response, response.read())
+        raise bad_status(response, response.read())
 
 
 async def _arefuse(response: Any) -> None:
     """Raise for a bad status, as a response hook for async callers."""
     await abound_refusal(response)
     if response.status_code != 200:
-        raise _bad_status(response, await response.aread())
+        raise bad_status(response, await response.aread())
 
 
-def _bad_status(response: Any, content: bytes) -> BadStatusError:
-    """The error of a reply; Gemini may wrap the error of a stream in an array."""
+def bad_status(response: Any, content: bytes) -> BadStatusError:
+    """Make the error of a reply; Gemini may wrap the error of a stream in an array.
+
+    Args:
+        response: The reply.
+        content: Its body.
+
+    Returns:
+        The error.
+    """
     content = content.strip()
     if content.startswith(b"[") and content.endswith(b"]"):
         content = content[1:-1]
