@@ -36,6 +36,7 @@ class AzureAdapter(ConfiguredNames, OpenAIAdapter):
     """
 
     service: ClassVar[str] = "azure.ai.openai"
+    extra: ClassVar[str] = "azure"
     credential_packages: ClassVar[Tuple[str, ...]] = ("azure", "msal")
     credential_remedy: ClassVar[str] = "Run: az login, or set api_key in the entry."
 
@@ -53,14 +54,14 @@ class AzureAdapter(ConfiguredNames, OpenAIAdapter):
 
     def make_client(self) -> Any:
         """Make the SDK's client for threads; see ``OpenAIAdapter.make_client``."""
-        return _without_token(openai_sdk().AzureOpenAI(**self.client_arguments()))
+        return _without_token(openai_sdk(self.extra).AzureOpenAI(**self.client_arguments()))
 
     def make_async_client(self) -> Any:
         """Make the SDK's client for one event loop; see ``OpenAIAdapter.make_client``."""
         arguments = self.client_arguments()
         if "azure_ad_token_provider" in arguments:
             arguments["azure_ad_token_provider"] = _in_thread(arguments["azure_ad_token_provider"])
-        return _without_token(openai_sdk().AsyncAzureOpenAI(**arguments))
+        return _without_token(openai_sdk(self.extra).AsyncAzureOpenAI(**arguments))
 
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of both clients; see ``OpenAIAdapter.client_arguments``."""
@@ -75,7 +76,7 @@ class AzureAdapter(ConfiguredNames, OpenAIAdapter):
     def _credentials(self) -> Dict[str, Any]:
         if self._api_key is not None:
             return {"api_key": self._api_key}
-        identity = needs_package("azure.identity", "azure")
+        identity = needs_package("azure.identity", self.extra)
         chain = identity.DefaultAzureCredential()
         return {"azure_ad_token_provider": identity.get_bearer_token_provider(chain, TOKEN_SCOPE)}
 

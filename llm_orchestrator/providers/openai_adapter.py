@@ -55,6 +55,8 @@ class OpenAIAdapter(BaseLLMProvider):
 
     protocol: ClassVar[str] = "openai"
     service: ClassVar[str] = "openai"
+    #: The extra that brings what the adapter needs.
+    extra: ClassVar[str] = "openai"
 
     def __init__(self, name: str, *, api: str = AUTO, **arguments: Any) -> None:
         super().__init__(name, **arguments)
@@ -190,7 +192,7 @@ class OpenAIAdapter(BaseLLMProvider):
         Raises:
             ConfigurationError: The SDK or the key is missing.
         """
-        return without_environment(openai_sdk().OpenAI(**self.client_arguments()))
+        return without_environment(openai_sdk(self.extra).OpenAI(**self.client_arguments()))
 
     def make_async_client(self) -> Any:
         """Make the SDK's client for one event loop; subclasses for other hosts override this.
@@ -201,7 +203,7 @@ class OpenAIAdapter(BaseLLMProvider):
         Raises:
             ConfigurationError: The SDK or the key is missing.
         """
-        return without_environment(openai_sdk().AsyncOpenAI(**self.client_arguments()))
+        return without_environment(openai_sdk(self.extra).AsyncOpenAI(**self.client_arguments()))
 
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of both clients: everything the environment could change, and no retries.
@@ -226,8 +228,11 @@ class OpenAIAdapter(BaseLLMProvider):
         }
 
 
-def openai_sdk() -> Any:
+def openai_sdk(extra: str = OpenAIAdapter.extra) -> Any:
     """Import OpenAI's SDK.
+
+    Args:
+        extra: The extra that brings it.
 
     Returns:
         The module.
@@ -239,7 +244,7 @@ def openai_sdk() -> Any:
         import openai
     except ImportError as error:
         raise ConfigurationError(
-            'The OpenAI SDK is not installed. Run: pip install "llm-orchestrator[openai]".'
+            f'The OpenAI SDK is not installed. Run: pip install "llm-orchestrator[{extra}]".'
         ) from error
     return openai
 
