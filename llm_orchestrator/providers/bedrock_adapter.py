@@ -146,17 +146,19 @@ class _EventStream:
         try:
             self._buffer.add_data(chunk)
             return b"".join(_event(message) for message in self._buffer)
-        except ParserError as error:
+        except (ParserError, ValueError, TypeError) as error:
             raise InvalidResponseError(f"The event stream is damaged: {error}. Try again.") from error
 
 
 def _event(message: Any) -> bytes:
     """One message as a server-sent event; an exception in the stream reads as Anthropic's error event."""
     content = json.loads(message.payload or b"{}")
+    if not isinstance(content, dict):
+        raise ValueError("a message holds no JSON object")
     kind = message.headers.get(":exception-type") or message.headers.get(":error-code")
     if kind:
         text = content.get("message") or message.headers.get(":error-message") or ""
         data = json.dumps({"type": "error", "error": {"type": kind, "message": text}}).encode()
     else:
-        data = base64.b64decode(content.get("bytes") or "")
+        data = base64.b64decode(content.get("bytes") or "", validate=True)
     return b"data: " + data + b"\n\n" if data else b""

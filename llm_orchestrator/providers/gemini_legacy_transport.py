@@ -21,7 +21,7 @@ from llm_orchestrator.exceptions import (
     ProviderTimeoutError,
 )
 from llm_orchestrator.providers.failures import causes_of
-from llm_orchestrator.providers.gemini_transport import bad_status
+from llm_orchestrator.providers.gemini_transport import MAX_CONNECTIONS, bad_status
 from llm_orchestrator.providers.wire import BufferedReply, Limits, RawReply, WireRequest
 
 __all__ = ["LegacyTransport", "error_of_legacy"]
@@ -40,6 +40,7 @@ class LegacyTransport:
 
     def __init__(self, *, api_key: str, base_url: str) -> None:
         from google.ai import generativelanguage_v1beta as api
+        from requests.adapters import HTTPAdapter
 
         self._api = api
         options = {"api_key": api_key, "api_endpoint": base_url.rstrip("/")}
@@ -48,7 +49,10 @@ class LegacyTransport:
         for client in (self._answers, self._models):
             # A bad status is seen here first: the SDK would follow redirects with the key, repeat what was
             # refused with 401, and stumble over errors wrapped in an array.
-            client.transport._session.hooks["response"] = _refuse
+            session = client.transport._session
+            session.hooks["response"] = _refuse
+            for scheme in ("https://", "http://"):  # or every thread above the tenth would be warned of
+                session.mount(scheme, HTTPAdapter(pool_maxsize=MAX_CONNECTIONS))
 
     def open(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request; of a stream, wait for its head.

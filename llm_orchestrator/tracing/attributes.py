@@ -5,6 +5,7 @@ What the conventions have no name for stands under ``llm_orchestrator``. What is
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
@@ -172,8 +173,10 @@ def _server(base_url: Optional[str]) -> Attributes:
     if base_url is None:
         return {}
     address = urlsplit(base_url)
-    port = address.port or (443 if address.scheme == "https" else 80)
-    return {"server.address": address.hostname or "", "server.port": port}
+    server: Attributes = {"server.address": address.hostname or ""}
+    with suppress(ValueError):  # a port that cannot be
+        server["server.port"] = address.port or (443 if address.scheme == "https" else 80)
+    return server
 
 
 def _known(attributes: Mapping[str, Any]) -> Attributes:

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
@@ -317,6 +318,19 @@ def test_a_finish_reason_younger_than_the_sdk_is_unknown(legacy: Orchestrate, se
     server.script(json_reply(document))
 
     assert legacy().send_request("Hi").finish_reason is FinishReason.OTHER
+
+
+@pytest.mark.slow
+def test_many_threads_share_an_entry(
+    legacy: Orchestrate, server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.default = answer("whole").but(delay=0.02)
+    orchestrator = legacy()
+    with ThreadPoolExecutor(24) as threads:
+        answers = list(threads.map(lambda _: orchestrator.send_request("Hi").content, range(96)))
+
+    assert answers == ["Hello, world."] * 96
+    assert not [record for record in caplog.records if record.name.startswith("urllib3")]
 
 
 def test_two_entries_keep_their_own_keys(server: ScriptedServer) -> None:

@@ -14,7 +14,7 @@ from botocore.credentials import Credentials
 
 from tests.bench import Reply, Request
 
-__all__ = ["event_stream", "exception", "signature_of", "signed_again"]
+__all__ = ["event_stream", "exception", "message", "signature_of", "signed_again"]
 
 
 def signature_of(request: Request) -> Dict[str, str]:
@@ -40,9 +40,7 @@ def signed_again(request: Request, path: str, key: str, secret: str, region: str
 def event_stream(sse: Reply, *last: bytes) -> Reply:
     """A reply of server-sent events as Bedrock sends it, cut into awkward pieces."""
     messages = [
-        _message(
-            {":message-type": "event", ":event-type": "chunk"}, {"bytes": _base64(line[len("data: ") :])}
-        )
+        message({":message-type": "event", ":event-type": "chunk"}, {"bytes": _base64(line[len("data: ") :])})
         for line in sse.content().decode().splitlines()
         if line.startswith("data: ")
     ]
@@ -55,19 +53,20 @@ def event_stream(sse: Reply, *last: bytes) -> Reply:
 
 def exception(kind: str, text: str) -> bytes:
     """An exception in the middle of a stream."""
-    return _message({":message-type": "exception", ":exception-type": kind}, {"message": text})
+    return message({":message-type": "exception", ":exception-type": kind}, {"message": text})
 
 
 def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def _message(headers: Dict[str, str], payload: Any) -> bytes:
+def message(headers: Dict[str, str], payload: Any) -> bytes:
+    """One message of a stream: its lengths, headers and payload, each part followed by its checksum."""
     written = b"".join(_header(*header) for header in headers.items())
     body = json.dumps(payload).encode()
     prelude = struct.pack("!II", 16 + len(written) + len(body), len(written))
-    message = prelude + struct.pack("!I", crc32(prelude)) + written + body
-    return message + struct.pack("!I", crc32(message))
+    written = prelude + struct.pack("!I", crc32(prelude)) + written + body
+    return written + struct.pack("!I", crc32(written))
 
 
 def _header(*pair: str) -> bytes:

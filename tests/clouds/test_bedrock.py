@@ -16,14 +16,15 @@ from llm_orchestrator import (
     InvalidResponseError,
     OverloadedError,
     PermissionDeniedError,
+    ProviderTimeoutError,
     RateLimitError,
     StreamInterruptedError,
 )
 from llm_orchestrator.providers.bedrock_adapter import BedrockAdapter
 from llm_orchestrator.types import LLMRequest, Message
-from tests.bench import DIALECTS, Call, Reply, Request, ScriptedServer, Usage
+from tests.bench import DIALECTS, Call, Reply, Request, ScriptedServer, Stall, Usage
 from tests.bench.replies import json_reply
-from tests.clouds.aws import event_stream, exception, signature_of, signed_again
+from tests.clouds.aws import event_stream, exception, message, signature_of, signed_again
 from tests.clouds.conftest import Orchestrate
 from tests.ways import ask
 
@@ -189,6 +190,34 @@ def test_a_damaged_stream_is_no_answer(
 
     with pytest.raises(InvalidResponseError, match="damaged"):
         ask(cloud("bedrock", base_url=server.url, region="us-east-1"), way)
+
+
+@pytest.mark.parametrize("way", ["streamed", "async streamed"])
+@pytest.mark.parametrize("payload", [[], 1, "x", {"bytes": 5}, {"bytes": "%%%"}, {"bytes": "aGVsbG8="}])
+def test_a_message_of_another_form_is_no_answer(
+    cloud: Orchestrate, server: ScriptedServer, way: str, aws_keys: None, payload: Any
+) -> None:
+    beginning = CLAUDE.stream(["Once"], complete=False)
+    server.script(event_stream(beginning, message({":message-type": "event"}, payload)))
+
+    with pytest.raises(StreamInterruptedError) as caught:
+        ask(cloud("bedrock", base_url=server.url, region="us-east-1"), way)
+
+    assert isinstance(caught.value.__cause__, InvalidResponseError)
+
+
+@pytest.mark.real_clock
+@pytest.mark.parametrize("way", ["streamed", "async streamed"])
+def test_silence_in_a_stream_is_a_timeout(
+    cloud: Orchestrate, server: ScriptedServer, way: str, aws_keys: None
+) -> None:
+    beginning = event_stream(CLAUDE.stream(["Once"], complete=False)).but(piece_size=None)
+    server.script(beginning.but(fault=Stall(after=1)))
+
+    with pytest.raises(StreamInterruptedError) as caught:
+        ask(cloud("bedrock", base_url=server.url, region="us-east-1", timeout=0.3, connect_timeout=0.3), way)
+
+    assert isinstance(caught.value.__cause__, ProviderTimeoutError)
 
 
 @pytest.mark.parametrize("way", ["streamed", "async streamed"])

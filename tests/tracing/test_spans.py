@@ -357,6 +357,20 @@ def test_content_of_tools_and_images(recorder: Recorder) -> None:
     assert "AAAA" not in asked
 
 
+def test_half_a_character_is_replaced(recorder: Recorder) -> None:
+    on_fake(recorder, "Half \ud83d", content=True).send_request("Grüße")
+
+    said = attributes_of(recorder.call())
+    assert "Half ?" in str(said["gen_ai.output.messages"]), "an exporter could not encode it"
+    assert "Grüße" in str(said["gen_ai.input.messages"])
+
+
+def test_an_address_that_cannot_be_is_no_reason_to_lose_the_span(recorder: Recorder) -> None:
+    on_fake(recorder, base_url="http://host.example:99999").send_request("Hi")
+
+    assert "server.port" not in attributes_of(recorder.call())
+
+
 # ---------------------------------------------------------------- metrics
 
 
