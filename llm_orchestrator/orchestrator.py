@@ -353,7 +353,7 @@ class LLMOrchestrator:
         tracker = self._surroundings.tracker
         if tracker.strict_pricing:
             for name in chain:
-                tracker.check_price(provider.name, provider.price_provider, name)
+                tracker.check_price(provider.name, provider.price_provider_of(name), name)
         retries = entry.max_retries if arguments.max_retries is None else arguments.max_retries
         return Call(
             provider=provider,

@@ -12,7 +12,7 @@ from typing import List
 
 import pytest
 
-from tests.bench import ScriptedServer
+from tests.bench import DIALECTS, ScriptedServer
 from tools import environment
 
 pytestmark = pytest.mark.slow
@@ -88,3 +88,70 @@ def test_the_readme_quick_start_runs_from_the_wheel_with_one_extra(
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert server.requests and run.stdout.strip()
+
+
+#: For each extra that is no part of `all`: a program that works with it, and the same without it.
+ALONE = {
+    "otel": """
+from llm_orchestrator import LLMOrchestrator
+from llm_orchestrator.testing import FakeProvider
+from llm_orchestrator.tracing import trace_calls
+config = {"active_provider": "fake", "active_model": "m", "providers": {}}
+LLMOrchestrator(config, providers={"fake": FakeProvider()}, hooks=[trace_calls()]).send_request("Hi")
+""",
+    **{
+        name: f"""
+import sys, json, warnings
+warnings.filterwarnings("ignore", category=FutureWarning)  # old SDKs on old Pythons
+from llm_orchestrator import LLMOrchestrator
+entry = {{"adapter": "{name}", "base_url": sys.argv[1], "max_retries": 0, **{settings}}}
+config = {{"active_provider": "e", "active_model": "m", "providers": {{"e": entry}}}}
+with LLMOrchestrator(config) as orchestrator:
+    print(orchestrator.send_request("Hi").content)
+"""
+        for name, settings in {
+            "azure": {"api_key": "key-of-the-resource"},
+            "bedrock": {"api_key": "key-of-bedrock", "region": "us-east-1"},
+            "gemini-legacy": {"api_key": "key-of-gemini"},
+            "vertex": {"api_key": "key-of-vertex"},
+        }.items()
+    },
+}
+ANSWERS = {"azure": "chat", "bedrock": "anthropic", "gemini-legacy": "gemini", "vertex": "gemini"}
+
+
+@pytest.fixture(scope="module")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python that has the library and nothing else."""
+    folder = tmp_path_factory.mktemp("bare")
+    environment.run_uv("venv", "--quiet", "--python", sys.executable, str(folder))
+    environment.run_uv(
+        "pip", "install", "--quiet", "--python", str(environment.python_in(folder)), str(wheel)
+    )
+    return environment.python_in(folder)
+
+
+@pytest.mark.parametrize("extra", ALONE)
+def test_every_extra_works_alone_and_without_it_says_what_to_install(
+    wheel: Path, bare: Path, tmp_path: Path, server: ScriptedServer, extra: str
+) -> None:
+    if extra in ANSWERS:
+        server.default = DIALECTS[ANSWERS[extra]].whole("It works.")
+    environment.run_uv("venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv"))
+    python = environment.python_in(tmp_path / "venv")
+    environment.run_uv("pip", "install", "--quiet", "--python", str(python), f"{wheel}[{extra}]")
+    program = tmp_path / "program.py"
+    program.write_text(ALONE[extra])
+
+    def run(interpreter: Path) -> subprocess.CompletedProcess[str]:
+        command = [str(interpreter), str(program), server.url]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    alone, without = run(python), run(bare)
+
+    assert (alone.returncode, alone.stdout.strip()) == (
+        0,
+        "It works." if extra in ANSWERS else "",
+    ), alone.stderr
+    assert without.returncode == 1
+    assert f'pip install "llm-orchestrator[{extra}]"' in without.stderr

@@ -21,9 +21,13 @@ ENTRY_POINTS = "llm_orchestrator.providers"
 
 _BUILT_IN: Dict[str, str] = {
     "anthropic": "llm_orchestrator.providers.anthropic_adapter:AnthropicAdapter",
+    "azure": "llm_orchestrator.providers.azure_adapter:AzureAdapter",
+    "bedrock": "llm_orchestrator.providers.bedrock_adapter:BedrockAdapter",
     "gemini": "llm_orchestrator.providers.gemini_adapter:GeminiAdapter",
+    "gemini-legacy": "llm_orchestrator.providers.gemini_legacy_adapter:GeminiLegacyAdapter",
     "local": "llm_orchestrator.providers.local_adapter:LocalAdapter",
     "openai": "llm_orchestrator.providers.openai_adapter:OpenAIAdapter",
+    "vertex": "llm_orchestrator.providers.vertex_adapter:VertexAdapter",
 }
 _registered: Dict[str, Type[BaseLLMProvider]] = {}
 
