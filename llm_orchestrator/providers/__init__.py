@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, List, Type
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.suggestions import did_you_mean
+from llm_orchestrator.suggestions import nearly
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -83,9 +83,10 @@ def find_adapter(name: str) -> Type[BaseLLMProvider]:
     target = _BUILT_IN.get(name) or _plug_ins().get(name)
     if target is None:
         names = adapter_names()
+        close = nearly(name.lower(), names)
         raise ConfigurationError(
-            f"There is no adapter named {name!r}. {did_you_mean(name.lower(), names)} Set adapter: to one of "
-            "them; a host that speaks OpenAI's protocol takes adapter: openai."
+            f"There is no adapter named {name!r}. {f'Did you mean {close!r}? ' if close else ''}Set adapter: to "
+            f"one of {', '.join(names)}; a host that speaks OpenAI's protocol takes openai."
         )
     module, _, attribute = target.partition(":")
     try:
