@@ -1,4 +1,4 @@
-"""How answers and reports show themselves in notebooks: a little HTML, escaped, which loads and runs nothing."""
+"""How answers and reports show themselves in notebooks: escaped HTML that loads and runs nothing."""
 
 from __future__ import annotations
 
