@@ -8,10 +8,10 @@ PYTHON =
 ARGS =
 python = .venv/bin/python
 
-.PHONY: help test demo lint format typecheck coverage bench integration environment clean
+.PHONY: help test demo lint format typecheck coverage bench bench-check soak integration environment clean
 
 help: ## Show these commands
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 environment: ## Make or update .venv
 	@"$$(command -v python3 || command -v python || command -v "$(PYTHON)")" tools/environment.py .venv --python "$(PYTHON)"
@@ -34,12 +34,19 @@ format: environment ## Format the code and mend what ruff can mend
 typecheck: environment ## Check the types, strictly
 	$(python) -m mypy
 
-coverage: environment ## Run the tests and check the coverage each part promises
-	$(python) -m pytest -m "not integration" --unit-seconds=1 --cov --cov-report=term:skip-covered --cov-report=json $(ARGS)
+# The promises are tested on the whole library at once, which takes long and covers nothing that the others do not.
+coverage: environment ## Run the tests of the parts and check the coverage each part promises
+	$(python) -m pytest -m "not integration" --ignore=tests/promises --unit-seconds=1 --cov --cov-report=term:skip-covered --cov-report=json $(ARGS)
 	$(python) tools/check_coverage.py coverage.json
 
-bench: environment ## Measure start-up and the cost of a call
+bench: environment ## Measure the library, beside the vendors' SDKs and alone
 	for script in benchmarks/bench_*.py; do $(python) "$$script" || exit 1; done
+
+bench-check: environment ## Fail when a target of the comparison with the SDKs is missed by over 15 %
+	$(python) benchmarks/bench_speed.py --check $(ARGS)
+
+soak: environment ## Run mixed traffic with faults for a minute; ARGS="--seconds 3600" for longer
+	$(python) -m tools.soak $(ARGS)
 
 integration: environment ## Call the real providers whose keys are set (costs a little money)
 	$(python) -m pytest -m integration $(ARGS)

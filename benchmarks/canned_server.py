@@ -1,98 +1,74 @@
 """A server for benchmarks that answers every request with the same bytes, as fast as asyncio allows.
 
-    python benchmarks/canned_server.py
+    python benchmarks/canned_server.py --latency 0.02
 
-It prints its port and serves until its standard input is closed. It runs in a process of its own, so that the
-CPU time of the process that measures is the client's alone.
+It prints its port and serves until its standard input is closed. It runs in a process of its own, on another
+core where there is one, so that the CPU time of the process that measures is the client's alone.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import json
+import os
 import sys
 import threading
-from typing import Any, Dict
+from typing import Dict
 
-TEXT = "The quick brown fox jumps over the lazy dog. " * 50
-
-ANSWERS: Dict[str, Any] = {
-    "/chat/completions": {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1767225600,
-        "model": "canned",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": TEXT}}],
-        "usage": {"prompt_tokens": 12, "completion_tokens": 500, "total_tokens": 512},
-    },
-    "/responses": {
-        "id": "resp_1",
-        "object": "response",
-        "created_at": 1767225600,
-        "status": "completed",
-        "model": "canned",
-        "output": [
-            {
-                "id": "msg_1",
-                "type": "message",
-                "role": "assistant",
-                "status": "completed",
-                "content": [{"type": "output_text", "text": TEXT, "annotations": []}],
-            }
-        ],
-        "usage": {"input_tokens": 12, "output_tokens": 500, "total_tokens": 512},
-    },
-    "/messages": {
-        "id": "msg_1",
-        "type": "message",
-        "role": "assistant",
-        "model": "canned",
-        "content": [{"type": "text", "text": TEXT}],
-        "stop_reason": "end_turn",
-        "usage": {"input_tokens": 12, "output_tokens": 500},
-    },
-    ":generateContent": {
-        "candidates": [
-            {"index": 0, "finishReason": "STOP", "content": {"role": "model", "parts": [{"text": TEXT}]}}
-        ],
-        "usageMetadata": {"promptTokenCount": 12, "candidatesTokenCount": 500, "totalTokenCount": 512},
-        "modelVersion": "canned",
-    },
-}
+from canned_answers import STREAMS, WHOLE
 
 
-def _encoded(answer: Any) -> bytes:
-    body = json.dumps(answer).encode()
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+class CannedConnection(asyncio.Protocol):
+    """One connection: finds the end of each request and writes the answer that fits its path.
+
+    Args:
+        latency: Seconds between a request and its answer.
+    """
+
+    def __init__(self, latency: float) -> None:
+        self._latency = latency
+        self._received = b""
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the connection."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer when the request is whole; clients here send one at a time."""
+        self._received += data
+        head, separator, body = self._received.partition(b"\r\n\r\n")
+        if separator and len(body) >= _content_length(head):
+            self._received = b""
+            self._loop.call_later(self._latency, self._transport.write, _answer(head, body))
 
 
-ENCODED = {path: _encoded(answer) for path, answer in ANSWERS.items()}
+def _content_length(head: bytes) -> int:
+    for line in head.split(b"\r\n"):
+        if line.lower().startswith(b"content-length:"):
+            return int(line.partition(b":")[2])
+    return 0
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while True:
-            head = await reader.readuntil(b"\r\n\r\n")
-            path = head.split(b" ", 2)[1].decode().partition("?")[0]
-            length = next(
-                int(line.split(b":")[1])
-                for line in head.split(b"\r\n")
-                if line.lower().startswith(b"content-length")
-            )
-            await reader.readexactly(length)
-            writer.write(next(answer for end, answer in ENCODED.items() if path.endswith(end)))
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
+def _answer(head: bytes, body: bytes) -> bytes:
+    path = head.split(b" ", 2)[1].decode()
+    answers: Dict[str, bytes] = STREAMS if b'"stream":true' in body.replace(b" ", b"") else WHOLE
+    end = path.partition("?")[0]
+    answers = STREAMS if end.endswith(":streamGenerateContent") else answers
+    return next(answer for known, answer in answers.items() if end.endswith(known))
 
 
-async def main() -> None:
-    """Serve until standard input is closed."""
-    server = await asyncio.start_server(_serve, "127.0.0.1", 0)
+async def serve(latency: float) -> None:
+    """Serve until standard input is closed.
+
+    Args:
+        latency: Seconds between a request and its answer.
+    """
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: CannedConnection(latency), "127.0.0.1", 0, backlog=2000)
     print(server.sockets[0].getsockname()[1], flush=True)
     closed = asyncio.Event()
-    loop = asyncio.get_running_loop()
 
     def wait() -> None:
         sys.stdin.read()
@@ -102,5 +78,15 @@ async def main() -> None:
     await closed.wait()
 
 
+def main() -> None:
+    """Read the command line and serve."""
+    parser = argparse.ArgumentParser(description="Answer every request with the same bytes.")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    asyncio.run(serve(options.latency))
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

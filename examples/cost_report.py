@@ -27,5 +27,8 @@ with LLMOrchestrator(CONFIG, session_id="cost-example") as orchestrator:
         print(f"  {day['name']}: {day['requests']} calls, {format_cost(day['cost'])}")
     print(report)
 
-    rows = orchestrator.cost_tracker.export_to_csv("usage.csv")
-    print(f"{rows} rows written to usage.csv")
+    rows = orchestrator.cost_tracker.to_dicts()  # pandas.DataFrame(rows) is the whole ledger as a table
+    print(f"the last row: {rows[-1]['model']}, {rows[-1]['total_tokens']} tokens, {rows[-1]['tags']}")
+
+    count = orchestrator.cost_tracker.export_to_csv("usage.csv")
+    print(f"{count} rows written to usage.csv")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections import abc
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
-    Dict,
     Mapping,
     Optional,
     Sequence,
-    Tuple,
     Type,
     TypeVar,
     Union,
@@ -22,7 +19,7 @@ from typing import (
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.messages import read_messages
-from llm_orchestrator.providers.content import stop_texts
+from llm_orchestrator.parameters import checked
 from llm_orchestrator.structured import read_response_format
 from llm_orchestrator.tools import read_tool_choice, read_tools
 from llm_orchestrator.types import JSON, LLMRequest, Message, Messages, changed
@@ -36,8 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["CallArguments", "call_arguments", "takes_parameters_of"]
 
 Result = TypeVar("Result")
-
-CACHE_MODES = ("auto", "off")
 
 
 @dataclass(frozen=True)
@@ -112,12 +107,14 @@ def call_arguments(
         response_format=output.response_format,
         output_type=output.output_type,
         provider_options=provider_options,
-        **{name: _CHECKS[name](name, value) for name, value in given.items() if value is not None},
+        **{name: checked(name, value) for name, value in given.items() if value is not None},
     )
-    retries = None if max_retries is None else _count("max_retries", max_retries, least=0)
-    total = None if total_timeout is None else _seconds("total_timeout", total_timeout)
     return CallArguments(
-        request, total, retries, _switch("fallback", fallback), {} if tags is None else _tags(tags)
+        request,
+        total_timeout=None if total_timeout is None else checked("total_timeout", total_timeout),
+        max_retries=None if max_retries is None else checked("max_retries", max_retries),
+        fallback=checked("fallback", fallback),
+        tags={} if tags is None else checked("tags", tags),
     )
 
 
@@ -173,87 +170,4 @@ def takes_parameters_of(
     return decorate
 
 
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e300 < value < 1e300:
-        raise InvalidRequestError(f"{name} is {value!r}. Give a number.")
-    return value
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidRequestError(f"{name} is {value!r}. Give a whole number.")
-    return value
-
-
-def _count(name: str, value: Any, *, least: int = 1) -> int:
-    number = _whole(name, value)
-    if number < least:
-        raise InvalidRequestError(f"{name} is {value!r}. Give a whole number of at least {least}.")
-    return number
-
-
-def _switch(name: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise InvalidRequestError(f"{name} is {value!r}. Give True or False.")
-
-
-def _text(name: str, value: Any) -> str:
-    if isinstance(value, str) and value.strip():
-        return value
-    raise InvalidRequestError(f"{name} is {value!r}. Give a text that is not empty, or leave it out.")
-
-
-def _seconds(name: str, value: Any) -> float:
-    seconds = _number(name, value)
-    if seconds <= 0:
-        raise InvalidRequestError(f"{name} is {value!r}. Give a number of seconds greater than 0.")
-    return seconds
-
-
-def _cache_mode(name: str, value: Any) -> str:
-    if value not in CACHE_MODES:
-        raise InvalidRequestError(f"{name} is {value!r}. Use one of {', '.join(CACHE_MODES)}.")
-    mode: str = value
-    return mode
-
-
-def _stop(name: str, value: Any) -> Optional[Tuple[str, ...]]:
-    return stop_texts(value)
-
-
-def _tags(tags: Any) -> Dict[str, str]:
-    return {str(name): str(value) for name, value in _mapping("tags", tags).items()}
-
-
-def _headers(name: str, headers: Any) -> Dict[str, str]:
-    for header, value in _mapping(name, headers).items():
-        if not (isinstance(header, str) and isinstance(value, str)):
-            # The value may be a key, so it is not shown.
-            raise InvalidRequestError(f"{name}[{header!r}] is no text. Give names and values as texts.")
-    return dict(headers)
-
-
-def _mapping(name: str, value: Any) -> Mapping[Any, Any]:
-    if not isinstance(value, abc.Mapping):
-        raise InvalidRequestError(f"{name} is a {type(value).__name__}. Give a mapping of names to texts.")
-    return value
-
-
 _EMPTY_REQUEST = LLMRequest(model="", messages=())
-_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
-    "model": _text,
-    "temperature": _number,
-    "max_tokens": _count,
-    "top_p": _number,
-    "top_k": _count,
-    "stop": _stop,
-    "seed": _whole,
-    "frequency_penalty": _number,
-    "presence_penalty": _number,
-    "parallel_tool_calls": _switch,
-    "reasoning_effort": _text,
-    "cache": _cache_mode,
-    "timeout": _seconds,
-    "extra_headers": _headers,
-}

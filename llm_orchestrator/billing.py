@@ -10,7 +10,7 @@ import json
 import logging
 from datetime import datetime, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Union
 
 from llm_orchestrator.types import Exchange, TokenUsage
 from llm_orchestrator.usage_record import parse_counts, parse_timestamp
@@ -38,7 +38,7 @@ NOTHING_USED = TokenUsage(source="none")
 _NO_EXCHANGE = Exchange("", {}, {})
 
 
-def given(cost: Decimal, status: str = "priced") -> CostDetails:
+def given(cost: Union[Decimal, float, str], status: str = "priced") -> CostDetails:
     """Describe a cost that the caller named.
 
     Args:
@@ -47,10 +47,19 @@ def given(cost: Decimal, status: str = "priced") -> CostDetails:
 
     Returns:
         The details.
+
+    Raises:
+        ValueError: It is no amount of money.
     """
     from llm_orchestrator.pricing import CostDetails
 
-    return CostDetails(status, total=cost, source=_GIVEN)
+    try:
+        total = Decimal(str(cost))
+    except ArithmeticError:
+        total = Decimal("NaN")
+    if not total.is_finite():
+        raise ValueError(f"{cost!r} is no amount of money. Use US dollars, or None when they are unknown.")
+    return CostDetails(status, total=total, source=_GIVEN)
 
 
 def not_billed() -> CostDetails:
@@ -144,7 +153,8 @@ class Billing:
     def recompute(self, row: Mapping[str, Any]) -> Optional[Decimal]:
         """Price a row of the ledger again; see ``CostTracker.recompute``."""
         if row.get("price_source") in (_GIVEN, _NOT_BILLED):
-            return Decimal(row["cost"]) if row["cost"] not in ("", None) else None
+            cost = str(row["cost"] or "").lstrip("'")  # the mark in front of what looks like a formula
+            return Decimal(cost) if cost else None
         facts = _json(row.get("price_facts")) or {}
         common: Any = {
             "requested_model": row.get("requested_model") or None,

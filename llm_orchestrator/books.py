@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from datetime import date, datetime, timezone
 from pathlib import Path
-from typing import Callable, Deque, Iterable, Iterator, List, Optional, Sequence, Union
+from typing import Any, Callable, Deque, Iterable, Iterator, List, Optional, Sequence, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.ledger import Ledger
@@ -76,18 +76,20 @@ class Books:
     def _write(self, record: UsageRecord, wait: bool) -> bool:
         """Whether the record is out of the way: written, or reported as lost."""
         assert self.ledger is not None, "only records for a file wait"
+        row: Any = record
         try:
+            row = record.to_row()
             if wait:
-                written = self.ledger.append(record.to_row())
+                written = self.ledger.append(row)
             else:
-                written = self.ledger.append(record.to_row(), patience=0, insist=_is_overdue(record))
+                written = self.ledger.append(row, patience=0, insist=_is_overdue(record))
         except Exception as error:  # noqa: BLE001 (whatever is wrong with it, the answer was paid for)
             self.ledger.close()  # a descriptor that went bad is not used again
             logger.error(
                 "A row of the ledger %s could not be written: %s. The row: %s",
                 self.ledger.path,
                 error,
-                record,
+                row,
             )
             self._on_unwritten(record)
             written = True
@@ -157,9 +159,11 @@ class Books:
             ConfigurationError: The file cannot be written, or is the ledger itself.
         """
         target = Path(path).expanduser()
-        ledger = self.ledger.path if self.ledger else None
-        if ledger and target.exists() and ledger.exists() and target.samefile(ledger):
-            raise ConfigurationError(f"{target} is the ledger itself. Export to another file.")
+        if self.ledger and self.ledger.would_read(target):
+            raise ConfigurationError(
+                f"{target} is the ledger itself, or would be read as a part of it that was put aside. "
+                "Export to a file with another name."
+            )
         try:
             return write(target, self.rows(start_date, end_date))
         except OSError as error:

@@ -40,7 +40,8 @@ class Budget:
     """
 
     def __init__(self, session: Optional[Decimal], day: Optional[Decimal], ledger: Optional[Ledger]) -> None:
-        self._limits = {"session": session, "day": day}
+        limits = {"session": session, "day": day}
+        self._limits = {kind: None if most is None else Decimal(str(most)) for kind, most in limits.items()}
         self._spent: Dict[str, Dict[str, Decimal]] = {"session": {}, "day": {}}
         self._days = LocalDays()
         self._tail = LedgerTail(ledger) if ledger else None
@@ -138,9 +139,9 @@ class LedgerTail:
         if not self._is_more():
             return
         for file, path in self._ledger.files(self._file):
-            found = identity(os.fstat(file.fileno()))
-            if found != self._file:
-                self._file, self._offset, self._reader = found, 0, None
+            status = os.fstat(file.fileno())
+            if identity(status) != self._file or status.st_size < self._offset:  # another one, or emptied
+                self._file, self._offset, self._reader = identity(status), 0, None
             file.seek(self._offset)
             for line in _whole_lines(file):
                 self._offset += len(line)
@@ -157,7 +158,7 @@ class LedgerTail:
             status = os.stat(self._ledger.path)
         except FileNotFoundError:
             return True  # what was put aside may hold more
-        return identity(status) != self._file or status.st_size > self._offset
+        return identity(status) != self._file or status.st_size != self._offset
 
 
 def _whole_lines(file: IO[bytes]) -> Iterator[bytes]:

@@ -13,8 +13,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
 
 from llm_orchestrator import policy
-from llm_orchestrator.call_record import CallRecord, Surroundings
-from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse, Message, changed
+from llm_orchestrator.call_record import CallRecord
+from llm_orchestrator.surroundings import Surroundings
+from llm_orchestrator.types import (
+    DROPPABLE_PARAMETERS,
+    Attempt,
+    LLMRequest,
+    LLMResponse,
+    Message,
+    ModelInfo,
+    changed,
+)
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -35,7 +44,7 @@ class Call(CallRecord):
         chain: The models to try, in order, beginning with the request's own.
         settings: What may be retried, and how.
         total_timeout: Seconds the whole call may take; None for no limit.
-        output_limit: Tells the most tokens that a model can write; None where it is not known.
+        known_model: Tells what the registry knows of a model; None where it knows nothing.
         surroundings: What the calls of the orchestrator share.
         tags: The caller's own marks for the ledger.
         streamed: Whether the answer is streamed.
@@ -49,7 +58,7 @@ class Call(CallRecord):
         chain: Sequence[str],
         settings: policy.PolicySettings,
         total_timeout: Optional[float],
-        output_limit: Callable[[str], Optional[int]],
+        known_model: Callable[[str], Optional[ModelInfo]],
         surroundings: Surroundings,
         tags: Mapping[str, str],
         streamed: bool,
@@ -60,7 +69,7 @@ class Call(CallRecord):
         self._chain = chain
         self._settings = settings
         self._total_timeout = total_timeout
-        self._output_limit = output_limit
+        self._known_model = known_model
         self._process = os.getpid()
 
     def follow(self, history: Tuple[Message, ...]) -> None:
@@ -149,11 +158,11 @@ class Call(CallRecord):
         return float("inf") if deadline is None else deadline - time.monotonic()
 
     def _request_for(self, step: Attempt) -> LLMRequest:
-        left_out: Dict[str, Any] = dict.fromkeys(step.without)
-        limit = self._output_limit(step.model)
-        return changed(
-            self._request, model=step.model, max_output_tokens=limit, without=step.without, **left_out
-        )
+        fields: Dict[str, Any] = dict.fromkeys(step.without.intersection(DROPPABLE_PARAMETERS))
+        known = self._known_model(step.model)
+        if known is not None:
+            fields.update(max_output_tokens=known.max_output_tokens, capabilities=known.capabilities)
+        return changed(self._request, model=step.model, without=step.without, **fields)
 
     def opened(self, stream: StreamAccumulator) -> None:
         """Note a stream that was opened, so that it does not go unrecorded when the program ends.

@@ -6,103 +6,25 @@ it is known whether its attempt was the call's last.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import time
-import weakref
-from collections import deque
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Callable,
-    Deque,
-    Dict,
-    FrozenSet,
-    List,
-    Mapping,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
-from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.estimation import estimate_answer, estimate_prompt
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
 from llm_orchestrator.structured import parse_output
-from llm_orchestrator.types import Attempt, Exchange, LLMRequest, LLMResponse, changed
+from llm_orchestrator.surroundings import Surroundings
+from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, Exchange, LLMRequest, LLMResponse, changed
 
 if TYPE_CHECKING:
-    from llm_orchestrator.hooks import Hook
     from llm_orchestrator.pricing import CostDetails
     from llm_orchestrator.providers.base import BaseLLMProvider
-    from llm_orchestrator.streaming import StreamAccumulator
 
-__all__ = ["CallRecord", "Surroundings"]
+__all__ = ["CallRecord"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Surroundings:
-    """What the calls of one orchestrator and its siblings share.
-
-    Attributes:
-        tracker: Records usage and cost.
-        hooks: Told of every attempt and call.
-        session_id: The session the calls belong to.
-        unsupported: Parameters known to be rejected, by provider and model.
-        open_streams: Streams that were begun, as far as they still exist.
-        left_behind: Finishes streams that were dropped unread; the next call does it.
-        is_closed: The orchestrator was closed; nothing is sent any more.
-    """
-
-    tracker: CostTracker
-    hooks: Sequence[Hook]
-    session_id: str
-    unsupported: Dict[Tuple[str, str], FrozenSet[str]] = field(default_factory=dict)
-    open_streams: weakref.WeakSet[StreamAccumulator] = field(default_factory=weakref.WeakSet)
-    left_behind: Deque[Callable[[], None]] = field(default_factory=deque)
-    is_closed: bool = False
-
-    def __post_init__(self) -> None:
-        _all_surroundings.add(self)
-
-    def check_open(self) -> None:
-        """Refuse to go on once the orchestrator is closed.
-
-        Raises:
-            OrchestratorError: It is.
-        """
-        if self.is_closed:
-            raise OrchestratorError("The orchestrator is closed. Make a new one, or close it later.")
-
-    def settle(self) -> None:
-        """Record the streams that were dropped unread since the last call, and release their connections."""
-        while self.left_behind:
-            try:
-                finish = self.left_behind.popleft()
-            except IndexError:
-                return  # another thread was faster
-            try:
-                finish()
-            except Exception:  # a fault of one stream's adapter must not cost the call that comes next
-                logger.exception("A stream that was dropped could not be recorded.")
-
-
-#: Whatever the program did not close, until its end.
-_all_surroundings: weakref.WeakSet[Surroundings] = weakref.WeakSet()
-
-
-@atexit.register
-def _settle_at_exit() -> None:
-    """Leave the streams that the program left open at its end: what they used belongs in the ledger, too."""
-    for surroundings in list(_all_surroundings):
-        for stream in list(surroundings.open_streams):
-            stream.leave_behind()
-        surroundings.settle()
 
 
 class CallRecord:
@@ -185,7 +107,7 @@ class CallRecord:
             OutputParseError: Structured output does not fit its format.
         """
         if self._step.without:
-            self._surroundings.unsupported[self._provider.name, self._step.model] = self._step.without
+            self._surroundings.learn(self._provider.name, self._step.model, self._step.without)
         response = self._completed(response)
         self._end_attempt("ok", response, None)
         response = changed(response, attempts=tuple(self._attempts), exchange=None)
@@ -247,7 +169,7 @@ class CallRecord:
         provider = self._provider
         left_out = tuple(
             f"{name} was left out: {self._step.model} rejects it."
-            for name in sorted(self._step.without)
+            for name in sorted(self._step.without.intersection(DROPPABLE_PARAMETERS))
             if provider.asks_for(self._request, name)
         )
         details = self._price(response)

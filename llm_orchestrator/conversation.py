@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Mapping, NoReturn, Optional, Tuple, Type,
 from llm_orchestrator.arguments import call_arguments, owned
 from llm_orchestrator.conversation_state import ConversationState, read_document, write_document
 from llm_orchestrator.exceptions import (
+    InvalidRequestError,
     OrchestratorError,
     OutputParseError,
     OutputTruncatedError,
@@ -216,6 +217,10 @@ class Conversation:
             InvalidRequestError: An argument is wrong.
             ConfigurationError: The provider lacks its key.
         """
+        if "system" in defaults:
+            raise InvalidRequestError(
+                "A saved conversation has its own system message. Leave system out, or start another one."
+            )
         saved = read_document(text)
         conversation = cls(_home_of(saved, orchestrator), **defaults)
         conversation._state = ConversationState.from_dict(saved)

@@ -9,7 +9,9 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError
 from llm_orchestrator.messages import read_saved
+from llm_orchestrator.providers.content import as_count
 from llm_orchestrator.types import JSON, LLMResponse, Message, TokenUsage, changed
+from llm_orchestrator.usage_report import ZERO, add_money
 
 __all__ = ["ConversationState", "read_document", "write_document"]
 
@@ -68,7 +70,7 @@ class ConversationState:
         is_partial = answer.cost is None or (details is not None and details.status == "partial")
         return changed(
             self,
-            cost=self.cost + (answer.cost or 0),
+            cost=add_money(self.cost, answer.cost or ZERO),
             unpriced_requests=self.unpriced_requests + is_partial,
             usage=_sum_of(self.usage, answer.usage),
         )
@@ -102,9 +104,9 @@ class ConversationState:
         try:
             return cls(
                 read_saved(document["messages"]),
-                Decimal(document["cost"]),
+                _money(document["cost"]),
                 int(document["unpriced_requests"]),
-                TokenUsage(**{name: document["usage"][name] for name in (*COUNTS, "source")}),
+                _usage(document["usage"]),
             )
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise InvalidMessagesError(_unreadable(error)) from error
@@ -148,10 +150,12 @@ def read_document(text: str) -> Mapping[str, Any]:
     """
     try:
         document = dict(json.loads(text))
-        version, provider = document["version"], document["provider"]
+        version, provider, model = document["version"], document["provider"], document.get("model")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidMessagesError(_unreadable(error)) from error
-    if version != VERSION or not isinstance(provider, str):
+    if not isinstance(provider, str) or not isinstance(model, (str, type(None))):
+        raise InvalidMessagesError(_unreadable(TypeError(f"provider is {provider!r}, model is {model!r}")))
+    if version != VERSION:
         raise InvalidMessagesError(
             f"The conversation is saved in version {version!r} of its form; only {VERSION} is known here. "
             "Load it with the version of llm_orchestrator that saved it, or a later one."
@@ -163,6 +167,21 @@ def _unreadable(error: Exception) -> str:
     return (
         f"This is no saved conversation ({type(error).__name__}: {error}). Give the text that to_json wrote."
     )
+
+
+def _money(text: str) -> Decimal:
+    amount = Decimal(text)
+    if not amount.is_finite():
+        raise ValueError(f"cost is {text!r}")
+    return amount
+
+
+def _usage(counts: JSON) -> TokenUsage:
+    read = {name: as_count(counts[name]) for name in COUNTS}
+    wrong = next((name for name in COUNTS if read[name] != counts[name]), None)
+    if wrong is not None:
+        raise ValueError(f"{wrong} is {counts[wrong]!r}")
+    return TokenUsage(**read, source=str(counts["source"]))
 
 
 def _sum_of(total: TokenUsage, usage: TokenUsage) -> TokenUsage:

@@ -30,7 +30,7 @@ provider, may succeed where this attempt failed. All errors can be pickled and c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Dict, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, Iterator, List, Optional, Tuple, Type
 
 if TYPE_CHECKING:
     from llm_orchestrator.types import Attempt, LLMResponse
@@ -210,7 +210,12 @@ class UnsupportedParameterError(InvalidRequestError):
         message: What happened.
         parameter: The parameter's name as the caller knows it, for example ``temperature``.
         **fields: The fields of ProviderError.
+
+    Attributes:
+        form: The form the parameter was sent in, where its provider knows another one; else None.
     """
+
+    form: Optional[str] = None
 
     def __init__(self, message: str, *, parameter: str, **fields: Any) -> None:
         super().__init__(message, **fields)
@@ -298,3 +303,22 @@ class OutputParseError(_OutputError):
 
 class AllFallbacksFailedError(ProviderError):
     """Every model failed; ``attempts`` lists them in order and ``__cause__`` is the first failure."""
+
+
+def with_causes(error: BaseException) -> Iterator[BaseException]:
+    """Walk through an error and everything it was caused by.
+
+    Args:
+        error: The error.
+
+    Yields:
+        The error, its causes and contexts and the members of groups, each once.
+    """
+    waiting: List[Optional[BaseException]] = [error]
+    seen: List[int] = []
+    while waiting:
+        current = waiting.pop()
+        if current is not None and id(current) not in seen:
+            seen.append(id(current))
+            yield current
+            waiting += [current.__cause__, current.__context__, *getattr(current, "exceptions", ())]

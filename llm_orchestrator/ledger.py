@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import sys
 import time
 from contextlib import nullcontext, suppress
@@ -134,6 +133,9 @@ class Ledger:
 
         Yields:
             Each file, open for reading until the next is asked for, and its path.
+
+        Raises:
+            ConfigurationError: A file cannot be read.
         """
         # The current file is opened first: a rotation meanwhile neither hides its rows nor shows them twice.
         current = _open_if_there(self.path)
@@ -141,8 +143,10 @@ class Ledger:
             seen = identity(os.fstat(current.fileno())) if current else None
             if since is None or seen != since:
                 for path in self._older(seen, since):
-                    with open(path, "rb") as file:
-                        yield file, path
+                    older = _open_if_there(path)
+                    with older or nullcontext():
+                        if older:
+                            yield older, path
             if current:
                 yield current, self.path
 
@@ -151,6 +155,20 @@ class Ledger:
         known = [file for _, file in paths]
         first = known.index(since) if since in known else 0
         return [path for path, file in paths[first:] if file != current]
+
+    def would_read(self, path: Path) -> bool:
+        """Tell whether a file is, or by its name would become, one of the ledger's.
+
+        Args:
+            path: The file; it need not exist.
+
+        Returns:
+            Whether ``rows`` reads it.
+        """
+        if path.exists() and self.path.exists() and path.samefile(self.path):
+            return True
+        is_beside = os.path.realpath(path.parent) == os.path.realpath(self.path.parent)
+        return is_beside and (path.name == self.path.name or self._number(path.name) is not None)
 
     def close(self) -> None:
         """Give the descriptor back; the next row opens the file again."""
@@ -233,14 +251,19 @@ class Ledger:
 
     def _rotated(self) -> List[Path]:
         """The files put aside, oldest first."""
-        pattern = re.compile(re.escape(self.path.stem) + r"\.(\d+)" + re.escape(self.path.suffix))
         try:
             names = os.listdir(self.path.parent)
         except FileNotFoundError:  # the folder is gone, and all files with it
             return []
-        matches = (pattern.fullmatch(name) for name in names)
-        numbers = sorted(int(match.group(1)) for match in matches if match)
-        return [self._aside(number) for number in numbers]
+        numbers = [self._number(name) for name in names]
+        return [self._aside(number) for number in sorted(number for number in numbers if number)]
+
+    def _number(self, name: str) -> Optional[int]:
+        """Which of the files put aside bears this name; None: none of them."""
+        head, tail = self.path.stem + ".", self.path.suffix
+        number = name[len(head) : len(name) - len(tail)]
+        is_aside = name == f"{head}{number}{tail}" and number.isascii() and number.isdecimal()
+        return int(number) if is_aside and number[0] != "0" else None
 
     def _aside(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.stem}.{number}{self.path.suffix}")
@@ -305,3 +328,7 @@ def _open_if_there(path: Path) -> Optional[IO[bytes]]:
         return open(path, "rb")
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise ConfigurationError(
+            f"The ledger {path} cannot be read: {error.strerror}. Make it a readable file or change log_path."
+        ) from error

@@ -33,7 +33,7 @@ def read_messages(messages: Messages) -> Tuple[Message, ...]:
         InvalidMessagesError: A turn is malformed, or there is none.
     """
     if isinstance(messages, str):
-        messages = [{"role": "user", "content": messages}]
+        return (Message("user", messages),)
     if isinstance(messages, (abc.Mapping, bytes)) or not isinstance(messages, abc.Sequence):
         raise InvalidMessagesError(
             f"messages is a {type(messages).__name__}. Give a text, or a list of messages."
@@ -121,11 +121,17 @@ def _checked(turn: Message, index: int) -> Message:
     parts_of(turn, index)  # refuses parts that are none
     if turn.content is None and turn.role != "assistant":
         raise _error(index, "has no content", "Give a text or a list of parts.")
+    for name, value in (("tool_call_id", turn.tool_call_id), ("name", turn.name)):
+        if not isinstance(value, (str, type(None))):
+            raise _error(index, f"has a {name} of type {type(value).__name__}", "Give a text.")
     if turn.role == "tool" and not turn.tool_call_id:
         raise _error(index, "has no tool_call_id", "Name the call whose result it is.")
     if not all(isinstance(call, ToolCall) for call in turn.tool_calls or ()):
         calls = tuple(_read_call(call, index) for call in turn.tool_calls)
         return _checked(changed(turn, tool_calls=calls), index)
+    for call in turn.tool_calls or ():
+        if not call.raw_arguments:  # made by hand, so that nobody has written its arguments yet
+            _arguments_text(call.arguments, index)
     if turn.tool_calls and turn.role != "assistant":
         raise _error(index, "has tool calls but is no assistant turn", "Only the model calls tools.")
     return turn
@@ -144,13 +150,17 @@ def _read_call(call: Any, index: int) -> ToolCall:
             'Write {"id": ..., "type": "function", "function": {"name": ..., "arguments": "{...}"}}.',
         )
     arguments = function.get("arguments")
+    raw = arguments if isinstance(arguments, str) else _arguments_text(arguments, index)
+    return tool_call(str(call["id"]), str(function["name"]), raw)
+
+
+def _arguments_text(arguments: Any, index: int) -> str:
     try:
-        raw = arguments if isinstance(arguments, str) else arguments_text(arguments)
-    except (TypeError, ValueError) as error:
+        return arguments_text(arguments)
+    except (TypeError, ValueError, RecursionError) as error:
         raise _error(
             index, f"has a tool call whose arguments are no JSON ({error})", "Give a dict."
         ) from error
-    return tool_call(str(call["id"]), str(function["name"]), raw)
 
 
 def _saved_call(call: JSON, index: int) -> ToolCall:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Set, T
 
 from llm_orchestrator.arguments import CallArguments, call_arguments, owned, takes_parameters_of
 from llm_orchestrator.call import Call
-from llm_orchestrator.call_record import Surroundings
-from llm_orchestrator.config.manager import ConfigManager, CostTrackingConfig, OrchestratorConfig
+from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError
 from llm_orchestrator.messages import check_owner
@@ -26,14 +25,16 @@ from llm_orchestrator.policy import PolicySettings
 from llm_orchestrator.provider_set import ProviderSet
 from llm_orchestrator.providers import find_adapter, is_known
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
-from llm_orchestrator.types import LLMResponse, Messages, changed
+from llm_orchestrator.surroundings import Surroundings
+from llm_orchestrator.tracker_settings import configured_tracker, warn_of_unused_settings
+from llm_orchestrator.types import LLMResponse, Messages, ModelInfo, changed
 
 if TYPE_CHECKING:
     from llm_orchestrator.conversation import Conversation
     from llm_orchestrator.hooks import Hook
     from llm_orchestrator.providers.base import BaseLLMProvider
 
-__all__ = ["LLMOrchestrator", "make_cost_tracker"]
+__all__ = ["LLMOrchestrator"]
 
 
 class LLMOrchestrator:
@@ -46,7 +47,8 @@ class LLMOrchestrator:
             ``$LLM_ORCHESTRATOR_CONFIG`` names, then ``./config.yaml``.
         providers: Providers made by the application, by name; they count before those of the configuration.
         registry: A model registry to use instead of the configured one.
-        cost_tracker: A cost tracker to use instead of the configured one.
+        cost_tracker: A cost tracker to use instead of the configured one; it has its own ledger, prices and
+            budget, and the section ``cost_tracking`` is not used.
         session_id: The session that costs are counted for; None makes a new one.
         hooks: Functions that are told of every attempt and call.
 
@@ -80,7 +82,9 @@ class LLMOrchestrator:
         cache_path = self.config.model_registry.cache_path
         self.registry = registry or ModelRegistry(self._providers, cache_path=cache_path)
         self.session_id = session_id or (cost_tracker.session_id if cost_tracker else os.urandom(16).hex())
-        tracker = cost_tracker or make_cost_tracker(self.config.cost_tracking, self.session_id)
+        if cost_tracker:
+            warn_of_unused_settings(self.config.cost_tracking)
+        tracker = cost_tracker or configured_tracker(self.config.cost_tracking, self.session_id)
         self.active_provider: str = self.config.active_provider
         self.active_model = self.config.active_model
         self._surroundings = Surroundings(tracker, tuple(hooks), self.session_id)
@@ -357,18 +361,18 @@ class LLMOrchestrator:
             chain=chain,
             settings=PolicySettings(retries, entry.max_retry_wait, drop),
             total_timeout=arguments.total_timeout or entry.total_timeout,
-            output_limit=self._output_limit,
+            known_model=self._known_model,
             surroundings=self._surroundings,
             tags=arguments.tags,
             streamed=streamed,
         )
 
-    def _output_limit(self, model: str) -> Optional[int]:
-        """The most tokens a model can write, where the registry knows; warns once of a deprecated one."""
+    def _known_model(self, model: str) -> Optional[ModelInfo]:
+        """What the registry knows of a model; warns once of a deprecated one."""
         known = self.registry.known(self.active_provider, model)
         if known is not None and known.deprecated:
             self.registry.warn_if_deprecated(self.active_provider, model)
-        return known.max_output_tokens if known else None
+        return known
 
     def _chain(self, model: str, fallbacks: Sequence[str]) -> Tuple[str, ...]:
         """The model asked for, then the fallbacks in order, no repeats."""
@@ -412,38 +416,3 @@ class LLMOrchestrator:
                     find_adapter(entry.adapter or name)
                 except ConfigurationError as error:
                     raise ConfigurationError(f"providers.{name}: {error}") from None
-
-
-def make_cost_tracker(config: CostTrackingConfig, session_id: Optional[str] = None) -> CostTracker:
-    """Make the cost tracker that a configuration describes.
-
-    Args:
-        config: The section ``cost_tracking``.
-        session_id: The session of records that name none; None makes a new one.
-
-    Returns:
-        The tracker.
-    """
-    table = None
-    if config.price_overrides or config.discount != 1 or config.stale_after_days != _USUAL_STALENESS:
-        from llm_orchestrator.pricing import PriceTable
-
-        table = PriceTable(
-            overrides=[override.model_dump(by_alias=True) for override in config.price_overrides],
-            discount=config.discount,
-            stale_after_days=config.stale_after_days,
-        )
-    return CostTracker(
-        config.enabled,
-        config.log_path,
-        fsync=config.fsync,
-        rotate_mb=config.rotate_mb,
-        session_id=session_id,
-        price_table=table,
-        strict_pricing=config.strict_pricing,
-        session_budget=config.budget.session,
-        day_budget=config.budget.day,
-    )
-
-
-_USUAL_STALENESS = CostTrackingConfig.model_fields["stale_after_days"].default

@@ -21,7 +21,12 @@ from typing import (
     Union,
 )
 
-from llm_orchestrator.exceptions import AllFallbacksFailedError, ProviderError, UnsupportedParameterError
+from llm_orchestrator.exceptions import (
+    AllFallbacksFailedError,
+    ProviderError,
+    UnsupportedParameterError,
+    with_causes,
+)
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt
 
 __all__ = ["Attempt", "Plan", "PolicySettings", "Wait", "arun", "plan", "run"]
@@ -112,9 +117,9 @@ def _try_model(model: str, settings: PolicySettings, failures: List[ProviderErro
     while True:
         error = yield Attempt(model, without=without)
         assert error is not None, "a plan is only resumed with the error of its attempt"
-        parameter = _parameter_to_drop(error, settings)
-        if parameter is not None and parameter not in without:
-            without |= {parameter}
+        rejected = _rejected(error, settings)
+        if rejected is not None and rejected not in without:
+            without |= {rejected}
             continue
         failures.append(error)
         limited += error.retry_limit is not None
@@ -125,10 +130,11 @@ def _try_model(model: str, settings: PolicySettings, failures: List[ProviderErro
         retries += 1
 
 
-def _parameter_to_drop(error: ProviderError, settings: PolicySettings) -> Optional[str]:
+def _rejected(error: ProviderError, settings: PolicySettings) -> Optional[str]:
+    """What to do without: the form a parameter was sent in, where there is another, or the parameter."""
     if not settings.drop_unsupported or not isinstance(error, UnsupportedParameterError):
         return None
-    return error.parameter if error.parameter in DROPPABLE_PARAMETERS and error.sent else None
+    return (error.form or error.parameter) if error.parameter in DROPPABLE_PARAMETERS and error.sent else None
 
 
 def _pause_before_retry(
@@ -183,6 +189,7 @@ def run(steps: Plan, attempt: Callable[[Attempt], Result]) -> Result:
     Raises:
         ProviderError: What the plan ends with.
     """
+    failures: List[ProviderError] = []
     outcome: Optional[ProviderError] = None
     try:
         while True:
@@ -192,11 +199,15 @@ def run(steps: Plan, attempt: Callable[[Attempt], Result]) -> Result:
                 _sleep(step.seconds)
                 continue
             try:
-                return attempt(step)
+                result = attempt(step)
+                _put_behind(failures)
+                return result
             except ProviderError as error:
                 outcome = error
+                failures.append(error)
     finally:
         outcome = None  # or the error, through its traceback, would keep this frame and all it holds alive
+        failures.clear()
 
 
 async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> Result:
@@ -212,6 +223,7 @@ async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> 
     Raises:
         ProviderError: What the plan ends with.
     """
+    failures: List[ProviderError] = []
     outcome: Optional[ProviderError] = None
     try:
         while True:
@@ -221,8 +233,23 @@ async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> 
                 await _asleep(step.seconds)
                 continue
             try:
-                return await attempt(step)
+                result = await attempt(step)
+                _put_behind(failures)
+                return result
             except ProviderError as error:
                 outcome = error
+                failures.append(error)
     finally:
         outcome = None  # as in run
+        failures.clear()
+
+
+def _put_behind(failures: Sequence[ProviderError]) -> None:
+    """Part with the errors of a call that succeeded after all.
+
+    Their tracebacks hold the frames of all callers until the garbage collector comes, and with those what the
+    application believes to have dropped: a stream, whose connection would stay open.
+    """
+    for failure in failures:
+        for error in with_causes(failure):
+            error.__traceback__ = None

@@ -8,7 +8,18 @@ They share everything but the lines that wait.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, AsyncIterator, Iterator, List, NoReturn, Optional, Protocol, Type, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    AsyncIterator,
+    Iterator,
+    List,
+    NoReturn,
+    Optional,
+    Protocol,
+    Type,
+    Union,
+)
 
 from llm_orchestrator.exceptions import OrchestratorError
 from llm_orchestrator.types import LLMResponse, StreamEvent, TextDelta
@@ -17,6 +28,8 @@ if TYPE_CHECKING:
     from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
 
 __all__ = ["AsyncLLMStream", "LLMStream", "StreamAccumulator", "StreamedCall"]
+
+_CLOSED = "The stream is closed. Send the request again for another answer."
 
 
 class StreamedCall(Protocol):
@@ -52,6 +65,7 @@ class StreamAccumulator:
     """
 
     _source: Union[ProviderStream, AsyncProviderStream, None] = None
+    _is_opening = False
 
     def __init__(self, call: StreamedCall) -> None:
         self._call = call
@@ -75,7 +89,7 @@ class StreamAccumulator:
 
     def leave_behind(self) -> None:
         """Leave an open stream to the next call, as dropping it does and the end of the program."""
-        source, self._source = self._source, None
+        source = self._take_source()
         if source is not None:
             self._closed = True
             source.close_soon()
@@ -84,11 +98,22 @@ class StreamAccumulator:
     def __del__(self) -> None:
         self.leave_behind()
 
+    def _take_source(self) -> Any:
+        """Take the open stream, in order to end it; in one step, so that of several only one gets it."""
+        return vars(self).pop("_source", None)
+
+    def _take_over(self, end: BaseException) -> None:
+        """Take the open stream at its end, unless somebody else closed it while it was read."""
+        if self._take_source() is None:
+            raise OrchestratorError(_CLOSED) from end
+
     def _check_readable(self) -> None:
         if self._error is not None:
             raise self._error
         if self._closed:
-            raise OrchestratorError("The stream is closed. Send the request again for another answer.")
+            raise OrchestratorError(_CLOSED)
+        if self._is_opening:
+            raise OrchestratorError("Another reader is opening this stream. Let one thread or task read it.")
         if self._response is not None:
             raise OrchestratorError(
                 "The stream has been read. Its answer is in .response, its text in .text."
@@ -197,12 +222,18 @@ class LLMStream(StreamAccumulator):
     def _open(self) -> ProviderStream:
         self._check_readable()
         if self._source is None:
+            self._is_opening = True
             try:
                 self._source = self._call.open()
                 self._call.opened(self)
             except BaseException as error:
                 self._not_opened(error)
                 raise
+            finally:
+                self._is_opening = False
+            if self._closed:  # by another thread, meanwhile
+                self._leave("interrupted")
+                self._check_readable()
         return self._source
 
     def _next_event(self) -> StreamEvent:
@@ -211,12 +242,12 @@ class LLMStream(StreamAccumulator):
         source = self._open()
         try:
             return self._deliver(next(source))
-        except StopIteration:
-            self._source = None
+        except StopIteration as end:
+            self._take_over(end)
             self._finish(source)
             raise
         except Exception as error:  # whatever it is, the stream is over and the ledger has to say so
-            self._source = None
+            self._take_over(error)
             self._failed(error)
             raise
         except BaseException:
@@ -224,8 +255,8 @@ class LLMStream(StreamAccumulator):
             raise
 
     def _leave(self, status: str) -> None:
-        source, self._source = self._source, None
         self._closed = self._closed or self._response is None
+        source = self._take_source()
         if source is not None:
             try:
                 source.close()
@@ -244,7 +275,6 @@ class AsyncLLMStream(StreamAccumulator):
     """
 
     _source: Optional[AsyncProviderStream] = None
-    _is_opening = False
 
     async def __aenter__(self) -> AsyncLLMStream:
         await self._open()
@@ -309,8 +339,6 @@ class AsyncLLMStream(StreamAccumulator):
 
     async def _open(self) -> AsyncProviderStream:
         self._check_readable()
-        if self._is_opening:
-            raise OrchestratorError("Another task is opening this stream. Let one task read it.")
         if self._source is None:
             self._is_opening = True
             try:
@@ -321,6 +349,9 @@ class AsyncLLMStream(StreamAccumulator):
                 raise
             finally:
                 self._is_opening = False
+            if self._closed:  # by another task, meanwhile
+                await self._leave("interrupted")
+                self._check_readable()
         return self._source
 
     async def _next_event(self) -> StreamEvent:
@@ -329,12 +360,12 @@ class AsyncLLMStream(StreamAccumulator):
         source = await self._open()
         try:
             return self._deliver(await source.__anext__())
-        except StopAsyncIteration:
-            self._source = None
+        except StopAsyncIteration as end:
+            self._take_over(end)
             self._finish(source)
             raise
         except Exception as error:  # whatever it is, the stream is over and the ledger has to say so
-            self._source = None
+            self._take_over(error)
             self._failed(error)
             raise
         except BaseException:
@@ -342,8 +373,8 @@ class AsyncLLMStream(StreamAccumulator):
             raise
 
     async def _leave(self, status: str) -> None:
-        source, self._source = self._source, None
         self._closed = self._closed or self._response is None
+        source = self._take_source()
         if source is not None:
             try:
                 await source.aclose()

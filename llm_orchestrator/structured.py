@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import abc
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Type
 
 from llm_orchestrator.exceptions import InvalidRequestError, OutputParseError, OutputTruncatedError
@@ -11,8 +13,9 @@ from llm_orchestrator.types import JSON, FinishReason, LLMRequest, LLMResponse
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from pydantic.json_schema import GenerateJsonSchema
 
-__all__ = ["OutputFormat", "parse_output", "read_response_format", "schema_of"]
+__all__ = ["OutputFormat", "json_schema", "parse_output", "read_response_format", "schema_of"]
 
 FORMATS = ("json_object", "json_schema", "text")
 
@@ -45,11 +48,16 @@ def read_response_format(value: Any) -> OutputFormat:
             )
         return OutputFormat(None if value["type"] == "text" else value, None)
     if isinstance(value, type) and hasattr(value, "model_json_schema"):
-        schema = {"name": value.__name__, "schema": schema_of(value), "strict": True}
+        schema = {"name": _name_of(value), "schema": schema_of(value), "strict": True}
         return OutputFormat({"type": "json_schema", "json_schema": schema}, value)
     raise InvalidRequestError(
         f"response_format is a {type(value).__name__}. Give a pydantic class, or an OpenAI Chat dict."
     )
+
+
+def _name_of(model: Type[BaseModel]) -> str:
+    """A name that providers take; a generic class has brackets in its own, and letters may be foreign."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", model.__name__)[:64]
 
 
 def schema_of(model: Type[BaseModel]) -> Dict[str, Any]:
@@ -67,11 +75,36 @@ def schema_of(model: Type[BaseModel]) -> Dict[str, Any]:
     from pydantic.errors import PydanticUserError
 
     try:
-        return model.model_json_schema()
+        return json_schema(model)
     except PydanticUserError as error:
         raise InvalidRequestError(
             f"{model.__name__} has no JSON schema: {error.message}. Use types that JSON knows."
         ) from error
+
+
+def json_schema(model: Type[BaseModel]) -> Dict[str, Any]:
+    """Make a JSON schema; a default that JSON cannot write is nothing the model has to know.
+
+    Args:
+        model: A pydantic class.
+
+    Returns:
+        The schema, without such defaults.
+    """
+    return model.model_json_schema(schema_generator=_generator())
+
+
+@lru_cache(maxsize=1)
+def _generator() -> Type[GenerateJsonSchema]:
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Generator(GenerateJsonSchema):
+        ignored_warning_kinds = {  # noqa: RUF012  # pydantic reads it from the class
+            *GenerateJsonSchema.ignored_warning_kinds,
+            "non-serializable-default",
+        }
+
+    return Generator
 
 
 def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:
@@ -103,7 +136,7 @@ def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:
         )
     try:
         return replace(response, parsed=request.output_type.model_validate_json(response.content))
-    except ValueError as error:  # pydantic's ValidationError is one
+    except Exception as error:  # a validator may raise anything, and the answer was paid for
         raise OutputParseError(
             f"The output is no valid {request.output_type.__name__}. Its text is in .response.content.",
             response=response,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from typing import Iterable, Optional
 
-__all__ = ["did_you_mean"]
+__all__ = ["did_you_mean", "nearly"]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -24,3 +24,19 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"Known: {', '.join(names)}." if names else "There are none."
+
+
+def nearly(word: str, known: Iterable[str]) -> Optional[str]:
+    """Find the name that a word is most likely a slip of.
+
+    Args:
+        word: A name that may be right.
+        known: The names it is compared with.
+
+    Returns:
+        The one name it differs from in a letter or two; None when there is none, or when it is that name.
+    """
+    import difflib  # few words are ever looked at
+
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.85)
+    return close[0] if close and close[0] != word else None

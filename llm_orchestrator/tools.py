@@ -5,15 +5,23 @@ from __future__ import annotations
 import inspect
 import re
 from collections import abc
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, get_type_hints
+from itertools import takewhile
+from textwrap import dedent
+from typing import Annotated, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, get_type_hints
 
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.structured import schema_of
+from llm_orchestrator.providers.schemas import with_object_at_root
+from llm_orchestrator.structured import json_schema, schema_of
 from llm_orchestrator.types import JSON
 
 __all__ = ["read_tool_choice", "read_tools"]
 
 CHOICES = ("auto", "none", "required")
+#: What all providers take for a name.
+NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
+SECTION = re.compile(
+    r"^(?:Args|Arguments|Returns|Yields|Raises|Examples?|Notes?|Attributes):\s*$", re.MULTILINE
+)
 
 
 def read_tools(tools: Optional[Sequence[Any]]) -> Tuple[JSON, ...]:
@@ -70,7 +78,7 @@ def _read_tool(tool: Any) -> JSON:
         return _checked(tool)
     if isinstance(tool, type) and hasattr(tool, "model_json_schema"):
         own = inspect.cleandoc(tool.__doc__ or "")  # not inspect.getdoc: it would find pydantic's own text
-        return _function(tool.__name__, own, schema_of(tool))
+        return _from_class(tool, own)
     if callable(tool):
         return _from_function(tool)
     raise InvalidRequestError(
@@ -86,6 +94,12 @@ def _checked(tool: JSON) -> JSON:
         raise InvalidRequestError(
             'A tool has no name. Write {"type": "function", "function": {"name": ..., "parameters": {...}}}.'
         )
+    parameters = function.get("parameters")
+    if not isinstance(parameters, (abc.Mapping, type(None))):
+        raise InvalidRequestError(
+            f"The parameters of the tool {function['name']!r} are a {type(parameters).__name__}. Give a JSON "
+            "schema as a dict, or leave them out."
+        )
     return tool
 
 
@@ -96,12 +110,28 @@ def _function(name: str, description: str, parameters: JSON) -> JSON:
     return {"type": "function", "function": function}
 
 
+def _from_class(tool: Any, description: str) -> JSON:
+    _check_name(tool.__name__)
+    schema = with_object_at_root(schema_of(tool))
+    if schema.get("type") != "object":
+        raise InvalidRequestError(f"The tool {tool.__name__} has no fields. Give a class with fields.")
+    return _function(tool.__name__, description, schema)
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise InvalidRequestError(
+            f"Providers take no {name!r} for a tool's name. Use at most 64 of a-z, A-Z, 0-9 and _."
+        )
+
+
 def _from_function(function: Callable[..., Any]) -> JSON:
     from pydantic.errors import PydanticUserError
 
     name = getattr(function, "__name__", "")
     if not name.isidentifier():
         raise InvalidRequestError(f"The tool {function!r} has no name. Write it as a function with def.")
+    _check_name(name)
     documentation = inspect.getdoc(function) or ""
     try:
         schema = _schema_of_parameters(name, function, _documented_arguments(documentation))
@@ -109,13 +139,14 @@ def _from_function(function: Callable[..., Any]) -> JSON:
         raise InvalidRequestError(
             f"The parameters of the tool {name!r} have no JSON schema: {error}. Use types that JSON knows."
         ) from error
-    return _function(name, documentation.split("\n\n")[0].strip(), schema)
+    return _function(name, _described(documentation), schema)
 
 
 def _schema_of_parameters(
     tool: str, function: Callable[..., Any], described: Mapping[str, str]
 ) -> Dict[str, Any]:
     from pydantic import Field, create_model
+    from pydantic.fields import FieldInfo
 
     hints = get_type_hints(function, include_extras=True)
     fields: Any = {}
@@ -124,25 +155,34 @@ def _schema_of_parameters(
             raise InvalidRequestError(
                 f"The tool {tool!r} takes *{name}. Name its parameters, so that the model can give them."
             )
-        default = ... if parameter.default is parameter.empty else parameter.default
+        hint, default = hints.get(name, Any), parameter.default
+        if isinstance(default, FieldInfo):  # ``city: str = Field(description=...)``
+            hint, default = Annotated[hint, default], ...
+        default = ... if default is parameter.empty else default
         # An alias, because pydantic refuses some names for fields that Python allows for parameters.
-        field = Field(default, alias=name, description=described.get(name))
-        fields[f"field_{len(fields)}"] = (hints.get(name, Any), field)
+        words: Dict[str, Any] = {"description": described[name]} if name in described else {}
+        field = Field(default, alias=name, **words)
+        fields[f"field_{len(fields)}"] = (hint, field)
     model: Any = create_model(tool, **fields)
-    schema: Dict[str, Any] = model.model_json_schema()
+    schema = json_schema(model)
     schema.pop("title", None)
     return schema
 
 
+def _described(documentation: str) -> str:
+    """What a docstring says before its first section, all of it: the model reads it to choose its tool."""
+    return SECTION.split(documentation, maxsplit=1)[0].strip()
+
+
 def _documented_arguments(documentation: str) -> Dict[str, str]:
-    """The descriptions in the Args section of a Google-style docstring."""
-    lines = documentation.partition("Args:\n")[2].splitlines()
+    """The descriptions in the Args section of a Google-style docstring, indented as its author likes."""
+    indented = takewhile(
+        lambda line: not line or line.startswith(" "), documentation.partition("Args:\n")[2].splitlines()
+    )
     described: Dict[str, List[str]] = {}
     name = ""
-    for line in lines:
-        if line and not line.startswith(" "):
-            break
-        begins = re.match(r"    (\w+)(?: \([^)]*\))?:\s*(.*)", line)
+    for line in dedent("\n".join(indented)).splitlines():
+        begins = re.match(r"(\w+)(?: \([^)]*\))?:\s*(.*)", line)
         if begins:
             name = begins[1]
             described[name] = [begins[2]]

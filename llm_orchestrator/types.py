@@ -149,7 +149,9 @@ class LLMRequest:
         extra_headers: HTTP headers of this call alone.
         provider_options: Merged into the provider's JSON body last.
         max_output_tokens: Most tokens the model can write, where the registry knows it.
-        without: Parameters that the model is known to reject; defaults do not set them again.
+        capabilities: What the provider's listing says the model can do, where the registry knows it.
+        without: Parameters, and forms of parameters, that the model is known to reject; defaults do not set
+            them again.
         strict: Refuse parameters the protocol has no field for, instead of leaving them out with a warning.
     """
 
@@ -175,6 +177,7 @@ class LLMRequest:
     extra_headers: Mapping[str, str] = field(default_factory=dict)
     provider_options: JSON = field(default_factory=dict)
     max_output_tokens: Optional[int] = None
+    capabilities: Optional[JSON] = None
     without: FrozenSet[str] = frozenset()
     strict: bool = False
 
@@ -185,7 +188,7 @@ class Attempt:
 
     Attributes:
         model: Model asked.
-        without: Parameters left out because the model rejected them before.
+        without: Parameters, and forms of parameters, left out because the model rejected them before.
         error: Name of the error class the attempt ended with; None when it answered.
         status_code: HTTP status of the answer, where one came.
         request_id: The provider's id of the request.

@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 _NO_PRICE = "it has no known price. Add one to price_overrides"
 _NO_USAGE = "no usage was reported. Look it up in the provider's own billing"
+_BAD_USAGE = "the usage that was reported makes no sense. Look it up in the provider's own billing"
 
 
 class UsageLog:
@@ -153,13 +154,14 @@ class UsageLog:
             The record as it was stored.
 
         Raises:
-            ValueError: ``tokens`` has a key other than prompt, completion and total.
+            ValueError: ``tokens`` has a key other than prompt, completion and total, or a value that is no
+                count; or ``cost`` is no amount of money.
         """
         usage = as_usage(tokens)
         moment = as_utc(timestamp) or datetime.now(timezone.utc)
         started_at = as_utc(started_at)
         if cost is not None:
-            details = given(Decimal(str(cost)), cost_details.status if cost_details else "priced")
+            details = given(cost, cost_details.status if cost_details else "priced")
         elif cost_details is not None:
             details = cost_details
         elif not billed or is_refused(status, status_code, usage):
@@ -186,7 +188,7 @@ class UsageLog:
             "price_status": details.status,
             "streamed": streamed,
             "latency": latency,
-            "tags": dict(tags or {}),
+            "tags": {str(name): str(value) for name, value in tags.items()} if tags else {},
             "time_to_first_token": time_to_first_token,
             "started_at": started_at,
             "estimated_counts": estimated or {},
@@ -252,7 +254,7 @@ class UsageLog:
             record.provider,
             record.model,
             " or budget" if self._budget else "",
-            _NO_USAGE if record.usage_status == "missing" else _NO_PRICE,
+            _why_unknown(record),
         )
 
     def _is_new(self, record: UsageRecord) -> bool:
@@ -279,6 +281,13 @@ class UsageLog:
         self._books.renew_after_fork()
         if self._budget:
             self._budget.renew_after_fork()
+
+
+def _why_unknown(record: UsageRecord) -> str:
+    if record.usage_status == "missing":
+        return _NO_USAGE
+    details = record.cost_details
+    return _BAD_USAGE if details and "invalid_usage" in details.unpriced else _NO_PRICE
 
 
 def _budget(

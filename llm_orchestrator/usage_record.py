@@ -264,7 +264,7 @@ def as_usage(tokens: Tokens) -> TokenUsage:
         The usage; a total left out is the sum of the two parts when both are known.
 
     Raises:
-        ValueError: The mapping has another key.
+        ValueError: The mapping has another key, or a value that is no count.
     """
     if isinstance(tokens, TokenUsage):
         return tokens
@@ -273,10 +273,19 @@ def as_usage(tokens: Tokens) -> TokenUsage:
     unknown = sorted(set(tokens) - {"prompt", "completion", "total"})
     if unknown:
         raise ValueError(f"Unknown kinds of tokens: {', '.join(unknown)}. Use prompt, completion and total.")
-    prompt, completion, total = (tokens.get(key) for key in ("prompt", "completion", "total"))
+    prompt, completion, total = (_count(tokens, key) for key in ("prompt", "completion", "total"))
     if total is None and prompt is not None and completion is not None:
         total = prompt + completion
     return TokenUsage(prompt, completion, total)
+
+
+def _count(tokens: Mapping[str, Optional[int]], key: str) -> Optional[int]:
+    count = tokens.get(key)
+    if count is None:
+        return None
+    if isinstance(count, bool) or not hasattr(count, "__index__") or count < 0:
+        raise ValueError(f"{count!r} is no count of {key} tokens. Use whole numbers from 0, or None.")
+    return int(count)
 
 
 def as_utc(moment: Optional[date], *, end_of_day: bool = False) -> Optional[datetime]:

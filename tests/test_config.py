@@ -66,6 +66,12 @@ def test_a_cost_section_that_is_there_names_the_ledger():
     assert ConfigManager.load(costs(log_path=None)).cost_tracking.log_path is None
 
 
+def test_a_list_or_section_with_every_line_commented_out_is_empty() -> None:
+    loaded = ConfigManager.load(entry(options=None, headers=None, fallback_models=None)).providers["local"]
+    assert (loaded.options, loaded.headers, loaded.fallback_models) == ({}, {}, [])
+    assert ConfigManager.load(costs(price_overrides=None)).cost_tracking.price_overrides == []
+
+
 def test_money_is_exact():
     override = {"provider": "local", "model": "m", "rates": {"in": 0.1, "out": "0.30"}, "from": "2026-02-03"}
     loaded = ConfigManager.load(

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import json
 import threading
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any, Dict, List
 
 import pytest
@@ -237,6 +237,16 @@ def test_the_cost_is_exact_and_says_what_it_lacks() -> None:
     assert (conversation.cost, conversation.unpriced_requests) == (sum(costs, Decimal(0)), 1)  # type: ignore[arg-type]
 
 
+def test_the_cost_is_exact_in_an_application_with_a_coarse_decimal_context() -> None:
+    scene = play()
+    document = json.loads(scene.orchestrator.start_conversation().to_json())
+    conversation = Conversation.from_json(json.dumps({**document, "cost": "1000.125"}), scene.orchestrator)
+    with localcontext() as context:
+        context.prec = 3
+        cost = conversation.send("Hi").cost
+    assert conversation.cost == Decimal("1000.125") + (cost or 0) and cost
+
+
 def test_a_cost_known_in_part_counts_as_both() -> None:
     from llm_orchestrator.conversation_state import ConversationState
     from llm_orchestrator.pricing import CostDetails
@@ -345,7 +355,7 @@ def test_old_turns_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> Non
     check = messages._checked
     monkeypatch.setattr(messages, "_checked", lambda turn, index: checked.append(turn) or check(turn, index))  # type: ignore[func-returns-value]
     for number in range(20):
-        conversation.send(str(number))
+        conversation.send({"role": "user", "content": str(number)})
     assert [turn.text for turn in checked] == [str(number) for number in range(20)]
 
 
@@ -449,6 +459,34 @@ def test_what_is_no_conversation_is_refused(text: str) -> None:
         InvalidMessagesError, match="no saved conversation .* Give the text that to_json wrote"
     ):
         Conversation.from_json(document, orchestrator)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"provider": 5}, "provider is 5"),
+        ({"model": ["m"]}, r"model is \['m'\]"),
+        ({"cost": "NaN"}, "cost is 'NaN'"),
+        ({"cost": "sNaN"}, "cost is 'sNaN'"),
+        ({"cost": "-Infinity"}, "cost is '-Infinity'"),
+        ({"usage": {"prompt_tokens": "ten"}}, "prompt_tokens is 'ten'"),
+        ({"usage": {"completion_tokens": [1]}}, r"completion_tokens is \[1\]"),
+        ({"usage": {"total_tokens": -1}}, "total_tokens is -1"),
+    ],
+)
+def test_what_a_conversation_cannot_go_on_with_is_refused(changes: Any, problem: str) -> None:
+    scene = play()
+    document = json.loads(scene.orchestrator.start_conversation("Be brief.").to_json())
+    document.update({**changes, "usage": {**document["usage"], **changes.get("usage", {})}})
+    with pytest.raises(InvalidMessagesError, match=problem):
+        Conversation.from_json(json.dumps(document), scene.orchestrator)
+
+
+def test_a_saved_conversation_takes_no_other_system_message() -> None:
+    scene = play()
+    saved = scene.orchestrator.start_conversation("Be brief.").to_json()
+    with pytest.raises(InvalidRequestError, match="its own system message"):
+        Conversation.from_json(saved, scene.orchestrator, system="Be long.")
 
 
 @pytest.mark.parametrize("version", [0, 2, "1"])

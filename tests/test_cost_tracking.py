@@ -100,6 +100,24 @@ def test_misspelled_tokens_are_refused_instead_of_lost(tracker: CostTracker, pat
     assert not path.exists()
 
 
+@pytest.mark.parametrize("count", [1.5, 10.0, "10", -1, True])
+def test_tokens_that_are_no_count_are_refused_instead_of_lost(tracker: CostTracker, count: Any) -> None:
+    with pytest.raises(ValueError, match="is no count of completion tokens"):
+        tracker.log_usage("p", "m", {"prompt": 2, "completion": count})
+
+
+@pytest.mark.parametrize("cost", [Decimal("NaN"), float("inf"), "free"])
+def test_a_cost_that_is_no_money_is_refused_instead_of_lost(tracker: CostTracker, cost: Any) -> None:
+    with pytest.raises(ValueError, match="is no amount of money"):
+        tracker.log_usage("p", "m", TOKENS, cost=cost)
+
+
+def test_a_credit_is_counted_and_computed_again(tracker: CostTracker, path: Path) -> None:
+    tracker.log_usage("p", "m", TOKENS, cost=Decimal("-0.5"))
+    assert tracker.get_usage_report().total_cost == Decimal("-0.5")
+    assert tracker.recompute(read(path)[0]) == Decimal("-0.5")
+
+
 def test_without_a_cost_the_price_table_is_asked_once(tracker: CostTracker) -> None:
     when = datetime(2026, 5, 1, tzinfo=timezone.utc)
     record = tracker.log_usage("openai", "priced", TOKENS, requested_model="alias", timestamp=when)
@@ -169,6 +187,18 @@ def test_sums_are_exact_in_an_application_with_a_coarse_decimal_context(tracker:
             tracker.log_usage("p", "m", TOKENS, cost=Decimal(amount))
         assert str(tracker.get_session_cost()) == "1000.000000000001"
         assert str(tracker.get_usage_report().total_cost) == "1000.000000000001"
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_tags_of_any_kind_become_text(path: Path, in_memory: bool) -> None:
+    endless: Dict[Any, Any] = {(1, 2): b"x"}
+    endless["self"] = endless
+    tracker = make(None if in_memory else path)
+    tracker.log_usage("p", "m", TOKENS, cost=Decimal(1), tags=endless)
+    tracker.log_usage("p", "m", TOKENS, cost=Decimal(1), tags={"=1+1\n": '@x\r\n,"y"'})
+    by_tag = tracker.get_usage_report().by_tag
+    assert by_tag["(1, 2)=b'x'"].requests == by_tag['=1+1\n=@x\r\n,"y"'].requests == 1
+    tracker.close()
 
 
 # Sessions and reports
@@ -344,6 +374,9 @@ def test_an_export_never_overwrites_the_ledger_and_says_when_it_cannot_write(
     before = path.read_bytes()
     with pytest.raises(ConfigurationError, match="is the ledger itself"):
         tracker.export_to_csv(path)
+    for name in ("costs.1.csv", "costs.2026.csv"):
+        with pytest.raises(ConfigurationError, match="would be read as a part of it"):
+            tracker.export_to_csv(tmp_path / name)
     with pytest.raises(ConfigurationError, match="cannot be written"):
         tracker.export_to_csv(tmp_path / "missing" / "out.csv")
     assert path.read_bytes() == before

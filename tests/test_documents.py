@@ -8,7 +8,6 @@ are called.
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import sys
 from pathlib import Path
@@ -19,10 +18,10 @@ import yaml
 
 import llm_orchestrator
 from llm_orchestrator import ConfigManager, LLMOrchestrator, exceptions
-from llm_orchestrator.providers import ENTRY_POINTS
+from llm_orchestrator.providers import ENTRY_POINTS, find_adapter
+from llm_orchestrator.types import DROPPABLE_PARAMETERS, LLMRequest, Message
 from llm_orchestrator.usage_record import COLUMNS
-from tests.bench import DIALECTS, Call, Reply, Request, ScriptedServer
-from tests.bench.smart import smart_reply
+from tests.bench import DIALECTS, Dialect, ScriptedServer
 from tests.configs import LOCAL, ROOT
 from tools import make_api_docs
 
@@ -31,6 +30,15 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKED = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "tests" / "bench" / "README.md"]
 API_PAGE = ROOT / "docs" / "api.md"
 PROVIDER_PAGE = ROOT / "docs" / "adding-a-provider.md"
+#: The columns of the table of what is supported, but the last.
+ADAPTERS: List[Tuple[str, Dict[str, str]]] = [
+    ("openai", {"api": "responses"}),
+    ("openai", {"api": "chat"}),
+    ("anthropic", {}),
+    ("gemini", {}),
+]
+#: Pages that show one program for all providers.
+THEMES = ("tools", "structured-output", "images-and-files", "reasoning", "caching", "parameters")
 #: What configurations in the pages take from the environment.
 VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "AZURE_OPENAI_API_KEY")
 #: Parameters of a call that never leave the library.
@@ -64,28 +72,9 @@ def blocks(language: str) -> List[Any]:
 # ---------------------------------------------------------------------------------------- code
 
 
-def example_of(schema: Dict[str, Any]) -> Any:
-    """A value that fits a JSON Schema."""
-    if schema.get("type") == "object":
-        return {name: example_of(inner) for name, inner in schema.get("properties", {}).items()}
-    return {"integer": 7, "number": 7.5, "boolean": True, "array": []}.get(schema.get("type", ""), "Rome")
-
-
-def answer_as_asked(request: Request) -> Reply:
-    """Answer as the provider would: a tool is called until its result is there, a schema is followed."""
-    chat, body = DIALECTS["chat"], request.body or {}
-    if body.get("tools") and body["messages"][-1]["role"] != "tool":
-        function = body["tools"][0]["function"]
-        return chat.whole("", tool_calls=[Call(function["name"], example_of(function["parameters"]))])
-    if "response_format" in body:
-        return chat.whole(json.dumps(example_of(body["response_format"]["json_schema"]["schema"])))
-    return smart_reply(request)
-
-
 @pytest.fixture
 def folder(tmp_path: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a reader of a page stands: a folder with a config.yaml that leads to the scripted server."""
-    server.default = answer_as_asked
     config = DIALECTS["chat"].config(server.url, "gpt-6-luna")
     config["model_registry"] = {"cache_path": str(tmp_path / "models.json")}
     config["cost_tracking"] = {"log_path": str(tmp_path / "llm_costs.csv")}
@@ -125,6 +114,18 @@ def test_the_python_of_a_page_runs(page: Path, folder: Path) -> None:
     for module in set(sys.modules) - before:
         if Path(getattr(sys.modules[module], "__file__", None) or "/").parent == folder:
             del sys.modules[module]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", THEMES)
+def test_the_python_of_a_theme_runs_on_every_provider(
+    name: str, folder: Path, server: ScriptedServer, dialect: Dialect
+) -> None:
+    config = dialect.config(server.url, "gpt-6-luna")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    names = run_page(ROOT / "docs" / f"{name}.md", folder)
+    names["orchestrator"].close()
+    assert all(dialect.serves(request.path) for request in server.requests)
 
 
 @pytest.mark.parametrize("block", blocks("yaml"))
@@ -235,6 +236,17 @@ def test_the_table_of_parameters_has_them_all() -> None:
     in_table = {name for row in rows_of("providers.md", heading) for name in re.findall(r"`(\w+)`", row[0])}
     assert in_table == parameters - OWN_PARAMETERS
     assert all(f"`{name}`" in page for name in OWN_PARAMETERS)
+
+
+def test_the_table_of_what_is_supported_names_the_parameters_without_a_field() -> None:
+    everything = {"stop": ("x",), "parallel_tool_calls": False, "reasoning_effort": "low"}
+    numbers = dict.fromkeys(set(DROPPABLE_PARAMETERS) - set(everything), 1)
+    asked = LLMRequest("model", (Message("user", "Hi"),), **everything, **numbers)
+    rows = rows_of("providers.md", "What each provider supports")
+    (told,) = [cells for name, *cells in rows if name.endswith("without a field")]
+    for (adapter, settings), cell in zip(ADAPTERS, told):
+        wire = find_adapter(adapter)("entry", api_key="key", **settings).build_request(asked, stream=False)
+        assert set(re.findall(r"`(\w+)`", cell)) == set(wire.unsupported), settings or adapter
 
 
 # ---------------------------------------------------------------------------------------- a provider of one's

@@ -14,7 +14,7 @@ from typing import List
 import pytest
 import yaml
 
-from tests.bench import DIALECTS, Call, ScriptedServer
+from tests.bench import DIALECTS, MODEL, Call, ScriptedServer
 from tests.bench.smart import TEXT
 from tests.configs import ROOT
 
@@ -22,15 +22,20 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 #: What each script prints on every provider, whatever its model says.
 PRINTED = {
     "async_calls": ["What is the capital of Japan?"],
+    "caching": [" tokens read, ", "Paid $", " saved."],
     "chatbot": ["you: bot: ", "messages, "],
     "cost_report": ["What is a ledger?", "in the ledger: 2 calls", "2 rows written to usage.csv"],
     "custom_provider": ["hello world {'prompt': 2, 'completion': 2, 'total': 4} 0.000006", "I like streams"],
     "demo": ["answers:", "attempt 1:", "llm_costs.csv"],
     "fallback": ["An answer from the second model.", "second-model: RateLimitError", "None)]"],
+    "images": [],
     "model_discovery": ["known before: []", " exists: True", "text-embedding-example"],
     "quickstart": ["'total': ", "This session has cost "],
+    "reasoning": [" tokens written, ", " of them to think, "],
     "streaming": [" tokens]", "[left after "],
+    "structured_output": ["whole:    Ticket(", "streamed: Ticket(", " pieces"],
     "tool_loop": [" messages, ", " tokens"],
+    "tools": ["answer:"],
 }
 #: Tools that a script's model calls first, and what the script then prints.
 CALLED = {
@@ -40,7 +45,18 @@ CALLED = {
     )
 }
 #: Scripts that print nothing the provider says.
-SILENT = ("cost_report", "custom_provider", "model_discovery")
+SILENT = ("caching", "cost_report", "custom_provider", "model_discovery", "structured_output")
+#: What only the scripted server answers, which does as it is asked, and what the local model cannot.
+ON_THE_SERVER = {
+    "caching": [" of them from the cache: $", "Paid $0.0", ": $0.0"],
+    "reasoning": ["[Let me think.]", "5 tokens written, 2 of them to think"],
+    "tools": ['temperature({"city": "Rome"})', f"answer: {TEXT}"],
+}
+ON_THE_LOCAL_MODEL = {
+    "images": ["No answer about images: "],
+    "structured_output": ["cut:      OutputTruncatedError"],
+}
+PRICE = {"model": MODEL, "rates": {"in": "3", "cache_write": "3.75", "cache_read": "0.3", "out": "15"}}
 LINES = "My name is Ada.\nWhat is my name?\n\n"
 
 
@@ -76,7 +92,8 @@ def test_a_script_runs_on_every_provider(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     dialect = next(dialect for dialect in DIALECTS.values() if dialect.provider == provider)
-    config = {**dialect.config(server.url), "cost_tracking": {"log_path": "./llm_costs.csv"}}
+    costs = {"log_path": "./llm_costs.csv", "price_overrides": [{"provider": provider, **PRICE}]}
+    config = {**dialect.config(server.url), "cost_tracking": costs}
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     calls, results = CALLED.get(script.stem, ([], []))
     if calls:
@@ -85,7 +102,8 @@ def test_a_script_runs_on_every_provider(
     run(script, monkeypatch, "config.yaml")
 
     printed = capsys.readouterr().out
-    assert [text for text in [*PRINTED[script.stem], *results] if text not in printed] == []
+    expected = PRINTED[script.stem] + ON_THE_SERVER.get(script.stem, []) + results
+    assert [text for text in expected if text not in printed] == []
     assert script.stem in SILENT or TEXT in printed
     assert server.requests or script.stem == "custom_provider"
 
@@ -104,4 +122,5 @@ def test_a_script_runs_on_the_local_model_as_it_is(
     run(script, monkeypatch)
 
     printed = capsys.readouterr().out
-    assert [text for text in PRINTED[script.stem] if text not in printed] == []
+    expected = PRINTED[script.stem] + ON_THE_LOCAL_MODEL.get(script.stem, [])
+    assert [text for text in expected if text not in printed] == []

@@ -94,7 +94,7 @@ def test_a_relative_path_stays_where_it_was_meant(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the limit on file sizes is a POSIX one")
-def test_a_full_disk_is_logged_and_never_raised(
+def test_p6_a_full_disk_is_logged_and_never_raised(
     tracker: CostTracker, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     import resource
@@ -136,6 +136,46 @@ def test_a_foreign_file_that_took_the_place_is_left_alone(
     assert "is not a ledger" in caplog.text
     with pytest.raises(ConfigurationError, match="is not a ledger"):
         tracker.get_usage_report()
+
+
+def test_a_folder_that_took_the_place_loses_no_answer_and_is_named(
+    tracker: CostTracker, path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker.log_usage("p", "m", TOKENS)
+    path.unlink()
+    path.mkdir()
+    assert tracker.log_usage("p", "m", TOKENS, cost=Decimal(1)).cost == 1
+    assert "could not be written" in caplog.text
+    for read_back in (tracker.get_usage_report, lambda: tracker.export_to_csv(tmp_path / "out.csv")):
+        with pytest.raises(ConfigurationError, match=r"costs\.csv cannot be read: Is a directory"):
+            read_back()
+
+
+def test_a_row_that_cannot_be_made_is_logged_and_does_not_stop_the_next(
+    tracker: CostTracker, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker._books.add(
+        UsageRecord(datetime.now(), "p", "odd", 1, 1, 2, None, "s", "c", usage_raw={(1, 2): 3})
+    )
+    tracker.log_usage("p", "m", TOKENS)
+    assert [row["model"] for row in read(path)] == ["m"]
+    assert "could not be written" in caplog.text and "odd" in caplog.text
+
+
+def test_files_that_only_look_like_parts_of_the_ledger_are_not_read(
+    tracker: CostTracker, path: Path, tmp_path: Path
+) -> None:
+    fill(tracker)
+    for name in (
+        "costs.0.csv",
+        "costs.007.csv",
+        "costs.-1.csv",
+        "costs.\u0663.csv",
+        "costs.old.csv",
+        "costs..csv",
+    ):
+        (tmp_path / name).write_bytes(path.read_bytes())
+    assert tracker.get_usage_report().total_requests == 5
 
 
 # Broken, old and hostile content

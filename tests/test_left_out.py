@@ -37,3 +37,15 @@ def test_m1_a_rejected_parameter_is_left_out_and_remembered(options: dict, asked
     assert len(second.attempts) == 1
     for response in (first, second):
         assert any("temperature was left out" in warning for warning in response.warnings)
+
+
+def test_an_option_may_be_a_number_out_of_a_variable() -> None:
+    seen: List[Optional[float]] = []
+    fake = FakeProvider(
+        lambda request: seen.append(request.temperature) or "Hi", options={"temperature": "0.2"}
+    )
+    config = {"active_provider": "fake", "active_model": "m", "providers": {}}
+    with LLMOrchestrator(config, providers={"fake": fake}) as orchestrator:
+        orchestrator.send_request("Hi")
+
+    assert seen == [0.2]

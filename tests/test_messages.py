@@ -116,6 +116,13 @@ def test_no_message_at_all() -> None:
         ({"role": "tool", "content": "3"}, "has no tool_call_id"),
         ({**USER, "tool_calls": [CALL]}, "has tool calls but is no assistant turn"),
         ({"role": "assistant", "tool_calls": 5}, "has tool_calls of type int"),
+        ({"role": "tool", "content": "3", "tool_call_id": ["c1"]}, "has a tool_call_id of type list"),
+        (Message("tool", "3", tool_call_id=5), "has a tool_call_id of type int"),  # type: ignore[arg-type]
+        ({"role": "user", "content": "Hi", "name": {"first": "Ada"}}, "has a name of type dict"),
+        (
+            Message("assistant", tool_calls=(ToolCall("c1", "add", {"a": object()}),)),
+            "has a tool call whose arguments are no JSON",
+        ),
         ({"role": "assistant", "tool_calls": ["add"]}, "has a malformed tool call"),
         ({"role": "assistant", "tool_calls": [{"id": "c1", "name": "add"}]}, "has a malformed tool call"),
         ({"role": "assistant", "tool_calls": [{**CALL, "id": None}]}, "has a malformed tool call"),

@@ -9,6 +9,7 @@ import pytest
 from llm_orchestrator import (
     AllFallbacksFailedError,
     AuthenticationError,
+    ConfigurationError,
     ContextLengthError,
     FinishReason,
     InvalidRequestError,
@@ -296,14 +297,27 @@ def test_provider_options_and_headers_reach_the_wire(
     assert (request.headers["x-entry"], request.headers["x-call"]) == ("1", "2")
 
 
+def test_a_keyword_that_looks_like_a_slip_is_sent_with_a_warning(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    response = ask(orchestrate(), way, max_token=5, service_tier="flex")
+
+    assert server.requests[0].body["max_token"] == 5
+    assert [warning for warning in response.warnings if "Did you mean" in warning] == [
+        "max_token is no parameter of the library and was sent to the provider as it is. "
+        "Did you mean max_tokens?"
+    ]
+
+
 @pytest.mark.parametrize("name", ["model", "messages", "stream", "input", "contents"])
 def test_options_cannot_replace_what_the_library_sets(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, name: str
 ) -> None:
-    orchestrator = orchestrate(options={name: "mine"})
-
-    with pytest.raises(InvalidRequestError, match=name):
-        orchestrator.send_request("Hi")
+    with pytest.raises(ConfigurationError, match=name):
+        orchestrate(options={name: "mine"})
+    if name not in ("model", "messages"):  # in a call these are arguments
+        with pytest.raises(InvalidRequestError, match=name):
+            orchestrate().send_request("Hi", **{name: "mine"})
 
     assert server.requests == []
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import warnings
 from dataclasses import dataclass
-from typing import Any, Callable, List, Optional
+from typing import Annotated, Any, Callable, List, Optional
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, field_validator
 
 from llm_orchestrator import (
     FinishReason,
@@ -59,7 +59,8 @@ def test_a_function_becomes_a_tool() -> None:
     (tool,) = read_tools([forecast])
     assert tool["type"] == "function"
     function = tool["function"]
-    assert (function["name"], function["description"]) == ("forecast", "Tell the weather.")
+    description = "Tell the weather.\n\nLooks it up in a table that\nnobody reads."
+    assert (function["name"], function["description"]) == ("forecast", description)
     parameters = function["parameters"]
     assert (parameters["type"], parameters["required"]) == ("object", ["city"])
     properties = parameters["properties"]
@@ -69,6 +70,64 @@ def test_a_function_becomes_a_tool() -> None:
     assert (properties["days"]["type"], properties["days"]["default"]) == ("integer", 3)
     assert properties["days"]["description"] == "How many days ahead."
     assert "description" not in properties["units"]
+
+
+def test_descriptions_may_stand_in_the_hints_and_docstrings_be_indented_by_two() -> None:
+    def order(
+        item: Annotated[str, Field(description="What to buy.")], count: Annotated[int, Field(ge=1)]
+    ) -> None:
+        pass
+
+    order.__doc__ = "Order an item.\nArgs:\n  count (int): How many,\n    at most ten.\nReturns:\n  Nothing."
+    (tool,) = read_tools([order])
+    properties = tool["function"]["parameters"]["properties"]
+    assert tool["function"]["description"] == "Order an item."
+    assert properties["item"]["description"] == "What to buy."
+    assert (properties["count"]["description"], properties["count"]["minimum"]) == (
+        "How many, at most ten.",
+        1,
+    )
+
+
+def test_a_default_may_be_a_field() -> None:
+    def order(
+        item: str = Field(description="What to buy."),
+        count: int = Field(1, ge=1),
+    ) -> None: ...
+
+    (tool,) = read_tools([order])
+    parameters = tool["function"]["parameters"]
+    assert parameters["required"] == ["item"]
+    assert parameters["properties"]["item"]["description"] == "What to buy."
+    assert (parameters["properties"]["count"]["minimum"], parameters["properties"]["count"]["default"]) == (
+        1,
+        1,
+    )
+
+
+def test_a_default_that_json_cannot_write_is_left_out_silently() -> None:
+    missing = object()
+
+    def find(name: str, fallback: Any = missing) -> None: ...
+
+    class Found(BaseModel):
+        value: Any = missing
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (tool,) = read_tools([find])
+        output = read_response_format(Found)
+    assert tool["function"]["parameters"]["required"] == ["name"]
+    assert "default" not in str(tool) + str(output.response_format)
+
+
+@pytest.mark.parametrize("name", ["größe", "a" * 65])
+def test_names_that_providers_refuse(name: str) -> None:
+    def tool() -> None: ...
+
+    tool.__name__ = name
+    with pytest.raises(InvalidRequestError, match="Providers take no"):
+        read_tools([tool])
 
 
 def test_a_function_may_be_bare() -> None:
@@ -159,6 +218,7 @@ class Holder(BaseModel):
         ([{"type": "function"}], "A tool has no name. Write"),
         ([{"type": "function", "function": {"parameters": {}}}], "A tool has no name."),
         ([{"type": "function", "function": "forecast"}], "A tool has no name."),
+        ([{"type": "function", "function": {"name": "add", "parameters": ["a"]}}], "'add' are a list. Give"),
     ],
 )
 def test_what_is_no_tool(tools: Any, expected: str) -> None:
@@ -288,6 +348,23 @@ def test_m8_output_that_cannot_be_used_is_an_error_with_the_paid_answer(
     assert error.attempts == error.response.attempts and len(error.attempts) == 1
     assert (scene.asked, scene.rows) == ([MODEL], ["priced ok final"])
     assert scene.told == ["attempt ok", "call error"]
+
+
+def test_m8_a_validator_that_fails_in_its_own_way_loses_no_paid_answer(way: str) -> None:
+    class Known(BaseModel):
+        name: str
+
+        @field_validator("name")
+        @classmethod
+        def known(cls, name: str) -> str:
+            return {"Rome": "Roma"}[name]
+
+    scene = play('{"name": "Oslo"}')
+    with pytest.raises(OutputParseError, match="no valid Known") as caught:
+        ask(scene.orchestrator, way, response_format=Known)
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert caught.value.response.cost == scene.orchestrator.get_session_cost() > 0
+    assert scene.rows == ["priced ok final"]
 
 
 def test_m8_the_cause_of_a_parse_error_is_the_validation_error() -> None:

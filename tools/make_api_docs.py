@@ -40,7 +40,7 @@ CHAPTERS = (
     Chapter("Conversations", "llm_orchestrator", ("Conversation",)),
     Chapter("Streams", "llm_orchestrator", ("LLMStream", "AsyncLLMStream")),
     Chapter("Answers", "llm_orchestrator", ("LLMResponse", "TokenUsage", "FinishReason", "Attempt")),
-    Chapter("Messages and tools", "llm_orchestrator", ("Message", "ToolCall")),
+    Chapter("Messages and tools", "llm_orchestrator", ("Message", "image_part", "file_part", "ToolCall")),
     Chapter("Events of a stream", "llm_orchestrator", ("TextDelta", "ReasoningDelta", "ToolCallDelta")),
     Chapter(
         "Errors",

@@ -1,4 +1,4 @@
-"""What must hold before a new price table is accepted: it agrees with litellm, and the past is unchanged."""
+"""What must hold before a new price table is accepted: it agrees with its sources, its past is unchanged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def compare(
     """
     differences, same, only_ours = [], 0, 0
     for provider, models in litellm.items():
-        names = {name: entry for entry in providers[provider]["models"].values() for name in entry["names"]}
+        names = _names(providers[provider])
         for model, theirs in models.items():
             entry = names.get(model) or _dated(names, model)
             if entry is None:
@@ -37,7 +37,7 @@ def compare(
                     rate = theirs["rates"].get("in")
                     differences.append(_difference(provider, model, ("", "", "*"), None, rate))
                 continue
-            ours, told = _flat(_on(entry, day)), _flat(theirs)
+            ours, told = _flat(_on(entry, day), entry.get("region")), _flat(theirs, theirs.get("region"))
             same += sum(1 for key, rate in told.items() if ours.get(key) == rate)
             only_ours += len(ours.keys() - told.keys())
             for key in sorted(told):
@@ -46,27 +46,64 @@ def compare(
     return differences, same, only_ours
 
 
+def compare_with_genai(
+    providers: dict[str, Any], genai: dict[str, Any], day: str
+) -> tuple[list[Difference], int, list[str]]:
+    """Compare every rate of every period with genai-prices'.
+
+    Args:
+        providers: The ``providers`` part of the new table.
+        genai: What ``read_genai`` gave, by provider.
+        day: The day of the new table, ``YYYY-MM-DD``.
+
+    Returns:
+        The differences, the number of rates that agree, and the models the table leaves out.
+    """
+    differences, same, left_out = [], 0, []
+    for provider, models in genai.items():
+        names = _names(providers[provider])
+        for model, theirs in models.items():
+            if model not in names:
+                left_out.append(f"{provider}/{model}")
+                continue
+            for period in theirs["periods"]:
+                ours = _flat(_on(names[model], day if _covers(period, day) else period["from"] or ""))
+                for key, rate in sorted(_flat(period).items()):
+                    same += ours.get(key) == rate
+                    if ours.get(key) != rate:
+                        found = _difference(provider, model, key, ours.get(key), rate)
+                        found["genai-prices"] = found.pop("litellm")
+                        differences.append({**found, "from": period["from"]})
+    return differences, same, left_out
+
+
+def _names(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: entry for entry in data["models"].values() for name in entry["names"]}
+
+
 def _dated(names: dict[str, Any], model: str) -> dict[str, Any] | None:
     entry = names.get(_DATE_SUFFIX.sub("", model))
     return entry if entry and entry.get("dated") else None
 
 
 def _on(entry: dict[str, Any], day: str) -> dict[str, Any]:
-    return next(
-        period
-        for period in reversed(entry["periods"])
-        if (period["from"] or "") <= day and (period["to"] is None or day < period["to"])
-    )
+    return next(period for period in reversed(entry["periods"]) if _covers(period, day))
 
 
-def _flat(price: dict[str, Any]) -> Rates:
-    """Every rate of a price by tier, prompt length and class."""
+def _covers(period: dict[str, Any], day: str) -> bool:
+    return (period["from"] or "") <= day and (period["to"] is None or day < period["to"])
+
+
+def _flat(price: dict[str, Any], region: Any = None) -> Rates:
+    """Every rate of a price by tier, prompt length and class, the surcharge of its regions among them."""
     rates: Rates = {}
+    if region:
+        rates["", "", "region"] = region["multiplier"] if isinstance(region, dict) else region
     for tier, part in [("", price), *price.get("tiers", {}).items()]:
         for cls, rate in part["rates"].items():
             rates[tier, "", cls] = rate
         for cls, rate in part.get("long", {}).get("rates", {}).items():
-            rates[tier, "long", cls] = rate
+            rates[tier, f"over {part['long']['over']}", cls] = rate
     return rates
 
 
@@ -89,11 +126,32 @@ def unexplained(differences: list[Difference], allowed: list[dict[str, Any]]) ->
     """The differences no entry of the allow-list explains, exact values included.
 
     Args:
-        differences: What ``compare`` found.
+        differences: What ``compare`` and ``compare_with_genai`` found.
         allowed: ``allowed_differences.json``: differences with a ``why``.
     """
-    explained = [{key: value for key, value in entry.items() if key != "why"} for entry in allowed]
+    explained = [_without_why(entry) for entry in allowed]
     return [entry for entry in differences if entry not in explained]
+
+
+def exceptions(differences: list[Difference], allowed: list[dict[str, Any]]) -> Iterator[str]:
+    """Tell a person which differences are known and why, and which are no longer there."""
+    by_reason: dict[str, list[str]] = {}
+    for entry in allowed:
+        if _without_why(entry) in differences:
+            by_reason.setdefault(entry["why"], []).append(_place(entry))
+        else:
+            yield f"no longer a difference, remove it: {_place(entry)}"
+    for why, places in by_reason.items():
+        yield f"known: {', '.join(places)}: {why}"
+
+
+def _without_why(entry: dict[str, Any]) -> Difference:
+    return {key: value for key, value in entry.items() if key != "why"}
+
+
+def _place(entry: dict[str, Any]) -> str:
+    details = [entry[key] for key in ("tier", "length", "class") if entry.get(key)]
+    return f"{entry['provider']}/{entry['model']} {' '.join(details)}"
 
 
 def keep_history(old: dict[str, Any], new: dict[str, Any], day: str) -> tuple[dict[str, Any], list[str]]:

@@ -9,13 +9,14 @@ checked against litellm (a downloaded package, never installed). Run it monthly 
     python tools/update_prices.py --litellm build/litellm-*.whl --as-of 2026-11-22           # shows
     python tools/update_prices.py --litellm build/litellm-*.whl --as-of 2026-11-22 --write   # writes
 
-It exits with 1, and writes nothing, when litellm disagrees in a way ``allowed_differences.json`` does not
+It exits with 1, and writes nothing, when one of them disagrees in a way ``allowed_differences.json`` does not
 explain. Closed price periods are never changed. See docs/pricing.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import sys
 from importlib.metadata import version
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from price_build import build
-from price_checks import compare, describe, keep_history, unexplained
+from price_checks import compare, compare_with_genai, describe, exceptions, keep_history, unexplained
 from price_sources import GENAI_PROVIDERS, read_genai, read_litellm
 
 TOOLS = Path(__file__).resolve().parent
@@ -36,17 +37,15 @@ def main(arguments: list[str] | None = None) -> int:
     old = json.loads(options.table.read_text(encoding="utf-8")) if options.table.exists() else None
     litellm = read_litellm(options.litellm)
     overlay = _read(TOOLS / "overlay.json")
-    providers = build(_genai(), litellm, overlay)
+    genai = _genai()
+    providers = build(copy.deepcopy(genai), litellm, overlay)
     complaints: list[str] = []
     if old is not None:
         providers, complaints = keep_history(old["providers"], providers, options.as_of)
-    differences, same, only_ours = compare(providers, litellm, options.as_of)
-    surprises = unexplained(differences, _read(TOOLS / "allowed_differences.json"))
     before = old["providers"] if old else {}
     for line in [*describe(before, providers), *complaints]:
         print(line)
-    differing = len(differences)
-    print(f"litellm: {same} rates agree, {differing} differ or are missing here, {only_ours} are only here.")
+    surprises = _compared(providers, genai, litellm, options.as_of)
     for difference in surprises:
         print("unexplained:", json.dumps(difference))
     if surprises:
@@ -56,6 +55,25 @@ def main(arguments: list[str] | None = None) -> int:
         options.table.write_text(dump(_table(old, providers, options)), encoding="utf-8")
         print(f"Wrote {options.table.name}.")
     return 0
+
+
+def _compared(
+    providers: dict[str, Any], genai: dict[str, Any], litellm: dict[str, Any], day: str
+) -> list[dict[str, Any]]:
+    """Print how the table agrees with both sources; return the differences that nothing explains."""
+    allowed = _read(TOOLS / "allowed_differences.json")
+    differences, same, left_out = compare_with_genai(providers, genai, day)
+    differing = len(differences)
+    print(f"genai-prices: {same} rates agree, {differing} differ, {len(left_out)} models are left out.")
+    others, same, only_ours = compare(providers, litellm, day)
+    differing = len(others)
+    print(f"litellm: {same} rates agree, {differing} differ or are missing here, {only_ours} are only here.")
+    differences += others
+    for line in exceptions(differences, allowed):
+        print(line)
+    for edit in _read(TOOLS / "overlay.json")["drop"]:
+        print(f"left out: {edit['provider']}/{', '.join(edit['models'])}: {edit['why']}")
+    return unexplained(differences, allowed)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

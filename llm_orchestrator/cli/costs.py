@@ -17,7 +17,7 @@ from llm_orchestrator.cli.settings import ConfigOption, load_without_keys
 from llm_orchestrator.cli.terminal import note, say, show_table, waiting
 from llm_orchestrator.cost_tracker import CostTracker, UsageReport, format_cost
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.orchestrator import make_cost_tracker
+from llm_orchestrator.tracker_settings import configured_tracker
 
 __all__ = ["costs"]
 
@@ -113,7 +113,7 @@ def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:
         if not ledger.exists():
             raise ConfigurationError(f"There is no ledger {ledger}. Name the file that log_path names.")
         return CostTracker(log_path=ledger)
-    tracker = make_cost_tracker(load_without_keys(config).cost_tracking)
+    tracker = configured_tracker(load_without_keys(config).cost_tracking)
     if tracker.log_path is None:
         raise ConfigurationError(
             "The configuration keeps no ledger. Set cost_tracking.log_path, or name a file with --ledger."

@@ -11,10 +11,10 @@ from llm_orchestrator.cli.settings import ConfigOption, config_path, load_withou
 from llm_orchestrator.cli.terminal import FAILED, fail, note, say, show_table
 from llm_orchestrator.cost_tracker import format_cost
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.orchestrator import make_cost_tracker
 from llm_orchestrator.pricing import PriceTable
 from llm_orchestrator.pricing.table import STANDARD, ModelPrices
 from llm_orchestrator.suggestions import did_you_mean
+from llm_orchestrator.tracker_settings import configured_tracker
 from llm_orchestrator.types import TokenUsage
 
 __all__ = ["price"]
@@ -69,7 +69,7 @@ def _table(config: Optional[Path]) -> PriceTable:
         if config is not None:
             raise
         return PriceTable()
-    return make_cost_tracker(load_without_keys(Path(path)).cost_tracking).price_table
+    return configured_tracker(load_without_keys(Path(path)).cost_tracking).price_table
 
 
 def _find(table: PriceTable, model: str, day: str) -> List[Tuple[str, str, ModelPrices]]:

@@ -53,9 +53,8 @@ def read_yaml(path: str) -> Dict[Any, Any]:
         value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         problem = _described(error)
-    except Exception:  # noqa: BLE001
-        # Whatever the constructor of an explicit tag meets escapes from PyYAML (`!!int x`: ValueError,
-        # `!!bool x`: KeyError), with the value in its text.
+    except Exception:  # noqa: BLE001 (what the constructor of an explicit tag meets escapes from PyYAML)
+        # It has the value in its text (`!!int x`: ValueError, `!!bool x`: KeyError).
         problem = "a value does not fit its type. Put it in quotes, and remove tags that begin with `!!`."
     if problem:
         raise ConfigurationError(f"{path}: {problem}")

@@ -26,7 +26,9 @@ from pydantic import (
 )
 
 from llm_orchestrator.config.frozen import FrozenDict, FrozenList, freeze
+from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.models.names import foreign_owner, is_fine_tuned
+from llm_orchestrator.providers.options import check_entry_options
 from llm_orchestrator.suggestions import did_you_mean
 
 __all__ = [
@@ -88,8 +90,9 @@ _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Dollars = Annotated[Decimal, Field(gt=0)]
 _Rate = Annotated[Decimal, Field(ge=0)]
 _Frozen = AfterValidator(freeze)
-# A section whose keys are all commented out reads as null.
+# A section or list whose lines are all commented out reads as null.
 _Section = BeforeValidator(lambda value: {} if value is None else value)
+_List = BeforeValidator(lambda value: [] if value is None else value)
 
 
 def _left_out(**values: Any) -> Any:
@@ -126,10 +129,10 @@ class ProviderConfig(_Model):
 
     # `timeout` stands before `connect_timeout`, whose default and check need it.
     api_key: Optional[SecretStr] = None
-    fallback_models: Annotated[List[_ModelName], _Frozen] = FrozenList()
+    fallback_models: Annotated[List[_ModelName], _List, _Frozen] = FrozenList()
     adapter: Optional[_Text] = None
     base_url: _Url = None
-    headers: Annotated[Dict[str, str], _Frozen] = Field(default=FrozenDict(), repr=False)
+    headers: Annotated[Dict[str, str], _Section, _Frozen] = Field(default=FrozenDict(), repr=False)
     timeout: _Positive = 300.0
     connect_timeout: float = Field(
         default_factory=lambda valid: min(_CONNECT_TIMEOUT, valid.get("timeout", _CONNECT_TIMEOUT)),
@@ -141,7 +144,7 @@ class ProviderConfig(_Model):
     max_retry_wait: float = Field(default=60.0, ge=0, allow_inf_nan=False)
     on_unsupported_parameter: Literal["drop", "error"] = "drop"
     allow_missing_finish_reason: bool = False
-    options: Annotated[Dict[str, Any], _Frozen] = FrozenDict()
+    options: Annotated[Dict[str, Any], _Section, _Frozen] = FrozenDict()
     api: Literal["auto", "responses", "chat"] = "auto"
     api_version: _Text = "2023-06-01"
     model_path: Optional[_Text] = None
@@ -181,6 +184,15 @@ class ProviderConfig(_Model):
         if seconds > info.data.get("timeout", seconds):
             raise ValueError("is more than `timeout`. Lower it, or raise `timeout`.")
         return seconds
+
+    @field_validator("options")
+    @classmethod
+    def _sensible_options(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            check_entry_options(options)
+        except InvalidRequestError as error:
+            raise ValueError(str(error)) from None
+        return options
 
     @field_serializer("headers")
     def _hide_header_values(self, headers: Mapping[str, str]) -> Dict[str, str]:
@@ -250,7 +262,7 @@ class CostTrackingConfig(_Model):
     strict_pricing: bool = False
     stale_after_days: int = Field(default=30, gt=0)
     discount: Decimal = Field(default=Decimal(1), gt=0)
-    price_overrides: Annotated[List[PriceOverride], _Frozen] = FrozenList()
+    price_overrides: Annotated[List[PriceOverride], _List, _Frozen] = FrozenList()
     budget: Annotated[BudgetConfig, _Section] = _left_out()
 
     @field_validator("budget")

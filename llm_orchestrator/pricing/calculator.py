@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
+from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing.bill import Bill
 from llm_orchestrator.pricing.details import CostDetails
 from llm_orchestrator.pricing.table import Book, Match, load
@@ -45,7 +46,8 @@ class PriceTable:
         path: A price table in the format of the shipped ``prices.json``, to use instead of it.
 
     Raises:
-        ConfigurationError: If an override names an unknown class or a value that is no price.
+        ConfigurationError: If an override lacks a part, names an unknown class or holds a value that is no
+            price or no day, or the discount is no factor.
     """
 
     def __init__(
@@ -57,11 +59,14 @@ class PriceTable:
     ) -> None:
         self._overrides: Dict[str, List[Mapping[str, Any]]] = {}
         for override in overrides:
+            missing = [name for name in ("provider", "model", "rates") if not override.get(name)]
+            if missing:
+                raise ConfigurationError(f"price_overrides: {override} lacks {missing[0]!r}. Add it.")
             self._overrides.setdefault(str(override["provider"]), []).append(override)
         # Checked now, not at the first call that happens to need them.
         for provider, entries in self._overrides.items():
             Book(provider, _NOTHING, entries)
-        self._discount = Decimal(str(discount))
+        self._discount = _factor(discount)
         self._stale_after_days = stale_after_days
         self._path = path
         self._table: Optional[JSON] = None
@@ -114,6 +119,8 @@ class PriceTable:
             terms = read_terms(book, read.raw, call)
         except InvalidUsageError as error:
             return self._unpriced("invalid_usage", str(error))
+        except (AttributeError, TypeError) as error:  # what came from outside may have any shape
+            return self._unpriced("invalid_usage", f"The usage is not built as this provider's is: {error}.")
         day = _utc_day(at) if at is not None else self._as_of
         match = book.find(model, requested_model, day)
         if match is None:
@@ -337,11 +344,21 @@ class PriceTable:
             logger.warning(message)
 
 
+def _factor(discount: Union[Decimal, float, str]) -> Decimal:
+    try:
+        factor = Decimal(str(discount))
+    except ArithmeticError:
+        factor = _ZERO
+    if not factor.is_finite() or factor <= 0:
+        raise ConfigurationError(f"The discount {discount!r} is no factor. Write 0.9 for ten per cent off.")
+    return factor
+
+
 def _utc_day(at: Union[date, str]) -> str:
     """The UTC day of a moment, ``YYYY-MM-DD``; naive times are local, a bare date is taken as it is."""
     if isinstance(at, str):
         if len(at) == 10:
-            return at
+            return date.fromisoformat(at).isoformat()
         at = datetime.fromisoformat(at.replace("Z", "+00:00"))
     if isinstance(at, datetime):
         at = (at if at.tzinfo is timezone.utc else at.astimezone(timezone.utc)).date()
@@ -349,7 +366,10 @@ def _utc_day(at: Union[date, str]) -> str:
 
 
 def _days_after(day: str, days: int) -> str:
-    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
+    try:
+        return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
+    except OverflowError:  # somebody's way to say never
+        return date.max.isoformat()
 
 
 _default_table = PriceTable()
@@ -391,6 +411,9 @@ def price_usage(
 
     Returns:
         The cost and how it came about; ``total`` is None when it is unknown.
+
+    Raises:
+        ValueError: ``at`` is a text that is no date.
     """
     return _default_table.price(
         provider,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from decimal import Context, Decimal
 from os import path
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -301,8 +302,11 @@ class Book:
     def _read_overrides(self, overrides: Iterable[Mapping[str, Any]]) -> Dict[str, ModelPrices]:
         by_model: Dict[str, List[Dict[str, Any]]] = {}
         for override in overrides:
-            period = {"from": _day(override.get("from")), "rates": _checked_rates(override)}
-            by_model.setdefault(str(override["model"]), []).append(period)
+            period = {"from": _checked_day(override), "rates": _checked_rates(override)}
+            periods = by_model.setdefault(str(override["model"]), [])
+            if any(period["from"] == other["from"] for other in periods):
+                raise ConfigurationError(f"{_place(override)}: two prices begin on the same day. Remove one.")
+            periods.append(period)
         return {
             model: ModelPrices(
                 model,
@@ -314,13 +318,24 @@ class Book:
         }
 
 
-def _day(value: Any) -> Optional[str]:
-    """A date as YAML may give it, as text."""
-    return None if value is None else str(value)[:10]
+def _place(override: Mapping[str, Any]) -> str:
+    return f"price_overrides for {override.get('provider')}/{override.get('model')}"
+
+
+def _checked_day(override: Mapping[str, Any]) -> Optional[str]:
+    value = override.get("from")
+    if value is None:
+        return None
+    try:
+        return date.fromisoformat(str(value)[:10]).isoformat()
+    except ValueError:
+        raise ConfigurationError(
+            f"{_place(override)}: {value!r} is no day. Write one such as 2026-01-31."
+        ) from None
 
 
 def _checked_rates(override: Mapping[str, Any]) -> Dict[str, Decimal]:
-    where = f"price_overrides for {override.get('provider')}/{override.get('model')}"
+    where = _place(override)
     allowed = [name for name in COMPONENTS if name not in _DERIVED]
     rates = {}
     for name, value in override["rates"].items():

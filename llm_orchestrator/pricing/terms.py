@@ -10,7 +10,7 @@ from collections import abc
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from llm_orchestrator.pricing.table import STANDARD, Book
-from llm_orchestrator.pricing.usage import Request, image_generation
+from llm_orchestrator.pricing.usage import InvalidUsageError, Request, image_generation
 
 __all__ = ["TIER_HEADER", "Surroundings", "Terms", "find_header", "read_terms"]
 
@@ -132,20 +132,29 @@ def _calls_with_fee(server_tools: JSON, response: JSON) -> Dict[str, int]:
     searches = told.get("num_requests")
     if searches is None:
         searches = sum(1 for item in items if _is_search(item))
-    calls = {
-        "web_search": searches + (server_tools.get("web_search_requests") or 0),
-        "file_search": _of_type(items, "file_search_call"),
-    }
-    return {name: count for name, count in calls.items() if count}
+    return _used(
+        {
+            "web_search": searches + (server_tools.get("web_search_requests") or 0),
+            "file_search": _of_type(items, "file_search_call"),
+        }
+    )
 
 
 def _calls_without_fee(server_tools: JSON, response: JSON) -> Dict[str, int]:
     containers = _of_type(_items(response), "code_interpreter_call")
-    calls = {
-        "web_fetch": server_tools.get("web_fetch_requests") or 0,
-        "code_execution": containers + (server_tools.get("code_execution_requests") or 0),
-        "grounding": _grounding_queries(response),
-    }
+    return _used(
+        {
+            "web_fetch": server_tools.get("web_fetch_requests") or 0,
+            "code_execution": containers + (server_tools.get("code_execution_requests") or 0),
+            "grounding": _grounding_queries(response),
+        }
+    )
+
+
+def _used(calls: Dict[str, int]) -> Dict[str, int]:
+    for name, count in calls.items():
+        if type(count) is not int or count < 0:
+            raise InvalidUsageError(f"{count!r} is no count of calls of {name}.")
     return {name: count for name, count in calls.items() if count}
 
 

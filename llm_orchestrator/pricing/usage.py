@@ -209,6 +209,9 @@ def _read_gemini(usage: JSON) -> Usage:
         "candidatesTokenCount",
         "thoughtsTokenCount",
     )
+    if usage.get("candidatesTokenCount") is None:  # where nothing else tells it, the total does
+        known = prompt + tool_prompt + thoughts
+        candidates = max(0, _counts(usage, "totalTokenCount")[0] - known)
     tokens = _gemini_prompt(prompt, cached, usage)
     tokens["tool_in"] = tool_prompt
     written = _modalities(usage, "candidatesTokensDetails")

@@ -80,8 +80,8 @@ def find_adapter(name: str) -> Type[BaseLLMProvider]:
     if target is None:
         names = adapter_names()
         raise ConfigurationError(
-            f"There is no adapter named {name!r}. {did_you_mean(name, names)} "
-            f"Set adapter: to one of {', '.join(names)}."
+            f"There is no adapter named {name!r}. {did_you_mean(name.lower(), names)} Set adapter: to one of "
+            "them; a host that speaks OpenAI's protocol takes adapter: openai."
         )
     module, _, attribute = target.partition(":")
     try:

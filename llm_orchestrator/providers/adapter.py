@@ -6,6 +6,7 @@ opens one HTTP call through the vendor's SDK. What makes calls out of these stan
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections import abc
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -17,10 +18,11 @@ from llm_orchestrator.providers.redaction import Redactor, secret_headers
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
-__all__ = ["Adapter", "is_header_text"]
+__all__ = ["Adapter", "is_header_name", "is_header_text"]
 
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_CONNECT_TIMEOUT = 10.0
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Adapter(ABC):
@@ -69,7 +71,7 @@ class Adapter(ABC):
                 "Check it for blanks, line ends and quotes."
             )
         for header, value in (headers or {}).items():
-            if not (is_header_text(header) and is_header_text(value)):
+            if not (is_header_name(header) and is_header_text(value)):
                 raise ConfigurationError(  # without the value, which may be a key
                     f"The header {header!r} of provider {name!r} holds what HTTP cannot carry. "
                     "Use printable ASCII without blanks at its ends."
@@ -111,6 +113,21 @@ class Adapter(ABC):
             Whether it is set.
         """
         return getattr(request, parameter, True) not in (None, ()) or parameter in self.options
+
+    def form_sent(self, request: LLMRequest, parameter: str) -> Optional[str]:
+        """Name the form in which a parameter was sent, where the provider knows another one.
+
+        It is asked when the model rejected the parameter. The form is then left out first: it stands in the
+        next request's ``without``, for which the adapter writes the parameter in its other form.
+
+        Args:
+            request: The call, with the entry's default options.
+            parameter: The parameter that was rejected.
+
+        Returns:
+            The form's name; None where there is no other.
+        """
+        return None
 
     @property
     def price_provider(self) -> str:
@@ -320,6 +337,9 @@ class Adapter(ABC):
             The open reply.
         """
 
+    async def aget_ready(self) -> None:  # noqa: B027 (an adapter without a client needs nothing)
+        """Make what calls on the running loop need, such as the SDK's client, before their time runs."""
+
     def close(self) -> None:  # noqa: B027 (an adapter without connections has nothing to close)
         """Close the connections of sync callers."""
 
@@ -328,8 +348,20 @@ class Adapter(ABC):
         self.close()
 
 
+def is_header_name(text: str) -> bool:
+    """Tell whether HTTP can carry a text as the name of a header (RFC 9110, section 5.6.2).
+
+    Args:
+        text: The text.
+
+    Returns:
+        Whether it consists of letters, digits and the few signs that HTTP allows.
+    """
+    return _HEADER_NAME.fullmatch(text) is not None
+
+
 def is_header_text(text: str) -> bool:
-    """Tell whether HTTP can carry a text as the name or the value of a header.
+    """Tell whether HTTP can carry a text as the value of a header.
 
     Args:
         text: The text.

@@ -17,6 +17,7 @@ from llm_orchestrator.exceptions import ConfigurationError, ProviderError
 from llm_orchestrator.providers.anthropic_events import assembled, read_event
 from llm_orchestrator.providers.anthropic_replies import read_models, read_reply
 from llm_orchestrator.providers.anthropic_requests import write_request
+from llm_orchestrator.providers.anthropic_thinking import form_of_thinking
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.clients import Clients
 from llm_orchestrator.providers.failures import Failure, error_of_failure, unsupported_parameter
@@ -140,6 +141,18 @@ class AnthropicAdapter(BaseLLMProvider):
             failure = replace(failure, parameter="reasoning_effort")
         return failure
 
+    def form_sent(self, request: LLMRequest, parameter: str) -> Optional[str]:
+        """Name the form in which a parameter was sent: ``reasoning_effort`` has two.
+
+        Args:
+            request: The call, with the entry's default options.
+            parameter: The parameter that was rejected.
+
+        Returns:
+            The form's name; None where there is no other.
+        """
+        return form_of_thinking(request) if parameter == "reasoning_effort" else None
+
     def list_request(self, cursor: Optional[str]) -> WireRequest:
         """Build the request for one page of the models.
 
@@ -206,6 +219,10 @@ class AnthropicAdapter(BaseLLMProvider):
             ConfigurationError: There is no key, or the SDK is not installed.
         """
         return cast(RawReply, await _sdk_call(await self._clients.for_loop(), wire, limits)())
+
+    async def aget_ready(self) -> None:
+        """Make the client of the running loop."""
+        await self._clients.for_loop()
 
     def close(self) -> None:
         """Close the connections of sync callers."""

@@ -7,7 +7,6 @@ turn after them, and nothing empty. What can be arranged so is arranged; the res
 from __future__ import annotations
 
 import base64
-import binascii
 from collections import abc
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
@@ -21,6 +20,8 @@ __all__ = ["Conversation", "write_messages"]
 
 #: Parts of the OpenAI Chat form that the API has nothing for.
 NO_BLOCK = ("input_audio", "refusal")
+#: Blocks that the API takes from the user alone.
+MEDIA = ("image", "document")
 
 Content = Union[str, List[Block]]
 
@@ -82,6 +83,8 @@ def _translated(message: Message, index: int) -> _Turn:
         return _Turn("user", index, [result if content else {**result, "content": ""}])
     blocks = _blocks(message, index)
     if message.role == "assistant":
+        if any(block.get("type") in MEDIA for block in blocks):
+            _refuse(index, "holds an image or file of the assistant's", "Put it into a user message")
         return _Turn("assistant", index, write_turn(message, index, blocks))
     return _Turn("user", index, blocks)
 
@@ -190,20 +193,29 @@ def _file(part: JSON, index: int) -> Block:
 
 def _source(url: Any, index: int) -> Dict[str, str]:
     data = parse_data_url(url) if isinstance(url, str) else None
-    if data is not None:
+    if data is not None and data.mime_type:
         return {"type": "base64", "media_type": data.mime_type, "data": data.base64}
     if not isinstance(url, str) or not url or url.startswith("data:"):
-        _refuse(index, "holds an image or file without a readable URL", "Give a URL, or a data URL in base64")
+        _refuse(
+            index,
+            "holds an image or file without a readable URL",
+            "Give a URL, or a base64 data URL that names the media type",
+        )
     return {"type": "url", "url": url}
 
 
 def _as_text_source(source: Dict[str, str], index: int) -> Dict[str, str]:
-    """Plain text travels as text; base64 is for images and PDF."""
-    if source.get("media_type") != "text/plain":
+    """Text travels as text; base64 is for images and PDF."""
+    media_type = source.get("media_type", "")
+    if not media_type or media_type.startswith("image/") or media_type == "application/pdf":
         return source
+    if not media_type.startswith("text/"):
+        _refuse(
+            index, f"holds a file of the type {media_type}, which Anthropic does not take", "Send PDF or text"
+        )
     try:
         text = base64.b64decode(source["data"]).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # of base64 and UTF-8 alike
         _refuse(index, "holds a text file that is not UTF-8 in base64", "Encode it so, or send it as text")
     return {"type": "text", "media_type": "text/plain", "data": text}
 

@@ -8,7 +8,9 @@ from typing import Any, Dict, Mapping, Optional
 from llm_orchestrator.exceptions import UnsupportedParameterError
 from llm_orchestrator.providers.anthropic_messages import write_messages
 from llm_orchestrator.providers.anthropic_schemas import accepted_schema
+from llm_orchestrator.providers.anthropic_thinking import write_thinking
 from llm_orchestrator.providers.content import without_none
+from llm_orchestrator.providers.schemas import with_object_at_root
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
 
@@ -38,10 +40,13 @@ def write_request(request: LLMRequest, *, stream: bool) -> WireRequest:
     """
     conversation = write_messages(request.messages)
     tool_choice = _tool_choice(request)
+    max_tokens = _max_tokens(request)
+    forced = tool_choice is not None and tool_choice["type"] in FORCED
+    thinking = write_thinking(request, max_tokens, forced=forced)
     body = without_none(
         {
             "model": request.model,
-            "max_tokens": _max_tokens(request),
+            "max_tokens": max_tokens,
             "system": conversation.system,
             "messages": conversation.messages,
             "temperature": request.temperature,
@@ -50,15 +55,19 @@ def write_request(request: LLMRequest, *, stream: bool) -> WireRequest:
             "stop_sequences": list(request.stop) if request.stop else None,
             "tools": [_tool(tool) for tool in request.tools] or None,
             "tool_choice": tool_choice,
-            "thinking": _thinking(request, tool_choice),
-            "output_config": _output_config(request),
+            "thinking": thinking.thinking,
+            "output_config": _output_config(request, thinking.effort),
             "cache_control": {"type": "ephemeral"} if request.cache == "auto" else None,
             "stream": stream or None,
         }
     )
     unsupported = tuple(name for name in NO_FIELD if getattr(request, name) is not None)
     return WireRequest(
-        "/v1/messages", body, api="messages", unsupported=unsupported, warnings=conversation.warnings
+        "/v1/messages",
+        body,
+        api="messages",
+        unsupported=unsupported + thinking.unsupported,
+        warnings=conversation.warnings + thinking.warnings,
     )
 
 
@@ -72,7 +81,7 @@ def _tool(tool: JSON) -> JSON:
     function = tool.get("function")
     if tool.get("type") != "function" or not isinstance(function, abc.Mapping):
         return tool  # one of Anthropic's own, such as its web search
-    schema = function.get("parameters") or {"type": "object", "properties": {}}
+    schema = with_object_at_root(function.get("parameters") or {"type": "object", "properties": {}})
     strict = function.get("strict") or None
     return without_none(
         {
@@ -96,18 +105,7 @@ def _tool_choice(request: LLMRequest) -> Optional[JSON]:
     return choice or None
 
 
-def _thinking(request: LLMRequest, tool_choice: Optional[JSON]) -> Optional[JSON]:
-    if request.reasoning_effort is None:
-        return None
-    if request.reasoning_effort == "none":
-        return {"type": "disabled"}
-    # The API rejects thinking beside a tool that must be called; the effort counts all the same.
-    forced = tool_choice is not None and tool_choice["type"] in FORCED
-    return None if forced else {"type": "adaptive"}
-
-
-def _output_config(request: LLMRequest) -> Optional[JSON]:
-    effort = None if request.reasoning_effort == "none" else request.reasoning_effort
+def _output_config(request: LLMRequest, effort: Optional[str]) -> Optional[JSON]:
     return without_none({"effort": effort, "format": _format(request.response_format)}) or None
 
 

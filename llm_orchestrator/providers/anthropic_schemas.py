@@ -6,11 +6,11 @@ descriptions, as in the vendor's SDK, where the model still reads them; what can
 
 from __future__ import annotations
 
-import json
 from collections import abc
 from typing import Any, Dict, FrozenSet, Iterator, List, Set
 
 from llm_orchestrator.exceptions import InvalidRequestError
+from llm_orchestrator.providers.schemas import COMMON_FORMATS, resolved, with_limits
 from llm_orchestrator.types import JSON
 
 __all__ = ["accepted_schema"]
@@ -18,20 +18,12 @@ __all__ = ["accepted_schema"]
 #: Keywords sent as they are.
 PLAIN = ("type", "enum", "const", "required", "title", "description")
 #: Keywords that hold schemas by name, and those that hold a list of them.
-NAMED = ("properties", "$defs", "definitions")
+DEFINITIONS = ("$defs", "definitions")
+NAMED = ("properties", *DEFINITIONS)
 LISTED = {"anyOf": "anyOf", "oneOf": "anyOf", "allOf": "allOf"}
-FORMATS = (
-    "date",
-    "date-time",
-    "duration",
-    "email",
-    "hostname",
-    "ipv4",
-    "ipv6",
-    "time",
-    "uri",
-    "uuid",
-)
+#: Keywords of which a schema must have one, as the vendor's SDK demands too.
+KINDS = ("$ref", "type", "enum", "const", "properties", *LISTED)
+FORMATS = (*COMMON_FORMATS, "uri")
 
 
 def accepted_schema(schema: JSON) -> Dict[str, Any]:
@@ -44,16 +36,16 @@ def accepted_schema(schema: JSON) -> Dict[str, Any]:
         A new schema; what it allows the old one allows too, but for limits that only a description tells.
 
     Raises:
-        InvalidRequestError: The schema is recursive, or has objects with free keys.
+        InvalidRequestError: The schema is recursive, or has objects with free keys or values of any type.
     """
     _refuse_recursion(schema, schema, frozenset(), set())
     return _accepted(schema)
 
 
 def _accepted(schema: JSON) -> Dict[str, Any]:
+    _check_kind(schema)
     if "$ref" in schema:
-        definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-        return {"$ref": schema["$ref"], **_accepted(definitions)}
+        return {"$ref": schema["$ref"], **_accepted_definitions(schema)}
     result: Dict[str, Any] = {}
     limits: Dict[str, Any] = {}
     for key, value in schema.items():
@@ -70,25 +62,35 @@ def _accepted(schema: JSON) -> Dict[str, Any]:
     if _is_object(schema):
         result["additionalProperties"] = False
     if limits:
-        result["description"] = _with_limits(result.get("description"), limits)
+        result["description"] = with_limits(result.get("description"), limits)
     return result
+
+
+def _accepted_definitions(schema: JSON) -> Dict[str, Any]:
+    return {
+        key: {name: _accepted(child) for name, child in schema[key].items()}
+        for key in DEFINITIONS
+        if isinstance(schema.get(key), abc.Mapping)
+    }
+
+
+def _check_kind(schema: Any) -> None:
+    if not isinstance(schema, abc.Mapping) or not any(key in schema for key in KINDS):
+        raise InvalidRequestError(
+            "Anthropic takes no schema for a value of any type. Name the type of every field."
+        )
 
 
 def _is_object(schema: JSON) -> bool:
     if schema.get("type") != "object" and "properties" not in schema:
         return False
-    free = schema.get("additionalProperties")
+    free = schema.get("additionalProperties", "properties" not in schema)
     if isinstance(free, abc.Mapping) or (free is True and not schema.get("properties")):
         raise InvalidRequestError(
             "Anthropic takes no objects with free keys in a schema. Name their properties, or use a list of "
             "pairs."
         )
     return True
-
-
-def _with_limits(description: Any, limits: JSON) -> str:
-    told = json.dumps(limits, ensure_ascii=False, default=str)
-    return f"{description}\n\n{told}" if description else told
 
 
 def _refuse_recursion(schema: JSON, root: JSON, open_references: FrozenSet[str], ended: Set[str]) -> None:
@@ -100,17 +102,10 @@ def _refuse_recursion(schema: JSON, root: JSON, open_references: FrozenSet[str],
                 f"Anthropic takes no recursive schemas, and {reference} refers to itself. Limit the depth by "
                 "writing the levels out."
             )
-        _refuse_recursion(_resolved(reference, root), root, open_references | {reference}, ended)
+        _refuse_recursion(resolved(reference, root), root, open_references | {reference}, ended)
         ended.add(reference)
     for child in _children(schema):
         _refuse_recursion(child, root, open_references, ended)
-
-
-def _resolved(reference: str, root: JSON) -> JSON:
-    target: Any = root
-    for name in reference.lstrip("#").strip("/").split("/"):
-        target = target.get(name, {}) if isinstance(target, abc.Mapping) and name else target
-    return target if isinstance(target, abc.Mapping) else {}
 
 
 def _children(schema: JSON) -> Iterator[JSON]:

@@ -16,14 +16,14 @@ from llm_orchestrator.exceptions import (
     ProviderTimeoutError,
     UnsupportedParameterError,
 )
-from llm_orchestrator.providers.adapter import Adapter, is_header_text
+from llm_orchestrator.providers.adapter import Adapter, is_header_name, is_header_text
 from llm_orchestrator.providers.call_errors import ErrorsOfCall, ErrorsOfSending
 from llm_orchestrator.providers.content import merged
 from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
-from llm_orchestrator.providers.options import check_options, with_defaults
+from llm_orchestrator.providers.options import check_options, slips, with_defaults
 from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.reader import BodyReader, next_chunk
-from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
+from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, close_reply
 from llm_orchestrator.types import (
     DROPPABLE_PARAMETERS,
     JSON,
@@ -199,11 +199,11 @@ class BaseLLMProvider(Adapter):
         except ProviderError as error:
             error.sent = False
             raise
-        left_out = tuple(
-            f"{name} was not sent: {self.name} has no field for it." for name in wire.unsupported
-        )
+        left_out = tuple(f"{name} was not sent: {self.name} does not take it." for name in wire.unsupported)
         body = merged(wire.body or {}, self.translate_options(request.provider_options))
         headers = {**self.headers, **wire.headers, **request.extra_headers}
+        if request.provider_options:
+            left_out += slips(request.provider_options)
         return request, changed(wire, body=body, headers=headers, warnings=wire.warnings + left_out)
 
     def _check_unsupported(self, request: LLMRequest, wire: WireRequest) -> None:
@@ -214,12 +214,12 @@ class BaseLLMProvider(Adapter):
                     "Leave it out, or set on_unsupported_parameter: drop." if droppable else "Leave it out."
                 )
                 raise UnsupportedParameterError(
-                    f"{self.name} has no field for {parameter}. {remedy}", parameter=parameter
+                    f"{self.name} does not take {parameter}. {remedy}", parameter=parameter
                 )
 
     def _check_headers(self, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
-            if not (is_header_text(name) and is_header_text(value)):
+            if not (is_header_name(name) and is_header_text(value)):
                 raise InvalidRequestError(  # without the value, which may be a key
                     f"The header {name!r} holds what HTTP cannot carry. Use printable ASCII in extra_headers."
                 )
@@ -348,6 +348,7 @@ class BaseLLMProvider(Adapter):
         return reply, watch
 
     async def _aopen(self, wire: WireRequest, limits: Limits) -> Tuple[RawReply, LoopWatch]:
+        await self.aget_ready()
         watch = LoopWatch(limits)
         try:
             with ErrorsOfSending(wire), watch:
@@ -372,13 +373,13 @@ class BaseLLMProvider(Adapter):
 
     async def _aexchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
         reply, watch = await self._aopen(wire, limits)
+        chunks = reply.aiter_bytes()
         try:
             body = BodyReader()
-            chunks = reply.aiter_bytes()
             while not body.ended:
                 with watch:
                     body.feed(await next_chunk(chunks))
             return body.document(), reply.headers
         finally:
             watch.stop()
-            await reply.aclose()
+            await close_reply(reply, chunks)

@@ -12,6 +12,7 @@ from llm_orchestrator.exceptions import (
     ProviderError,
     UnsupportedParameterError,
 )
+from llm_orchestrator.providers.options import with_defaults
 from llm_orchestrator.providers.redaction import redact_logs, stop_redacting_logs
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import LLMRequest
@@ -84,6 +85,8 @@ class ErrorsOfCall:
         if not isinstance(error, UnsupportedParameterError) or self._request is None:
             return error
         if self._provider.asks_for(self._request, error.parameter):
+            asked = with_defaults(self._request, self._provider.options)
+            error.form = self._provider.form_sent(asked, error.parameter)
             return error
         plain = InvalidRequestError(*error.args)
         plain.__dict__.update({key: value for key, value in error.__dict__.items() if key != "parameter"})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections import abc
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from llm_orchestrator.exceptions import InvalidMessagesError, InvalidRequestError
+from llm_orchestrator.exceptions import InvalidMessagesError
 from llm_orchestrator.types import JSON, Message, ToolCall
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "parse_arguments",
     "parse_data_url",
     "parts_of",
-    "stop_texts",
     "tool_call",
     "without_none",
 ]
@@ -132,26 +131,6 @@ def as_count(value: Any) -> Optional[int]:
         The count; None when it is no whole number from 0.
     """
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def stop_texts(stop: Any) -> Optional[Tuple[str, ...]]:
-    """Read the ``stop`` of a call or of an entry's options.
-
-    Args:
-        stop: A text, a list of texts, or None.
-
-    Returns:
-        The texts; None for none.
-
-    Raises:
-        InvalidRequestError: It is neither, or one of the texts is empty.
-    """
-    if stop is None:
-        return None
-    texts: Any = (stop,) if isinstance(stop, str) else stop
-    if not isinstance(texts, abc.Sequence) or not all(isinstance(text, str) and text for text in texts):
-        raise InvalidRequestError(f"stop is {stop!r}. Give a text, or a list of texts, none of them empty.")
-    return tuple(texts) or None
 
 
 def without_none(values: Mapping[str, Any]) -> Dict[str, Any]:

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Iterator, Optional, Set, Type
 
-from llm_orchestrator.exceptions import ProviderTimeoutError
+from llm_orchestrator.exceptions import ProviderConnectionError, ProviderTimeoutError
 from llm_orchestrator.providers.wire import Limits, RawReply
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ class Watch:
             raise self._timeout()
         self._begin_wait()
         return self
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody is inside, waiting for the reply."""
+        return self._waits_until < math.inf
 
     def _begin_wait(self) -> None:
         self._waits_until = min(time.monotonic() + self._silence, self._deadline)
@@ -145,7 +150,7 @@ class ThreadWatch(Watch):
             return
         self._socket = connection
         self._watchdog = _Watchdog.running()
-        if self._waits_until < math.inf:
+        if self.is_waiting:
             self._begin_wait()  # anew, for the head was a sign of life
         self._be_looked_at()
 
@@ -194,8 +199,12 @@ class LoopWatch(Watch):
         self._look()
 
     def __enter__(self) -> LoopWatch:
-        super().__enter__()
         self._task = self._current_task()
+        if self._task is not None and self._task.get_loop() is not self.loop:
+            raise ProviderConnectionError(
+                "A connection belongs to the event loop that opened it. Read it there."
+            )
+        super().__enter__()
         if sys.version_info >= (3, 11) and self._task is not None:
             self._cancelled_before = self._task.cancelling()
         return self

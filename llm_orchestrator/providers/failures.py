@@ -276,6 +276,7 @@ def _no_connection(cause: BaseException, *, sent: bool) -> ProviderConnectionErr
 
 #: What providers call our parameters in their bodies and error texts, where it differs from our name.
 WIRE_NAMES: Mapping[str, str] = {
+    "disable_parallel_tool_use": "parallel_tool_calls",
     "frequencyPenalty": "frequency_penalty",
     "generation_config.temperature": "temperature",
     "max_completion_tokens": "max_tokens",
@@ -288,7 +289,9 @@ WIRE_NAMES: Mapping[str, str] = {
     "stop_sequences": "stop",
     "stopSequences": "stop",
     "text.format": "response_format",
+    "thinking_budget": "reasoning_effort",
     "thinking_level": "reasoning_effort",
+    "tool_choice.disable_parallel_tool_use": "parallel_tool_calls",
     "topK": "top_k",
     "topP": "top_p",
 }
@@ -302,6 +305,7 @@ UNSUPPORTED_WORDS = (
     "n't support",
     "not allowed",
     "not available",
+    "cannot both be specified",
 )
 
 

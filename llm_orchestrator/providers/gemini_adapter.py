@@ -13,6 +13,7 @@ from llm_orchestrator.providers import gemini_models, gemini_replies, gemini_req
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.clients import Clients
 from llm_orchestrator.providers.failures import Failure
+from llm_orchestrator.providers.gemini_thinking import form_of_thinking
 from llm_orchestrator.providers.gemini_transport import GeminiTransport
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
@@ -114,6 +115,18 @@ class GeminiAdapter(BaseLLMProvider):
         """
         return gemini_replies.read_failure(body, status_code, headers)
 
+    def form_sent(self, request: LLMRequest, parameter: str) -> Optional[str]:
+        """Name the form in which a parameter was sent: ``reasoning_effort`` has two.
+
+        Args:
+            request: The call, with the entry's default options.
+            parameter: The parameter that was rejected.
+
+        Returns:
+            The form's name; None where there is no other.
+        """
+        return form_of_thinking(request) if parameter == "reasoning_effort" else None
+
     def list_request(self, cursor: Optional[str]) -> WireRequest:
         """Ask for one page of the models.
 
@@ -188,6 +201,10 @@ class GeminiAdapter(BaseLLMProvider):
         """
         transport = await self._clients.for_loop()
         return await transport.aopen(wire, limits)
+
+    async def aget_ready(self) -> None:
+        """Make the client of the running loop."""
+        await self._clients.for_loop()
 
     def close(self) -> None:
         """Close the connections of sync callers."""

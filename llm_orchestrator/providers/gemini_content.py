@@ -280,7 +280,7 @@ def _media(url: Any) -> Optional[Part]:
             if inline.mime_type
             else None
         )
-    if "://" not in url:
+    if url.startswith("data:") or "://" not in url:
         return None
     return {"fileData": without_none({"mimeType": _media_type_of(url), "fileUri": url})}
 

@@ -15,6 +15,8 @@ from llm_orchestrator.exceptions import InvalidMessagesError, InvalidRequestErro
 from llm_orchestrator.providers.content import without_none
 from llm_orchestrator.providers.gemini_content import calls_of, content_parts, model_parts, result_part
 from llm_orchestrator.providers.gemini_schema import accepted_schema
+from llm_orchestrator.providers.gemini_thinking import write_thinking
+from llm_orchestrator.providers.schemas import with_object_at_root
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, Message
 
@@ -28,11 +30,12 @@ Turn = Tuple[int, Message]
 
 
 class _OpenCall(NamedTuple):
-    """A tool call that waits for its result: its place among its turn's calls, and Gemini's words for it."""
+    """A tool call that waits for its result: its place among its turn's calls, Gemini's words, its turn."""
 
     position: int
     name: str
     identifier: Optional[str]
+    turn: int
 
 
 # ---------------------------------------------------------------- requests
@@ -53,14 +56,16 @@ def generate_request(request: LLMRequest, *, stream: bool) -> WireRequest:
         InvalidRequestError: The call names no model.
     """
     method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-    warnings: List[str] = []
+    thinking = write_thinking(request)
+    warnings: List[str] = list(thinking.warnings)
     body = {
         "systemInstruction": _system_instruction(request.messages, warnings),
         "contents": _contents(request.messages),
         "tools": _tools(request.tools, warnings),
         "toolConfig": _tool_config(request.tool_choice),
-        "generationConfig": _generation_config(request, warnings),
+        "generationConfig": _generation_config(request, thinking.config, warnings),
     }
+    unsupported = ("parallel_tool_calls",) if request.parallel_tool_calls is False else ()
     if request.cache == "off":
         warnings.append(
             "cache='off' was not sent: Gemini caches prompts by itself and has no field against it."
@@ -69,7 +74,7 @@ def generate_request(request: LLMRequest, *, stream: bool) -> WireRequest:
         path=f"{_model_path(request.model)}:{method}",
         body={key: value for key, value in body.items() if value},
         api="generate_content",
-        unsupported=("parallel_tool_calls",) if request.parallel_tool_calls is False else (),
+        unsupported=unsupported + thinking.unsupported,
         warnings=tuple(warnings),
     )
 
@@ -141,11 +146,13 @@ def _contents(messages: Tuple[Message, ...]) -> List[Dict[str, Any]]:
     open_calls: Dict[str, _OpenCall] = {}
     for role, run in groupby(turns, key=lambda turn: turn[1].role):
         if role == "assistant":
-            open_calls = _add_model_turns(contents, list(run), open_calls)
+            _refuse_open(open_calls)
+            open_calls = _add_model_turns(contents, list(run))
         elif role == "tool":
             open_calls = _add_results(contents, list(run), open_calls)
         else:
             _add_user_turns(contents, list(run), open_calls)
+    _refuse_open(open_calls)
     if contents[-1]["role"] == "model":
         _reject(turns[-1][0], "ends the conversation with the model's own turn. Append a user message.")
     return contents
@@ -162,17 +169,23 @@ def _add_user_turns(
         _add(contents, "user", content_parts(message, index) or [{"text": ""}])
 
 
-def _add_model_turns(
-    contents: List[Dict[str, Any]], run: List[Turn], open_calls: Mapping[str, _OpenCall]
-) -> Dict[str, _OpenCall]:
+def _refuse_open(open_calls: Mapping[str, _OpenCall]) -> None:
+    """Gemini wants as many results as there were calls, all in the next turn."""
+    for identifier, call in open_calls.items():
+        _reject(
+            call.turn, f"makes the tool call {identifier!r}, which has no result. Add a tool message for it."
+        )
+
+
+def _add_model_turns(contents: List[Dict[str, Any]], run: List[Turn]) -> Dict[str, _OpenCall]:
     """Add model turns; a turn that says nothing is left out, for Gemini accepts no empty content."""
-    calls = dict(open_calls)
+    calls: Dict[str, _OpenCall] = {}
     for index, message in run:
         parts = model_parts(message, index)
         if message.tool_calls and not contents:
             _reject(index, "begins the conversation with a tool call. Put a user message before it.")
         for call, sent in zip(message.tool_calls, calls_of(parts)):
-            calls[call.id] = _OpenCall(len(calls), call.name, sent.get("id"))
+            calls[call.id] = _OpenCall(len(calls), call.name, sent.get("id"), index)
         if parts:
             _add(contents, "model", parts)
     return calls
@@ -233,7 +246,7 @@ def _tool_config(choice: Any) -> Optional[Dict[str, Any]]:
     return {"functionCallingConfig": {"mode": TOOL_MODES[choice]}}
 
 
-def _generation_config(request: LLMRequest, warnings: List[str]) -> Dict[str, Any]:
+def _generation_config(request: LLMRequest, thinking: Optional[JSON], warnings: List[str]) -> Dict[str, Any]:
     return without_none(
         {
             "temperature": request.temperature,
@@ -244,18 +257,10 @@ def _generation_config(request: LLMRequest, warnings: List[str]) -> Dict[str, An
             "seed": request.seed,
             "frequencyPenalty": request.frequency_penalty,
             "presencePenalty": request.presence_penalty,
-            "thinkingConfig": _thinking_config(request.reasoning_effort),
+            "thinkingConfig": thinking,
             **_response_format(request.response_format or {}, warnings),
         }
     )
-
-
-def _thinking_config(effort: Optional[str]) -> Optional[Dict[str, Any]]:
-    if effort is None:
-        return None
-    if effort == "none":
-        return {"thinkingBudget": 0}
-    return {"thinkingLevel": effort.upper(), "includeThoughts": True}
 
 
 def _response_format(response_format: JSON, warnings: List[str]) -> Dict[str, Any]:
@@ -269,7 +274,7 @@ def _response_format(response_format: JSON, warnings: List[str]) -> Dict[str, An
 
 
 def _schema(schema: JSON, where: str, warnings: List[str]) -> Dict[str, Any]:
-    accepted, made_optional = accepted_schema(schema)
+    accepted, made_optional = accepted_schema(with_object_at_root(schema))
     if made_optional:
         names = ", ".join(made_optional)
         warnings.append(

@@ -30,9 +30,12 @@ class LocalServer:
     """
 
     def __init__(self, model_path: str) -> None:
-        path = Path(model_path).expanduser()
+        path = Path(model_path).expanduser().absolute()
         if not path.is_file():
-            raise ConfigurationError(f"There is no model file {str(path)!r}. Set model_path to a GGUF file.")
+            raise ConfigurationError(
+                f"There is no model file {str(path)!r}. Set model_path to a GGUF file; a relative path "
+                "begins in the folder the program was started in."
+            )
         self.model = path.stem
         self._server: Optional[Any] = _start(path)
         address = self._server.listening_address
@@ -57,9 +60,12 @@ def _start(path: Path) -> Any:
     try:
         from xllamacpp import CommonParams, Server
     except ImportError as error:
-        needs = "" if sys.version_info >= (3, 10) else " It needs Python 3.10 or later."
+        if sys.version_info < (3, 10):
+            raise ConfigurationError(
+                "The local provider needs Python 3.10 or later. Use a newer Python, or another provider."
+            ) from error
         raise ConfigurationError(
-            f'The local provider is not installed. Run: pip install "llm-orchestrator[local]".{needs}'
+            'The local provider is not installed. Run: pip install "llm-orchestrator[local]".'
         ) from error
     settings = CommonParams()
     settings.model.path = str(path)
@@ -73,6 +79,7 @@ def _start(path: Path) -> Any:
     try:
         return Server(settings)
     except RuntimeError as error:
+        reason = str(error).rstrip(".")
         raise ConfigurationError(
-            f"The model file {str(path)!r} cannot be loaded: {error}. Check that it is a complete GGUF file."
+            f"The model file {str(path)!r} cannot be loaded: {reason}. Check that it is a complete GGUF file."
         ) from error

@@ -23,6 +23,7 @@ from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.clients import Clients
 from llm_orchestrator.providers.failures import Failure, error_of_failure
 from llm_orchestrator.providers.http_library import http_library_of
+from llm_orchestrator.providers.openai_cache import with_cache_key
 from llm_orchestrator.providers.openai_common import as_list, as_text, is_hosted_by_openai, read_failure
 from llm_orchestrator.providers.refusals import with_bounded_refusals
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
@@ -103,8 +104,13 @@ class OpenAIAdapter(BaseLLMProvider):
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         """Translate a request; see ``Adapter.build_request``."""
+        return with_cache_key(self._translated(request, stream), request)
+
+    def _translated(self, request: LLMRequest, stream: bool) -> WireRequest:
         if self.api_for(request) == RESPONSES:
             return openai_responses.build_request(request, stream=stream)
+        if self.hosted_by_openai:
+            openai_chat.check_media(request.messages)
         # Reasoning models reject max_tokens, and it is the only name that many compatible servers know.
         name = "max_completion_tokens" if self.hosted_by_openai else "max_tokens"
         return openai_chat.build_request(request, stream=stream, max_tokens_name=name)
@@ -171,6 +177,10 @@ class OpenAIAdapter(BaseLLMProvider):
         """Send one request; see ``Adapter.aopen_call``."""
         reply: RawReply = await _send(await self._clients.for_loop(), wire, limits)
         return reply
+
+    async def aget_ready(self) -> None:
+        """Make the client of the running loop."""
+        await self._clients.for_loop()
 
     def close(self) -> None:
         """Close the connections of sync callers."""

@@ -7,7 +7,7 @@ https://platform.openai.com/docs/api-reference/chat
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError, InvalidResponseError
 from llm_orchestrator.providers.content import arguments_text, parts_of, tool_call, without_none
@@ -28,7 +28,7 @@ from llm_orchestrator.providers.openai_schemas import accepted_format, accepted_
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, FinishReason, LLMRequest, LLMResponse, Message, ToolCall
 
-__all__ = ["API", "build_request", "parse_reply"]
+__all__ = ["API", "build_request", "check_media", "parse_reply"]
 
 API = "chat"
 PATH = "/chat/completions"
@@ -55,6 +55,8 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 REASONING_KEYS = ("reasoning_content", "reasoning")
 #: What must go back with the turn: a refusal, and signed reasoning (OpenRouter).
 KEPT_KEYS = ("refusal", "reasoning_details")
+#: Parts that are more than text.
+MEDIA = ("image_url", "file", "input_audio")
 #: What a plain tool call is made of; anything beside it (signatures in ``extra_content``) must go back too.
 CALL_KEYS = {"id", "type", "index", "function"}
 FUNCTION_KEYS = {"name", "arguments"}
@@ -103,6 +105,26 @@ def build_request(request: LLMRequest, *, stream: bool, max_tokens_name: str) ->
         unsupported=() if request.top_k is None else ("top_k",),
         warnings=warnings_of_state(request.messages, API) + format_warnings + tool_warnings,
     )
+
+
+def check_media(messages: Sequence[Message]) -> None:
+    """Refuse images and files where OpenAI takes only text; compatible servers may take them there.
+
+    Args:
+        messages: The conversation.
+
+    Raises:
+        InvalidMessagesError: Another turn than the user's holds one.
+    """
+    for index, message in enumerate(messages):
+        parts = parts_of(message, index) if message.role != "user" else []
+        kind = next((part["type"] for part in parts if part["type"] in MEDIA), None)
+        if kind is not None:
+            raise InvalidMessagesError(
+                f"messages[{index}] holds a part of type {kind!r}, which OpenAI's Chat API takes from the "
+                "user alone. Put it into a user message, or set api: responses.",
+                index=index,
+            )
 
 
 def _message(message: Message, index: int) -> JSON:

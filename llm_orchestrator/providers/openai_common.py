@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import abc
 from functools import lru_cache
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from llm_orchestrator.exceptions import InvalidMessagesError
@@ -176,22 +176,18 @@ def check_tool_results(messages: Sequence[Message], *, at_once: bool) -> None:
     Raises:
         InvalidMessagesError: A result answers no call, or a call has no result.
     """
-    asked: Set[str] = set()
     unanswered: Dict[str, int] = {}
     for index, message in enumerate(messages):
         if message.role == "tool":
-            if message.tool_call_id not in asked:
+            if unanswered.pop(message.tool_call_id or "", None) is None:
                 raise InvalidMessagesError(
                     f"messages[{index}] answers the tool call {message.tool_call_id!r}, which no turn "
-                    "before it asks for. Put it behind the assistant turn with that call.",
+                    "before it asks for, or which has its result. Put one behind the turn with the call.",
                     index=index,
                 )
-            unanswered.pop(message.tool_call_id, None)
             continue
         if at_once:
             _refuse_unanswered(unanswered)
-            asked.clear()
-        asked.update(call.id for call in message.tool_calls)
         unanswered.update((call.id, index) for call in message.tool_calls)
     _refuse_unanswered(unanswered)
 

@@ -1,7 +1,8 @@
 """JSON Schemas in the shape that OpenAI's strict mode accepts: closed objects, all properties required.
 
-Only what is marked strict is changed, in the way of the vendor's SDK. A schema that strict mode cannot
-express is sent without it, with a warning: the model is then guided by the schema, but not held to it.
+Only what is marked strict is changed, in the way of the vendor's SDK; limits that strict mode does not know
+move into the descriptions. A schema that strict mode cannot express is sent without it, with a warning: the
+model is then guided by the schema, but not held to it.
 https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 """
 
@@ -10,14 +11,20 @@ from __future__ import annotations
 from collections import abc
 from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Tuple
 
+from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.providers.openai_common import as_list, as_mapping
+from llm_orchestrator.providers.schemas import COMMON_FORMATS, resolved, with_limits, with_object_at_root
 from llm_orchestrator.types import JSON
 
 __all__ = ["accepted_format", "accepted_tools"]
 
 #: Keywords that mean nothing in strict mode, or are refused by it.
 DROPPED = ("default", "discriminator")
+#: Keywords that strict mode has nothing for; they move into the description, and pydantic checks them.
+LIMITS = ("maxLength", "maxProperties", "minLength", "minProperties", "propertyNames", "uniqueItems")
 DEFINITIONS = ("$defs", "definitions")
+#: Keywords that leave a choice of schemas; the root must be one object.
+CHOICES = ("anyOf", "oneOf", "allOf", "enum", "not")
 #: Keywords of which a schema must have one, for strict mode takes no value of any type.
 TYPED = ("type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const")
 
@@ -36,6 +43,9 @@ def accepted_format(response_format: Optional[JSON]) -> Tuple[Optional[JSON], Wa
 
     Returns:
         The format to send, and warnings.
+
+    Raises:
+        InvalidRequestError: The schema's root is no object.
     """
     named = response_format.get("json_schema") if response_format is not None else None
     if response_format is None or not isinstance(named, abc.Mapping):
@@ -52,6 +62,9 @@ def accepted_tools(tools: Sequence[JSON]) -> Tuple[List[JSON], Warnings]:
 
     Returns:
         The tools to send, and warnings.
+
+    Raises:
+        InvalidRequestError: A schema's root is no object.
     """
     sent: List[JSON] = []
     warnings: Warnings = ()
@@ -70,7 +83,8 @@ def _accepted(definition: JSON, field: str, what: str) -> Tuple[JSON, Warnings]:
     schema = definition.get(field)
     if not isinstance(schema, abc.Mapping):
         return definition, ()
-    schema = _with_object_at_root(schema)
+    schema = with_object_at_root(schema)
+    _check_root(schema, what)
     if definition.get("strict") is not True:
         return {**definition, field: schema}, ()
     try:
@@ -80,10 +94,13 @@ def _accepted(definition: JSON, field: str, what: str) -> Tuple[JSON, Warnings]:
         return {**definition, field: schema, "strict": False}, (warning,)
 
 
-def _with_object_at_root(schema: JSON) -> JSON:
-    """Write the object itself where the root only refers to it, as pydantic does for recursive classes."""
-    target = _resolved(schema.get("$ref"), schema)
-    return {**target, **{key: value for key, value in schema.items() if key != "$ref"}} if target else schema
+def _check_root(schema: JSON, what: str) -> None:
+    """OpenAI takes nothing but an object there, strict or not."""
+    if schema.get("type", "object") != "object" or any(key in schema for key in CHOICES):
+        raise InvalidRequestError(
+            f"{what} has no object at the root of its schema, which OpenAI does not take. "
+            "Put it into a field of a class."
+        )
 
 
 def _strict(schema: Any, root: JSON, inlined: FrozenSet[str]) -> JSON:
@@ -93,6 +110,7 @@ def _strict(schema: Any, root: JSON, inlined: FrozenSet[str]) -> JSON:
     if reference is not None:
         return _strict_reference(schema, root, inlined)
     result: Dict[str, Any] = {}
+    limits: Dict[str, Any] = {}
     for key, value in schema.items():
         if key in DEFINITIONS:
             result[key] = {name: _strict(child, root, inlined) for name, child in as_mapping(value).items()}
@@ -104,8 +122,12 @@ def _strict(schema: Any, root: JSON, inlined: FrozenSet[str]) -> JSON:
             result.update(_strict_only(as_list(value), root, inlined))
         elif key == "prefixItems":
             raise _NotStrictError("a list with a type for each place")
+        elif key in LIMITS or (key == "format" and value not in COMMON_FORMATS):
+            limits[key] = value
         elif key not in DROPPED:
             result[key] = value
+    if limits:
+        result["description"] = with_limits(result.get("description"), limits)
     is_object = schema.get("type") == "object" or "object" in as_list(schema.get("type"))
     return _strict_object(result, root, inlined) if is_object else result
 
@@ -134,13 +156,4 @@ def _strict_reference(schema: JSON, root: JSON, inlined: FrozenSet[str]) -> JSON
     beside = {key: value for key, value in schema.items() if key not in (*DROPPED, "$ref")}
     if not beside or reference in inlined:
         return {"$ref": reference}
-    return _strict({**_resolved(reference, root), **beside}, root, inlined | {reference})
-
-
-def _resolved(reference: Any, root: JSON) -> JSON:
-    if not isinstance(reference, str) or not reference.startswith("#/"):
-        return {}
-    target: Any = root
-    for name in reference[2:].split("/"):
-        target = target.get(name) if isinstance(target, abc.Mapping) else None
-    return target if isinstance(target, abc.Mapping) else {}
+    return _strict({**resolved(reference, root), **beside}, root, inlined | {reference})

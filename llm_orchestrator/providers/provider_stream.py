@@ -11,15 +11,17 @@ import logging
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Deque, List, Optional
+from typing import TYPE_CHECKING, Deque, Dict, List, Optional, Set
 
 from llm_orchestrator.exceptions import ProviderConnectionError, ProviderError, StreamInterruptedError
 from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch, Watch
 from llm_orchestrator.providers.reader import EventReader, next_chunk
-from llm_orchestrator.providers.wire import RawReply, StreamState, WireRequest
+from llm_orchestrator.providers.wire import RawReply, StreamState, WireRequest, close_reply
 from llm_orchestrator.types import MISSING_USAGE, LLMRequest, LLMResponse, StreamEvent, TextDelta
 
 if TYPE_CHECKING:
+    import asyncio
+
     from llm_orchestrator.providers.base import BaseLLMProvider
 
 __all__ = ["AsyncProviderStream", "ProviderStream"]
@@ -29,6 +31,10 @@ logger = logging.getLogger(__name__)
 #: What is read after the answer is complete, so that its connection can serve the next call.
 DRAIN_SECONDS = 1.0
 DRAIN_CHUNKS = 10
+
+#: The tasks that close streams, by their loops, which hold tasks only weakly: were a dropped stream collected
+#: together with the task that closes it, it would not be closed but taken apart.
+_closing_tasks: Dict[asyncio.AbstractEventLoop, Set[asyncio.Task[None]]] = {}
 
 
 class _StreamReader:
@@ -192,7 +198,10 @@ class ProviderStream(_StreamReader):
             raise self._failure_to_raise(delivered=False)
 
     def close(self) -> None:
-        """Release the connection; twice is fine."""
+        """Release the connection; twice is fine. A thread that is reading wakes up and releases it itself."""
+        if self._watch.is_waiting:
+            self._watch.interrupt()
+            return
         self._watch.stop()
         self._reply.close()
 
@@ -246,6 +255,11 @@ class AsyncProviderStream(_StreamReader):
         self._chunks = reply.aiter_bytes()
         self._loop = watch.loop
         self._left = self._loop.create_future()
+        self._close_failure: Optional[Exception] = None
+        self._closing = self._loop.create_task(self._close_when_left())
+        # A loop may be thrown away with its streams open; there is nothing to tell the user then.
+        self._closing._log_destroy_pending = False  # type: ignore[attr-defined]
+        _keep(self._closing, self._loop)
 
     def __aiter__(self) -> AsyncProviderStream:
         return self
@@ -267,8 +281,10 @@ class AsyncProviderStream(_StreamReader):
         Raises:
             ProviderError: The answer failed before its first piece.
         """
+        import asyncio
+
         try:
-            await self._start_closing_task()
+            await asyncio.sleep(0)  # a task that has not begun would be cancelled without closing anything
             while not self._ready and not self.finished and self._failure is None:
                 await self._read()
         except BaseException:
@@ -279,10 +295,17 @@ class AsyncProviderStream(_StreamReader):
             raise self._failure_to_raise(delivered=False)
 
     async def aclose(self) -> None:
-        """Release the connection; twice is fine."""
-        self._watch.stop()
+        """Release the connection; twice is fine. Who is cancelled meanwhile leaves it to finish by itself."""
+        import asyncio
+
+        if asyncio.get_running_loop() is not self._loop:
+            self.close_soon()
+            return
         self._leave()
-        await self._reply.aclose()
+        await asyncio.shield(self._closing)
+        failure, self._close_failure = self._close_failure, None
+        if failure is not None:
+            raise failure
 
     def close_soon(self) -> None:
         """Have the loop release the connection; for finalizers, so it takes no lock and waits for nothing."""
@@ -296,26 +319,21 @@ class AsyncProviderStream(_StreamReader):
         if not self._left.done():
             self._left.set_result(None)
 
-    async def _start_closing_task(self) -> None:
-        """Have the connection released when the stream is dropped, or when the loop ends.
+    async def _close_when_left(self) -> None:
+        """Release the connection when the stream is done with or dropped, or when the loop ends.
 
         A loop cancels its tasks at its end and then closes the generators of the HTTP library, which get in
         each other's way and print errors when their connection is still open.
         """
         import asyncio
 
-        async def close_when_left() -> None:
-            with suppress(asyncio.CancelledError):
-                await self._left
-            try:
-                await self.aclose()
-            except Exception as error:  # noqa: BLE001 (nobody waits for this task to tell)
-                logger.debug("A stream that was left: its connection did not close: %s", type(error).__name__)
-
-        task = self._loop.create_task(close_when_left())
-        # A loop may be thrown away with its streams open; there is nothing to tell the user then.
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        await asyncio.sleep(0)  # a task that has not begun would be cancelled without closing anything
+        with suppress(asyncio.CancelledError):
+            await self._left
+        self._watch.stop()
+        try:
+            await close_reply(self._reply, self._chunks)
+        except Exception as error:  # noqa: BLE001 (for ``aclose`` to raise, where there is somebody to tell)
+            self._close_failure = error
 
     async def _read(self) -> None:
         try:
@@ -335,3 +353,14 @@ class AsyncProviderStream(_StreamReader):
         except Exception as error:  # noqa: BLE001 (the answer is complete: only the connection is lost)
             logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
         await self.aclose()
+
+
+def _keep(task: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> None:
+    """Hold a closing task until it has ended, or its loop was thrown away and another one comes."""
+    if loop not in _closing_tasks:
+        for other in list(_closing_tasks):
+            if other.is_closed():
+                _closing_tasks.pop(other, None)  # another thread may have been faster
+    tasks = _closing_tasks.setdefault(loop, set())
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

@@ -20,6 +20,9 @@ MAX_BODY_BYTES = 128 * 1024 * 1024
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SHOWN_BYTES = 200
+#: Data shorter than this may be no JSON but ``[DONE]``, or nothing.
+_LONGEST_MARK = 20
+_decode_json = json.JSONDecoder().decode
 
 
 class BodyReader:
@@ -103,8 +106,9 @@ class EventReader:
         self._head = b""
         self._at_start = True
         self._held_return = False
-        self._line = bytearray()
-        self._data = bytearray()
+        self._line = bytearray()  # that has not ended yet
+        self._data: List[bytes] = []  # of the event that has not ended yet
+        self._data_bytes = 0
 
     def feed(self, chunk: bytes) -> Iterator[Dict[str, Any]]:
         """Take the next bytes.
@@ -122,13 +126,19 @@ class EventReader:
             chunk = self._without_mark(chunk)
         if b"\r" in chunk or self._held_return:
             chunk = self._with_plain_line_ends(chunk)
-        first, *rest = chunk.split(b"\n")
-        self._extend_line(first)
-        for following in rest:
-            event = self._read_line(self._take_line())
+        lines = chunk.split(b"\n")
+        if self._line or len(lines) == 1:
+            self._line += lines[0]
+            _check_size(len(self._line), MAX_EVENT_BYTES)
+            if len(lines) == 1:
+                return
+            lines[0] = self._take_line()
+        self._line += lines.pop()
+        for line in lines:
+            event = self._read_line(line)
             if event is not None:
                 yield event
-            self._extend_line(following)
+        _check_size(len(self._line), MAX_EVENT_BYTES)
 
     def end(self) -> List[Dict[str, Any]]:
         """Say that no more bytes will come.
@@ -171,10 +181,6 @@ class EventReader:
             chunk = chunk[:-1]
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _extend_line(self, piece: bytes) -> None:
-        self._line += piece
-        _check_size(len(self._line), MAX_EVENT_BYTES)
-
     def _take_line(self) -> bytes:
         line = bytes(self._line)
         self._line.clear()
@@ -182,29 +188,30 @@ class EventReader:
 
     def _read_line(self, line: bytes) -> Optional[Dict[str, Any]]:
         if line.startswith(b"data:"):
-            self._data += line[6:] if line[5:6] == b" " else line[5:]
-            self._data += b"\n"
-            _check_size(len(self._data), MAX_EVENT_BYTES)
+            self._data.append(line[5:])  # a space may follow, which JSON does not mind
+            self._data_bytes += len(line)
+            _check_size(self._data_bytes, MAX_EVENT_BYTES)
             return None
         if line or not self._data:
             return None
-        data = bytes(self._data)
+        data = b"\n".join(self._data)
         self._data.clear()
+        self._data_bytes = 0
         return self._read_data(data)
 
     def _read_data(self, data: bytes) -> Optional[Dict[str, Any]]:
         self._events += 1
-        if self.done or not data.strip():
+        if self.done:
             return None
-        if data.strip() == b"[DONE]":
-            self.done = True
+        if len(data) < _LONGEST_MARK and data.strip() in (b"", b"[DONE]"):
+            self.done = bool(data.strip())
             return None
         return _parse_object(data)
 
 
 def _parse_object(data: bytes) -> Dict[str, Any]:
     try:
-        value = json.loads(data.decode("utf-8"))
+        value = _decode_json(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise InvalidResponseError(
             f"The provider sent {_shown(data)}, which is no JSON. Try again."

@@ -13,6 +13,8 @@ import threading
 import weakref
 from typing import Any, Iterable, Iterator, List, Mapping, Optional, Set
 
+from llm_orchestrator.exceptions import with_causes
+
 __all__ = ["Redactor", "redact_logs", "secret_headers", "stop_redacting_logs"]
 
 REDACTED = "[redacted]"
@@ -98,7 +100,7 @@ class Redactor:
         Args:
             error: The exception that is about to be shown.
         """
-        for cause in _causes(error):
+        for cause in with_causes(error):
             cause.args = self._clean(cause.args)
             # SDKs and JSON readers keep the reply's text in fields of their errors, whole or parsed.
             vars(cause).update({name: self._clean(value) for name, value in vars(cause).items()})
@@ -134,17 +136,6 @@ def _written_forms(secret: str) -> Iterator[str]:
     yield quote(secret, safe="")
     yield json.dumps(secret)[1:-1]
     yield repr(secret)[1:-1]
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    waiting: List[Optional[BaseException]] = [error]
-    seen: List[int] = []
-    while waiting:
-        current = waiting.pop()
-        if current is not None and id(current) not in seen:
-            seen.append(id(current))
-            yield current
-            waiting += [current.__cause__, current.__context__, *getattr(current, "exceptions", ())]
 
 
 def secret_headers(headers: Mapping[str, str]) -> List[str]:

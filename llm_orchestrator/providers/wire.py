@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from types import AsyncGeneratorType
 from typing import Any, AsyncIterator, Dict, Iterable, Iterator, Mapping, Optional, Protocol, Tuple
 
 from llm_orchestrator.types import JSON
 
-__all__ = ["BufferedReply", "Limits", "RawReply", "StreamState", "WireRequest"]
+__all__ = ["BufferedReply", "Limits", "RawReply", "StreamState", "WireRequest", "close_reply"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class WireRequest:
         body: The JSON body; None for a GET.
         headers: Headers beside those the SDK sends.
         api: Which of the provider's APIs it is, in the words of ``pricing.price_usage``.
-        unsupported: Parameters of the request that the API has no field for; they were left out of the body.
+        unsupported: Parameters that the API, or the model, has no field for; they were left out of the body.
         warnings: What else was done differently from what was asked, one sentence each.
     """
 
@@ -87,6 +88,23 @@ class RawReply(Protocol):
 
     async def aclose(self) -> None:
         """Release the connection, for async callers."""
+
+
+async def close_reply(reply: RawReply, chunks: AsyncIterator[bytes]) -> None:
+    """Release the connection of a reply that was read, in part or whole.
+
+    The HTTP libraries read through a chain of generators. Left to the garbage collector its links are closed
+    at once, get in each other's way and print errors; closed from the outside in, they do not.
+
+    Args:
+        reply: The open reply.
+        chunks: Its body, as ``aiter_bytes`` gave it.
+    """
+    try:
+        if isinstance(chunks, AsyncGeneratorType) and not chunks.ag_running:
+            await chunks.aclose()  # one that somebody still reads ends when its connection is closed
+    finally:
+        await reply.aclose()
 
 
 class BufferedReply:

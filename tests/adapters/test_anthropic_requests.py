@@ -183,6 +183,12 @@ def test_a_definition_used_twice_is_no_recursion_and_a_root_reference_keeps_its_
 @pytest.mark.parametrize(
     "schema",
     [
+        {"type": "object", "properties": {"any": True}},
+        {"type": "object", "properties": {"free": {"type": "object"}}},
+        {
+            "type": "object",
+            "properties": {"free": {"type": "object", "patternProperties": {"^a": {"type": "null"}}}},
+        },
         {"type": "object", "properties": {"next": {"$ref": "#"}}},
         {
             "type": "object",

@@ -130,3 +130,20 @@ def test_only_strict_tools_are_changed() -> None:
 def test_the_warning_reaches_the_request(adapter: Any) -> None:
     wire = adapter.build_request(request(response_format=strict(Open)), stream=False)
     assert "without strict" in wire.warnings[0]
+
+
+def test_m7_limits_that_strict_mode_does_not_know_move_into_the_description() -> None:
+    text = {"type": "string", "format": "uri", "minLength": 1, "pattern": "^h", "description": "Where."}
+    schema = {"type": "object", "properties": {"url": text, "day": {"type": "string", "format": "date"}}}
+    named = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": True}}
+
+    accepted, warnings = accepted_format(named)
+
+    assert accepted is not None and warnings == ()
+    sent = accepted["json_schema"]["schema"]["properties"]
+    assert sent["day"] == {"type": "string", "format": "date"}
+    assert sent["url"] == {
+        "type": "string",
+        "pattern": "^h",
+        "description": 'Where.\n\n{"format": "uri", "minLength": 1}',
+    }

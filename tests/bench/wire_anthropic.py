@@ -12,6 +12,7 @@ from tests.bench.wire_base import (
     Event,
     Json,
     Usage,
+    Wishes,
     new_id,
     texts,
     without_none,
@@ -168,6 +169,14 @@ class AnthropicMessages(Dialect):
             "stop": body.get("stop_sequences"),
             "tools": [tool["name"] for tool in body.get("tools", [])] or None,
         }
+
+    def read_wishes(self, body: Json) -> Wishes:
+        """Tools with their input schema, the output's format, and thinking."""
+        return Wishes(
+            {tool["name"]: tool["input_schema"] for tool in body.get("tools", [])},
+            body.get("output_config", {}).get("format", {}).get("schema"),
+            body.get("thinking", {}).get("type", "disabled") != "disabled",
+        )
 
 
 def _turns(message: Json) -> Iterator[Tuple[str, str]]:

@@ -105,6 +105,21 @@ class Answer:
         return "".join(self.pieces)
 
 
+@dataclass(frozen=True)
+class Wishes:
+    """What a request asks for beside text.
+
+    Attributes:
+        tools: The schemas of its tools' parameters, by name.
+        output: The schema of the answer; None where it is free.
+        reasoning: Whether the model is to reason.
+    """
+
+    tools: Mapping[str, Json] = field(default_factory=dict)
+    output: Optional[Json] = None
+    reasoning: bool = False
+
+
 class Dialect(ABC):
     """One provider's wire format; subclasses hold its JSON, this class everything around it."""
 
@@ -281,6 +296,10 @@ class Dialect(ABC):
             temperature, max_tokens, top_p, top_k, seed, stop (a list), tools (their names); None for what was
             not sent.
         """
+
+    @abstractmethod
+    def read_wishes(self, body: Json) -> Wishes:
+        """What a request asks for beside text."""
 
     def config_entry(self, server_url: str, **settings: Any) -> Json:
         """The provider's entry for an orchestrator's configuration; settings are added to it."""

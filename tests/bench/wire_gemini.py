@@ -13,6 +13,7 @@ from tests.bench.wire_base import (
     Event,
     Json,
     Usage,
+    Wishes,
     new_id,
     share,
     texts,
@@ -159,6 +160,16 @@ class Gemini(Dialect):
             "stop": settings.get("stopSequences"),
             "tools": tools or None,
         }
+
+    def read_wishes(self, body: Json) -> Wishes:
+        """Declared functions, and what the generation is to be like."""
+        settings = body.get("generationConfig", {})
+        functions = [f for tool in body.get("tools", []) for f in tool.get("functionDeclarations", [])]
+        return Wishes(
+            {function["name"]: function.get("parametersJsonSchema", {}) for function in functions},
+            settings.get("responseJsonSchema"),
+            settings.get("thinkingConfig", {}).get("includeThoughts", False),
+        )
 
 
 def _turns(content: Json) -> Iterator[Tuple[str, str]]:

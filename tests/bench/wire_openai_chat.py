@@ -6,7 +6,18 @@ from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 from tests.bench.connection import Request
 from tests.bench.replies import Pieces, Reply
-from tests.bench.wire_base import CREATED, USAGE, Answer, Event, Json, Usage, new_id, texts, without_none
+from tests.bench.wire_base import (
+    CREATED,
+    USAGE,
+    Answer,
+    Event,
+    Json,
+    Usage,
+    Wishes,
+    new_id,
+    texts,
+    without_none,
+)
 from tests.bench.wire_openai import OpenAIDialect
 
 
@@ -84,6 +95,15 @@ class OpenAIChat(OpenAIDialect):
             "stop": [stop] if isinstance(stop, str) else stop,
             "tools": [tool["function"]["name"] for tool in body.get("tools", [])] or None,
         }
+
+    def read_wishes(self, body: Json) -> Wishes:
+        """Tools and schema in their wrappers, and the effort."""
+        functions = [tool["function"] for tool in body.get("tools", [])]
+        return Wishes(
+            {function["name"]: function.get("parameters", {}) for function in functions},
+            body.get("response_format", {}).get("json_schema", {}).get("schema"),
+            body.get("reasoning_effort", "none") != "none",
+        )
 
 
 def _asks_for_usage(request: Request) -> bool:

@@ -12,6 +12,7 @@ from tests.bench.wire_base import (
     Event,
     Json,
     Usage,
+    Wishes,
     new_id,
     texts,
     without_none,
@@ -105,6 +106,15 @@ class OpenAIResponses(OpenAIDialect):
             "stop": body.get("stop"),
             "tools": [tool["name"] for tool in body.get("tools", [])] or None,
         }
+
+    def read_wishes(self, body: Json) -> Wishes:
+        """Tools and schema without wrappers, and the effort."""
+        functions = [tool for tool in body.get("tools", []) if tool["type"] == "function"]
+        return Wishes(
+            {function["name"]: function["parameters"] for function in functions},
+            body.get("text", {}).get("format", {}).get("schema"),
+            body.get("reasoning", {}).get("effort", "none") != "none",
+        )
 
 
 def _turns(item: Json) -> Iterator[Tuple[str, str]]:

@@ -99,7 +99,22 @@ THOUSAND_SEARCHES = {"server_tool_use": {"web_search_requests": 1000, "web_fetch
             "0.005",
             f"stacks with 1 h: {PRICES}",
         ),
+        (
+            "claude-opus-5",
+            usage(read=1000, write=1000, service_tier="batch"),
+            {},
+            "0.003375",
+            f"stacks with reads and 5 m: {PRICES}",
+        ),
         ("claude-3-5-haiku-20241022", usage(1000, 0), {"batch": True}, "0.0004", f"retired too: {PRICES}"),
+        # code execution: hours of containers after 1,550 free ones, which no reply tells
+        (
+            "claude-opus-5",
+            usage(1000, server_tool_use={"code_execution_requests": 3}),
+            {},
+            "0.005",
+            f"recorded, not priced: {PRICES}",
+        ),
         # fast mode
         ("claude-opus-4-8", usage(1000, 1000, speed="fast"), {}, "0.06", f"2x: {PRICES}#fast-mode-pricing"),
         ("claude-opus-5", usage(1000, 1000, speed="fast"), {}, "0.06", f"2x: {PRICES}#fast-mode-pricing"),
@@ -128,6 +143,13 @@ THOUSAND_SEARCHES = {"server_tool_use": {"web_search_requests": 1000, "web_fetch
             "0.00055",
             f"all classes: {PRICES}",
         ),
+        (
+            "claude-opus-5",
+            usage(1000, 1000, read=1000, write=1000, one_hour=1000, inference_geo="us"),
+            {},
+            "0.051425",
+            f"1.1 x (5 + 25 + 0.5 + 6.25 + 10): {PRICES}",
+        ),
         ("claude-opus-5", usage(1000, inference_geo="global"), {}, "0.005", f"1x: {PRICES}"),
         ("claude-opus-5", usage(1000, inference_geo="not_available"), {}, "0.005", f"1x: {PRICES}"),
         ("claude-haiku-4-5", usage(1000, inference_geo="us"), {}, "0.001", f"before 4.6: {PRICES}"),
@@ -141,7 +163,11 @@ THOUSAND_SEARCHES = {"server_tool_use": {"web_search_requests": 1000, "web_fetch
             "0.0280005",
             f"reads and writes count: {PRICES}#long-context-pricing",
         ),
+        ("claude-sonnet-4-5", usage(200_000, 0), {"at": "2026-04-29"}, "0.6", f"exactly 200,000: {GENAI}"),
         ("claude-sonnet-4-5", usage(200_001, 0), {"at": "2026-04-29"}, "1.200006", f"$6: {GENAI}"),
+        ("claude-sonnet-4-5", usage(200_001, 1000), {"at": "2026-04-29"}, "1.222506", f"$22.50: {GENAI}"),
+        ("claude-opus-4-6", usage(1_000_000, 0), {}, "5", f"flat to 1M: {PRICES}"),
+        ("claude-sonnet-4-6", usage(1_000_000, 0), {}, "3", f"flat to 1M: {PRICES}"),
         (
             "claude-sonnet-4-5",
             usage(200_001, 0),

@@ -48,6 +48,13 @@ def header(tier: str) -> Dict[str, Any]:
             "0.01025",
             "no candidates",
         ),
+        (
+            "gemini-2.5-pro",
+            {"promptTokenCount": 1000, "thoughtsTokenCount": 900, "totalTokenCount": 2000},
+            {},
+            "0.01125",
+            "candidates told by the total alone",
+        ),
         # modalities
         (
             "gemini-2.5-flash",
@@ -61,6 +68,13 @@ def header(tier: str) -> Dict[str, Any]:
             usage(1000, promptTokensDetails=kinds(audio=1000)),
             {},
             "0.001",
+            f"2x: {PRICES}",
+        ),
+        (
+            "gemini-3.1-flash-lite",
+            usage(1000, promptTokensDetails=kinds(audio=1000)),
+            {},
+            "0.0005",
             f"2x: {PRICES}",
         ),
         (
@@ -106,6 +120,7 @@ def header(tier: str) -> Dict[str, Any]:
         # long context
         ("gemini-2.5-pro", usage(200_000, 1000), {}, "0.26", f"exactly 200,000 is short: {PRICES}"),
         ("gemini-2.5-pro", usage(200_001, 1000), {}, "0.5150025", f"all tokens: {PRICES}"),
+        ("gemini-3.1-pro-preview", usage(200_000, 1000), {}, "0.412", f"exactly 200,000 is short: {PRICES}"),
         ("gemini-3.1-pro-preview", usage(200_001, 1000), {}, "0.818004", f"all tokens: {PRICES}"),
         (
             "gemini-2.5-pro",
@@ -150,7 +165,6 @@ def header(tier: str) -> Dict[str, Any]:
             "0.012",
             "0.5x then too",
         ),
-        ("gemini-3.6-flash", usage(1000, 0), {"at": "2026-12-02"}, "0.00075", f"introductory: {GENAI}"),
         (
             "gemini-1.5-flash",
             usage(1000, 0, cachedContentTokenCount=1000),
@@ -164,6 +178,13 @@ def header(tier: str) -> Dict[str, Any]:
 def test_price(model: str, used: Any, known: Dict[str, Any], total: str, source: str) -> None:
     details = price(model, used, **known)
     assert (details.status, details.total) == ("priced", Decimal(total)), source
+
+
+@pytest.mark.parametrize("model", ["gemini-3.6-flash", "gemini-3.7-flash", "gemini-3.8-flash"])
+def test_a_rise_that_is_announced_holds_from_its_day(model: str) -> None:
+    # $0.75/$3.75 to the end of 2026, then $1.50/$7.50: genai-prices 0.2.3; litellm 1.109.1 has today's only
+    last, first = (price(model, usage(1000, 1000), at=day) for day in ("2026-12-31", "2027-01-01"))
+    assert (last.total, first.total) == (Decimal("0.0045"), Decimal("0.009"))
 
 
 def test_p1_a_stream_is_billed_by_its_last_usage_alone() -> None:

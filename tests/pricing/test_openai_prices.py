@@ -19,6 +19,8 @@ def chat(prompt: int, completion: int, **details: Any) -> Dict[str, Any]:
     output = {
         key: details.pop(key) for key in ("reasoning_tokens", "rejected_prediction_tokens") if key in details
     }
+    if "audio_out" in details:
+        output["audio_tokens"] = details.pop("audio_out")
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
@@ -46,7 +48,27 @@ MILLION = 1_000_000
         ("gpt-5", chat(1000, 0, cached_tokens=1000), {}, "0.000125", f"0.1x: {PRICES}"),
         ("gpt-6.1-sol", chat(1000, 0, cached_tokens=1000), {}, "0.0001", f"0.05x: {PRICES}"),
         ("gpt-5", chat(1000, 100, cached_tokens=600), {}, "0.001575", f"cached is inside: {TYPES}"),
-        # cache writes, 30 minutes and 12 hours
+        ("gpt-5.1", chat(1000, 0, cached_tokens=1000), {}, "0.000125", f"0.1x: {PRICES}"),
+        ("gpt-5.4", chat(1000, 0, cached_tokens=1000), {}, "0.00025", f"0.1x: {PRICES}"),
+        ("gpt-5.5", chat(1000, 0, cached_tokens=1000), {}, "0.0005", f"0.1x: {PRICES}"),
+        ("gpt-5.6-sol", chat(1000, 0, cached_tokens=1000), {}, "0.0004", f"0.1x: {PRICES}"),
+        ("gpt-6-sol", chat(1000, 0, cached_tokens=1000), {}, "0.0002", f"0.1x: {PRICES}"),
+        (
+            "gpt-4o-search-preview",
+            chat(1000, 0, cached_tokens=1000),
+            {},
+            "0.0025",
+            f"unknown: no cached rate in {GENAI}, $1.25 in {LITELLM}; full price until OpenAI says one",
+        ),
+        # cache writes, 30 minutes and 12 hours, since GPT-5.6
+        ("gpt-5.6-sol", chat(1000, 0, cache_write_tokens=1000), {}, "0.005", f"1.25x: {PRICES}"),
+        (
+            "gpt-6.1-sol",
+            chat(1000, 0, cached_tokens=300, cache_write_tokens=600),
+            {},
+            "0.00173",
+            f"100 x 2 + 300 x 0.1 + 600 x 2.5, all inside prompt_tokens: {TYPES}",
+        ),
         ("gpt-6.1-sol", chat(1000, 0, cache_write_tokens=1000), {}, "0.0025", f"1.25x: {PRICES}"),
         (
             "gpt-6.1-sol",
@@ -76,10 +98,30 @@ MILLION = 1_000_000
         ("gpt-audio", chat(1000, 0, audio_tokens=1000), {}, "0.032", f"12.8x text: {PRICES}"),
         ("gpt-4o-audio-preview", chat(1000, 0, audio_tokens=1000), {}, "0.04", f"not $2.50: {LITELLM}"),
         ("gpt-4o-mini-audio-preview", chat(1000, 0, audio_tokens=1000), {}, "0.01", f"not $0.15: {LITELLM}"),
+        ("gpt-audio", chat(0, 1000, audio_out=1000), {}, "0.064", f"$64: {PRICES}"),
+        (
+            "gpt-audio",
+            chat(1000, 1000, audio_tokens=600, audio_out=700),
+            {},
+            "0.068",
+            f"400 x 2.5 + 600 x 32 + 300 x 10 + 700 x 64, audio is inside both counts: {TYPES}",
+        ),
+        ("gpt-4o-audio-preview", chat(0, 1000, audio_out=1000), {}, "0.08", f"not $10: {LITELLM}"),
+        ("gpt-4o-mini-audio-preview", chat(0, 1000, audio_out=1000), {}, "0.02", f"not $0.60: {LITELLM}"),
         # long context: over 272,000 tokens the whole request, exactly 272,000 is short
         ("gpt-5.4", chat(272_000, 1000), {}, "0.695", f"short: {PRICES}"),
         ("gpt-5.4", chat(272_001, 1000), {}, "1.382505", f"2x input, 1.5x output: {PRICES}"),
         ("gpt-6-sol", chat(272_001, 1000, cached_tokens=272_001), {}, "0.1238004", f"2x cached: {PRICES}"),
+        ("gpt-5.5", chat(272_000, 1000), {}, "1.39", f"short: {PRICES}"),
+        ("gpt-5.5", chat(272_001, 1000), {}, "2.76501", f"2x input, 1.5x output: {PRICES}"),
+        ("gpt-5.6-sol", chat(272_001, 1000), {}, "2.206008", f"2x input, 1.5x output: {PRICES}"),
+        (
+            "gpt-6-sol",
+            chat(272_001, 1000, cache_write_tokens=272_001),
+            {},
+            "1.375005",
+            f"2x cache writes, 1.5x output: {PRICES}",
+        ),
         ("gpt-5.6-cyber", chat(300_000, 1000), {}, "3.825", f"'-' in the long column: {PRICES}"),
         (
             "gpt-5.5-pro",
@@ -146,6 +188,13 @@ MILLION = 1_000_000
             f"no surcharge: {PRICES}",
         ),
         ("gpt-5", chat(1000, 0), {"base_url": "https://eu.api.openai.com/v1"}, "0.00125", f"older: {PRICES}"),
+        (
+            "gpt-6.1-sol",
+            chat(1000, 1000, cached_tokens=500),
+            {"base_url": "https://eu.api.openai.com/v1"},
+            "0.012155",
+            f"+10% on every class: {PRICES}",
+        ),
         # dates
         (
             "o3",
@@ -222,6 +271,16 @@ def test_fees_of_tools(model: str, response: Dict[str, Any], fees: str, source: 
     assert details.total == sum(
         [details.input, details.cache_read, details.cache_write, details.output, details.fees]
     )
+
+
+def test_the_price_of_sol_after_its_promise_is_the_last_known_one_and_stale() -> None:
+    # the promotion ($4/$20) is guaranteed to 2026-11-21: developers.openai.com/api/docs/changelog
+    details = price("gpt-5.6-sol", chat(1000, 1000), at="2026-11-22")
+    assert (details.status, details.total) == ("stale", Decimal("0.024"))
+
+
+def test_a_search_model_says_that_its_searches_are_not_in_the_price() -> None:
+    assert "searches by itself" in price("gpt-4o-search-preview", chat(1000, 10)).notes[0]
 
 
 @pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-4.1-mini"])

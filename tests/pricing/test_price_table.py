@@ -114,6 +114,12 @@ def test_the_price_is_that_of_the_utc_day(at: Any, input_rate: str) -> None:
     assert openai("gpt-5.6-sol", at=at).rates["in"] == Decimal(input_rate)
 
 
+@pytest.mark.parametrize("at", ["22.11.2026", "yesterday!", "2026-13-01", "today"])
+def test_a_time_that_is_none_is_refused(at: str) -> None:
+    with pytest.raises(ValueError):
+        openai("gpt-5", at=at)
+
+
 def test_without_a_time_the_price_is_that_of_the_tables_day() -> None:
     details = price_usage("gemini", "gemini-4-argon", {"promptTokenCount": 1000, "candidatesTokenCount": 0})
     assert (
@@ -133,7 +139,8 @@ def test_prices_are_stale_31_days_after_the_table_and_warn_once(caplog: pytest.L
         openai("gpt-4o", at=first)
     assert (stale.status, stale.total) == ("stale", Decimal("0.00225"))
     assert len(caplog.records) == 1 and "2026-11-22" in caplog.text
-    assert PriceTable(stale_after_days=None).price("openai", "gpt-5", CHAT, at=first).status == "priced"
+    for never in (None, 99_999_999):
+        assert PriceTable(stale_after_days=never).price("openai", "gpt-5", CHAT, at=first).status == "priced"
 
 
 def test_a_price_confirmed_to_a_day_is_stale_after_it(caplog: pytest.LogCaptureFixture) -> None:
@@ -196,11 +203,32 @@ def test_an_override_covers_every_tier() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rates", "word"), [({"input": "1"}, "'input'"), ({"in": "-1"}, "'-1'"), ({"in": "a"}, "'a'")]
+    ("odd", "words"),
+    [
+        ({"rates": {"input": "1"}}, "'input' is no rate"),
+        ({"rates": {"in": "-1"}}, "'-1' is no price"),
+        ({"rates": {"in": "a"}}, "'a' is no price"),
+        ({"rates": {"in": None}}, "None is no price"),
+        ({"rates": {"in": True}}, "True is no price"),
+        ({"rates": {}}, "lacks 'rates'"),
+        ({"model": ""}, "lacks 'model'"),
+        ({"from": "01.02.2026"}, "'01.02.2026' is no day"),
+    ],
 )
-def test_an_override_that_is_no_price_is_refused(rates: Dict[str, str], word: str) -> None:
-    with pytest.raises(ConfigurationError, match=word):
-        PriceTable([{**MINE, "rates": rates}])
+def test_an_override_that_is_no_price_is_refused(odd: Dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        PriceTable([{**MINE, **odd}])
+
+
+def test_two_overrides_from_one_day_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="openai/gpt-5: two prices begin on the same day"):
+        PriceTable([{**MINE, "from": "2026-01-01"}, {**MINE, "from": date(2026, 1, 1)}])
+
+
+@pytest.mark.parametrize("discount", [0, -1, "NaN", "a", None])
+def test_a_discount_that_is_no_factor_is_refused(discount: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"no factor\. Write 0\.9"):
+        PriceTable(discount=discount)
 
 
 def test_a_discount_takes_its_share_of_every_part() -> None:
@@ -211,6 +239,48 @@ def test_a_discount_takes_its_share_of_every_part() -> None:
     assert [less.total, less.input, less.fees] == [
         part * Decimal("0.9") for part in (full.total, full.input, full.fees)
     ]
+
+
+# --- usage of any shape ---
+
+SHAPES: List[Any] = [5, "x", [1], {"a": 1}, ["x"], [None], True, 1.5, -1, float("nan")]
+
+
+@pytest.mark.parametrize("odd", SHAPES, ids=repr)
+def test_a_usage_of_any_shape_is_unpriced_and_never_an_error_or_a_gift(odd: Any) -> None:
+    openai_usage = {"prompt_tokens": 10, "completion_tokens": 5}
+    anthropic_usage = {"input_tokens": 10, "output_tokens": 5}
+    calls = [("openai", "gpt-5", odd, {})]
+    calls += [
+        ("openai", "gpt-5", {**openai_usage, f"{name}_tokens_details": odd}, {})
+        for name in ("prompt", "completion")
+    ]
+    calls += [("openai", "gpt-5", {"prompt_tokens": odd, "completion_tokens": odd}, {})]
+    for response in (
+        {"service_tier": odd},
+        {"tool_usage": odd},
+        {"tool_usage": {"web_search": {"num_requests": odd}}},
+    ):
+        calls.append(("openai", "gpt-5", openai_usage, {"response": response}))
+    for name in ("cache_creation", "server_tool_use", "iterations", "speed"):
+        calls.append(("anthropic", "claude-opus-5", {**anthropic_usage, name: odd}, {}))
+    searches = {"server_tool_use": {"web_search_requests": odd}}
+    calls.append(("anthropic", "claude-opus-5", {**anthropic_usage, **searches}, {}))
+    for name in ("promptTokensDetails", "candidatesTokensDetails", "cachedContentTokenCount"):
+        calls.append(
+            ("gemini", "gemini-2.5-pro", {"promptTokenCount": 10, "candidatesTokenCount": 5, name: odd}, {})
+        )
+    for provider, model, used, known in calls:
+        details = price_usage(provider, model, used, **known)
+        assert details.total is None or details.total >= 0, (used, known)
+        assert details.status in ("unpriced", "partial", "priced", "stale")
+
+
+def test_a_negative_number_of_searches_is_no_discount() -> None:
+    for response in ({"tool_usage": {"web_search": {"num_requests": -3}}},):
+        assert openai("gpt-5", response=response).unpriced == ("invalid_usage",)
+    usage = {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"web_search_requests": -3}}
+    assert price_usage("anthropic", "claude-opus-5", usage).unpriced == ("invalid_usage",)
 
 
 # --- normalized counts ---

@@ -82,6 +82,37 @@ def test_a_difference_is_explained_only_with_its_exact_values() -> None:
     assert (same, only_ours) == (0, 1)
     allowed = [{**found[0], "why": "known"}, {**found[1], "litellm": "2", "why": "known at another price"}]
     assert price_checks.unexplained(found, allowed) == [found[1]]
+    assert list(price_checks.exceptions(found, allowed)) == [
+        "no longer a difference, remove it: openai/n *",
+        "known: openai/m in: known",
+    ]
+
+
+def test_another_threshold_or_surcharge_is_a_difference() -> None:
+    def with_long(over: int) -> Dict[str, Any]:
+        return {"mode": "chat", "rates": {}, "long": {"over": over, "rates": {"in": "4"}}, "tiers": {}}
+
+    ours = providers(period(None, None, "2", long=with_long(200_000)["long"]))
+    ours["openai"]["models"]["m"]["region"] = {"multiplier": "1.1"}
+    theirs = {**with_long(272_000), "region": "1.2"}
+    found, same, _ = price_checks.compare(ours, {"openai": {"m": theirs}}, "2026-11-22")
+    assert [(entry["class"], entry["ours"], entry["litellm"]) for entry in found] == [
+        ("region", "1.1", "1.2"),
+        ("in", None, "4"),
+    ]
+    assert (found[1]["length"], same) == ("over 272000", 0)
+
+
+def test_every_period_is_compared_with_genai_prices() -> None:
+    ours = providers(period(None, "2026-05-01", "3"), period("2026-05-01", None, "2"))
+    told = {"periods": [period(None, "2026-05-01", "7"), period("2026-05-01", None, "2")]}
+    found, same, left_out = price_checks.compare_with_genai(
+        ours, {"openai": {"m": told, "gone": told}}, "2026-11-22"
+    )
+    assert found == [
+        {"provider": "openai", "model": "m", "class": "in", "ours": "3", "genai-prices": "7", "from": None}
+    ]
+    assert (same, left_out) == (3, ["openai/gone"])
 
 
 def wheel(folder: Path, models: Dict[str, Any]) -> str:

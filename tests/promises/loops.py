@@ -24,12 +24,12 @@ streams: List[Any] = []
 
 
 async def ask() -> None:
-    """One whole answer, one streamed, and one that is left after its first piece."""
+    """One stream that is left after its first piece, and two answers, whose connection stays open."""
     asyncio.get_running_loop().slow_callback_duration = PATIENCE
-    answers.append((await orchestrator.asend_request("Hi")).content)
-    answers.append((await orchestrator.asend_streaming_request("Hi").final_response()).content)
     async for _ in orchestrator.asend_streaming_request("Hi"):
         break
+    answers.append((await orchestrator.asend_request("Hi")).content)
+    answers.append((await orchestrator.asend_streaming_request("Hi").final_response()).content)
 
 
 def run_by_hand() -> None:
@@ -124,6 +124,7 @@ async def ask_twice_more() -> None:
 
 
 {"loops": loops, "careless loops": careless_loops, "left streams": left_streams}[scenario]()
+gc.collect()  # whatever was not closed would tell now
 rows = orchestrator.cost_tracker.get_usage_report().total_requests
 orchestrator.close()
 print(f"{len(answers)} answers, {len(set(answers))} of them different, {rows} in the report")

@@ -1,4 +1,4 @@
-"""Clients, threads, loops and processes: the rows C1 to C5 of what breaks elsewhere, and what the pages say."""
+"""Clients, threads, loops and processes: the rows C1 to C5 of what breaks elsewhere."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import gc
 import importlib.util
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -67,6 +68,18 @@ def test_c1_the_loop_goes_on_while_a_client_is_made() -> None:
         assert await clients.for_loop() is await clients.for_loop()
 
     asyncio.run(main())
+
+
+@pytest.mark.real_clock
+def test_c1_the_time_of_a_call_begins_when_its_client_is_made(
+    orchestrate: Orchestrate, dialect: Dialect
+) -> None:
+    orchestrator = orchestrate(timeout=0.2, max_retries=0)
+    clients = orchestrator._providers[dialect.provider]._clients
+    make = clients._make_async
+    clients._make_async = lambda: (time.sleep(0.4), make())[1]
+
+    assert ask(orchestrator, "async whole").content
 
 
 def test_c1_a_client_that_cannot_be_made_is_tried_again(orchestrate: Orchestrate, dialect: Dialect) -> None:

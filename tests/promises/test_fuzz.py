@@ -179,6 +179,15 @@ def test_any_document_is_an_answer_or_our_error(
     check(lines[name].ask([body], streamed=False))
 
 
+def test_a_number_below_zero_is_no_count(lines: Dict[str, Line], dialect: Dialect) -> None:
+    document = dialect.document(ANSWERS[0])
+    for container, key in _places(document):
+        if type(container[key]) is int:
+            number, container[key] = container[key], -1
+            check(lines[dialect.name].ask([json.dumps(document).encode()], streamed=False))
+            container[key] = number
+
+
 @pytest.mark.parametrize("name", DIALECTS)
 @given(data=st.data())
 def test_any_stream_is_an_answer_or_our_error(lines: Dict[str, Line], name: str, data: st.DataObject) -> None:

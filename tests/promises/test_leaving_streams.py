@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import csv
 import gc
-import logging
 import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Awaitable, Callable, Iterator, List
+from typing import Any, Callable, Iterator, List
 
 import pytest
 
-from llm_orchestrator import LLMOrchestrator
+from llm_orchestrator import LLMOrchestrator, OrchestratorError
 from llm_orchestrator.providers import deadlines
 from llm_orchestrator.testing import FakeReply
-from tests.bench import DIALECTS, Dialect, Reply, ScriptedServer, Stall
-from tests.fakes import RecordingTracker, play
+from tests.bench import BEFORE_HEAD, DIALECTS, Dialect, Reply, Reset, ScriptedServer, html
+from tests.fakes import play
 from tests.promises.leaving import (
     ASYNC,
     CANCELLED,
@@ -26,53 +25,28 @@ from tests.promises.leaving import (
     SYNC,
     AsyncLeave,
     Leave,
+    aclose,
     cancel,
+    close,
+    drop,
     drop_async,
     drop_async_events,
     end_async_with_block,
     end_the_loop,
+    end_with_block,
+    fail_in_with_block,
+)
+from tests.promises.open_streams import (
+    gone,
+    in_thread,
+    nothing_printed,  # noqa: F401 (a fixture)
+    recording_orchestrator,  # noqa: F401 (a fixture)
+    rows,
+    run,
+    unfinished,
 )
 from tests.promises.programs import run_program
 from tests.streams import TrackingProvider
-
-
-@pytest.fixture
-def orchestrator(server: ScriptedServer, dialect: Dialect) -> Iterator[LLMOrchestrator]:
-    """An orchestrator that notes the rows of its ledger."""
-    config = dialect.config(server.url, max_retries=0, timeout=30)
-    with LLMOrchestrator(config, cost_tracker=RecordingTracker()) as orchestrator:
-        yield orchestrator
-
-
-def rows(orchestrator: LLMOrchestrator) -> List[Any]:
-    tracker: Any = orchestrator.cost_tracker
-    return list(tracker.records)
-
-
-def unfinished(dialect: Dialect) -> Reply:
-    """A stream that goes on and on, as far as its reader can tell."""
-    return dialect.stream(["One", " two"], complete=False).but(fault=Stall())
-
-
-def run(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Run async work with asyncio's complaints turned on; whatever it prints fails the test."""
-
-    async def main() -> Any:
-        asyncio.get_running_loop().slow_callback_duration = 10
-        return await work()
-
-    return asyncio.run(main(), debug=True)
-
-
-@pytest.fixture(autouse=True)
-def nothing_printed(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever a test does, nothing is printed, and asyncio logs no error."""
-    yield
-    gc.collect(0)
-    assert capfd.readouterr() == ("", "")
-    complaints = [record for record in caplog.records if record.name == "asyncio"]
-    assert [record.getMessage() for record in complaints if record.levelno >= logging.WARNING] == []
-
 
 # ---------------------------------------------------------------- sync
 
@@ -89,6 +63,36 @@ def test_s6_leaving_gives_the_connection_back_and_is_recorded_once(
     assert (row.status, row.final, row.streamed) == (status, True, True)
     assert row.usage_status in ("partial", "missing")
     assert server.wait_for_connections(0)
+
+
+@pytest.mark.parametrize("leave", [close, end_with_block, fail_in_with_block])
+def test_s6_a_stream_that_was_left_holds_no_connection(
+    orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect, leave: Leave
+) -> None:
+    server.script(unfinished(dialect))
+    stream = orchestrator.send_streaming_request("Hi")
+
+    leave(stream)
+
+    assert server.wait_for_connections(0)
+    with pytest.raises(OrchestratorError, match="The stream is closed"):
+        next(stream)
+
+
+@pytest.mark.parametrize("leave", [aclose, end_async_with_block, cancel])
+def test_s6_an_async_stream_that_was_left_holds_no_connection(
+    orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect, leave: AsyncLeave
+) -> None:
+    server.script(unfinished(dialect))
+
+    async def main() -> None:
+        stream = orchestrator.asend_streaming_request("Hi")
+        await leave(stream)
+        assert await gone(server)
+        with pytest.raises(OrchestratorError, match="The stream is closed"):
+            await stream.__anext__()
+
+    run(main)
 
 
 @pytest.mark.parametrize("how", ["drop", "in a cycle"])
@@ -111,13 +115,6 @@ def test_c2_a_stream_may_end_on_another_thread(
     assert server.wait_for_connections(0)
 
 
-def in_thread(work: Callable[[], None]) -> None:
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(5)
-    assert not thread.is_alive(), "it waits for something"
-
-
 def test_c2_a_finalizer_waits_for_no_lock(
     orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect
 ) -> None:
@@ -136,7 +133,16 @@ def test_c2_a_finalizer_waits_for_no_lock(
     assert server.wait_for_connections(0)
 
 
+@pytest.fixture
+def keyboard() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.real_clock
+@pytest.mark.usefixtures("keyboard")
 def test_r7_ctrl_c_ends_a_waiting_read_at_once(
     orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect
 ) -> None:
@@ -155,6 +161,7 @@ def test_r7_ctrl_c_ends_a_waiting_read_at_once(
 
 
 @pytest.mark.real_clock
+@pytest.mark.usefixtures("keyboard")
 def test_r7_ctrl_c_ends_a_loop_that_waits(
     orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect
 ) -> None:
@@ -192,6 +199,7 @@ def test_s6_leaving_async_gives_the_connection_back_and_is_recorded_once(
         await leave(orchestrator.asend_streaming_request("Hi"))
         if leave is not end_the_loop:
             assert await gone(server), "only the loop's end released it"
+            assert timers() == 0, "nobody waits for it any more"
 
     run(main)
 
@@ -201,9 +209,9 @@ def test_s6_leaving_async_gives_the_connection_back_and_is_recorded_once(
     assert server.wait_for_connections(0)
 
 
-async def gone(server: ScriptedServer) -> bool:
-    """Whether the connection goes while the loop runs on."""
-    return await asyncio.get_running_loop().run_in_executor(None, server.wait_for_connections, 0)
+def timers() -> int:
+    loop: Any = asyncio.get_running_loop()
+    return sum(not timer.cancelled() for timer in loop._scheduled)
 
 
 @pytest.mark.parametrize("how", ["drop", "in a cycle", "events"])
@@ -230,19 +238,58 @@ def test_c2_an_async_stream_may_end_on_another_thread(
     assert [row.status for row in rows(orchestrator)] == [INTERRUPTED]
 
 
-def test_c2_a_dropped_async_stream_whose_connection_cannot_be_closed_prints_nothing() -> None:
+def drop_a_stream_that_cannot_be_closed() -> List[str]:
     scene = play(FakeReply(chunks=["One", " two"]), provider_class=TrackingProvider)
     scene.provider.fault_on_close = OSError("gone")  # type: ignore[attr-defined]
 
     async def main() -> None:
         await drop_async(scene.orchestrator.asend_streaming_request("Hi"))
         await asyncio.sleep(0.001)
-        gc.collect(0)
 
     run(main)
-
     scene.orchestrator.close()
-    assert scene.rows == ["priced interrupted final"]
+    return scene.rows
+
+
+def test_c2_a_dropped_async_stream_whose_connection_cannot_be_closed_prints_nothing() -> None:
+    assert drop_a_stream_that_cannot_be_closed() == ["priced interrupted final"]
+    gc.collect()  # asyncio complains when it loses a task whose error nobody saw
+
+
+# ---------------------------------------------------------------- after a retry
+
+#: What fails first; the errors of these hold frames in cycles, some of them inside the vendors' libraries.
+FIRST = {
+    "refused": lambda dialect: dialect.failure("overloaded"),
+    "reset": lambda dialect: dialect.whole().but(fault=Reset(BEFORE_HEAD)),
+    "error event": lambda dialect: dialect.stream_error(),
+    "no stream": lambda dialect: html(),
+}
+
+
+@pytest.fixture
+def no_garbage_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collector", "waits")
+@pytest.mark.parametrize("first", FIRST.values(), ids=list(FIRST))
+def test_s6_a_stream_that_was_retried_is_released_when_it_is_dropped(
+    orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect, first: Callable[[Dialect], Reply]
+) -> None:
+    server.script(first(dialect), unfinished(dialect), first(dialect), unfinished(dialect))
+
+    async def main() -> None:
+        await drop_async(orchestrator.asend_streaming_request("Hi", max_retries=1))
+        assert await gone(server), "errors of the first attempt hold the stream"
+
+    run(main)
+    drop(orchestrator.send_streaming_request("Hi", max_retries=1))
+
+    assert [row.status for row in rows(orchestrator)] == ["error", INTERRUPTED] * 2
+    assert server.wait_for_connections(0)
 
 
 # ---------------------------------------------------------------- the end of the program

@@ -414,6 +414,19 @@ def test_a_budget_follows_rotations(path: Path) -> None:
         tracker.check_budget("s")
 
 
+def test_a_budget_reads_on_in_a_file_that_was_emptied(path: Path) -> None:
+    tracker = make(path, session_budget=4.0)
+    for _ in range(2):
+        tracker.log_usage("p", "m", TOKENS, cost=Decimal(1))
+    tracker.check_budget("s")
+    os.truncate(path, 0)
+    tracker.log_usage("p", "m", TOKENS, cost=Decimal(1))
+    tracker.check_budget("s")
+    tracker.log_usage("p", "m", TOKENS, cost=Decimal(1))
+    with pytest.raises(BudgetExceededError, match=r"\$4\.00 of \$4\.00"):
+        tracker.check_budget("s")
+
+
 def test_a_budget_counts_in_memory_and_rows_that_could_not_be_written(path: Path, tmp_path: Path) -> None:
     in_memory = make(None, session_budget=Decimal(1))
     folder = tmp_path / "folder"

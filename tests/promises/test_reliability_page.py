@@ -98,6 +98,18 @@ def leave_early(orchestrator: LLMOrchestrator, server: ScriptedServer) -> str:
     return "the text you read" if stream.text == "Hel" else stream.text
 
 
+def close_elsewhere(orchestrator: LLMOrchestrator, server: ScriptedServer) -> Any:
+    async def main() -> Any:
+        stream = orchestrator.asend_streaming_request("Hi")
+        reading = asyncio.ensure_future(stream.final_response())
+        while not stream.text:
+            await asyncio.sleep(0.001)
+        await stream.aclose()
+        return await reading
+
+    return asyncio.run(main())
+
+
 def cancel(orchestrator: LLMOrchestrator, server: ScriptedServer) -> Any:
     async def main() -> Any:
         task = asyncio.ensure_future(orchestrator.asend_request("Hi"))
@@ -125,7 +137,11 @@ SCENARIOS: Dict[str, List[Scenario]] = {
     ],
     "a history that belongs to another provider": [Scenario(perform=of_another_provider)],
     "a fine-tuned model, or one of another provider": [Scenario(arguments={"model": "ft:own:team::id"})],
-    "a header that HTTP cannot carry": [Scenario(arguments={"extra_headers": {"x-name": "J\u00fcrgen"}})],
+    "a header that HTTP cannot carry": [
+        Scenario(arguments={"extra_headers": {"x-name": "J\u00fcrgen"}}),
+        Scenario(arguments={"extra_headers": {"X Title": "Ada"}}),
+        Scenario(arguments={"extra_headers": {"": "Ada"}}),
+    ],
     "nobody listens at the address": [Scenario(url=lambda url: "refusing")],
     "TLS to a server without it": [Scenario(url=lambda url: url.replace("http:", "https:"))],
     "the connection breaks before the reply": [
@@ -207,6 +223,12 @@ SCENARIOS: Dict[str, List[Scenario]] = {
         Scenario(
             lambda dialect: dialect.stream(["Hel", "lo"], complete=False).but(fault=Stall()),
             perform=leave_early,
+        )
+    ],
+    "another thread or task closes the stream you read": [
+        Scenario(
+            lambda dialect: dialect.stream(["Hel", "lo"], complete=False).but(fault=Stall()),
+            perform=close_elsewhere,
         )
     ],
     "the task that waits is cancelled": [

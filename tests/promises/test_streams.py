@@ -286,6 +286,17 @@ def test_s7_what_is_no_stream_is_no_answer(
     assert len(server.requests) == 2, "an invalid response is retried once"
 
 
+@pytest.mark.parametrize("reply", [html(), empty()], ids=["an HTML page with status 200", "an empty 200"])
+@pytest.mark.parametrize("way", ["whole", "async whole"])
+def test_s7_what_is_no_document_is_no_answer(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, reply: Reply
+) -> None:
+    server.default = reply
+
+    with pytest.raises(InvalidResponseError):
+        ask(orchestrate(), way)
+
+
 def test_s7_a_whole_document_is_no_stream(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
 ) -> None:

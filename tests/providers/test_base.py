@@ -104,7 +104,9 @@ def test_headers_of_entry_adapter_and_call_in_that_order() -> None:
     assert wire.headers == {"x-entry": "e", "x-wire": "w", "x-call": "c"}
 
 
-@pytest.mark.parametrize("headers", [{"x-a": "b\nc: d"}, {"x-a": "ä"}, {"x-ä": "b"}, {"x-a\r": "b"}])
+@pytest.mark.parametrize(
+    "headers", [{"x-a": "b\nc: d"}, {"x-a": "ä"}, {"x-ä": "b"}, {"x-a\r": "b"}, {"x a": "b"}]
+)
 def test_a_header_that_http_cannot_carry_is_refused_without_its_value(headers: Dict[str, str]) -> None:
     adapter = SmallAdapter(ANSWER)
     with pytest.raises(InvalidRequestError, match="extra_headers") as caught:
@@ -115,7 +117,7 @@ def test_a_header_that_http_cannot_carry_is_refused_without_its_value(headers: D
 
 def test_a_parameter_without_a_field_is_left_out_with_a_warning(send: Callable[..., LLMResponse]) -> None:
     response = send(SmallAdapter(ANSWER), request(top_k=40))
-    assert response.warnings == ("top_k was not sent: small has no field for it.",)
+    assert response.warnings == ("top_k was not sent: small does not take it.",)
 
 
 @pytest.mark.parametrize(

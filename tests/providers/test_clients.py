@@ -111,6 +111,7 @@ def test_tasks_of_a_loop_share_a_client(made: Made) -> None:
     assert len(made.for_loops) == 1
 
 
+@pytest.mark.slow  # a full collection
 def test_each_loop_has_its_own_client_and_closes_it_at_its_end(made: Made) -> None:
     loops: List[asyncio.AbstractEventLoop] = []
 
@@ -200,6 +201,7 @@ def test_the_client_of_a_loop_closed_without_goodbye_is_given_up_by_the_next(
     assert len(made.clients._for_loops) == 1, "only the last loop's, until another comes"
 
 
+@pytest.mark.slow  # a full collection
 def test_clients_that_are_dropped_are_closed_by_the_running_loop() -> None:
     async def main() -> Client:
         made = Made()

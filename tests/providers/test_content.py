@@ -8,6 +8,7 @@ from typing import Any, Optional
 import pytest
 
 from llm_orchestrator.exceptions import InvalidMessagesError, InvalidRequestError
+from llm_orchestrator.parameters import checked
 from llm_orchestrator.providers.content import (
     InlineData,
     arguments_text,
@@ -15,7 +16,6 @@ from llm_orchestrator.providers.content import (
     parse_arguments,
     parse_data_url,
     parts_of,
-    stop_texts,
     tool_call,
     without_none,
 )
@@ -83,16 +83,16 @@ def test_arguments_as_text(given: Any, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("stop", "expected"),
-    [(None, None), ("END", ("END",)), (["A", "B"], ("A", "B")), (("A",), ("A",)), ([], None)],
+    [("END", ("END",)), (["A", "B"], ("A", "B")), (("A",), ("A",)), ([], None)],
 )
 def test_the_texts_that_end_an_answer(stop: Any, expected: Any) -> None:
-    assert stop_texts(stop) == expected
+    assert checked("stop", stop) == expected
 
 
 @pytest.mark.parametrize("stop", [7, "", [""], ["A", None], {"a": 1}])
 def test_stop_is_a_text_or_a_list_of_texts(stop: Any) -> None:
     with pytest.raises(InvalidRequestError, match="stop"):
-        stop_texts(stop)
+        checked("stop", stop)
 
 
 def test_what_was_not_told_is_left_out() -> None:

@@ -347,6 +347,7 @@ def test_a_dropped_sync_stream_is_released_by_whoever_finds_it() -> None:
     assert adapter.replies[0].closed
 
 
+@pytest.mark.slow  # a full collection looks at everything that the session holds
 def test_a_dropped_async_stream_is_closed_by_its_loop() -> None:
     adapter = SmallAdapter(*HELLO)
 

@@ -1,0 +1,137 @@
+"""The answers of the canned server: about 500 tokens in each provider's form, whole and as 500 events."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Optional, Tuple
+
+WORDS = ("The quick brown fox jumps over the lazy dog. " * 56).split(" ")[:500]
+TEXT = " ".join(WORDS)
+
+_CHAT = {"id": "chatcmpl-1", "created": 1767225600, "model": "canned"}
+_CHAT_USAGE = {"prompt_tokens": 12, "completion_tokens": 500, "total_tokens": 512}
+_RESPONSES_USAGE = {
+    "input_tokens": 12,
+    "input_tokens_details": {"cached_tokens": 0},
+    "output_tokens": 500,
+    "output_tokens_details": {"reasoning_tokens": 0},
+    "total_tokens": 512,
+}
+_GEMINI_USAGE = {"promptTokenCount": 12, "candidatesTokenCount": 500, "totalTokenCount": 512}
+
+
+def _responses_reply(status: str) -> Dict[str, Any]:
+    done = status == "completed"
+    content = [{"type": "output_text", "text": TEXT, "annotations": []}]
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "status": status, "content": content}
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1767225600,
+        "status": status,
+        "model": "canned",
+        "output": [message] if done else [],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": _RESPONSES_USAGE if done else None,
+    }
+
+
+def _anthropic_reply(content: List[Any], stop_reason: Optional[str]) -> Dict[str, Any]:
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "canned",
+        "content": content,
+        "stop_reason": stop_reason,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 12, "output_tokens": 500 if stop_reason else 1},
+    }
+
+
+def _gemini_reply(text: str, finish_reason: Optional[str]) -> Dict[str, Any]:
+    candidate: Dict[str, Any] = {"index": 0, "content": {"role": "model", "parts": [{"text": text}]}}
+    if finish_reason:
+        candidate["finishReason"] = finish_reason
+    return {"candidates": [candidate], "usageMetadata": _GEMINI_USAGE, "modelVersion": "canned"}
+
+
+def _chat_events() -> List[Tuple[str, Any]]:
+    def chunk(delta: Any, finish_reason: Optional[str] = None) -> Tuple[str, Any]:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+        return "", {**_CHAT, "object": "chat.completion.chunk", "choices": [choice]}
+
+    usage = {**_CHAT, "object": "chat.completion.chunk", "choices": [], "usage": _CHAT_USAGE}
+    pieces = [chunk({"content": f"{word} "}) for word in WORDS]
+    return [chunk({"role": "assistant", "content": ""}), *pieces, chunk({}, "stop"), ("", usage)]
+
+
+def _responses_events() -> List[Tuple[str, Any]]:
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    events = [{"type": "response.created", "response": _responses_reply("in_progress")}]
+    events += [
+        {"type": "response.output_text.delta", **place, "delta": f"{word} ", "logprobs": []} for word in WORDS
+    ]
+    events.append({"type": "response.completed", "response": _responses_reply("completed")})
+    return [(str(event["type"]), {**event, "sequence_number": number}) for number, event in enumerate(events)]
+
+
+def _anthropic_events() -> List[Tuple[str, Any]]:
+    deltas = [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": f"{word} "}}
+        for word in WORDS
+    ]
+    end = {"stop_reason": "end_turn", "stop_sequence": None}
+    events: List[Dict[str, Any]] = [
+        {"type": "message_start", "message": _anthropic_reply([], None)},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *deltas,
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": end, "usage": {"output_tokens": 500}},
+        {"type": "message_stop"},
+    ]
+    return [(event["type"], event) for event in events]
+
+
+def _gemini_events() -> List[Tuple[str, Any]]:
+    pieces = [("", _gemini_reply(f"{word} ", None)) for word in WORDS[:-1]]
+    return [*pieces, ("", _gemini_reply(WORDS[-1], "STOP"))]
+
+
+def _whole(answer: Any) -> bytes:
+    body = json.dumps(answer).encode()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def _stream(events: List[Tuple[str, Any]], end: bytes = b"") -> bytes:
+    """Every event is an HTTP chunk of its own, as providers send them."""
+    bodies = [
+        (f"event: {name}\n" if name else "").encode() + b"data: " + json.dumps(event).encode() + b"\n\n"
+        for name, event in events
+    ]
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(body), body) for body in [*bodies, end] if body)
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    return head + chunks + b"0\r\n\r\n"
+
+
+_CHOICE = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": TEXT}}
+
+#: Whole answers by the end of the path.
+WHOLE = {
+    "/chat/completions": _whole(
+        {**_CHAT, "object": "chat.completion", "choices": [_CHOICE], "usage": _CHAT_USAGE}
+    ),
+    "/responses": _whole(_responses_reply("completed")),
+    "/messages": _whole(_anthropic_reply([{"type": "text", "text": TEXT}], "end_turn")),
+    ":generateContent": _whole(_gemini_reply(TEXT, "STOP")),
+}
+#: Streams by the end of the path.
+STREAMS = {
+    "/chat/completions": _stream(_chat_events(), b"data: [DONE]\n\n"),
+    "/responses": _stream(_responses_events()),
+    "/messages": _stream(_anthropic_events()),
+    ":streamGenerateContent": _stream(_gemini_events()),
+}

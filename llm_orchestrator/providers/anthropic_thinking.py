@@ -1,0 +1,94 @@
+"""How much Claude is to think: our ``reasoning_effort`` in the two forms that the API has for it.
+
+Newer models think as much as they see fit, guided by an effort; older ones are given a budget of tokens.
+Which form a model takes says the provider's listing, or its error where nobody asked for the listing.
+https://platform.claude.com/docs/en/build-with-claude/extended-thinking
+"""
+
+from __future__ import annotations
+
+from collections import abc
+from typing import Any, Mapping, NamedTuple, Optional, Tuple
+
+from llm_orchestrator.types import JSON, LLMRequest
+
+__all__ = ["ADAPTIVE", "Thinking", "form_of_thinking", "write_thinking"]
+
+#: Name of the form that newer models take; in ``LLMRequest.without`` where the model rejected it.
+ADAPTIVE = "adaptive thinking"
+NO_THINKING = "none"
+#: The share of ``max_tokens`` that is the budget, where the model takes no effort.
+SHARES: Mapping[str, float] = {
+    "minimal": 0.1,
+    "low": 0.2,
+    "medium": 0.5,
+    "high": 0.8,
+    "xhigh": 0.9,
+    "max": 0.95,
+}
+SMALLEST_BUDGET = 1024
+
+
+class Thinking(NamedTuple):
+    """What is sent for a ``reasoning_effort``, and what could not be."""
+
+    thinking: Optional[JSON] = None
+    effort: Optional[str] = None
+    unsupported: Tuple[str, ...] = ()
+    warnings: Tuple[str, ...] = ()
+
+
+def write_thinking(request: LLMRequest, max_tokens: int, *, forced: bool) -> Thinking:
+    """Translate ``reasoning_effort``.
+
+    Args:
+        request: The call.
+        max_tokens: Most tokens of the answer, thinking included.
+        forced: Whether a tool must be called; the API rejects thinking beside that.
+
+    Returns:
+        The fields to send.
+    """
+    effort = request.reasoning_effort
+    if effort is None:
+        return Thinking()
+    if effort == NO_THINKING:
+        if _supports(request, "thinking", "types", "disabled") is False:
+            return Thinking(unsupported=("reasoning_effort",))
+        return Thinking({"type": "disabled"})
+    if form_of_thinking(request) is not None:
+        return Thinking(None if forced else {"type": "adaptive"}, effort)
+    return _with_budget(request, effort, max_tokens, forced)
+
+
+def form_of_thinking(request: LLMRequest) -> Optional[str]:
+    """Name the form in which the effort is sent, where there is another.
+
+    Args:
+        request: The call.
+
+    Returns:
+        ``ADAPTIVE``, or None.
+    """
+    if request.reasoning_effort in (None, NO_THINKING) or ADAPTIVE in request.without:
+        return None
+    adaptive = _supports(request, "thinking", "types", "adaptive")
+    return None if adaptive is False else ADAPTIVE
+
+
+def _with_budget(request: LLMRequest, effort: str, max_tokens: int, forced: bool) -> Thinking:
+    share = SHARES.get(effort)
+    thinks = _supports(request, "thinking", "types", "enabled") is not False
+    if share is None or not thinks or forced or max_tokens <= SMALLEST_BUDGET:
+        return Thinking(unsupported=("reasoning_effort",))
+    budget = max(SMALLEST_BUDGET, int(max_tokens * share))
+    warning = f"reasoning_effort was sent as a budget of {budget} tokens: {request.model} takes no effort."
+    return Thinking({"type": "enabled", "budget_tokens": budget}, warnings=(warning,))
+
+
+def _supports(request: LLMRequest, *names: str) -> Optional[bool]:
+    """What the provider's listing says of a capability; None where it is not known."""
+    found: Any = request.capabilities
+    for name in (*names, "supported"):
+        found = found.get(name) if isinstance(found, abc.Mapping) else None
+    return found if isinstance(found, bool) else None

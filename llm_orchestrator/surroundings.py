@@ -1,0 +1,92 @@
+"""What the calls of one orchestrator share: tracker, hooks, what was learned, and the streams left open."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import weakref
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Callable, Deque, Dict, FrozenSet, Sequence, Tuple
+
+from llm_orchestrator.cost_tracker import CostTracker
+from llm_orchestrator.exceptions import OrchestratorError
+
+if TYPE_CHECKING:
+    from llm_orchestrator.hooks import Hook
+    from llm_orchestrator.streaming import StreamAccumulator
+
+__all__ = ["Surroundings"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Surroundings:
+    """What the calls of one orchestrator and its siblings share.
+
+    Attributes:
+        tracker: Records usage and cost.
+        hooks: Told of every attempt and call.
+        session_id: The session the calls belong to.
+        unsupported: Parameters known to be rejected, by provider and model.
+        open_streams: Streams that were begun, as far as they still exist.
+        left_behind: Finishes streams that were dropped unread; the next call does it.
+        is_closed: The orchestrator was closed; nothing is sent any more.
+    """
+
+    tracker: CostTracker
+    hooks: Sequence[Hook]
+    session_id: str
+    unsupported: Dict[Tuple[str, str], FrozenSet[str]] = field(default_factory=dict)
+    open_streams: weakref.WeakSet[StreamAccumulator] = field(default_factory=weakref.WeakSet)
+    left_behind: Deque[Callable[[], None]] = field(default_factory=deque)
+    is_closed: bool = False
+
+    def __post_init__(self) -> None:
+        _all_surroundings.add(self)
+
+    def learn(self, provider: str, model: str, unsupported: FrozenSet[str]) -> None:
+        """Remember what a model rejects, beside what other calls found out meanwhile.
+
+        Args:
+            provider: Name of the provider entry.
+            model: The model.
+            unsupported: Parameters, and forms of parameters.
+        """
+        known = self.unsupported.get((provider, model), frozenset())
+        self.unsupported[provider, model] = known | unsupported
+
+    def check_open(self) -> None:
+        """Refuse to go on once the orchestrator is closed.
+
+        Raises:
+            OrchestratorError: It is.
+        """
+        if self.is_closed:
+            raise OrchestratorError("The orchestrator is closed. Make a new one, or close it later.")
+
+    def settle(self) -> None:
+        """Record the streams that were dropped unread since the last call, and release their connections."""
+        while self.left_behind:
+            try:
+                finish = self.left_behind.popleft()
+            except IndexError:
+                return  # another thread was faster
+            try:
+                finish()
+            except Exception:  # a fault of one stream's adapter must not cost the call that comes next
+                logger.exception("A stream that was dropped could not be recorded.")
+
+
+#: Whatever the program did not close, until its end.
+_all_surroundings: weakref.WeakSet[Surroundings] = weakref.WeakSet()
+
+
+@atexit.register
+def _settle_at_exit() -> None:
+    """Leave the streams that the program left open at its end: what they used belongs in the ledger, too."""
+    for surroundings in list(_all_surroundings):
+        for stream in list(surroundings.open_streams):
+            stream.leave_behind()
+        surroundings.settle()

@@ -1,0 +1,67 @@
+"""From the section ``cost_tracking`` of a configuration to the tracker that works by it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Optional
+
+from llm_orchestrator.config.manager import CostTrackingConfig
+from llm_orchestrator.cost_tracker import CostTracker
+
+__all__ = ["configured_tracker", "warn_of_unused_settings"]
+
+logger = logging.getLogger(__name__)
+
+_USUAL_STALENESS = CostTrackingConfig.model_fields["stale_after_days"].default
+#: Where records go; a tracker is given to have its own place for them.
+_OF_THE_LEDGER = {"enabled", "log_path", "fsync", "rotate_mb"}
+
+
+def configured_tracker(config: CostTrackingConfig, session_id: Optional[str] = None) -> CostTracker:
+    """Make the tracker that a configuration asks for.
+
+    Args:
+        config: The section ``cost_tracking``.
+        session_id: The session of records that name none; None makes a new one.
+
+    Returns:
+        The tracker.
+
+    Raises:
+        ConfigurationError: The ledger cannot be written, or two prices contradict each other.
+    """
+    table = None
+    if config.price_overrides or config.discount != 1 or config.stale_after_days != _USUAL_STALENESS:
+        from llm_orchestrator.pricing import PriceTable
+
+        table = PriceTable(
+            overrides=[override.model_dump(by_alias=True) for override in config.price_overrides],
+            discount=config.discount,
+            stale_after_days=config.stale_after_days,
+        )
+    return CostTracker(
+        config.enabled,
+        config.log_path,
+        fsync=config.fsync,
+        rotate_mb=config.rotate_mb,
+        session_id=session_id,
+        price_table=table,
+        strict_pricing=config.strict_pricing,
+        session_budget=config.budget.session,
+        day_budget=config.budget.day,
+    )
+
+
+def warn_of_unused_settings(config: CostTrackingConfig) -> None:
+    """Name the settings about money that a tracker of the application's own puts aside.
+
+    Args:
+        config: The section ``cost_tracking``.
+    """
+    unused = sorted(config.model_fields_set - _OF_THE_LEDGER)
+    if unused:
+        logger.warning(
+            "The settings %s of cost_tracking are not used, because a cost_tracker was given. "
+            "Give them to the tracker, or remove them.",
+            ", ".join(unused),
+        )
