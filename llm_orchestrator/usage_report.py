@@ -6,7 +6,6 @@ money are never blended, and calls whose price is unknown are counted, not taken
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from decimal import Context, Decimal
@@ -23,13 +22,11 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
-    Set,
-    Tuple,
     Union,
 )
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage_record import REPORT_COLUMNS, parse_timestamp
+from llm_orchestrator.usage_record import parse_timestamp
 
 __all__ = ["LocalDays", "UsageReport", "UsageTotals", "add_money", "format_cost", "subtract_money"]
 
@@ -37,7 +34,6 @@ ZERO = Decimal(0)
 
 # The application may have set its own decimal context to few digits; sums of money must not follow it.
 _EXACT = Context(prec=60)
-_add = _EXACT.add
 
 
 def add_money(first: Decimal, second: Decimal) -> Decimal:
@@ -165,7 +161,9 @@ class UsageReport(_Readable):
         Returns:
             The report.
         """
-        tally = _Tally()
+        from llm_orchestrator.usage_tally import Tally  # only reports need it
+
+        tally = Tally()
         for cells in rows:
             tally.add(cells)
         overall, groups = tally.totals()
@@ -261,6 +259,10 @@ class _Source(NamedTuple):
         return islice(self.again(), self.size)
 
 
+#: So many minutes are remembered at once.
+_REMEMBERED = 4096
+
+
 class LocalDays:
     """Tells the day of a timestamp in local time; fast, as rows of one minute tend to come together."""
 
@@ -283,142 +285,3 @@ class LocalDays:
                 self._of_minute.clear()
             day = self._of_minute[minute] = parse_timestamp(timestamp).astimezone().date().isoformat()
         return day
-
-
-class _Sums:
-    """The running sums of one group of rows."""
-
-    __slots__ = ("cost", "estimated_cost", "estimated_requests", "requests", "tokens", "unpriced_requests")
-
-    def __init__(self) -> None:
-        self.requests = self.tokens = self.unpriced_requests = self.estimated_requests = 0
-        self.cost = self.estimated_cost = ZERO
-
-    def merge(self, other: _Sums) -> None:
-        self.requests += other.requests
-        self.tokens += other.tokens
-        self.cost = _add(self.cost, other.cost)
-        self.estimated_cost = _add(self.estimated_cost, other.estimated_cost)
-        self.unpriced_requests += other.unpriced_requests
-        self.estimated_requests += other.estimated_requests
-
-    def totals(self) -> UsageTotals:
-        return UsageTotals(
-            self.requests,
-            self.tokens,
-            self.cost,
-            self.estimated_cost,
-            self.unpriced_requests,
-            self.estimated_requests,
-        )
-
-
-# Where the cells stand that a sum needs.
-_TIME, _PROVIDER, _MODEL, _TOKENS, _COST, _SESSION = map(
-    REPORT_COLUMNS.index, ("timestamp", "provider", "model", "total_tokens", "cost", "session_id")
-)
-_CALL, _ATTEMPT, _FINAL, _USAGE, _PRICE, _ESTIMATE, _TAGS = map(
-    REPORT_COLUMNS.index,
-    ("call_id", "attempt", "final", "usage_status", "price_status", "estimated_cost", "tags"),
-)
-#: So many combinations of groups, or minutes, are remembered at once.
-_REMEMBERED = 4096
-
-
-class _Tally:
-    """Adds every row to the groups it belongs to, and counts every call once in each of them.
-
-    Rows that belong to the same groups are summed up together first, which is faster than six sums a row.
-    """
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self._overall = _Sums()
-        self._groups: Dict[str, Dict[str, _Sums]] = {
-            "by_provider": {},
-            "by_model": {},
-            "by_session": {},
-            "by_tag": {},
-            "by_day": {},
-        }
-        self._cells: Dict[Tuple[str, ...], _Sums] = {}
-        # Calls of several rows whose last one is still to come: what has been counted for them.
-        self._unfinished: Dict[str, Set[Tuple[str, int]]] = {}
-        self._days = LocalDays()
-
-    def add(self, row: Sequence[str]) -> None:
-        self.rows += 1
-        day = self._days.of(row[_TIME])
-        key = (row[_PROVIDER], row[_MODEL], row[_SESSION], day, row[_TAGS])
-        sums = self._cells.get(key)
-        if sums is None:
-            if len(self._cells) >= _REMEMBERED:
-                self._fold()
-            sums = self._cells[key] = _Sums()
-        text = row[_COST]
-        estimate = None
-        if row[_TOKENS]:
-            sums.tokens += int(row[_TOKENS])
-        if text:
-            cost = Decimal(text)
-            estimate = _estimate(row, cost)
-            if estimate is not None:
-                sums.estimated_cost = _add(sums.estimated_cost, estimate)
-                cost = subtract_money(cost, estimate)
-            sums.cost = _add(sums.cost, cost)
-        unpriced = not text or row[_PRICE] == "partial"
-        if (row[_ATTEMPT] == "1" and row[_FINAL] == "true") or not row[_CALL]:
-            sums.requests += 1  # no other row belongs to this call
-            sums.unpriced_requests += unpriced
-            sums.estimated_requests += estimate is not None
-        else:
-            self._count_once(row, self._groups_of(*key), unpriced, estimate is not None)
-
-    def totals(self) -> Tuple[UsageTotals, Dict[str, Dict[str, UsageTotals]]]:
-        self._fold()
-        groups = {
-            kind: {name: sums.totals() for name, sums in named.items()}
-            for kind, named in self._groups.items()
-        }
-        return self._overall.totals(), groups
-
-    def _fold(self) -> None:
-        for key, sums in self._cells.items():
-            for group in self._groups_of(*key):
-                group.merge(sums)
-        self._cells.clear()
-
-    def _groups_of(self, provider: str, model: str, session: str, day: str, tags: str) -> List[_Sums]:
-        names = [("by_provider", provider), ("by_model", model), ("by_session", session), ("by_day", day)]
-        names += [("by_tag", tag) for tag in _tags(tags)]
-        return [self._overall, *(self._groups[kind].setdefault(name, _Sums()) for kind, name in names)]
-
-    def _count_once(
-        self, row: Sequence[str], groups: Sequence[_Sums], unpriced: bool, estimated: bool
-    ) -> None:
-        counted = self._unfinished.setdefault(row[_CALL], set())
-        if row[_FINAL] == "true":
-            del self._unfinished[row[_CALL]]
-        happened = {"requests": True, "unpriced_requests": unpriced, "estimated_requests": estimated}
-        for name in [name for name, is_so in happened.items() if is_so]:
-            for sums in groups:
-                if (name, id(sums)) not in counted:
-                    counted.add((name, id(sums)))
-                    setattr(sums, name, getattr(sums, name) + 1)
-
-
-def _estimate(row: Sequence[str], cost: Decimal) -> Optional[Decimal]:
-    """The part of a cost that was estimated; None when nothing was."""
-    if row[_ESTIMATE]:
-        return Decimal(row[_ESTIMATE])
-    return cost if row[_USAGE] == "estimated" else None
-
-
-def _tags(text: str) -> List[str]:
-    if not text:
-        return []
-    try:
-        tags = json.loads(text)
-    except ValueError:  # a file may have been edited by hand
-        return []
-    return [f"{name}={value}" for name, value in tags.items()] if isinstance(tags, dict) else []
