@@ -84,9 +84,10 @@ def find_adapter(name: str) -> Type[BaseLLMProvider]:
     if target is None:
         names = adapter_names()
         close = nearly(name.lower(), names)
+        meant = f"Did you mean {close!r}? " if close else ""
         raise ConfigurationError(
-            f"There is no adapter named {name!r}. {f'Did you mean {close!r}? ' if close else ''}Set adapter: to "
-            f"one of {', '.join(names)}; a host that speaks OpenAI's protocol takes openai."
+            f"There is no adapter named {name!r}. {meant}Set adapter: to one of {', '.join(names)}; a host that "
+            "speaks OpenAI's protocol takes openai."
         )
     module, _, attribute = target.partition(":")
     try:
