@@ -86,8 +86,8 @@ def find_adapter(name: str) -> Type[BaseLLMProvider]:
         close = nearly(name.lower(), names)
         meant = f"Did you mean {close!r}? " if close else ""
         raise ConfigurationError(
-            f"There is no adapter named {name!r}. {meant}Set adapter: to one of {', '.join(names)}; a host that "
-            "speaks OpenAI's protocol takes openai."
+            f"There is no adapter named {name!r}. {meant}Set adapter: to one of {', '.join(names)}; a host "
+            "that speaks OpenAI's protocol takes openai."
         )
     module, _, attribute = target.partition(":")
     try:
