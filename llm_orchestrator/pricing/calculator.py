@@ -1,7 +1,8 @@
 """What one call costs, and how sure that is: the face of the pricing package.
 
 A ``PriceTable`` joins the shipped prices with the user's own (overrides, discount); ``price_usage`` in
-``shipped`` is the same with the shipped prices alone. Unknown is never zero: what cannot be priced has ``total=None``.
+``shipped`` is the same with the shipped prices alone. Unknown is never zero: what cannot be priced has
+``total=None``.
 """
 
 from __future__ import annotations
