@@ -10,7 +10,7 @@ import sys
 from collections import abc
 from dataclasses import replace
 from functools import partial
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple, cast
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 from urllib.parse import quote
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderError
@@ -20,7 +20,9 @@ from llm_orchestrator.providers.anthropic_requests import write_request
 from llm_orchestrator.providers.anthropic_thinking import form_of_thinking
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.clients import Clients
+from llm_orchestrator.providers.connection_pools import async_client_arguments
 from llm_orchestrator.providers.failures import Failure, error_of_failure, unsupported_parameter
+from llm_orchestrator.providers.http_library import http_library_of
 from llm_orchestrator.providers.refusals import with_bounded_refusals
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
@@ -28,6 +30,7 @@ from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, Str
 __all__ = ["AnthropicAdapter"]
 
 BASE_URL = "https://api.anthropic.com"
+CLIENT, ASYNC_CLIENT = "Anthropic", "AsyncAnthropic"  # the SDK's classes
 API_VERSION = "2023-06-01"
 #: Sent to servers that imitate the API and ask for no key; the SDK insists on one.
 NO_KEY = "no-key"
@@ -51,8 +54,8 @@ class AnthropicAdapter(BaseLLMProvider):
         self.api_version = api_version or API_VERSION
         make = partial(_make_client, name, self._api_key, self.base_url)
         self._clients: Clients[Any, Any] = Clients(
-            make=partial(make, "Anthropic"),
-            make_async=partial(make, "AsyncAnthropic"),
+            make=partial(make, CLIENT),
+            make_async=partial(make, ASYNC_CLIENT),
             close=lambda client: client.close(),
             aclose=lambda client: client.close(),
             redactor=self.redactor,
@@ -254,8 +257,11 @@ def _make_client(name: str, api_key: Optional[str], base_url: Optional[str], kin
         ) from error
     client_class = getattr(anthropic, kind)
     # Newer SDKs write prompts and answers into spans when the environment tells them to.
-    tracing = {"open_telemetry": False} if hasattr(client_class, "open_telemetry") else {}
-    client = client_class(api_key=api_key or NO_KEY, base_url=base_url or BASE_URL, max_retries=0, **tracing)
+    settings: Dict[str, Any] = {"open_telemetry": False} if hasattr(client_class, "open_telemetry") else {}
+    if kind == ASYNC_CLIENT:
+        pools = async_client_arguments(http_library_of(anthropic))
+        settings["http_client"] = anthropic.DefaultAsyncHttpxClient(**pools)
+    client = client_class(api_key=api_key or NO_KEY, base_url=base_url or BASE_URL, max_retries=0, **settings)
     client._custom_headers = {}  # those of $ANTHROPIC_CUSTOM_HEADERS, which no argument keeps out
     return with_bounded_refusals(client)
 
