@@ -1,8 +1,8 @@
 """The connections of async clients, in many small pools.
 
-The HTTP libraries' own pool walks all of its connections for every request, which at 500 calls in flight takes
-as long as half of the call. Here a request goes to the first small pool with room: each walk is short, and few
-calls at a time still keep to few connections.
+The HTTP libraries' own pool walks all of its connections for every request, which at 500 calls in flight
+takes 40 % of a call's CPU time. Here a request goes to the first small pool with room: each walk is short,
+and few calls at a time still keep to few connections.
 """
 
 from __future__ import annotations

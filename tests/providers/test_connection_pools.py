@@ -102,7 +102,7 @@ def test_calls_one_after_another_share_a_connection(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("calls", [25, 500])
+@pytest.mark.parametrize(("dialect", "calls"), [(CHAT, 500), *((each, 25) for each in DIALECTS.values())])
 def test_calls_at_once_open_a_connection_each_and_use_them_again(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, calls: int
 ) -> None:
@@ -337,16 +337,13 @@ def test_a_proxy_of_the_environment_is_used(
 def test_hosts_without_a_proxy_are_called_directly(
     orchestrate: Orchestrate, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orchestrator = orchestrate()
-
     async def work() -> None:
         with refusing_url() as proxy:
             monkeypatch.setenv("ALL_PROXY", proxy)
             with pytest.raises(ProviderConnectionError):
-                await orchestrator.asend_request("Hi")
-            await orchestrator.aclose()
+                await orchestrate().asend_request("Hi")
             monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-            assert (await orchestrator.asend_request("Hi")).content
+            assert (await orchestrate().asend_request("Hi")).content
 
     run(work)
 
