@@ -20,7 +20,9 @@ from llm_orchestrator.providers.anthropic_requests import write_request
 from llm_orchestrator.providers.anthropic_thinking import form_of_thinking
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.clients import Clients
+from llm_orchestrator.providers.connection_pools import async_client_arguments
 from llm_orchestrator.providers.failures import Failure, error_of_failure, unsupported_parameter
+from llm_orchestrator.providers.http_library import http_library_of
 from llm_orchestrator.providers.refusals import with_bounded_refusals
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
@@ -28,6 +30,7 @@ from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, Str
 __all__ = ["AnthropicAdapter"]
 
 BASE_URL = "https://api.anthropic.com"
+CLIENT, ASYNC_CLIENT = "Anthropic", "AsyncAnthropic"  # the SDK's classes
 API_VERSION = "2023-06-01"
 #: Sent to servers that imitate the API and ask for no key; the SDK insists on one.
 NO_KEY = "no-key"
@@ -55,8 +58,8 @@ class AnthropicAdapter(BaseLLMProvider):
         super().__init__(name, **settings)
         self.api_version = api_version or API_VERSION
         self._clients: Clients[Any, Any] = Clients(
-            make=lambda: self._make_client("Anthropic"),
-            make_async=lambda: self._make_client("AsyncAnthropic"),
+            make=lambda: self._make_client(CLIENT),
+            make_async=lambda: self._make_client(ASYNC_CLIENT),
             close=lambda client: client.close(),
             aclose=lambda client: client.close(),
             redactor=self.redactor,
@@ -264,8 +267,12 @@ class AnthropicAdapter(BaseLLMProvider):
             ) from error
         client_class = getattr(anthropic, kind + self.platform)
         # Newer SDKs write prompts and answers into spans when the environment tells them to.
-        tracing = {"open_telemetry": False} if hasattr(client_class, "open_telemetry") else {}
-        client = client_class(**arguments, max_retries=0, **tracing)
+        if hasattr(client_class, "open_telemetry"):
+            arguments["open_telemetry"] = False
+        if kind == ASYNC_CLIENT:
+            pools = async_client_arguments(http_library_of(anthropic))
+            arguments["http_client"] = anthropic.DefaultAsyncHttpxClient(**pools)
+        client = client_class(**arguments, max_retries=0)
         client._custom_headers = {}  # those of $ANTHROPIC_CUSTOM_HEADERS, which no argument keeps out
         return with_bounded_refusals(client)
 

@@ -20,8 +20,9 @@ from llm_orchestrator.exceptions import (
     ProviderError,
     ProviderTimeoutError,
 )
+from llm_orchestrator.providers.connection_pools import MAX_CONNECTIONS
 from llm_orchestrator.providers.failures import causes_of
-from llm_orchestrator.providers.gemini_transport import MAX_CONNECTIONS, bad_status
+from llm_orchestrator.providers.gemini_transport import bad_status
 from llm_orchestrator.providers.wire import BufferedReply, Limits, RawReply, WireRequest
 
 __all__ = ["LegacyTransport", "error_of_legacy"]

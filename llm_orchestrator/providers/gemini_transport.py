@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Dict, Mapping
 
+from llm_orchestrator.providers.connection_pools import MAX_CONNECTIONS, async_client_arguments
 from llm_orchestrator.providers.gemini_typed_calls import TypedCalls
 from llm_orchestrator.providers.refusals import abound_refusal, bound_refusal
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
@@ -21,8 +22,6 @@ __all__ = ["BadStatusError", "ErrorReply", "GeminiTransport", "bad_status"]
 API_VERSION = "v1beta"
 #: What is used of the SDK's inner client; all or nothing.
 PRIVATE_NAMES = ("_build_request", "_request", "_async_request")
-#: As many connections as the other vendors' SDKs allow; HTTP libraries stop at 100.
-MAX_CONNECTIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,9 @@ class GeminiTransport:
         self._http = _http_library(genai.__version__)
         certificates = _certificates(self._http)
         self._client = self._http.Client(**self._settings(certificates, _refuse))
-        self._async_client = self._http.AsyncClient(**self._settings(certificates, _arefuse))
+        self._async_client = self._http.AsyncClient(
+            **self._settings(certificates, _arefuse), **async_client_arguments(self._http, certificates)
+        )
         # What is left out here, the SDK takes from the environment.
         self._genai = genai.Client(
             **identity,

@@ -21,6 +21,7 @@ from llm_orchestrator.providers import (
 )
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.clients import Clients
+from llm_orchestrator.providers.connection_pools import async_client_arguments
 from llm_orchestrator.providers.failures import Failure, error_of_failure
 from llm_orchestrator.providers.http_library import http_library_of
 from llm_orchestrator.providers.openai_cache import with_cache_key
@@ -213,7 +214,9 @@ class OpenAIAdapter(BaseLLMProvider):
         Raises:
             ConfigurationError: The SDK or the key is missing.
         """
-        return without_environment(openai_sdk(self.extra).AsyncOpenAI(**self.client_arguments()))
+        sdk = openai_sdk(self.extra)
+        http_client = sdk.DefaultAsyncHttpxClient(**async_client_arguments(http_library_of(sdk)))
+        return without_environment(sdk.AsyncOpenAI(**{"http_client": http_client, **self.client_arguments()}))
 
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of both clients: everything the environment could change, and no retries.
