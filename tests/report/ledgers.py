@@ -80,8 +80,8 @@ def _call(chance: random.Random, number: int, moment: datetime, model: Any) -> I
         status = "error" if chance.random() < 0.8 else "interrupted"
         yield {**whole, **failed, "cost": "0", "final": "false", "status": status, "time_to_first_token": ""}
         whole["attempt"] = "2"
+        other = next((other[0] for other in MODELS[1::2] if other[1] == provider), name)
         if chance.random() < 0.35:
-            other = next(other[0] for other in MODELS[1::2] if other[1] == provider or provider == "gemini")
             whole.update(model=other, requested_model=other)
     yield whole
 
