@@ -106,7 +106,7 @@ def test_a_request_counts_for_the_model_that_was_asked_and_its_cost_for_the_one_
 
 
 def test_spend_is_kept_by_hour_and_by_day_once_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = ["2026-11-01T06:00:00+00:00", "2026-11-01T06:59:59.5+00:00", "2026-11-01T07:00:00Z"]
+    times = ["2026-11-01T06:00:00+00:00", "2026-11-01T06:59:59.500000+00:00", "2026-11-01T07:00:00Z"]
     rows = [row(timestamp=moment, cost="0.1") for moment in times]
     assert sums(*rows).spend == {
         ("2026-11-01T06", "m"): Decimal("0.2"),
