@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import zipfile
 from email.parser import Parser
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 import pytest
 
@@ -25,6 +26,10 @@ providers:
     api_key: not-a-key
     base_url: {url}
 """
+
+#: What the command says without its extra, and what costs are before the first call.
+HINT = 'The command line is not installed. Run: pip install "llm-orchestrator[cli]".\n'
+ZERO = "0 requests, 0 tokens: reported $0.00 + estimated $0.00 (0 calls) + unpriced 0\n"
 
 
 @pytest.fixture(scope="module")
@@ -60,34 +65,75 @@ def test_the_core_depends_on_pydantic_and_yaml_only(wheel: Path) -> None:
 
 @pytest.mark.parametrize(
     ("extra", "package"),
-    [("openai", "openai"), ("anthropic", "anthropic"), ("gemini", "google-genai"), ("local", "xllamacpp")],
+    [
+        ("openai", "openai"),
+        ("anthropic", "anthropic"),
+        ("gemini", "google-genai"),
+        ("local", "xllamacpp"),
+        ("cli", "typer"),
+        ("cli", "rich"),
+        ("report", "plotly"),
+    ],
 )
-def test_every_sdk_is_an_extra_and_part_of_all(wheel: Path, extra: str, package: str) -> None:
+def test_every_extra_brings_its_package_and_is_part_of_all(wheel: Path, extra: str, package: str) -> None:
     alone = [line for line in requirements(wheel) if f"extra == '{extra}'" in line]
     assert any(line.startswith(package) for line in alone)
     everything = "".join(line for line in requirements(wheel) if "extra == 'all'" in line)
     assert package in everything or extra in everything
 
 
+def installed(wheel: Path, folder: Path, extra: str = "") -> Path:
+    """An empty environment with the wheel and one extra; returns its interpreter."""
+    environment.run_uv("venv", "--quiet", "--python", sys.executable, str(folder / "venv"))
+    python = environment.python_in(folder / "venv")
+    environment.run_uv("pip", "install", "--quiet", "--python", str(python), f"{wheel}{extra}")
+    return python
+
+
+def run(folder: Path, *command: str) -> Tuple[int, str, str]:
+    """Run a program of an environment, with no other package in sight."""
+    settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ended = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, check=False)
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def test_the_command_works_with_its_extra_alone(wheel: Path, tmp_path: Path) -> None:
+    program = str(installed(wheel, tmp_path, "[cli]").with_name("llm-orchestrator"))
+
+    code, out, err = run(tmp_path, program, "init", "ollama")
+    assert (code, out) == (0, "Wrote config.yaml.\n") and "llm-orchestrator[openai]" in err
+    assert run(tmp_path, program, "price", "gpt-6-luna")[0] == 0
+    assert run(tmp_path, program, "costs")[:2] == (0, ZERO)
+    code, out, _ = run(tmp_path, program, "check")
+    assert code == 1 and "failed  ollama:" in out and 'pip install "llm-orchestrator[openai]"' in out
+    code, _, err = run(tmp_path, program, "costs", "--html", "page.html")
+    assert code == 2 and 'pip install "llm-orchestrator[report]"' in err
+
+
+def test_the_page_works_with_its_extra_alone_and_the_command_names_its_own(
+    wheel: Path, tmp_path: Path
+) -> None:
+    python = installed(wheel, tmp_path, "[report]")
+    program = str(python.with_name("llm-orchestrator"))
+    page = "from llm_orchestrator import CostTracker; CostTracker(log_path=None).get_usage_report().to_html('p.html')"
+
+    assert run(tmp_path, str(python), "-W", "error", "-c", page) == (0, "", "")
+    assert (tmp_path / "p.html").is_file()
+    assert run(tmp_path, program, "check") == (1, "", HINT)
+    assert run(tmp_path, str(python), "-m", "llm_orchestrator") == (1, "", HINT)
+
+
 def test_the_readme_quick_start_runs_from_the_wheel_with_one_extra(
     wheel: Path, tmp_path: Path, server: ScriptedServer
 ) -> None:
-    environment.run_uv("venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv"))
-    python = environment.python_in(tmp_path / "venv")
-    environment.run_uv("pip", "install", "--quiet", "--python", str(python), f"{wheel}[openai]")
+    python = installed(wheel, tmp_path, "[openai]")
     readme = (environment.ROOT / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
     (tmp_path / "quick_start.py").write_text(next(block for block in blocks if "LLMOrchestrator(" in block))
     (tmp_path / "config.yaml").write_text(CONFIG.format(url=server.url + "/v1"))
-    run = subprocess.run(
-        [str(python), "-W", "error", "quick_start.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (run.returncode, run.stderr) == (0, "")
-    assert server.requests and run.stdout.strip()
+    code, out, err = run(tmp_path, str(python), "-W", "error", "quick_start.py")
+    assert (code, err) == (0, "")
+    assert server.requests and out.strip()
 
 
 #: For each extra that is no part of `all`: a program that works with it, and the same without it.
@@ -123,12 +169,7 @@ ANSWERS = {"azure": "chat", "bedrock": "anthropic", "gemini-legacy": "gemini", "
 @pytest.fixture(scope="module")
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that has the library and nothing else."""
-    folder = tmp_path_factory.mktemp("bare")
-    environment.run_uv("venv", "--quiet", "--python", sys.executable, str(folder))
-    environment.run_uv(
-        "pip", "install", "--quiet", "--python", str(environment.python_in(folder)), str(wheel)
-    )
-    return environment.python_in(folder)
+    return installed(wheel, tmp_path_factory.mktemp("bare"))
 
 
 @pytest.mark.parametrize("extra", ALONE)
@@ -137,21 +178,12 @@ def test_every_extra_works_alone_and_without_it_says_what_to_install(
 ) -> None:
     if extra in ANSWERS:
         server.default = DIALECTS[ANSWERS[extra]].whole("It works.")
-    environment.run_uv("venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv"))
-    python = environment.python_in(tmp_path / "venv")
-    environment.run_uv("pip", "install", "--quiet", "--python", str(python), f"{wheel}[{extra}]")
     program = tmp_path / "program.py"
     program.write_text(ALONE[extra])
+    python = installed(wheel, tmp_path, f"[{extra}]")
 
-    def run(interpreter: Path) -> subprocess.CompletedProcess[str]:
-        command = [str(interpreter), str(program), server.url]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    code, out, err = run(tmp_path, str(python), str(program), server.url)
+    assert (code, out.strip()) == (0, "It works." if extra in ANSWERS else ""), err
 
-    alone, without = run(python), run(bare)
-
-    assert (alone.returncode, alone.stdout.strip()) == (
-        0,
-        "It works." if extra in ANSWERS else "",
-    ), alone.stderr
-    assert without.returncode == 1
-    assert f'pip install "llm-orchestrator[{extra}]"' in without.stderr
+    code, _, err = run(tmp_path, str(bare), str(program), server.url)
+    assert code == 1 and f'pip install "llm-orchestrator[{extra}]"' in err

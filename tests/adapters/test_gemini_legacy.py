@@ -299,7 +299,7 @@ def test_what_has_no_field_is_left_out_with_a_warning(
 
     assert len(response.warnings) == 2 and "reasoning_effort was not sent" in str(response.warnings)
     assert "generationConfig" not in server.requests[0].body
-    with pytest.raises(InvalidRequestError, match="no field for seed"):
+    with pytest.raises(InvalidRequestError, match="does not take seed"):
         ask(legacy(on_unsupported_parameter="error"), way, seed=1)
 
 
