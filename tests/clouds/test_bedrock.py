@@ -28,6 +28,8 @@ from tests.clouds.aws import event_stream, exception, message, signature_of, sig
 from tests.clouds.conftest import Orchestrate
 from tests.ways import ask
 
+pytestmark = pytest.mark.slow  # boto3 reads files of its own for every client
+
 CLAUDE = DIALECTS["anthropic"]
 MODEL = "global.anthropic.claude-haiku-4-5-20251001-v1:0"
 SERVED = "claude-haiku-4-5-20251001"

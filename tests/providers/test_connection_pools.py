@@ -334,6 +334,7 @@ def test_a_proxy_of_the_environment_is_used(
     assert server.requests[0].headers["host"] == "provider.invalid"
 
 
+@pytest.mark.slow  # with a proxy the HTTP library makes two more transports, each with its own certificates
 def test_hosts_without_a_proxy_are_called_directly(
     orchestrate: Orchestrate, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
