@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
 from llm_orchestrator.estimation import estimate_answer, estimate_prompt
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
@@ -19,6 +19,7 @@ from llm_orchestrator.surroundings import Surroundings
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, Exchange, LLMRequest, LLMResponse, changed
 
 if TYPE_CHECKING:
+    from llm_orchestrator.hooks import Hook, Listeners
     from llm_orchestrator.pricing import CostDetails
     from llm_orchestrator.providers.base import BaseLLMProvider
 
@@ -60,6 +61,7 @@ class CallRecord:
         self._began = self._started = time.monotonic()
         self._started_at = datetime.now(timezone.utc)
         self._first_piece: Optional[float] = None
+        self._listeners = _listeners(surroundings.hooks) if surroundings.hooks else None
 
     def begin_attempt(self, step: Attempt) -> None:
         """Note that a request is about to be sent.
@@ -154,9 +156,10 @@ class CallRecord:
             partial: What is known of it.
             status: ``interrupted`` or ``cancelled``.
         """
-        self._end_attempt(status, self._completed(partial), None)
+        partial = self._completed(partial)
+        self._end_attempt(status, partial, None)
         self._write_row(final=True)
-        self._tell("call", status)
+        self._tell("call", status, response=partial)
 
     def cancel(self) -> None:
         """Record that the caller gave up while an attempt was under way or about to be made."""
@@ -184,8 +187,9 @@ class CallRecord:
 
     def _price(self, response: LLMResponse, estimated: Optional[Mapping[str, int]] = None) -> CostDetails:
         provider = self._provider
+        prices = provider.price_provider_of(self._step.model)
         return self._surroundings.tracker.price_response(
-            response, provider.price_provider, provider.base_url, at=self._started_at, estimated=estimated
+            response, prices, provider.base_url, at=self._started_at, estimated=estimated
         )
 
     def _nothing(self) -> LLMResponse:
@@ -207,6 +211,8 @@ class CallRecord:
             status_code=200 if status == "ok" else failure.status_code if failure else None,
             request_id=request_id,
             latency=latency,
+            started_at=self._started_at,
+            time_to_first_token=self._first_piece,
         )
         self._attempts.append(attempt)
         billed = response is not None or _may_be_billed(error)
@@ -254,11 +260,9 @@ class CallRecord:
         response: Optional[LLMResponse] = None,
         error: Optional[BaseException] = None,
     ) -> None:
-        if not self._surroundings.hooks:
+        if self._listeners is None:
             return
-        from llm_orchestrator.hooks import CallEvent
-
-        event = CallEvent(
+        self._listeners.tell(
             kind=kind,
             call_id=self.id,
             provider=self._provider.name,
@@ -270,12 +274,10 @@ class CallRecord:
             error=error,
             streamed=self.is_streamed,
             tags=self._tags,
+            request=self._request,
+            service=self._provider.service or self._provider.name,
+            base_url=self._provider.base_url,
         )
-        for hook in self._surroundings.hooks:
-            try:
-                hook(event)
-            except Exception:  # a fault in the application's hook must not cost the answer
-                logger.exception("A hook failed: %r", hook)
 
     def _log_next(self, last: Attempt, step: Attempt) -> None:
         action = "retry" if last.model == step.model else f"fallback from {last.model}"
@@ -301,6 +303,12 @@ class CallRecord:
             last.status_code,
             last.request_id,
         )
+
+
+def _listeners(hooks: Sequence[Hook]) -> Listeners:
+    from llm_orchestrator.hooks import Listeners
+
+    return Listeners(hooks)
 
 
 def _status_of(error: Exception) -> str:

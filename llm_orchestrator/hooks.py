@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Callable, Mapping, Optional, Tuple
+from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
 
-from llm_orchestrator.types import Attempt, LLMResponse
+from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse
 
-__all__ = ["CallEvent", "Hook"]
+__all__ = ["CallEvent", "Hook", "Listeners"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,13 @@ class CallEvent:
         status: ``ok``, ``error``, ``interrupted`` or ``cancelled``.
         session_id: The session the call belongs to.
         attempts: The attempts so far, the last one being this one.
-        response: The answer, when there is one.
+        response: The answer, when there is one; what came of it, when it was left early.
         error: The error, when there is one.
         streamed: Whether the answer was streamed.
         tags: The tags given to the call.
+        request: What was asked, prompts included.
+        service: Who answers, in the words of OpenTelemetry's ``gen_ai.provider.name``.
+        base_url: Where the API is, when not at the vendor's own address.
     """
 
     kind: str
@@ -39,7 +46,36 @@ class CallEvent:
     error: Optional[BaseException] = None
     streamed: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    request: Optional[LLMRequest] = field(default=None, repr=False)
+    service: str = ""
+    base_url: Optional[str] = None
 
 
-#: A function that is told what happened; what it raises is logged, never passed on.
+#: A function that is told what happened, in the context (``contextvars``) that the call was made in, even
+#: when a stream ends in another one. What it raises is logged, never passed on.
 Hook = Callable[[CallEvent], None]
+
+
+class Listeners:
+    """The hooks of one call. They run in the context that it was made in, for its end may come in another.
+
+    Args:
+        hooks: The functions to tell.
+    """
+
+    def __init__(self, hooks: Sequence[Hook]) -> None:
+        self._hooks = hooks
+        self._context = copy_context()
+
+    def tell(self, **event: Any) -> None:
+        """Tell every hook what happened.
+
+        Args:
+            **event: The fields of a ``CallEvent``.
+        """
+        told = CallEvent(**event)
+        for hook in self._hooks:
+            try:
+                self._context.run(hook, told)
+            except Exception:  # a fault in the application's hook must not cost the answer
+                logger.exception("A hook failed: %r", hook)

@@ -11,15 +11,15 @@ import copy
 import os
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Set, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Type, Union
 
 from llm_orchestrator.arguments import CallArguments, call_arguments, owned, takes_parameters_of
 from llm_orchestrator.call import Call
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
-from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError
+from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.messages import check_owner
-from llm_orchestrator.models.names import foreign_owner, is_fine_tuned
+from llm_orchestrator.model_chain import ModelChooser
 from llm_orchestrator.models.registry import ModelRegistry
 from llm_orchestrator.policy import PolicySettings
 from llm_orchestrator.provider_set import ProviderSet
@@ -88,7 +88,7 @@ class LLMOrchestrator:
         self.active_provider: str = self.config.active_provider
         self.active_model = self.config.active_model
         self._surroundings = Surroundings(tracker, tuple(hooks), self.session_id)
-        self._own_models: Set[Tuple[str, str]] = set()  # found not to belong to another provider
+        self._models = ModelChooser(self.config.providers, self.registry)
         self._is_sibling = False
 
     def __repr__(self) -> str:
@@ -223,7 +223,7 @@ class LLMOrchestrator:
             ConfigurationError: There is no such provider, or it lacks its key.
         """
         self._surroundings.check_open()
-        self._own_models.clear()  # the new listings may know better
+        self._models.forget()  # the new listings may know better
         self.registry.refresh_models(provider)
 
     async def arefresh_models(self, provider: Optional[str] = None) -> None:
@@ -233,7 +233,7 @@ class LLMOrchestrator:
             provider: Name of a provider entry; None for every one that can be used.
         """
         self._surroundings.check_open()
-        self._own_models.clear()  # the new listings may know better
+        self._models.forget()  # the new listings may know better
         await self.registry.arefresh_models(provider)
 
     def validate_model(self, model: str, provider: Optional[str] = None) -> bool:
@@ -346,14 +346,17 @@ class LLMOrchestrator:
         provider = self._providers[self.active_provider]
         entry = self._providers.entry(self.active_provider)
         check_owner(arguments.request.messages, self.active_provider)
-        chain = self._chain(arguments.request.model, entry.fallback_models if arguments.fallback else ())
+        fallbacks = entry.fallback_models if arguments.fallback else ()
+        chain = self._models.chain(
+            self.active_provider, arguments.request.model or self.active_model, fallbacks
+        )
         drop = entry.on_unsupported_parameter == "drop"
         request = owned(arguments.request) if streamed else arguments.request
         request = changed(request, model=chain[0], strict=not drop)
         tracker = self._surroundings.tracker
         if tracker.strict_pricing:
             for name in chain:
-                tracker.check_price(provider.name, provider.price_provider, name)
+                tracker.check_price(provider.name, provider.price_provider_of(name), name)
         retries = entry.max_retries if arguments.max_retries is None else arguments.max_retries
         return Call(
             provider=provider,
@@ -373,41 +376,6 @@ class LLMOrchestrator:
         if known is not None and known.deprecated:
             self.registry.warn_if_deprecated(self.active_provider, model)
         return known
-
-    def _chain(self, model: str, fallbacks: Sequence[str]) -> Tuple[str, ...]:
-        """The model asked for, then the fallbacks in order, no repeats."""
-        first = model or self.active_model
-        if not first:
-            raise InvalidRequestError(
-                f"No model is chosen for {self.active_provider!r}. Name one with model=, or in for_provider."
-            )
-        if is_fine_tuned(first):
-            raise InvalidRequestError(
-                f"{first!r} is a fine-tuned model, which is not supported. Name its base model."
-            )
-        chain = tuple(dict.fromkeys((first, *fallbacks)))
-        for name in chain:
-            if (self.active_provider, name) not in self._own_models:
-                self._check_own(name)
-        return chain
-
-    def _check_own(self, model: str) -> None:
-        """Refuse a model that belongs to another configured provider."""
-        adapter = self.config.providers[self.active_provider].adapter
-        if adapter not in (None, self.active_provider):
-            return  # an entry that borrows its protocol may be a gateway, whose names carry their makers'
-        owner = foreign_owner(model, self.active_provider, self.config.providers)
-        if owner is None and self.registry.known(self.active_provider, model) is None:
-            others = [
-                name for name in self.registry.providers_listing(model) if name in self.config.providers
-            ]
-            owner = next((name for name in others if name != self.active_provider), None)
-        if owner is not None:
-            raise InvalidRequestError(
-                f"The model {model!r} belongs to provider {owner!r}, but {self.active_provider!r} is active. "
-                f"Use for_provider({owner!r}) for it."
-            )
-        self._own_models.add((self.active_provider, model))
 
     def _check_adapters(self, given: Mapping[str, BaseLLMProvider]) -> None:
         for name, entry in self.config.providers.items():

@@ -31,13 +31,15 @@ def checked(name: str, value: Any) -> Any:
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e300 < value < 1e300:
         raise InvalidRequestError(f"{name} is {value!r}. Give a number.")
-    return value
+    number: float = value
+    return number
 
 
 def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidRequestError(f"{name} is {value!r}. Give a whole number.")
-    return value
+    number: int = value
+    return number
 
 
 def _count(name: str, value: Any, least: int = 1) -> int:

@@ -103,7 +103,7 @@ class FakeProvider(BaseLLMProvider):
     Args:
         script: Texts, errors, FakeReply objects, or functions that make one from the request.
         name: Name of the provider entry.
-        models: The models it lists.
+        models: The models it lists; ``fake-model`` when there are none.
         **settings: Further arguments of BaseLLMProvider.
 
     Attributes:
@@ -117,7 +117,7 @@ class FakeProvider(BaseLLMProvider):
         script: Union[Scripted, Iterable[Scripted]] = "This is a scripted answer.",
         *,
         name: str = "fake",
-        models: Sequence[str] = ("fake-model",),
+        models: Sequence[str] = (),
         **settings: Any,
     ) -> None:
         super().__init__(name, **settings)
@@ -125,7 +125,7 @@ class FakeProvider(BaseLLMProvider):
         self._script: List[Scripted] = [script] if single else list(script)  # type: ignore[arg-type, list-item]
         if not self._script:
             raise ConfigurationError("The script of a FakeProvider is empty. Give it at least one answer.")
-        self._models = tuple(models)
+        self._models = tuple(models) or ("fake-model",)
         self._lock = threading.Lock()
         self.requests: List[LLMRequest] = []
 

@@ -24,6 +24,7 @@ from typing import (
 from llm_orchestrator.turns import JSON, Message, MessageLike, Messages, ToolCall
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from decimal import Decimal
 
     from llm_orchestrator.pricing import CostDetails
@@ -193,6 +194,8 @@ class Attempt:
         status_code: HTTP status of the answer, where one came.
         request_id: The provider's id of the request.
         latency: Seconds the attempt took.
+        started_at: When the request was about to be sent (UTC).
+        time_to_first_token: Seconds to the first piece of a streamed answer.
     """
 
     model: str
@@ -201,6 +204,8 @@ class Attempt:
     status_code: Optional[int] = None
     request_id: Optional[str] = None
     latency: Optional[float] = None
+    started_at: Optional[datetime] = None
+    time_to_first_token: Optional[float] = None
 
 
 @dataclass(frozen=True)

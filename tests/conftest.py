@@ -116,10 +116,18 @@ def vendor_sdks() -> None:
     for name in SDKS:
         with suppress(ImportError):
             importlib.import_module(name)
-    # A full collection over all of the SDKs' objects takes longer than a unit test may, whichever test it
-    # hits.
+    freeze()
+
+
+def freeze() -> None:
+    """Keep what is there out of later collections: over the SDKs' objects one takes longer than a test may."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _freeze_what_other_modules_loaded() -> None:
+    freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ def test_the_example_file_loads_and_shows_every_key(monkeypatch):
 
     loaded = ConfigManager.load_config(path)
 
-    assert [entry.unavailable for entry in loaded.providers.values()] == [None] * 5
+    assert [entry.unavailable for entry in loaded.providers.values()] == [None] * 6
     assert loaded.providers["ollama"].base_url == "http://localhost:11434/v1"
     text = path.read_text("utf-8")
     for model in SECTIONS.values():
@@ -55,7 +55,7 @@ def test_a_file_of_four_lines_gets_every_default(tmp_path):
         900,
     )
     assert (local.max_retries, local.max_retry_wait, local.fallback_models) == (2, 60, [])
-    assert (local.on_unsupported_parameter, local.api, local.api_version) == ("drop", "auto", "2023-06-01")
+    assert (local.on_unsupported_parameter, local.api, local.api_version) == ("drop", "auto", None)
     assert loaded.cost_tracking.log_path is None, "without the section no file may be written"
     assert loaded.model_registry.cache_path is None
 

@@ -141,11 +141,11 @@ def test_every_configuration_shown_loads(block: Block, monkeypatch: pytest.Monke
 def test_shell_commands_name_what_exists(block: Block) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     extras = set(
-        re.findall(r"^(\w+) = \[.*$", project_section("project.optional-dependencies"), re.MULTILINE)
+        re.findall(r"^([\w-]+) = \[.*$", project_section("project.optional-dependencies"), re.MULTILINE)
     )
     for target in re.findall(r"\bmake (\w+)", block.text):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
-    for names in re.findall(r"llm-orchestrator\[([\w,]+)\]", block.text):
+    for names in re.findall(r"llm-orchestrator\[([\w,-]+)\]", block.text):
         assert set(names.split(",")) <= extras
     for script in re.findall(r"\bpython ([\w/]+\.py)", block.text):
         assert (ROOT / script).is_file()

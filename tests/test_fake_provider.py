@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any, Awaitable, Callable, List
 
 import pytest
@@ -12,6 +13,7 @@ from llm_orchestrator import (
     ConfigurationError,
     FinishReason,
     InvalidRequestError,
+    LLMOrchestrator,
     LLMRequest,
     ModelNotFoundError,
     ProviderTimeoutError,
@@ -195,3 +197,19 @@ def test_usage_may_be_left_untold(way: str) -> None:
     response = ask(scene.orchestrator, way)
     assert response.usage.source == "missing" and response.cost is None
     assert response.tokens_used == {"prompt": None, "completion": None, "total": None}
+
+
+def test_an_entry_of_the_configuration_may_name_the_fake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_orchestrator.providers._registered", {"faked": FakeProvider})
+    config = {
+        "active_provider": "faked",
+        "active_model": "fake-model",
+        "providers": {"faked": None, "other": {"adapter": "faked", "models": ["one"]}},
+        "model_registry": {"cache_path": str(tmp_path / "models.json")},
+    }
+    orchestrator = LLMOrchestrator(config)
+    orchestrator.refresh_models()
+    assert orchestrator.get_available_models() == ["fake-model"]
+    assert orchestrator.get_available_models("other") == ["one"]

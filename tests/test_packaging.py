@@ -13,7 +13,7 @@ from typing import List, Tuple
 
 import pytest
 
-from tests.bench import ScriptedServer
+from tests.bench import DIALECTS, ScriptedServer
 from tools import environment
 
 pytestmark = pytest.mark.slow
@@ -134,3 +134,56 @@ def test_the_readme_quick_start_runs_from_the_wheel_with_one_extra(
     code, out, err = run(tmp_path, str(python), "-W", "error", "quick_start.py")
     assert (code, err) == (0, "")
     assert server.requests and out.strip()
+
+
+#: For each extra that is no part of `all`: a program that works with it, and the same without it.
+ALONE = {
+    "otel": """
+from llm_orchestrator import LLMOrchestrator
+from llm_orchestrator.testing import FakeProvider
+from llm_orchestrator.tracing import trace_calls
+config = {"active_provider": "fake", "active_model": "m", "providers": {}}
+LLMOrchestrator(config, providers={"fake": FakeProvider()}, hooks=[trace_calls()]).send_request("Hi")
+""",
+    **{
+        name: f"""
+import sys, json, warnings
+warnings.filterwarnings("ignore", category=FutureWarning)  # old SDKs on old Pythons
+from llm_orchestrator import LLMOrchestrator
+entry = {{"adapter": "{name}", "base_url": sys.argv[1], "max_retries": 0, **{settings}}}
+config = {{"active_provider": "e", "active_model": "m", "providers": {{"e": entry}}}}
+with LLMOrchestrator(config) as orchestrator:
+    print(orchestrator.send_request("Hi").content)
+"""
+        for name, settings in {
+            "azure": {"api_key": "key-of-the-resource"},
+            "bedrock": {"api_key": "key-of-bedrock", "region": "us-east-1"},
+            "gemini-legacy": {"api_key": "key-of-gemini"},
+            "vertex": {"api_key": "key-of-vertex"},
+        }.items()
+    },
+}
+ANSWERS = {"azure": "chat", "bedrock": "anthropic", "gemini-legacy": "gemini", "vertex": "gemini"}
+
+
+@pytest.fixture(scope="module")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python that has the library and nothing else."""
+    return installed(wheel, tmp_path_factory.mktemp("bare"))
+
+
+@pytest.mark.parametrize("extra", ALONE)
+def test_every_extra_works_alone_and_without_it_says_what_to_install(
+    wheel: Path, bare: Path, tmp_path: Path, server: ScriptedServer, extra: str
+) -> None:
+    if extra in ANSWERS:
+        server.default = DIALECTS[ANSWERS[extra]].whole("It works.")
+    program = tmp_path / "program.py"
+    program.write_text(ALONE[extra])
+    python = installed(wheel, tmp_path, f"[{extra}]")
+
+    code, out, err = run(tmp_path, str(python), str(program), server.url)
+    assert (code, out.strip()) == (0, "It works." if extra in ANSWERS else ""), err
+
+    code, _, err = run(tmp_path, str(bare), str(program), server.url)
+    assert code == 1 and f'pip install "llm-orchestrator[{extra}]"' in err

@@ -83,6 +83,7 @@ CHAPTERS = (
         ("CostTracker", "UsageRecord", "UsageReport", "CostDetails", "price_usage", "format_cost"),
     ),
     Chapter("Hooks", "llm_orchestrator", ("Hook", "CallEvent")),
+    Chapter("Tracing", "llm_orchestrator.tracing", ("trace_calls",)),
     Chapter("Testing", "llm_orchestrator.testing", ("FakeProvider", "FakeReply")),
     Chapter("Providers", "llm_orchestrator", ("BaseLLMProvider", "LLMRequest", "register_provider")),
     Chapter(

@@ -42,7 +42,12 @@ CONFIG_VARIABLE = "LLM_ORCHESTRATOR_CONFIG"
 DEFAULT_PATH = "./config.yaml"
 
 #: Adapters that need a key at the vendor's own address, with the variable it usually stands in.
-KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
+KEY_VARIABLES = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "gemini": "GEMINI_API_KEY",
+    "gemini-legacy": "GEMINI_API_KEY",
+}
 
 Source = Union[str, "os.PathLike[str]", Mapping[str, Any], OrchestratorConfig, None]
 

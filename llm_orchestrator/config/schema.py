@@ -123,8 +123,12 @@ class ProviderConfig(_Model):
         allow_missing_finish_reason: Whether a stream that never says why it ended counts as complete.
         options: Request options used where a call gives none.
         api: Which OpenAI API to use.
-        api_version: Anthropic's API version, sent with every request.
+        api_version: Anthropic's or Azure's API version, sent with every request; None is the adapter's own.
         model_path: The GGUF file of a local model.
+        region: The region of a cloud.
+        project: The project of Google's cloud that is billed.
+        publisher: Whose models of Vertex AI are asked.
+        models: Names to list where the host does not list what can be called.
     """
 
     # `timeout` stands before `connect_timeout`, whose default and check need it.
@@ -146,8 +150,12 @@ class ProviderConfig(_Model):
     allow_missing_finish_reason: bool = False
     options: Annotated[Dict[str, Any], _Section, _Frozen] = FrozenDict()
     api: Literal["auto", "responses", "chat"] = "auto"
-    api_version: _Text = "2023-06-01"
+    api_version: Optional[_Text] = None
     model_path: Optional[_Text] = None
+    region: Optional[_Text] = None
+    project: Optional[_Text] = None
+    publisher: Literal["google", "anthropic"] = "google"
+    models: Annotated[List[_ModelName], _Frozen] = FrozenList()
 
     _unavailable: Optional[str] = PrivateAttr(default=None)
 

@@ -1,7 +1,8 @@
 """What one call costs, and how sure that is: the face of the pricing package.
 
-A ``PriceTable`` joins the shipped prices with the user's own (overrides, discount); ``price_usage`` is the
-same with the shipped prices alone. Unknown is never zero: what cannot be priced has ``total=None``.
+A ``PriceTable`` joins the shipped prices with the user's own (overrides, discount); ``price_usage`` in
+``shipped`` is the same with the shipped prices alone. Unknown is never zero: what cannot be priced has
+``total=None``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from llm_orchestrator.pricing.usage import InvalidUsageError, Request, Usage, re
 if TYPE_CHECKING:
     from llm_orchestrator.types import TokenUsage
 
-__all__ = ["PriceTable", "price_usage"]
+__all__ = ["PriceTable"]
 
 logger = logging.getLogger(__name__)
 
@@ -370,62 +371,3 @@ def _days_after(day: str, days: int) -> str:
         return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
     except OverflowError:  # somebody's way to say never
         return date.max.isoformat()
-
-
-_default_table = PriceTable()
-
-
-def price_usage(
-    provider: str,
-    model: str,
-    usage: RawUsage,
-    *,
-    requested_model: Optional[str] = None,
-    api: Optional[str] = None,
-    at: Union[date, str, None] = None,
-    service_tier: Optional[str] = None,
-    batch: bool = False,
-    base_url: Optional[str] = None,
-    headers: Optional[Mapping[str, str]] = None,
-    request: Optional[JSON] = None,
-    response: Optional[JSON] = None,
-) -> CostDetails:
-    """Price one call from what the provider reported. Uses no network, and no clock but ``at``.
-
-    Args:
-        provider: ``openai``, ``anthropic``, ``gemini`` or ``local`` (free); any other is somebody else's
-            price list and unpriced.
-        model: Model that served the call, as the provider names it.
-        usage: The provider's usage object in REST names; for a stream the list of its usage objects in order,
-            None where a chunk had none; None when there was none at all.
-        requested_model: Model that was asked for; priced when the served one is unknown.
-        api: ``chat``, ``responses``, ``messages``, ``generate_content`` or ``embeddings``.
-        at: When the request was sent: a datetime (naive is local time), a date or ISO 8601 text. None prices
-            by the day the table was made.
-        service_tier: Tier that was served, where the caller knows it; fields of the reply come first.
-        batch: Whether the request was part of a batch.
-        base_url: Base URL of the request; tells a region with a surcharge.
-        headers: Response headers; Gemini names the served tier there.
-        request: The request's JSON body: requested tier, cache lifetime, tools.
-        response: The response's JSON body without its usage: served tier, tool usage, output items.
-
-    Returns:
-        The cost and how it came about; ``total`` is None when it is unknown.
-
-    Raises:
-        ValueError: ``at`` is a text that is no date.
-    """
-    return _default_table.price(
-        provider,
-        model,
-        usage,
-        requested_model=requested_model,
-        api=api,
-        at=at,
-        service_tier=service_tier,
-        batch=batch,
-        base_url=base_url,
-        headers=headers,
-        request=request,
-        response=response,
-    )

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, List, Type
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.suggestions import did_you_mean
+from llm_orchestrator.suggestions import nearly
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -21,9 +21,13 @@ ENTRY_POINTS = "llm_orchestrator.providers"
 
 _BUILT_IN: Dict[str, str] = {
     "anthropic": "llm_orchestrator.providers.anthropic_adapter:AnthropicAdapter",
+    "azure": "llm_orchestrator.providers.azure_adapter:AzureAdapter",
+    "bedrock": "llm_orchestrator.providers.bedrock_adapter:BedrockAdapter",
     "gemini": "llm_orchestrator.providers.gemini_adapter:GeminiAdapter",
+    "gemini-legacy": "llm_orchestrator.providers.gemini_legacy_adapter:GeminiLegacyAdapter",
     "local": "llm_orchestrator.providers.local_adapter:LocalAdapter",
     "openai": "llm_orchestrator.providers.openai_adapter:OpenAIAdapter",
+    "vertex": "llm_orchestrator.providers.vertex_adapter:VertexAdapter",
 }
 _registered: Dict[str, Type[BaseLLMProvider]] = {}
 
@@ -79,9 +83,11 @@ def find_adapter(name: str) -> Type[BaseLLMProvider]:
     target = _BUILT_IN.get(name) or _plug_ins().get(name)
     if target is None:
         names = adapter_names()
+        close = nearly(name.lower(), names)
+        meant = f"Did you mean {close!r}? " if close else ""
         raise ConfigurationError(
-            f"There is no adapter named {name!r}. {did_you_mean(name.lower(), names)} Set adapter: to one of "
-            "them; a host that speaks OpenAI's protocol takes adapter: openai."
+            f"There is no adapter named {name!r}. {meant}Set adapter: to one of {', '.join(names)}; a host "
+            "that speaks OpenAI's protocol takes openai."
         )
     module, _, attribute = target.partition(":")
     try:

@@ -47,6 +47,8 @@ class Adapter(ABC):
 
     #: Whose JSON the adapter speaks; prices and the kinds of models are found by it.
     protocol: ClassVar[str] = ""
+    #: Who answers, in the words of OpenTelemetry's ``gen_ai.provider.name``; empty: the name of the entry.
+    service: ClassVar[str] = ""
     #: Reply headers that may hold the provider's id of the request.
     request_id_headers: ClassVar[Tuple[str, ...]] = ("x-request-id", "request-id")
     #: Types of the events that only say that the connection is alive; they do not end a silence.
@@ -133,6 +135,17 @@ class Adapter(ABC):
     def price_provider(self) -> str:
         """Whose price list holds: the vendor's, unless another host speaks its protocol."""
         return self.protocol if self.base_url is None or self.name == self.protocol else self.name
+
+    def price_provider_of(self, model: str) -> str:
+        """Whose price list holds for one model; ``price_provider`` unless an adapter knows better.
+
+        Args:
+            model: The model as it is asked for.
+
+        Returns:
+            Name of the price list.
+        """
+        return self.price_provider
 
     @property
     def model_kinds(self) -> str:

@@ -10,7 +10,7 @@ import sys
 from collections import abc
 from dataclasses import replace
 from functools import partial
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple, cast
+from typing import Any, Callable, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 from urllib.parse import quote
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderError
@@ -20,7 +20,9 @@ from llm_orchestrator.providers.anthropic_requests import write_request
 from llm_orchestrator.providers.anthropic_thinking import form_of_thinking
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.clients import Clients
+from llm_orchestrator.providers.connection_pools import async_client_arguments
 from llm_orchestrator.providers.failures import Failure, error_of_failure, unsupported_parameter
+from llm_orchestrator.providers.http_library import http_library_of
 from llm_orchestrator.providers.refusals import with_bounded_refusals
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
@@ -28,6 +30,7 @@ from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, Str
 __all__ = ["AnthropicAdapter"]
 
 BASE_URL = "https://api.anthropic.com"
+CLIENT, ASYNC_CLIENT = "Anthropic", "AsyncAnthropic"  # the SDK's classes
 API_VERSION = "2023-06-01"
 #: Sent to servers that imitate the API and ask for no key; the SDK insists on one.
 NO_KEY = "no-key"
@@ -44,15 +47,19 @@ class AnthropicAdapter(BaseLLMProvider):
         **settings: The arguments of ``BaseLLMProvider``.
     """
 
-    protocol = "anthropic"
+    protocol: ClassVar[str] = "anthropic"
+    service: ClassVar[str] = "anthropic"
+    #: The extra that brings what the adapter needs.
+    extra: ClassVar[str] = "anthropic"
+    #: How the names of the SDK's two client classes end; subclasses for other hosts name theirs.
+    platform: ClassVar[str] = ""
 
     def __init__(self, name: str, *, api_version: Optional[str] = None, **settings: Any) -> None:
         super().__init__(name, **settings)
         self.api_version = api_version or API_VERSION
-        make = partial(_make_client, name, self._api_key, self.base_url)
         self._clients: Clients[Any, Any] = Clients(
-            make=partial(make, "Anthropic"),
-            make_async=partial(make, "AsyncAnthropic"),
+            make=lambda: self._make_client(CLIENT),
+            make_async=lambda: self._make_client(ASYNC_CLIENT),
             close=lambda client: client.close(),
             aclose=lambda client: client.close(),
             redactor=self.redactor,
@@ -232,6 +239,43 @@ class AnthropicAdapter(BaseLLMProvider):
         """Close the connections of the running loop, and those of sync callers."""
         await self._clients.aclose()
 
+    def client_arguments(self) -> Dict[str, Any]:
+        """The arguments of both clients: where the API is, who asks; subclasses for other hosts have others.
+
+        Returns:
+            The arguments.
+
+        Raises:
+            ConfigurationError: There is no key, and Anthropic's own host needs one.
+        """
+        if not self._api_key and self.base_url is None:
+            raise ConfigurationError(
+                f"Provider {self.name!r} has no api_key. Add `api_key: ${{ANTHROPIC_API_KEY}}` to its entry, "
+                "and set the variable."
+            )
+        return {"api_key": self._api_key or NO_KEY, "base_url": self.base_url or BASE_URL}
+
+    def _make_client(self, kind: str) -> Any:
+        """Build one of the SDK's clients so that nothing in the environment changes what it does."""
+        arguments = self.client_arguments()
+        try:
+            import anthropic
+        except ImportError as error:
+            raise ConfigurationError(
+                f"Provider {self.name!r} needs the Anthropic SDK. "
+                f'Install it with: pip install "llm-orchestrator[{self.extra}]".'
+            ) from error
+        client_class = getattr(anthropic, kind + self.platform)
+        # Newer SDKs write prompts and answers into spans when the environment tells them to.
+        if hasattr(client_class, "open_telemetry"):
+            arguments["open_telemetry"] = False
+        if kind == ASYNC_CLIENT:
+            pools = async_client_arguments(http_library_of(anthropic))
+            arguments["http_client"] = anthropic.DefaultAsyncHttpxClient(**pools)
+        client = client_class(**arguments, max_retries=0)
+        client._custom_headers = {}  # those of $ANTHROPIC_CUSTOM_HEADERS, which no argument keeps out
+        return with_bounded_refusals(client)
+
     @property
     def _version(self) -> Mapping[str, str]:
         return {"anthropic-version": self.api_version}
@@ -240,28 +284,6 @@ class AnthropicAdapter(BaseLLMProvider):
         error = error_of_failure(self.parse_failure(body, None, headers))
         error.request_id = self.request_id_of(headers)
         return error
-
-
-def _make_client(name: str, api_key: Optional[str], base_url: Optional[str], kind: str) -> Any:
-    """Build one of the SDK's clients so that nothing in the environment changes what it does."""
-    if not api_key and base_url is None:
-        raise ConfigurationError(
-            f"Provider {name!r} has no api_key. Add `api_key: ${{ANTHROPIC_API_KEY}}` to its entry, and set "
-            "the variable."
-        )
-    try:
-        import anthropic
-    except ImportError as error:
-        raise ConfigurationError(
-            f"Provider {name!r} needs the Anthropic SDK. "
-            'Install it with: pip install "llm-orchestrator[anthropic]".'
-        ) from error
-    client_class = getattr(anthropic, kind)
-    # Newer SDKs write prompts and answers into spans when the environment tells them to.
-    tracing = {"open_telemetry": False} if hasattr(client_class, "open_telemetry") else {}
-    client = client_class(api_key=api_key or NO_KEY, base_url=base_url or BASE_URL, max_retries=0, **tracing)
-    client._custom_headers = {}  # those of $ANTHROPIC_CUSTOM_HEADERS, which no argument keeps out
-    return with_bounded_refusals(client)
 
 
 def _sdk_call(client: Any, wire: WireRequest, limits: Limits) -> Callable[[], Any]:

@@ -32,13 +32,16 @@ from llm_orchestrator.exceptions import (
 )
 from llm_orchestrator.providers.http_library import loaded_http_libraries
 
-__all__ = ["Failure", "error_of_failure", "error_of_transport", "retry_after_of"]
+__all__ = ["Failure", "causes_of", "error_of_failure", "error_of_transport", "retry_after_of"]
 
 ErrorClass = Type[ProviderError]
 
 #: Codes that say more than the status they come with.
 SPECIFIC_CODES: Mapping[str, ErrorClass] = {
     "API_KEY_INVALID": AuthenticationError,
+    "ExpiredTokenException": AuthenticationError,
+    "InvalidSignatureException": AuthenticationError,
+    "UnrecognizedClientException": AuthenticationError,
     "billing_error": QuotaExceededError,
     "billing_hard_limit_reached": QuotaExceededError,
     "context_length_exceeded": ContextLengthError,
@@ -82,7 +85,13 @@ GENERAL_KINDS: Mapping[str, ErrorClass] = {
     "rate_limit_error": RateLimitError,
     "rate_limit_exceeded": RateLimitError,
     "server_is_overloaded": OverloadedError,
+    "internalServerException": ServerError,
+    "modelStreamErrorException": ServerError,
+    "modelTimeoutException": ServerError,
+    "serviceUnavailableException": OverloadedError,
     "slow_down": RateLimitError,
+    "throttlingException": RateLimitError,
+    "validationException": InvalidRequestError,
 }
 
 #: Words for what some providers give no code for (Anthropic, Gemini and OpenAI-compatible servers).
@@ -213,12 +222,12 @@ def error_of_transport(error: BaseException) -> Optional[ProviderError]:
     Returns:
         A connection, timeout or invalid-response error; None when the exception is of another kind.
     """
-    for cause in _chain(error):
+    for cause in causes_of(error):
         for library in loaded_http_libraries():
             translated = _error_of_library(cause, library)
             if translated is not None:
                 return translated
-    for cause in _chain(error):
+    for cause in causes_of(error):
         if isinstance(cause, _timeout_classes()):
             return _timeout(cause, sent=True)
         if isinstance(cause, OSError) or type(cause) is RuntimeError:  # what closed clients and loops raise
@@ -245,7 +254,15 @@ def _timeout_classes() -> Tuple[Type[BaseException], ...]:
     return (TimeoutError, socket.timeout, loops)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """Follow an exception to what it was raised from, or while handling.
+
+    Args:
+        error: The exception.
+
+    Yields:
+        The exception itself, then its causes.
+    """
     seen = 0
     cause: Optional[BaseException] = error
     while cause is not None and seen < 10:

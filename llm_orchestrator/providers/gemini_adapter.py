@@ -6,7 +6,7 @@ The adapter joins two halves: the translations, in the ``gemini_`` modules besid
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers import gemini_models, gemini_replies, gemini_requests
@@ -34,14 +34,19 @@ class GeminiAdapter(BaseLLMProvider):
     """
 
     protocol: ClassVar[str] = "gemini"
+    service: ClassVar[str] = "gcp.gemini"
+    #: The extra that brings what the adapter needs.
+    extra: ClassVar[str] = "gemini"
+    #: What carries the JSON.
+    transport: ClassVar[Any] = GeminiTransport
 
     def __init__(self, name: str, **settings: Any) -> None:
         super().__init__(name, **settings)
-        self._clients = Clients(
+        self._clients: Clients[Any, Any] = Clients(
             make=self._make_transport,
             make_async=self._make_transport,
-            close=GeminiTransport.close,
-            aclose=GeminiTransport.aclose,
+            close=self.transport.close,
+            aclose=self.transport.aclose,
             redactor=self.redactor,
         )
 
@@ -187,7 +192,8 @@ class GeminiAdapter(BaseLLMProvider):
         Returns:
             The open reply.
         """
-        return self._clients.for_threads().open(wire, limits)
+        reply: RawReply = self._clients.for_threads().open(wire, limits)
+        return reply
 
     async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request and wait for the head of the reply, async.
@@ -200,7 +206,8 @@ class GeminiAdapter(BaseLLMProvider):
             The open reply.
         """
         transport = await self._clients.for_loop()
-        return await transport.aopen(wire, limits)
+        reply: RawReply = await transport.aopen(wire, limits)
+        return reply
 
     async def aget_ready(self) -> None:
         """Make the client of the running loop."""
@@ -214,15 +221,27 @@ class GeminiAdapter(BaseLLMProvider):
         """Close the connections of the running loop, and those of sync callers."""
         await self._clients.aclose()
 
-    def _make_transport(self) -> GeminiTransport:
+    def transport_arguments(self) -> Dict[str, Any]:
+        """What the SDK's client needs to know; subclasses for other hosts have others.
+
+        Returns:
+            The arguments of its ``transport``.
+
+        Raises:
+            ConfigurationError: There is no key, and Google's own host needs one.
+        """
         if self._api_key is None and self.base_url is None:
             raise ConfigurationError(
                 f"Provider {self.name!r} has no api_key. Set api_key: ${{GEMINI_API_KEY}} in its entry."
             )
+        return {"base_url": self.base_url or BASE_URL, "api_key": self._api_key or NO_KEY}
+
+    def _make_transport(self) -> Any:
+        arguments = self.transport_arguments()
         try:
-            return GeminiTransport(self._api_key or NO_KEY, self.base_url or BASE_URL)
+            return self.transport(**arguments)
         except ImportError as error:
             raise ConfigurationError(
-                f"Provider {self.name!r} needs google-genai, which cannot be imported ({error}). "
-                'Run: pip install "llm-orchestrator[gemini]".'
+                f"Provider {self.name!r} needs Google's SDK, which cannot be imported ({error}). "
+                f'Run: pip install "llm-orchestrator[{self.extra}]".'
             ) from error

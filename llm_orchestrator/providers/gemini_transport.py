@@ -12,17 +12,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Dict, Mapping
 
+from llm_orchestrator.providers.connection_pools import MAX_CONNECTIONS, async_client_arguments
 from llm_orchestrator.providers.gemini_typed_calls import TypedCalls
 from llm_orchestrator.providers.refusals import abound_refusal, bound_refusal
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
 
-__all__ = ["BadStatusError", "ErrorReply", "GeminiTransport"]
+__all__ = ["BadStatusError", "ErrorReply", "GeminiTransport", "bad_status"]
 
 API_VERSION = "v1beta"
 #: What is used of the SDK's inner client; all or nothing.
 PRIVATE_NAMES = ("_build_request", "_request", "_async_request")
-#: As many connections as the other vendors' SDKs allow; HTTP libraries stop at 100.
-MAX_CONNECTIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,7 @@ class ErrorReply:
     status_code: int
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
+    request: Any = field(repr=False, default=None)
 
 
 class BadStatusError(Exception):
@@ -50,29 +50,35 @@ class GeminiTransport:
     """One client of google-genai and the HTTP clients under it, for all threads or for one event loop.
 
     Args:
-        api_key: The key; it travels in a header.
         base_url: Where the API is.
+        api_version: The version of the API.
+        vertexai: Whether it is Vertex AI.
+        **identity: Who asks, for the SDK's client: an ``api_key``, or a ``project`` and its ``location``.
 
     Raises:
         ImportError: google-genai is not installed.
     """
 
-    def __init__(self, api_key: str, base_url: str) -> None:
+    def __init__(
+        self, *, base_url: str, api_version: str = API_VERSION, vertexai: bool = False, **identity: Any
+    ) -> None:
         from google import genai
         from google.genai.client import DebugConfig
 
         self._http = _http_library(genai.__version__)
         certificates = _certificates(self._http)
         self._client = self._http.Client(**self._settings(certificates, _refuse))
-        self._async_client = self._http.AsyncClient(**self._settings(certificates, _arefuse))
+        self._async_client = self._http.AsyncClient(
+            **self._settings(certificates, _arefuse), **async_client_arguments(self._http, certificates)
+        )
         # What is left out here, the SDK takes from the environment.
         self._genai = genai.Client(
-            api_key=api_key,
-            vertexai=False,
+            **identity,
+            vertexai=vertexai,
             debug_config=DebugConfig(client_mode=None, replay_id=None, replays_directory=None),
             http_options=genai.types.HttpOptions(
                 base_url=base_url,
-                api_version=API_VERSION,
+                api_version=api_version,
                 httpx_client=self._client,
                 httpx_async_client=self._async_client,
                 # Not for requests, only so that the SDK does not load certificates of its own.
@@ -166,19 +172,28 @@ def _refuse(response: Any) -> None:
     """Raise for a bad status, as a response hook."""
     bound_refusal(response)
     if response.status_code != 200:
-        raise _bad_status(response, response.read())
+        raise bad_status(response, response.read())
 
 
 async def _arefuse(response: Any) -> None:
     """Raise for a bad status, as a response hook for async callers."""
     await abound_refusal(response)
     if response.status_code != 200:
-        raise _bad_status(response, await response.aread())
+        raise bad_status(response, await response.aread())
 
 
-def _bad_status(response: Any, content: bytes) -> BadStatusError:
-    """The error of a reply; Gemini may wrap the error of a stream in an array."""
+def bad_status(response: Any, content: bytes) -> BadStatusError:
+    """Make the error of a reply; Gemini may wrap the error of a stream in an array.
+
+    Args:
+        response: The reply.
+        content: Its body.
+
+    Returns:
+        The error.
+    """
     content = content.strip()
     if content.startswith(b"[") and content.endswith(b"]"):
         content = content[1:-1]
-    return BadStatusError(ErrorReply(response.status_code, response.headers, content))
+    reply = ErrorReply(response.status_code, response.headers, content, response.request)
+    return BadStatusError(reply)

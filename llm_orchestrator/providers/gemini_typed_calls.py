@@ -18,7 +18,7 @@ from llm_orchestrator.types import JSON
 
 __all__ = ["TypedCalls"]
 
-PATH = re.compile(r"models(/(?P<model>[^:?]+)(:(?P<method>\w+))?)?(\?(?P<query>.*))?")
+PATH = re.compile(r"(publishers/google/)?models(/(?P<model>[^:?]+)(:(?P<method>\w+))?)?(\?(?P<query>.*))?")
 METHODS = {"generateContent": "generate_content", "streamGenerateContent": "generate_content_stream"}
 #: Fields the SDK adds to its results, which are none of Gemini's.
 SDK_FIELDS = {"sdk_http_response", "automatic_function_calling_history", "parsed"}

@@ -28,6 +28,8 @@ class LocalAdapter(OpenAIAdapter):
     """
 
     protocol: ClassVar[str] = "local"
+    service: ClassVar[str] = ""
+    extra: ClassVar[str] = "local"
 
     def __init__(self, name: str, *, model_path: Optional[str] = None, **arguments: Any) -> None:
         super().__init__(name, **{**arguments, "api": "chat"})

@@ -21,6 +21,7 @@ from llm_orchestrator.providers import (
 )
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.clients import Clients
+from llm_orchestrator.providers.connection_pools import async_client_arguments
 from llm_orchestrator.providers.failures import Failure, error_of_failure
 from llm_orchestrator.providers.http_library import http_library_of
 from llm_orchestrator.providers.openai_cache import with_cache_key
@@ -29,7 +30,7 @@ from llm_orchestrator.providers.refusals import with_bounded_refusals
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
-__all__ = ["OpenAIAdapter"]
+__all__ = ["OpenAIAdapter", "headers_against_environment", "openai_sdk", "without_environment"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 #: Sent where a server wants no key, because the SDK insists on one.
@@ -55,6 +56,9 @@ class OpenAIAdapter(BaseLLMProvider):
     """
 
     protocol: ClassVar[str] = "openai"
+    service: ClassVar[str] = "openai"
+    #: The extra that brings what the adapter needs.
+    extra: ClassVar[str] = "openai"
 
     def __init__(self, name: str, *, api: str = AUTO, **arguments: Any) -> None:
         super().__init__(name, **arguments)
@@ -199,7 +203,7 @@ class OpenAIAdapter(BaseLLMProvider):
         Raises:
             ConfigurationError: The SDK or the key is missing.
         """
-        return _without_environment(_sdk().OpenAI(**self.client_arguments()))
+        return without_environment(openai_sdk(self.extra).OpenAI(**self.client_arguments()))
 
     def make_async_client(self) -> Any:
         """Make the SDK's client for one event loop; subclasses for other hosts override this.
@@ -210,7 +214,9 @@ class OpenAIAdapter(BaseLLMProvider):
         Raises:
             ConfigurationError: The SDK or the key is missing.
         """
-        return _without_environment(_sdk().AsyncOpenAI(**self.client_arguments()))
+        sdk = openai_sdk(self.extra)
+        http_client = sdk.DefaultAsyncHttpxClient(**async_client_arguments(http_library_of(sdk)))
+        return without_environment(sdk.AsyncOpenAI(**{"http_client": http_client, **self.client_arguments()}))
 
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of both clients: everything the environment could change, and no retries.
@@ -231,31 +237,54 @@ class OpenAIAdapter(BaseLLMProvider):
             "api_key": key,
             "base_url": self.base_url or OPENAI_URL,
             "max_retries": 0,
-            "default_headers": _headers_against_environment(key),
+            "default_headers": headers_against_environment(Authorization=f"Bearer {key}"),
         }
 
 
-def _sdk() -> Any:
+def openai_sdk(extra: str = OpenAIAdapter.extra) -> Any:
+    """Import OpenAI's SDK.
+
+    Args:
+        extra: The extra that brings it.
+
+    Returns:
+        The module.
+
+    Raises:
+        ConfigurationError: It is not installed.
+    """
     try:
         import openai
     except ImportError as error:
         raise ConfigurationError(
-            'The OpenAI SDK is not installed. Run: pip install "llm-orchestrator[openai]".'
+            f'The OpenAI SDK is not installed. Run: pip install "llm-orchestrator[{extra}]".'
         ) from error
     return openai
 
 
-def _headers_against_environment(key: str) -> Dict[str, Any]:
-    """Headers that undo those of OPENAI_CUSTOM_HEADERS, which the SDK sends and no argument turns off."""
+def headers_against_environment(**own: str) -> Dict[str, Any]:
+    """Undo the headers of OPENAI_CUSTOM_HEADERS, which the SDK sends and no argument turns off.
+
+    Args:
+        **own: Headers that one of those may have replaced.
+
+    Returns:
+        Headers for the SDK's client; none where the variable is not set.
+    """
     lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
     names = [line.partition(":")[0].strip() for line in lines if ":" in line]
-    if not names:
-        return {}
-    return {**{name: _sdk().Omit() for name in names}, "Authorization": f"Bearer {key}"}
+    return {**{name: openai_sdk().Omit() for name in names}, **own} if names else {}
 
 
-def _without_environment(client: Any) -> Any:
-    """Forget the organization and project that the SDK took from the environment."""
+def without_environment(client: Any) -> Any:
+    """Forget the organization and project that the SDK took from the environment.
+
+    Args:
+        client: The SDK's client.
+
+    Returns:
+        The same client.
+    """
     client.organization = None
     client.project = None
     return client
@@ -263,7 +292,7 @@ def _without_environment(client: Any) -> Any:
 
 def _send(client: Any, wire: WireRequest, limits: Limits) -> Any:
     """The SDK's one call, for both clients; ``stream`` leaves the body of the HTTP response unread."""
-    sdk = _sdk()
+    sdk = openai_sdk()
     seconds = limits.head()
     arguments: Dict[str, Any] = {
         "cast_to": http_library_of(sdk).Response,

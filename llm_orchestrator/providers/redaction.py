@@ -28,6 +28,7 @@ DEEPEST = 20
 #: Whose log records are redacted: the first parts of the names of their loggers.
 LOGGERS = (
     "anthropic",
+    "google",
     "google_genai",
     "httpcore",
     "httpcore2",

@@ -401,7 +401,7 @@ def test_another_table_can_be_used(tmp_path: Path) -> None:
 def test_importing_the_package_reads_no_table_and_imports_nothing_heavy() -> None:
     code = (
         "import sys, llm_orchestrator.pricing as p\n"
-        "assert p.calculator._default_table._table is None\n"
+        "assert p.shipped._default_table._table is None\n"
         "assert not {'pydantic', 'yaml', 'urllib.parse', 'asyncio'} & set(sys.modules)"
     )
     result = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False)

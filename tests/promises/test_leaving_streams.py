@@ -14,7 +14,7 @@ from typing import Any, Callable, Iterator, List
 import pytest
 
 from llm_orchestrator import LLMOrchestrator, OrchestratorError
-from llm_orchestrator.providers import deadlines
+from llm_orchestrator.providers import connection_pools, deadlines
 from llm_orchestrator.testing import FakeReply
 from tests.bench import BEFORE_HEAD, DIALECTS, Dialect, Reply, Reset, ScriptedServer, html
 from tests.fakes import play
@@ -343,13 +343,16 @@ def test_s6_a_pool_of_two_outlasts_twenty_streams_left_early(
 @pytest.mark.slow
 @pytest.mark.parametrize("leave", [drop_async, end_async_with_block, drop_async_events, cancel])
 def test_s6_an_async_pool_of_two_outlasts_twenty_streams_left_early(
-    orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect, leave: AsyncLeave
+    orchestrator: LLMOrchestrator,
+    server: ScriptedServer,
+    dialect: Dialect,
+    leave: AsyncLeave,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(connection_pools, "MAX_CONNECTIONS", 2)
     server.script(*[unfinished(dialect)] * 20, dialect.stream(["The", " last."]))
 
     async def main() -> Any:
-        client = await clients_of(orchestrator).for_loop()
-        pool_of(getattr(client, "_async_client", client._client))._max_connections = 2
         for _ in range(20):
             await leave(orchestrator.asend_streaming_request("Hi"))
         response = await orchestrator.asend_streaming_request("Hi", timeout=5).final_response()

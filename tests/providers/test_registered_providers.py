@@ -84,7 +84,7 @@ def test_an_unknown_adapter_names_the_close_one_and_all() -> None:
         find_adapter("opnai")
     assert "'opnai'" in str(caught.value)
     assert "Did you mean 'openai'?" in str(caught.value)
-    assert "anthropic, gemini, local, openai" in str(caught.value)
+    assert "anthropic, azure, bedrock, gemini, gemini-legacy, local, openai, vertex" in str(caught.value)
 
 
 def test_a_plug_in_is_found(plug_in: None) -> None:

@@ -1,0 +1,183 @@
+"""What spans and metrics say of a call, in the names of OpenTelemetry's conventions for generative AI.
+
+What the conventions have no name for stands under ``llm_orchestrator``. What is not known is left out.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Dict, Mapping, Optional
+from urllib.parse import urlsplit
+
+from llm_orchestrator.hooks import CallEvent
+from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse, TokenUsage
+
+__all__ = ["OPERATION", "answer_of", "attempt_attributes", "call_attributes", "error_type", "identity"]
+
+Attributes = Dict[str, Any]
+
+OPERATION = "chat"
+#: Parameters of a request that the conventions know.
+PARAMETERS = {
+    "temperature": "gen_ai.request.temperature",
+    "max_tokens": "gen_ai.request.max_tokens",
+    "top_p": "gen_ai.request.top_p",
+    "top_k": "gen_ai.request.top_k",
+    "stop": "gen_ai.request.stop_sequences",
+    "seed": "gen_ai.request.seed",
+    "frequency_penalty": "gen_ai.request.frequency_penalty",
+    "presence_penalty": "gen_ai.request.presence_penalty",
+}
+
+
+def identity(event: CallEvent, model: str) -> Attributes:
+    """Say who was asked for what; metrics carry this, too.
+
+    Args:
+        event: The call.
+        model: The model asked for.
+
+    Returns:
+        Attributes by name.
+    """
+    return {
+        "gen_ai.operation.name": OPERATION,
+        "gen_ai.provider.name": event.service,
+        "gen_ai.request.model": model,
+        **_server(event.base_url),
+    }
+
+
+def call_attributes(event: CallEvent) -> Attributes:
+    """Describe a call.
+
+    Args:
+        event: The call, ended.
+
+    Returns:
+        Attributes of its span.
+    """
+    return _known(
+        {
+            **identity(event, event.model),
+            **(_of_request(event.request) if event.request else {}),
+            "gen_ai.request.stream": event.streamed or None,
+            "gen_ai.response.time_to_first_chunk": time_to_first_chunk(event),
+            **_of_answer(answer_of(event)),
+            "error.type": error_type(event),
+            "session.id": event.session_id,
+            "llm_orchestrator.call_id": event.call_id,
+            "llm_orchestrator.provider": event.provider,
+            "llm_orchestrator.status": event.status,
+            "llm_orchestrator.attempts": len(event.attempts),
+            **{f"llm_orchestrator.tag.{name}": str(value) for name, value in event.tags.items()},
+        }
+    )
+
+
+def attempt_attributes(event: CallEvent, attempt: Attempt, resent: int) -> Attributes:
+    """Describe one attempt. It has no usage: sums over all spans would count it twice.
+
+    Args:
+        event: The call it belongs to.
+        attempt: The attempt.
+        resent: How many attempts came before it.
+
+    Returns:
+        Attributes of its span.
+    """
+    return _known(
+        {
+            **identity(event, attempt.model),
+            "gen_ai.response.time_to_first_chunk": attempt.time_to_first_token,
+            "http.request.resend_count": resent or None,
+            "http.response.status_code": attempt.status_code,
+            "error.type": attempt.error,
+            "llm_orchestrator.request_id": attempt.request_id,
+        }
+    )
+
+
+def answer_of(event: CallEvent) -> Optional[LLMResponse]:
+    """Find the answer of a call: also an error may hold one, which was paid for.
+
+    Args:
+        event: The call.
+
+    Returns:
+        The answer, or what came of it; None when nothing came.
+    """
+    error = event.error
+    found = (event.response, getattr(error, "response", None), getattr(error, "partial_response", None))
+    return next((answer for answer in found if isinstance(answer, LLMResponse)), None)
+
+
+def error_type(event: CallEvent) -> Optional[str]:
+    """Name what a call failed with.
+
+    Args:
+        event: The call.
+
+    Returns:
+        The error's class; None when nothing failed, as when the application leaves a stream.
+    """
+    if event.error is not None:
+        return type(event.error).__name__
+    return (event.attempts[-1].error or "cancelled") if event.status == "cancelled" else None
+
+
+def time_to_first_chunk(event: CallEvent) -> Optional[float]:
+    """Measure how long the application waited for a stream to begin, earlier attempts included.
+
+    Args:
+        event: The call.
+
+    Returns:
+        Seconds; None when it was no stream, or never began.
+    """
+    first, last = event.attempts[0].started_at, event.attempts[-1]
+    if first is None or last.started_at is None or last.time_to_first_token is None:
+        return None
+    return (last.started_at - first).total_seconds() + last.time_to_first_token
+
+
+def _of_request(request: LLMRequest) -> Attributes:
+    attributes: Attributes = {name: getattr(request, field) for field, name in PARAMETERS.items()}
+    attributes["gen_ai.output.type"] = "json" if request.response_format else None
+    return attributes
+
+
+def _of_answer(answer: Optional[LLMResponse]) -> Attributes:
+    if answer is None:
+        return {}
+    return {
+        "gen_ai.response.model": answer.model,
+        "gen_ai.response.finish_reasons": [answer.finish_reason.value],
+        **_of_usage(answer.usage),
+        "llm_orchestrator.cost": None if answer.cost is None else float(answer.cost),
+        "llm_orchestrator.request_id": answer.request_id,
+    }
+
+
+def _of_usage(usage: TokenUsage) -> Attributes:
+    return {
+        "gen_ai.usage.input_tokens": usage.prompt_tokens,
+        "gen_ai.usage.output_tokens": usage.completion_tokens,
+        "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
+        "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
+        "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
+    }
+
+
+def _server(base_url: Optional[str]) -> Attributes:
+    if base_url is None:
+        return {}
+    address = urlsplit(base_url)
+    server: Attributes = {"server.address": address.hostname or ""}
+    with suppress(ValueError):  # a port that cannot be
+        server["server.port"] = address.port or (443 if address.scheme == "https" else 80)
+    return server
+
+
+def _known(attributes: Mapping[str, Any]) -> Attributes:
+    return {name: value for name, value in attributes.items() if value is not None}

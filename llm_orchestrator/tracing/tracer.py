@@ -1,0 +1,132 @@
+"""The hook itself: turns a finished call into spans and measurements.
+
+It runs in the context that the call was made in, so the span that was current there becomes the parent,
+whether the call was sync, async or a stream that ends somewhere else.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Optional
+
+from opentelemetry.context import Context
+from opentelemetry.metrics import Meter
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+
+from llm_orchestrator.hooks import CallEvent
+from llm_orchestrator.tracing.attributes import (
+    OPERATION,
+    answer_of,
+    attempt_attributes,
+    call_attributes,
+    error_type,
+    identity,
+    time_to_first_chunk,
+)
+from llm_orchestrator.tracing.content import content_attributes
+from llm_orchestrator.types import Attempt
+
+__all__ = ["CallTracer"]
+
+#: The buckets that the conventions give, in seconds and in tokens.
+SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+TOKENS = tuple(4**power for power in range(14))
+
+
+class CallTracer:
+    """Makes the spans and metrics of calls; it keeps nothing of a call.
+
+    Args:
+        tracer: Makes the spans.
+        meter: Makes the metrics.
+        content: Whether spans show prompts and answers.
+    """
+
+    def __init__(self, tracer: Tracer, meter: Meter, *, content: bool) -> None:
+        self._tracer = tracer
+        self._content = content
+        self._tokens = meter.create_histogram(
+            "gen_ai.client.token.usage",
+            "{token}",
+            "Number of input and output tokens used.",
+            explicit_bucket_boundaries_advisory=TOKENS,
+        )
+        self._duration = meter.create_histogram(
+            "gen_ai.client.operation.duration",
+            "s",
+            "GenAI operation duration.",
+            explicit_bucket_boundaries_advisory=SECONDS,
+        )
+        self._first_chunk = meter.create_histogram(
+            "gen_ai.client.operation.time_to_first_chunk",
+            "s",
+            "Time to receive the first chunk of a streamed answer.",
+            explicit_bucket_boundaries_advisory=SECONDS,
+        )
+
+    def __call__(self, event: CallEvent) -> None:
+        """Trace a call once it has ended.
+
+        Args:
+            event: What happened; an attempt is traced with its call.
+        """
+        if event.kind != "call":
+            return
+        span = self._tracer.start_span(
+            f"{OPERATION} {event.model}",
+            kind=SpanKind.CLIENT,
+            start_time=_began(event.attempts[0]),
+            attributes=call_attributes(event),
+        )
+        if self._content and span.is_recording():
+            span.set_attributes(content_attributes(event))
+        within = set_span_in_context(span)
+        for resent, attempt in enumerate(event.attempts):
+            self._trace_attempt(event, attempt, resent, within)
+        ended = max(time.time_ns(), _ended(event.attempts[-1]))
+        _end(span, error_type(event), ended)
+        self._measure(event, (ended - _began(event.attempts[0])) / 1e9, within)
+
+    def _trace_attempt(self, event: CallEvent, attempt: Attempt, resent: int, within: Context) -> None:
+        span = self._tracer.start_span(
+            f"attempt {attempt.model}",
+            within,
+            kind=SpanKind.CLIENT,
+            start_time=_began(attempt),
+            attributes=attempt_attributes(event, attempt, resent),
+        )
+        _end(span, attempt.error, _ended(attempt))
+
+    def _measure(self, event: CallEvent, seconds: float, within: Context) -> None:
+        attributes = identity(event, event.model)
+        answer = answer_of(event)
+        if answer is not None:
+            attributes["gen_ai.response.model"] = answer.model
+            counts = {"input": answer.usage.prompt_tokens, "output": answer.usage.completion_tokens}
+            for kind, count in counts.items():
+                if count is not None:
+                    self._tokens.record(count, {**attributes, "gen_ai.token.type": kind}, within)
+        first_chunk = time_to_first_chunk(event)
+        if first_chunk is not None:
+            self._first_chunk.record(first_chunk, attributes, within)
+        error = error_type(event)
+        if error is not None:
+            attributes["error.type"] = error
+        self._duration.record(seconds, attributes, within)
+
+
+def _began(attempt: Attempt) -> int:
+    """When an attempt began, in nanoseconds since 1970."""
+    assert attempt.started_at is not None, "an attempt that was made has a time"
+    return int(attempt.started_at.timestamp() * 1_000_000) * 1000
+
+
+def _ended(attempt: Attempt) -> int:
+    return _began(attempt) + int((attempt.latency or 0) * 1e9)
+
+
+def _end(span: Span, error: Optional[str], ended: int) -> None:
+    """End a span. Its status has no text: what a provider says about a failure may repeat the prompt."""
+    if error is not None:
+        span.set_status(Status(StatusCode.ERROR))
+    span.end(ended)
