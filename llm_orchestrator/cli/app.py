@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from llm_orchestrator import __version__
 from llm_orchestrator.cli import asking, chatting, checking, costs, models, price, starting
-from llm_orchestrator.cli.terminal import guarded, note
+from llm_orchestrator.cli.terminal import finish, guarded, note
 
 __all__ = ["app", "run"]
 
@@ -90,6 +90,7 @@ def run() -> int:
         sys.stdout.reconfigure(errors="replace")
     try:
         app()
+        code = 0
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    return 0
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return finish(code)

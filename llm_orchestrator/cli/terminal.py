@@ -30,6 +30,7 @@ __all__ = [
     "WRONG",
     "clean",
     "fail",
+    "finish",
     "guarded",
     "note",
     "output",
@@ -195,6 +196,24 @@ def _show_list(console: Console, columns: Sequence[str], rows: Sequence[Sequence
                 console.print(Text(f"  {column}: {cell}", overflow="fold"))
 
 
+def finish(code: int) -> int:
+    """Write what is still to be written, and tell how the program ended.
+
+    Args:
+        code: The exit code of the command.
+
+    Returns:
+        The exit code of the program: another one when the reader of the output is gone.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes standard output once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return code
+
+
 @contextmanager
 def guarded() -> Iterator[None]:
     """Turn whatever ends a command early into a message and an exit code.
@@ -211,8 +230,6 @@ def guarded() -> Iterator[None]:
         is_wrong = isinstance(error, (ConfigurationError, InvalidMessagesError, ProviderSwitchError))
         fail(str(error), WRONG if is_wrong else FAILED)
     except BrokenPipeError:
-        # Python flushes standard output once more at its end, and would complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(PIPE_CLOSED) from None
     except KeyboardInterrupt:
         note("Stopped.")

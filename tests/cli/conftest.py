@@ -102,8 +102,9 @@ def arguments_of(*arguments: str) -> List[str]:
 
 
 def surroundings(**more: str) -> Dict[str, str]:
-    """The environment of a process of its own."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+    """The environment of a process of its own, which writes as a user's does: in blocks into a pipe."""
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return {**usual, "PYTHONPATH": str(ROOT), **more}
 
 
 def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:

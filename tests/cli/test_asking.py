@@ -64,6 +64,7 @@ def test_an_answer_that_fails_says_why(
 
     assert (run.code, run.out.strip("\n")) == (1, out.strip("\n"))
     assert told in run.err and "Traceback" not in run.err
+    assert run.err.startswith("Error: ") or "unknown" in run.err, "the log does not say it again"
 
 
 def test_an_answer_that_was_cut_says_so(command: Command, configured: Path, server: ScriptedServer) -> None:

@@ -11,7 +11,7 @@ from typing import List
 
 import pytest
 
-from tests.bench import DIALECTS, Dialect, ScriptedServer, Stall
+from tests.bench import DIALECTS, ScriptedServer, Stall
 from tests.cli.conftest import arguments_of, configuration, process, surroundings, write
 from tests.costs import EIGHT, read
 from tests.promises.programs import run_program
@@ -21,14 +21,25 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="pipe
 CHAT = DIALECTS["chat"]
 
 
-@pytest.mark.parametrize("arguments", [("ask", "Hi"), ("models", "--refresh"), ("costs", "--by", "session")])
-def test_a_reader_that_goes_away_ends_a_command_quietly(configured: Path, arguments: List[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"),
+    [
+        (["ask", "Hi"], ""),
+        (["models", "--json"], ""),
+        (["costs"], ""),
+        (["costs", "--by", "session"], "1"),
+        (["costs", "--format", "csv"], "1"),
+    ],
+)
+def test_a_reader_that_goes_away_ends_a_command_quietly(
+    configured: Path, arguments: List[str], unbuffered: str
+) -> None:
     lines = "".join(f"2026-01-01T00:00:00+00:00,p,m,1,1,2,0.1,session-{n}\n" for n in range(200))
     (configured / "costs.csv").write_text(EIGHT + "\n" + lines)
     reading, writing = os.pipe()
     os.close(reading)
 
-    ended = process(*arguments, stdout=writing)
+    ended = process(*arguments, stdout=writing, env=surroundings(PYTHONUNBUFFERED=unbuffered))
     os.close(writing)
 
     assert ended.returncode == 141
@@ -72,10 +83,11 @@ def test_a_closed_standard_output_costs_no_answer(configured: Path) -> None:
     assert [row["status"] for row in read(configured / "costs.csv")] == ["ok"]
 
 
-@pytest.mark.parametrize("way", ["streamed", "whole"])
+@pytest.mark.parametrize(("name", "way"), [*((name, "streamed") for name in DIALECTS), ("chat", "whole")])
 def test_ctrl_c_closes_the_connection_and_records_the_call(
-    folder: Path, server: ScriptedServer, dialect: Dialect, way: str
+    folder: Path, server: ScriptedServer, name: str, way: str
 ) -> None:
+    dialect = DIALECTS[name]
     write(folder, configuration(server, dialect, folder))
     reply = dialect.stream(["One", " two"], cut="recorded") if way == "streamed" else dialect.whole("One")
     server.script(reply.but(fault=Stall() if way == "streamed" else Stall(after=0)))

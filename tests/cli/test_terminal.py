@@ -79,7 +79,7 @@ def test_a_newcomer_gets_to_an_answer_with_what_the_screen_says(
 ) -> None:
     terminal.run("ask", "What is 2+2?")
     screen = terminal.wait_for("exit code 0")
-    assert "Hello from the scripted server." in screen
+    assert "Hello from the scripted server." in screen.splitlines()
     assert "openai/scripted-1, 8 tokens, cost unknown" in screen
 
 
