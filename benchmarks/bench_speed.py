@@ -213,9 +213,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Compare the library with the vendors' SDKs.")
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help="default: all of them")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
-    parser.add_argument(
-        "--check", action="store_true", help="fail when a target is missed by over 15 %%"
-    )
+    parser.add_argument("--check", action="store_true", help="fail when a target is missed by over 15 %%")
     options = parser.parse_args()
     figures: List[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
