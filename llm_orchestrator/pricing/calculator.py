@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, 
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing.bill import Bill
-from llm_orchestrator.pricing.details import CostDetails
+from llm_orchestrator.pricing.details import DEFAULTS, CostDetails
 from llm_orchestrator.pricing.table import Book, Match, load
 from llm_orchestrator.pricing.terms import Surroundings, Terms, read_terms
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, Usage, read_usage
@@ -315,6 +315,7 @@ class PriceTable:
     def _unpriced(self, unpriced: str, note: str) -> CostDetails:
         return CostDetails.of(
             {
+                **DEFAULTS,
                 "status": "unpriced",
                 "price_version": self._version,
                 "unpriced": (unpriced,),

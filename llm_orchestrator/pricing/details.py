@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-__all__ = ["CostDetails"]
+__all__ = ["DEFAULTS", "CostDetails"]
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ class CostDetails:
         every call, that would cost more than the arithmetic.
 
         Args:
-            fields: Every field that is not left at its default, by its name.
+            fields: Every field by its name; ``DEFAULTS`` has those of an empty one.
 
         Returns:
             The details.
         """
         details = cls.__new__(cls)
-        object.__setattr__(details, "__dict__", {**_DEFAULTS, **fields})
+        object.__setattr__(details, "__dict__", fields)
         return details
 
 
-_DEFAULTS = {**CostDetails("").__dict__}
+DEFAULTS: Mapping[str, Any] = {**CostDetails("").__dict__}
