@@ -6,7 +6,6 @@ python examples/structured_output.py [config.yaml]
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import List
 
 from pydantic import BaseModel, Field
 
@@ -20,12 +19,17 @@ class Urgency(Enum):
     HIGH = "high"
 
 
+class Product(Enum):
+    COFFEE_MACHINE = "coffee machine"
+    TOASTER = "toaster"
+
+
 class Ticket(BaseModel):
     """What a customer wants."""
 
-    subject: str = Field(description="A few words.")
     urgency: Urgency
-    products: List[str]
+    product: Product = Field(description="What it is about.")
+    is_broken: bool
 
 
 MAIL = "My coffee machine leaks, and guests come at five! The toaster is fine."
