@@ -226,7 +226,7 @@ class LLMStream(StreamAccumulator):
             try:
                 self._source = self._call.open()
                 self._call.opened(self)
-            except BaseException as error:
+            except BaseException as error:  # a Ctrl-C or a cancellation ends the stream as well
                 self._not_opened(error)
                 raise
             finally:
@@ -250,7 +250,7 @@ class LLMStream(StreamAccumulator):
             self._take_over(error)
             self._failed(error)
             raise
-        except BaseException:
+        except BaseException:  # Ctrl-C: the connection must go, and the ledger tell
             self._leave("cancelled")
             raise
 
@@ -344,7 +344,7 @@ class AsyncLLMStream(StreamAccumulator):
             try:
                 self._source = await self._call.aopen()
                 self._call.opened(self)
-            except BaseException as error:
+            except BaseException as error:  # a Ctrl-C or a cancellation ends the stream as well
                 self._not_opened(error)
                 raise
             finally:
@@ -368,7 +368,7 @@ class AsyncLLMStream(StreamAccumulator):
             self._take_over(error)
             self._failed(error)
             raise
-        except BaseException:
+        except BaseException:  # a cancellation: the connection must go, and the ledger tell
             await self._leave("cancelled")
             raise
 

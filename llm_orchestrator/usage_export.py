@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Mapping
 
 from llm_orchestrator.ledger_rows import Row, encode
 from llm_orchestrator.usage_record import COLUMNS
+from llm_orchestrator.whole_files import whole_file
 
 __all__ = ["typed", "write_csv", "write_jsonl"]
 
@@ -68,17 +67,11 @@ def _as_text(value: Any) -> str:
 
 def _write(path: Path, header: bytes, lines: Iterable[bytes]) -> int:
     count = 0
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            file.write(header)
-            for line in lines:
-                file.write(line)
-                count += 1
-        os.replace(part, path)
-    finally:
-        with suppress(FileNotFoundError):  # it has its final name
-            part.unlink()
+    with whole_file(path) as file:
+        file.write(header)
+        for line in lines:
+            file.write(line)
+            count += 1
     return count
 
 

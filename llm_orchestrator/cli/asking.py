@@ -7,7 +7,13 @@ from typing import Annotated, Any, Dict, Iterable, List, Optional
 
 import typer
 
-from llm_orchestrator.cli.settings import ConfigOption, ModelOption, ProviderOption, open_orchestrator
+from llm_orchestrator.cli.settings import (
+    ConfigOption,
+    ModelOption,
+    ProviderOption,
+    SystemOption,
+    open_orchestrator,
+)
 from llm_orchestrator.cli.terminal import FAILED, fail, note, pieces, waiting
 from llm_orchestrator.cost_tracker import format_cost
 from llm_orchestrator.exceptions import InvalidMessagesError
@@ -25,9 +31,7 @@ def ask(
     config: ConfigOption = None,
     model: ModelOption = None,
     provider: ProviderOption = None,
-    system: Annotated[
-        Optional[str], typer.Option("--system", "-s", metavar="TEXT", help="The system message.")
-    ] = None,
+    system: SystemOption = None,
     max_tokens: Annotated[
         Optional[int], typer.Option("--max-tokens", metavar="N", min=1, help="Most tokens to write.")
     ] = None,

@@ -1,7 +1,6 @@
 """The command ``chat``: a conversation in the terminal, kept in a file when one is named."""
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
-import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -10,12 +9,19 @@ from typing import Annotated, Callable, Dict, Iterator, Optional
 import typer
 
 from llm_orchestrator.cli.asking import show_stream, summary
-from llm_orchestrator.cli.settings import ConfigOption, ModelOption, ProviderOption, open_orchestrator
+from llm_orchestrator.cli.settings import (
+    ConfigOption,
+    ModelOption,
+    ProviderOption,
+    SystemOption,
+    open_orchestrator,
+)
 from llm_orchestrator.cli.terminal import clean, note
 from llm_orchestrator.conversation import Conversation
 from llm_orchestrator.cost_tracker import format_cost
 from llm_orchestrator.exceptions import ConfigurationError, InvalidMessagesError, OrchestratorError
 from llm_orchestrator.orchestrator import LLMOrchestrator
+from llm_orchestrator.whole_files import whole_file
 
 __all__ = ["chat"]
 
@@ -34,9 +40,7 @@ def chat(
     config: ConfigOption = None,
     model: ModelOption = None,
     provider: ProviderOption = None,
-    system: Annotated[
-        Optional[str], typer.Option("--system", "-s", metavar="TEXT", help="The system message.")
-    ] = None,
+    system: SystemOption = None,
 ) -> None:
     """Hold a conversation; it stays with its provider, also when it goes on another day.
 
@@ -141,19 +145,13 @@ _COMMANDS: Dict[str, Callable[[Conversation], None]] = {
 
 
 def _save(conversation: Conversation, file: Optional[Path]) -> None:
-    """Write the conversation; a crash leaves the old file or the new one, never a half."""
+    """Write the conversation, for its owner's eyes only."""
     if file is None:
         return
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # for its owner's eyes
-        with open(descriptor, "w", encoding="ascii") as target:
-            target.write(conversation.to_json())
-        os.replace(part, file)
+        with whole_file(file, mode=0o600) as target:
+            target.write(conversation.to_json().encode())
     except OSError as error:
         raise ConfigurationError(
             f"The conversation cannot be saved in {file}: {error.strerror}. Name another file."
         ) from None
-    finally:
-        with suppress(OSError):  # it has its final name, or was never made
-            part.unlink()

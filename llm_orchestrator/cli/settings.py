@@ -23,6 +23,7 @@ __all__ = [
     "ConfigOption",
     "ModelOption",
     "ProviderOption",
+    "SystemOption",
     "config_path",
     "load_without_keys",
     "open_orchestrator",
@@ -140,4 +141,7 @@ ModelOption = Annotated[
         show_default=False,
         autocompletion=_complete_model,
     ),
+]
+SystemOption = Annotated[
+    Optional[str], typer.Option("--system", "-s", metavar="TEXT", help="The system message.")
 ]

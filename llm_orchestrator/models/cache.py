@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple, Union
 
 from llm_orchestrator.types import ModelInfo
+from llm_orchestrator.whole_files import whole_file
 
 if sys.platform == "win32":
     fcntl = None
@@ -116,18 +117,13 @@ class ModelCache:
             yield
 
     def _write(self) -> None:
-        # The lock may be missing, so the name must be this writer's own.
-        draft = f"{self._path}.{os.getpid()}.{threading.get_ident()}.tmp"
         try:
-            with open(draft, "w", encoding="utf-8") as file:
-                json.dump(_encoded(self._listings), file, indent=1, default=str)
-            os.replace(draft, self._path)
+            with whole_file(self._path) as file:
+                file.write(json.dumps(_encoded(self._listings), indent=1, default=str).encode())
         except (OSError, ValueError) as error:
             logger.warning(
                 "The model cache %s was not written (%s); it is kept in memory.", self._path, error
             )
-            with contextlib.suppress(OSError, ValueError):  # most likely there is no draft
-                os.remove(draft)
         self._version = self._version_on_disk()
 
     def _read_if_replaced(self) -> None:

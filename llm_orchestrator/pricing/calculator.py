@@ -248,14 +248,7 @@ class PriceTable:
         if estimated is not None:
             prompt = sum(request.prompt for request in usage.requests[:1]) + estimated.get("in", 0)
             guess = bill.add_estimate(Request(dict(estimated), prompt))
-        notes = usage.notes + terms.notes
         stale = self._stale_note(match, bill, day) if prices.source == "table" else None
-        if stale:
-            notes += (stale,)
-        if match.how == "requested":
-            notes += ("The served model has no price of its own; the requested model's was used.",)
-        if prices.note:
-            notes += (prices.note,)
         status = bill.status or ("stale" if stale else "priced")
         unpriced = status == "unpriced"
         amounts: Mapping[str, Optional[Decimal]] = dict.fromkeys(bill.amounts) if unpriced else bill.amounts
@@ -279,7 +272,7 @@ class PriceTable:
                 "discount": discount,
                 "estimated": None if unpriced else guess,
                 "unpriced": tuple(bill.unpriced),
-                "notes": notes,
+                "notes": usage.notes + terms.notes + _notes_on_price(match, stale),
             }
         )
 
@@ -354,6 +347,13 @@ def _factor(discount: Union[Decimal, float, str]) -> Decimal:
     if not factor.is_finite() or factor <= 0:
         raise ConfigurationError(f"The discount {discount!r} is no factor. Write 0.9 for ten per cent off.")
     return factor
+
+
+def _notes_on_price(match: Match, stale: Optional[str]) -> Tuple[str, ...]:
+    notes: Tuple[str, ...] = (stale,) if stale else ()
+    if match.how == "requested":
+        notes += ("The served model has no price of its own; the requested model's was used.",)
+    return (*notes, match.prices.note) if match.prices.note else notes
 
 
 def _utc_day(at: Union[date, str]) -> str:

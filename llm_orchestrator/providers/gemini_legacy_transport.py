@@ -96,7 +96,7 @@ class LegacyTransport:
         thread = ThreadPoolExecutor(1)  # not the loop's own, which an application may have filled
         try:
             return _ThreadedReply(await _run(thread, self.open, wire, limits), thread)
-        except BaseException:
+        except BaseException:  # cancelled, too: nobody else ends the thread, for there is no reply
             thread.shutdown(wait=False)
             raise
 

@@ -7,11 +7,11 @@ into one HTML file that loads nothing from anywhere.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, Sequence, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.whole_files import whole_file
 
 if TYPE_CHECKING:
     from llm_orchestrator.usage_report import UsageReport
@@ -55,14 +55,10 @@ def write_page(page: str, path: Union[str, os.PathLike[str]]) -> None:
         ConfigurationError: The file cannot be written.
     """
     target = Path(path).expanduser()
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        part.write_text(page, encoding="utf-8")
-        os.replace(part, target)
+        with whole_file(target) as file:
+            file.write(page.encode())
     except OSError as error:
         raise ConfigurationError(
             f"The page {target} cannot be written: {error.strerror}. Choose another path."
         ) from error
-    finally:
-        with suppress(OSError):  # it has its final name, or was never made
-            part.unlink()
