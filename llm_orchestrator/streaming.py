@@ -69,7 +69,7 @@ class StreamAccumulator:
 
     def __init__(self, call: StreamedCall) -> None:
         self._call = call
-        self._pieces: List[str] = []
+        self._pieces: List[StreamEvent] = []
         self._response: Optional[LLMResponse] = None
         self._error: Optional[Exception] = None
         self._closed = False
@@ -80,7 +80,7 @@ class StreamAccumulator:
     @property
     def text(self) -> str:
         """The text delivered so far."""
-        return "".join(self._pieces)
+        return "".join(piece.text for piece in self._pieces if isinstance(piece, TextDelta))
 
     @property
     def response(self) -> Optional[LLMResponse]:
@@ -118,11 +118,6 @@ class StreamAccumulator:
             raise OrchestratorError(
                 "The stream has been read. Its answer is in .response, its text in .text."
             )
-
-    def _deliver(self, event: StreamEvent) -> StreamEvent:
-        if isinstance(event, TextDelta):
-            self._pieces.append(event.text)
-        return event
 
     def _finish(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
         try:
@@ -237,11 +232,13 @@ class LLMStream(StreamAccumulator):
         return self._source
 
     def _next_event(self) -> StreamEvent:
-        if self._response is not None:
-            raise StopIteration
-        source = self._open()
+        source = self._source
+        if source is None:
+            if self._response is not None:
+                raise StopIteration
+            source = self._open()
         try:
-            return self._deliver(next(source))
+            event = next(source)
         except StopIteration as end:
             self._take_over(end)
             self._finish(source)
@@ -253,6 +250,8 @@ class LLMStream(StreamAccumulator):
         except BaseException:  # Ctrl-C: the connection must go, and the ledger tell
             self._leave("cancelled")
             raise
+        self._pieces.append(event)
+        return event
 
     def _leave(self, status: str) -> None:
         self._closed = self._closed or self._response is None
@@ -355,11 +354,13 @@ class AsyncLLMStream(StreamAccumulator):
         return self._source
 
     async def _next_event(self) -> StreamEvent:
-        if self._response is not None:
-            raise StopAsyncIteration
-        source = await self._open()
+        source = self._source
+        if source is None:
+            if self._response is not None:
+                raise StopAsyncIteration
+            source = await self._open()
         try:
-            return self._deliver(await source.__anext__())
+            event = await source.__anext__()
         except StopAsyncIteration as end:
             self._take_over(end)
             self._finish(source)
@@ -371,6 +372,8 @@ class AsyncLLMStream(StreamAccumulator):
         except BaseException:  # a cancellation: the connection must go, and the ledger tell
             await self._leave("cancelled")
             raise
+        self._pieces.append(event)
+        return event
 
     async def _leave(self, status: str) -> None:
         self._closed = self._closed or self._response is None

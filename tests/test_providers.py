@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any, List
 
 import pytest
@@ -68,6 +69,16 @@ def test_text_usage_and_identity(
     assert [attempt.error for attempt in response.attempts] == [None]
     assert response.message is not None and response.message.text == response.content
     assert isinstance(response.raw_response, dict)
+
+
+def test_a_compressed_reply(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    reply = answer(dialect, way, text="Grüße!")
+    packed = gzip.compress(reply.content())
+    server.script(reply.but(headers={**reply.headers, "content-encoding": "gzip"}, body=packed, chunks=None))
+
+    assert ask(orchestrate(), way).content == "Grüße!"
 
 
 def test_what_is_sent(orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str) -> None:

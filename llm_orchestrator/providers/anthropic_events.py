@@ -6,7 +6,6 @@ answers stay cheap. Unknown events and deltas are passed over.
 
 from __future__ import annotations
 
-from collections import abc
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from llm_orchestrator.providers.anthropic_turns import as_text
@@ -112,7 +111,7 @@ def _piece(kind: Any, text: str) -> Sequence[StreamEvent]:
 def _extend_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     delta = event.get("delta")
     index = event.get("index")
-    if not isinstance(delta, abc.Mapping) or not isinstance(index, int):
+    if not isinstance(delta, dict) or not isinstance(index, int):
         return NOTHING
     kind = delta.get("type")
     handler = DELTAS.get(kind) if isinstance(kind, str) else None
@@ -179,7 +178,7 @@ def _stop(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
 
 
 def _mapping(value: Any) -> JSON:
-    return value if isinstance(value, abc.Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 EVENTS: Mapping[str, Callable[[JSON, StreamState], Sequence[StreamEvent]]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import abc
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
@@ -42,7 +41,7 @@ def read_reply(body: JSON, provider: str) -> LLMResponse:
                 "The reply is no message of the Anthropic API. Check base_url, or try again."
             )
         content = []
-    blocks = [block for block in content if isinstance(block, abc.Mapping)]
+    blocks = [block for block in content if isinstance(block, dict)]
     calls = read_calls(blocks)
     stop_reason = as_text(body.get("stop_reason")) or None
     return LLMResponse(
@@ -66,7 +65,7 @@ def _finish_reason(stop_reason: Optional[str], calls: Sequence[Any]) -> FinishRe
 
 def _refusal(body: JSON) -> str:
     details = body.get("stop_details")
-    details = details if isinstance(details, abc.Mapping) else {}
+    details = details if isinstance(details, dict) else {}
     return as_text(details.get("explanation")) or as_text(details.get("category")) or "refusal"
 
 
@@ -79,7 +78,7 @@ def read_usage(usage: Any) -> TokenUsage:
     Returns:
         The usage; missing when nothing was told.
     """
-    if not isinstance(usage, abc.Mapping) or not usage:
+    if not isinstance(usage, dict) or not usage:
         return MISSING_USAGE
     details = usage.get("output_tokens_details")
     uncached, completion = as_count(usage.get("input_tokens")), as_count(usage.get("output_tokens"))
@@ -92,9 +91,7 @@ def read_usage(usage: Any) -> TokenUsage:
         total_tokens=None if prompt is None or completion is None else prompt + completion,
         cached_tokens=cached,
         cache_write_tokens=written,
-        reasoning_tokens=(
-            as_count(details.get("thinking_tokens")) if isinstance(details, abc.Mapping) else None
-        ),
+        reasoning_tokens=(as_count(details.get("thinking_tokens")) if isinstance(details, dict) else None),
         raw=usage,
     )
 
@@ -115,9 +112,7 @@ def read_models(body: JSON, provider: str) -> Tuple[List[ModelInfo], Optional[st
     entries = body.get("data")
     if not isinstance(entries, list):
         raise InvalidResponseError("The reply is no listing of models. Check base_url, or try again.")
-    models = [
-        _model(entry, provider) for entry in entries if isinstance(entry, abc.Mapping) and entry.get("id")
-    ]
+    models = [_model(entry, provider) for entry in entries if isinstance(entry, dict) and entry.get("id")]
     cursor = as_text(body.get("last_id")) if body.get("has_more") is True else ""
     return models, cursor or None
 
@@ -135,6 +130,6 @@ def _model(entry: JSON, provider: str) -> ModelInfo:
         context_window=as_count(entry.get("max_input_tokens")),
         max_output_tokens=as_count(entry.get("max_tokens")),
         display_name=as_text(entry.get("display_name")) or None,
-        capabilities=capabilities if isinstance(capabilities, abc.Mapping) else None,
+        capabilities=capabilities if isinstance(capabilities, dict) else None,
         exclusion="the provider has retired it" if lifecycle == "retired" else None,
     )

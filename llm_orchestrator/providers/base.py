@@ -23,7 +23,7 @@ from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
 from llm_orchestrator.providers.options import check_options, slips, with_defaults
 from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.reader import BodyReader, next_chunk
-from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, close_reply
+from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, abody_of, body_of, close_reply
 from llm_orchestrator.types import (
     DROPPABLE_PARAMETERS,
     JSON,
@@ -362,7 +362,7 @@ class BaseLLMProvider(Adapter):
         reply, watch = self._open(wire, limits)
         try:
             body = BodyReader()
-            chunks = reply.iter_bytes()
+            chunks = body_of(reply)
             while not body.ended:
                 with watch:
                     body.feed(next(chunks, None))
@@ -373,7 +373,7 @@ class BaseLLMProvider(Adapter):
 
     async def _aexchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
         reply, watch = await self._aopen(wire, limits)
-        chunks = reply.aiter_bytes()
+        chunks = abody_of(reply)
         try:
             body = BodyReader()
             while not body.ended:

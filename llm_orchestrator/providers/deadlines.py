@@ -44,10 +44,11 @@ class Watch:
         self._waits_until = math.inf
 
     def __enter__(self) -> Watch:
+        now = time.monotonic()
         # The deadline may have passed between two waits, when nobody looked.
-        if self.expired or time.monotonic() >= self._deadline:
+        if self.expired or now >= self._deadline:
             raise self._timeout()
-        self._begin_wait()
+        self._begin_wait(now)
         return self
 
     @property
@@ -55,8 +56,8 @@ class Watch:
         """Whether somebody is inside, waiting for the reply."""
         return self._waits_until < math.inf
 
-    def _begin_wait(self) -> None:
-        self._waits_until = min(time.monotonic() + self._silence, self._deadline)
+    def _begin_wait(self, now: float) -> None:
+        self._waits_until = min(now + self._silence, self._deadline)
 
     def __exit__(
         self,
@@ -151,7 +152,7 @@ class ThreadWatch(Watch):
         self._socket = connection
         self._watchdog = _Watchdog.running()
         if self.is_waiting:
-            self._begin_wait()  # anew, for the head was a sign of life
+            self._begin_wait(time.monotonic())  # anew, for the head was a sign of life
         self._be_looked_at()
 
     def interrupt(self) -> None:

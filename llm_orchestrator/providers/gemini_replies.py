@@ -7,7 +7,6 @@ document that an answer without streaming would have been, so that both are read
 from __future__ import annotations
 
 import re
-from collections import abc
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -102,18 +101,18 @@ def read_reply(body: JSON, provider: str) -> LLMResponse:
 def _candidate(body: JSON) -> Optional[JSON]:
     candidates = body.get("candidates")
     first = candidates[0] if isinstance(candidates, list) and candidates else None
-    return first if isinstance(first, abc.Mapping) else None
+    return first if isinstance(first, dict) else None
 
 
 def _parts(candidate: JSON) -> List[JSON]:
     content = candidate.get("content")
-    parts = content.get("parts") if isinstance(content, abc.Mapping) else None
-    return [part for part in parts if isinstance(part, abc.Mapping)] if isinstance(parts, list) else []
+    parts = content.get("parts") if isinstance(content, dict) else None
+    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
 
 def _block_reason(body: JSON) -> Optional[str]:
     feedback = body.get("promptFeedback")
-    return _string(feedback.get("blockReason")) if isinstance(feedback, abc.Mapping) else None
+    return _string(feedback.get("blockReason")) if isinstance(feedback, dict) else None
 
 
 def _refusal(body: JSON, candidate: JSON) -> Optional[str]:
@@ -155,7 +154,7 @@ def _unique_id() -> str:
 
 
 def _usage(usage: Any) -> TokenUsage:
-    if not isinstance(usage, abc.Mapping) or not usage:
+    if not isinstance(usage, dict) or not usage:
         return MISSING_USAGE
     prompt = _sum(usage, "promptTokenCount", "toolUsePromptTokenCount")
     completion = _sum(usage, "candidatesTokenCount", "thoughtsTokenCount")
@@ -183,6 +182,10 @@ def _string(value: Any) -> Optional[str]:
 
 
 # ---------------------------------------------------------------- streams
+
+
+#: What every event says of its candidate again, beside the new parts in its content.
+_REPEATED_KEYS = frozenset({"content", "index"})
 
 
 def read_event(event: JSON, state: StreamState) -> List[StreamEvent]:
@@ -216,8 +219,9 @@ def read_event(event: JSON, state: StreamState) -> List[StreamEvent]:
         state.complete = True
     parts = _parts(candidate)
     reply["parts"] += parts
-    rest = {key: value for key, value in candidate.items() if key != "content" and value is not None}
-    reply["candidate"] = merged(reply["candidate"] or {}, rest)
+    if candidate.keys() - _REPEATED_KEYS or reply["candidate"] is None:
+        rest = {key: value for key, value in candidate.items() if key != "content" and value is not None}
+        reply["candidate"] = merged(reply["candidate"] or {}, rest)
     return [piece for part in parts for piece in _pieces(part, reply)]
 
 
@@ -227,7 +231,7 @@ def _pieces(part: JSON, reply: Dict[str, Any]) -> List[StreamEvent]:
     if text:
         pieces.append(ReasoningDelta(text) if part.get("thought") is True else TextDelta(text))
     call = part.get("functionCall")
-    if isinstance(call, abc.Mapping):
+    if isinstance(call, dict):
         number = reply["calls"]
         reply["calls"] += 1
         identifier = _call_id(call, number, _string(reply["document"].get("responseId")))
@@ -274,13 +278,11 @@ def read_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, s
         What Gemini said.
     """
     error = body.get("error")
-    if not isinstance(error, abc.Mapping):
+    if not isinstance(error, dict):
         error = {"message": _string(error) or _string(body.get("message"))}
     message = _string(error.get("message")) or ""
     details = error.get("details")
-    details = (
-        [detail for detail in details if isinstance(detail, abc.Mapping)] if isinstance(details, list) else []
-    )
+    details = [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
     reasons = [_string(detail.get("reason")) for detail in details]
     codes = [code for code in (*reasons, _string(error.get("status"))) if code]
     if ALWAYS_THINKS in message:
@@ -310,7 +312,7 @@ def _parameter(message: str, details: List[JSON]) -> Optional[str]:
     for detail in details:
         violations = detail.get("fieldViolations")
         for violation in violations if isinstance(violations, list) else []:
-            field = violation.get("field") if isinstance(violation, abc.Mapping) else None
+            field = violation.get("field") if isinstance(violation, dict) else None
             match = CONFIG_FIELD.fullmatch(_string(field) or "")
             if match:
                 return match["name"]

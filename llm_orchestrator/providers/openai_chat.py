@@ -235,7 +235,7 @@ def first_choice(body: JSON) -> JSON:
         The choice; empty when there is none.
     """
     for choice in as_list(body.get("choices")):
-        if isinstance(choice, abc.Mapping) and not choice.get("index"):
+        if isinstance(choice, dict) and not choice.get("index"):
             return choice
     return {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import abc
 from typing import Any, Dict, List, Optional, Sequence
 
 from llm_orchestrator.providers.openai_chat import (
@@ -43,7 +42,7 @@ def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     if choice.get("logprobs"):
         _remember_logprobs(as_mapping(choice["logprobs"]), memory["choice"])
     delta = choice.get("delta")
-    return _read_delta(delta, memory) if isinstance(delta, abc.Mapping) else ()
+    return _read_delta(delta, memory) if isinstance(delta, dict) else ()
 
 
 def _begin(memory: Dict[str, Any]) -> Dict[str, Any]:
@@ -96,7 +95,7 @@ def _read_text(
 
 
 def _read_calls(entries: List[Any], calls: List[Dict[str, Any]]) -> List[StreamEvent]:
-    return [_read_call(entry, calls) for entry in entries if isinstance(entry, abc.Mapping)]
+    return [_read_call(entry, calls) for entry in entries if isinstance(entry, dict)]
 
 
 def _read_call(entry: JSON, calls: List[Dict[str, Any]]) -> ToolCallDelta:

@@ -6,7 +6,6 @@ https://platform.openai.com/docs/api-reference/responses/object
 
 from __future__ import annotations
 
-from collections import abc
 from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
@@ -88,7 +87,7 @@ def items_of(output: Any) -> List[JSON]:
     Returns:
         The items that are objects.
     """
-    return [item for item in as_list(output) if isinstance(item, abc.Mapping)]
+    return [item for item in as_list(output) if isinstance(item, dict)]
 
 
 def _said(output: Sequence[JSON], part_type: str, field: str) -> Iterator[str]:

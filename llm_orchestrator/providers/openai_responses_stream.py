@@ -5,7 +5,6 @@ The terminal event carries the whole response; what came before it is put togeth
 
 from __future__ import annotations
 
-from collections import abc
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Union
 
 from llm_orchestrator.providers.failures import error_of_failure
@@ -116,7 +115,7 @@ def _arguments(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
 
 def _item_added(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     item = event.get("item")
-    if not isinstance(item, abc.Mapping):
+    if not isinstance(item, dict):
         return ()
     key = _item_key(event)
     state.reply["items"][key] = item
@@ -133,7 +132,7 @@ def _call_begins(key: ItemKey, item: JSON, memory: Memory) -> List[StreamEvent]:
 
 def _item_done(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     item = event.get("item")
-    if not isinstance(item, abc.Mapping):
+    if not isinstance(item, dict):
         return ()
     memory, key = state.reply, _item_key(event)
     memory["items"][key] = item

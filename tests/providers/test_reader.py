@@ -139,6 +139,16 @@ def test_data_that_is_no_json_object_is_our_error(data: bytes, reason: str) -> N
 
 
 @pytest.mark.parametrize(
+    "data",
+    [rb'{"text": "\ud83d"}', b'{"a": ' + b"[" * 300 + b"]" * 300 + b"}", b'{"a": 1, "a": NaN}'],
+    ids=["half a character", "deep", "a key twice, no number"],
+)
+def test_data_is_read_as_python_reads_it(data: bytes) -> None:
+    assert repr(next(EventReader().feed(b"data: " + data + b"\n\n"))) == repr(json.loads(data))
+    assert repr(read_document(data)) == repr(json.loads(data))
+
+
+@pytest.mark.parametrize(
     "body",
     [b"", b"\n\n", b": only a comment\n\n", b"<!DOCTYPE html><html>", b'{"choices": []}', b"\xef"],
     ids=["empty", "blank lines", "a comment", "HTML", "JSON", "half a mark"],
