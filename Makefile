@@ -8,7 +8,7 @@ PYTHON =
 ARGS =
 python = .venv/bin/python
 
-.PHONY: help test demo lint format typecheck coverage bench bench-check soak integration environment clean
+.PHONY: help test demo lint format typecheck coverage bench bench-check soak integration docs docs-serve environment clean
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -51,6 +51,12 @@ soak: environment ## Run mixed traffic with faults for a minute; ARGS="--seconds
 integration: environment ## Call the real providers whose keys are set (costs a little money)
 	$(python) -m pytest -m integration $(ARGS)
 
+docs: environment ## Build the documentation site into site/; a warning is an error
+	$(python) tools/make_site.py
+
+docs-serve: docs ## Build the site and show it at http://localhost:8000
+	$(python) -m http.server --bind localhost --directory site 8000
+
 clean: ## Remove environments, caches and build results
-	rm -rf .venv .venvs .tools build dist .coverage coverage.json .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venvs .tools .cache build dist site .coverage coverage.json .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,7 +23,7 @@ from llm_orchestrator.types import DROPPABLE_PARAMETERS, LLMRequest, Message
 from llm_orchestrator.usage_record import COLUMNS
 from tests.bench import DIALECTS, Dialect, ScriptedServer
 from tests.configs import LOCAL, ROOT
-from tools import make_api_docs
+from tools import make_api_docs, make_site
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: Pages whose links are followed.
@@ -183,6 +183,32 @@ def test_the_index_names_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     others = [page.name for page in PAGES if page.parent.name == "docs" and page.name != "README.md"]
     assert [name for name in others if f"]({name})" not in index] == []
+
+
+def test_the_site_and_the_index_have_the_same_chapters() -> None:
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    chapters = {title: entry for item in nav for title, entry in item.items()}
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for chapter in index.split("\n## ")[1:]:
+        pages = re.findall(r"^\| \[([\w-]+\.md)\]", chapter, re.MULTILINE)
+        shown = chapters[chapter.partition("\n")[0]]
+        assert shown == [f"docs/{page}" for page in pages]
+
+
+def test_every_page_that_the_site_names_is_laid_out() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2].partition("\n\n")[0]
+    files = [*make_site.markdown_pages(), *make_site.source_pages()]
+    laid_out = {make_site.place_of(file).relative_to(make_site.PAGES).as_posix() for file in files}
+    assert set(re.findall(r"[\w/-]+\.md", nav)) <= laid_out
+
+
+def test_links_of_the_site_lead_to_its_pages_and_code_stays_as_it_is() -> None:
+    pages = {**make_site.markdown_pages(), **make_site.source_pages()}
+    page = ROOT / "docs" / "tools.md"
+    text = "[costs.md](costs.md#budgets), [x](../examples/tools.py), [y](../tests), `[z](costs.md)`, ![](costs-page.png)"
+    assert make_site.linked(page, text, pages) == (
+        "[Costs](costs.md#budgets), [x](../examples/tools.py.md), y, `[z](costs.md)`, ![](costs-page.png)"
+    )
 
 
 def test_the_readme_is_read_in_one_go() -> None:
