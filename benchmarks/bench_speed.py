@@ -27,6 +27,7 @@ from measure import (
     compared,
     in_turns,
     on_loop,
+    printed_by,
     programs_in_turns,
     table,
 )
@@ -186,6 +187,36 @@ def start(folder: Path) -> List[Figure]:
     return figures
 
 
+#: Prints the milliseconds of the first call, after what the place before it says.
+FIRST_CALL = """
+import time
+from llm_orchestrator import LLMOrchestrator
+ours = LLMOrchestrator({file!r}).for_provider({dialect!r}, {model!r})
+{before}
+started = time.perf_counter()
+ours.send_request({question!r}, max_tokens=600)
+print((time.perf_counter() - started) * 1000)
+"""
+
+
+def first_call(folder: Path) -> List[Figure]:
+    """The first call of a process, by the clock, with and without ``warm_up`` before it."""
+    figures = []
+    with canned_server() as url:
+        file = folder / "config.json"
+        file.write_text(json.dumps(configuration(url, folder / "first.csv")))
+        for dialect in DIALECTS:
+            asked = {"file": str(file), "dialect": dialect, "model": MODEL, "question": QUESTION}
+            warm, cold = (
+                [float(printed_by(FIRST_CALL.format(before=before, **asked))) for _ in range(4)]
+                for before in ("ours.warm_up().join()", "")
+            )
+            figures.append(
+                compared("first call after warm_up", TITLES[dialect], warm, cold, target=None, unit="ms")
+            )
+    return figures
+
+
 def memory(folder: Path) -> List[Figure]:
     """Memory after 2,000 and after 10,000 calls."""
     with canned_server() as url, LLMOrchestrator(configuration(url, folder / "memory.csv")) as orchestrator:
@@ -205,7 +236,13 @@ def memory(folder: Path) -> List[Figure]:
     return [Figure("memory grown over 8,000 calls", "after 2,000", grown, sizes[0], grown, 0, 100, "kB")]
 
 
-SECTIONS = {"calls": calls, "concurrency": concurrency, "start": start, "memory": memory}
+SECTIONS = {
+    "calls": calls,
+    "concurrency": concurrency,
+    "start": start,
+    "first call": first_call,
+    "memory": memory,
+}
 
 
 def main() -> int:

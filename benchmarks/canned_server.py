@@ -17,6 +17,9 @@ from typing import Dict
 
 from canned_answers import STREAMS, WHOLE
 
+#: To the question for a model, which has no canned answer.
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
+
 
 class CannedConnection(asyncio.Protocol):
     """One connection: finds the end of each request and writes the answer that fits its path.
@@ -56,7 +59,7 @@ def _answer(head: bytes, body: bytes) -> bytes:
     answers: Dict[str, bytes] = STREAMS if b'"stream":true' in body.replace(b" ", b"") else WHOLE
     end = path.partition("?")[0]
     answers = STREAMS if end.endswith(":streamGenerateContent") else answers
-    return next(answer for known, answer in answers.items() if end.endswith(known))
+    return next((answer for known, answer in answers.items() if end.endswith(known)), NOT_FOUND)
 
 
 async def serve(latency: float) -> None:

@@ -28,8 +28,11 @@ from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 from llm_orchestrator.surroundings import Surroundings
 from llm_orchestrator.tracker_settings import configured_tracker, warn_of_unused_settings
 from llm_orchestrator.types import LLMResponse, Messages, ModelInfo, changed
+from llm_orchestrator.warm_up import WarmUp
 
 if TYPE_CHECKING:
+    import threading
+
     from llm_orchestrator.conversation import Conversation
     from llm_orchestrator.hooks import Hook
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -188,6 +191,24 @@ class LLMOrchestrator:
         from llm_orchestrator.conversation import Conversation
 
         return Conversation(self, system, **defaults)
+
+    def warm_up(self) -> threading.Thread:
+        """Get ready for the first call, on a thread: import the provider's SDK and open a connection.
+
+        Call it while the application starts; in a server that forks, in each child. It costs no tokens. What
+        goes wrong is logged as a warning, and shown by the first call.
+
+        Returns:
+            The thread, which does not keep the program alive; ``join`` it to wait.
+        """
+        return self._warm_up().begin()
+
+    async def awarm_up(self) -> None:
+        """Get ready for the first async call on the running loop, and wait for it; see ``warm_up``.
+
+        A task of its own lets the application start meanwhile: ``asyncio.create_task(...awarm_up())``.
+        """
+        await self._warm_up().arun()
 
     # ---------------------------------------------------------------- models and costs
 
@@ -369,6 +390,10 @@ class LLMOrchestrator:
             tags=arguments.tags,
             streamed=streamed,
         )
+
+    def _warm_up(self) -> WarmUp:
+        self._surroundings.check_open()
+        return WarmUp(self._providers, self.active_provider, self.active_model, self._surroundings)
 
     def _known_model(self, model: str) -> Optional[ModelInfo]:
         """What the registry knows of a model; warns once of a deprecated one."""

@@ -10,6 +10,8 @@ import math
 from typing import Any, Dict, Generator, List, Mapping, Optional, Set, Tuple, TypeVar, cast
 
 from llm_orchestrator.exceptions import (
+    AuthenticationError,
+    ConfigurationError,
     InvalidRequestError,
     ModelNotFoundError,
     ProviderError,
@@ -172,6 +174,28 @@ class BaseLLMProvider(Adapter):
         """
         return await self._aconverse(self._validation(model))
 
+    def warm_up(self, model: str) -> None:
+        """Get ready for calls: import the SDK and open a connection, by asking for a model.
+
+        Args:
+            model: The model's name; the provider's answer does not matter.
+
+        Raises:
+            ProviderError: The provider could not be reached, or does not accept the key.
+        """
+        self._converse(self._greeting(model))
+
+    async def awarm_up(self, model: str) -> None:
+        """Get ready for async calls on the running loop; see ``warm_up``.
+
+        Args:
+            model: The model's name; the provider's answer does not matter.
+
+        Raises:
+            ProviderError: The provider could not be reached, or does not accept the key.
+        """
+        await self._aconverse(self._greeting(model))
+
     # ---------------------------------------------------------------- parts shared by the calls
 
     def prepare(self, request: LLMRequest, *, stream: bool) -> Tuple[LLMRequest, WireRequest]:
@@ -304,6 +328,20 @@ class BaseLLMProvider(Adapter):
                 return self.offers(model, body)
         except ModelNotFoundError:
             return False
+
+    def _greeting(self, model: str) -> Conversation[None]:
+        """Ask for a model, or for nothing where nobody can be asked: every answer leaves a connection."""
+        try:
+            question = self.model_request(model)
+        except ConfigurationError:
+            question = WireRequest("/")
+        try:
+            yield question
+        except AuthenticationError:
+            raise
+        except ProviderError as error:
+            if error.status_code is None:
+                raise
 
     def _converse(self, conversation: Conversation[Result]) -> Result:
         try:

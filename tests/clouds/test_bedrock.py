@@ -276,3 +276,17 @@ def test_the_body_is_that_of_anthropic_but_for_the_version() -> None:
     )
     assert wire.body is not None
     assert (wire.body["anthropic_version"], dict(wire.headers)) == ("bedrock-2027-01-01", {})
+
+
+def test_getting_ready_finds_the_credentials(
+    cloud: Orchestrate, server: ScriptedServer, aws_keys: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.script(Reply(403), answer("whole", model=SERVED))
+    orchestrator = cloud("bedrock", MODEL, base_url=server.url, region="eu-central-1")
+
+    orchestrator.warm_up().join()
+    orchestrator.send_request("Hi")
+
+    assert [request.method for request in server.requests] == ["GET", "POST"], "nobody is asked for a model"
+    assert len({request.connection for request in server.requests}) == 1
+    assert not caplog.records

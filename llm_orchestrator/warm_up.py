@@ -1,0 +1,79 @@
+"""Getting ready while an application starts, so that its first call is as fast as the later ones.
+
+A question that costs nothing makes the provider import its SDK and open a connection. It never fails the
+application: what is wrong is logged, and the first call tells.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Mapping, Optional
+
+from llm_orchestrator.exceptions import OrchestratorError
+
+if TYPE_CHECKING:
+    from llm_orchestrator.providers.base import BaseLLMProvider
+    from llm_orchestrator.surroundings import Surroundings
+
+__all__ = ["WarmUp"]
+
+logger = logging.getLogger(__name__)
+
+#: Asked for where no model is configured; that it does not exist is an answer, too.
+NO_MODEL = "none"
+
+
+class WarmUp:
+    """What is to be made ready.
+
+    Args:
+        providers: Makes the provider when it is looked up, which takes time as well.
+        name: The provider's name.
+        model: The model it will be asked for, if that is known.
+        surroundings: Know whether the orchestrator was closed meanwhile.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, BaseLLMProvider],
+        name: str,
+        model: Optional[str],
+        surroundings: Surroundings,
+    ) -> None:
+        self._providers = providers
+        self._name = name
+        self._model = model or NO_MODEL
+        self._surroundings = surroundings
+
+    def begin(self) -> threading.Thread:
+        """Start a thread that makes the provider ready for sync callers.
+
+        Returns:
+            The thread, which does not keep the program alive.
+        """
+        thread = threading.Thread(
+            target=self._run, name=f"llm_orchestrator-warm-up-{self._name}", daemon=True
+        )
+        thread.start()
+        return thread
+
+    def _run(self) -> None:
+        try:
+            provider = self._providers[self._name]
+            provider.warm_up(self._model)
+            if self._surroundings.is_closed:
+                provider.close()  # its client may have been made after the others were closed
+        except OrchestratorError as error:
+            self._tell(error)
+
+    async def arun(self) -> None:
+        """Make the provider ready for async callers on the running loop."""
+        try:
+            await self._providers[self._name].awarm_up(self._model)
+        except OrchestratorError as error:
+            self._tell(error)
+
+    def _tell(self, error: OrchestratorError) -> None:
+        if not self._surroundings.is_closed:
+            logger.warning("%s: could not get ready, calls will try again: %s", self._name, error)

@@ -1,0 +1,109 @@
+"""Getting ready while the application starts: the SDK imported, a connection open, nothing billed or raised."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+from typing import Any, List
+
+import pytest
+
+from llm_orchestrator import LLMOrchestrator, OrchestratorError
+from tests.bench import KEY, MODEL, Dialect, ScriptedServer
+from tests.bench.places import refusing_url
+from tests.bench.replies import Reply, json_reply
+from tests.fixtures import Orchestrate
+
+SECONDS = 10.0  # that a thread may take before it counts as hanging
+
+
+def warm_up(orchestrator: LLMOrchestrator) -> None:
+    thread = orchestrator.warm_up()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["model known", "model unknown"])
+def test_the_first_call_uses_the_connection(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, known: bool
+) -> None:
+    server.script(json_reply({"id": MODEL}) if known else Reply(404), dialect.whole(text="Hello."))
+    orchestrator = orchestrate()
+
+    warm_up(orchestrator)
+    assert orchestrator.send_request("Hi").content == "Hello."
+
+    assert [request.method for request in server.requests] == ["GET", "POST"]
+    assert len({request.connection for request in server.requests}) == 1
+    assert orchestrator.cost_tracker.get_usage_report().total_requests == 1, "only the call is in the books"
+
+
+def test_the_first_async_call_uses_the_connection(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
+) -> None:
+    server.script(json_reply({"id": MODEL}), dialect.whole(text="Hello."))
+    orchestrator = orchestrate()
+
+    async def main() -> str:
+        await orchestrator.awarm_up()
+        return (await orchestrator.asend_request("Hi")).content
+
+    assert asyncio.run(main()) == "Hello."
+    assert len({request.connection for request in server.requests}) == 1
+
+
+@pytest.mark.parametrize("fault", ["nobody there", "key refused"])
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_what_goes_wrong_is_a_warning(
+    orchestrate: Orchestrate,
+    server: ScriptedServer,
+    dialect: Dialect,
+    caplog: pytest.LogCaptureFixture,
+    fault: str,
+    way: str,
+) -> None:
+    server.script(dialect.error(401))
+    with refusing_url() as nobody, caplog.at_level(logging.WARNING, "llm_orchestrator"):
+        orchestrator = orchestrate(nobody if fault == "nobody there" else "")
+        if way == "sync":
+            warm_up(orchestrator)
+        else:
+            asyncio.run(orchestrator.awarm_up())
+
+    (record,) = caplog.records
+    assert "could not get ready" in record.getMessage()
+    assert KEY not in caplog.text
+
+
+def test_a_closed_orchestrator_does_not_get_ready(orchestrate: Orchestrate) -> None:
+    orchestrator = orchestrate()
+    orchestrator.close()
+    with pytest.raises(OrchestratorError, match="closed"):
+        orchestrator.warm_up()
+
+
+def test_closing_meanwhile_leaves_no_connection(
+    orchestrate: Orchestrate, server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    orchestrators: List[LLMOrchestrator] = []
+
+    def close_while_asked(request: Any) -> Reply:
+        orchestrators[0].close()
+        return Reply(404)
+
+    server.script(close_while_asked)
+    orchestrators.append(orchestrate())
+    warm_up(orchestrators[0])
+    assert server.wait_for_connections(0)
+    assert not caplog.records
+
+
+def test_a_program_may_end_meanwhile() -> None:
+    entry = {"api_key": KEY, "base_url": "http://localhost:9"}
+    config = {"active_provider": "openai", "active_model": MODEL, "providers": {"openai": entry}}
+    program = f"from llm_orchestrator import LLMOrchestrator; LLMOrchestrator({config!r}).warm_up()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
