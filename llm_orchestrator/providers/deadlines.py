@@ -57,7 +57,8 @@ class Watch:
         return self._waits_until < math.inf
 
     def _begin_wait(self, now: float) -> None:
-        self._waits_until = min(now + self._silence, self._deadline)
+        silent_until = now + self._silence
+        self._waits_until = silent_until if silent_until < self._deadline else self._deadline
 
     def __exit__(
         self,
