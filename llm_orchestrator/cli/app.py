@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from llm_orchestrator import __version__
 from llm_orchestrator.cli import asking, chatting, checking, costs, models, price, starting
-from llm_orchestrator.cli.terminal import finish, guarded, note
+from llm_orchestrator.cli.terminal import PIPE_CLOSED, finish, guarded, note
 
 __all__ = ["app", "run"]
 
@@ -93,4 +93,6 @@ def run() -> int:
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.__context__, BrokenPipeError):  # while the help was shown
+            code = PIPE_CLOSED
     return finish(code)

@@ -27,6 +27,7 @@ from llm_orchestrator.exceptions import (
 
 __all__ = [
     "FAILED",
+    "PIPE_CLOSED",
     "WRONG",
     "clean",
     "fail",

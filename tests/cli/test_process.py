@@ -29,6 +29,8 @@ CHAT = DIALECTS["chat"]
         (["costs"], ""),
         (["costs", "--by", "session"], "1"),
         (["costs", "--format", "csv"], "1"),
+        (["--help"], ""),
+        (["costs", "--help"], "1"),
     ],
 )
 def test_a_reader_that_goes_away_ends_a_command_quietly(
