@@ -83,7 +83,9 @@ class LLMOrchestrator:
         self._check_adapters(given)
         self._providers = ProviderSet(self.config, given)
         cache_path = self.config.model_registry.cache_path
-        self.registry = registry or ModelRegistry(self._providers, cache_path=cache_path)
+        self.registry = registry or ModelRegistry(
+            self._providers, cache_path, addresses=self._providers.addresses()
+        )
         self.session_id = session_id or (cost_tracker.session_id if cost_tracker else os.urandom(16).hex())
         if cost_tracker:
             warn_of_unused_settings(self.config.cost_tracking)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping
 
@@ -80,6 +81,15 @@ class ProviderSet(Mapping[str, "BaseLLMProvider"]):
             raise ConfigurationError(f"Provider {name!r} cannot be used: {entry.unavailable}")
         return entry
 
+    def addresses(self) -> Dict[str, str]:
+        """Tell where entries lead that do not lead to a vendor's own address.
+
+        Returns:
+            Text by name of the entry: whatever decides who answers.
+        """
+        places = {name: _address(entry) for name, entry in self._config.providers.items()}
+        return {name: place for name, place in places.items() if place}
+
     def close(self) -> None:
         """Close the connections of sync callers."""
         for provider in list(self._made.values()):
@@ -92,6 +102,12 @@ class ProviderSet(Mapping[str, "BaseLLMProvider"]):
 
     def _is_usable(self, name: str, entry: ProviderConfig) -> bool:
         return name in self._made or entry.unavailable is None
+
+
+def _address(entry: ProviderConfig) -> str:
+    url = entry.base_url.partition("?")[0] if entry.base_url else None  # a query may hold a key
+    model = os.path.abspath(entry.model_path) if entry.model_path else None
+    return " ".join(filter(None, (entry.adapter, url, entry.region, entry.project, model)))
 
 
 def _check_given(given: Mapping[str, BaseLLMProvider]) -> None:

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from llm_orchestrator import LLMOrchestrator
 from llm_orchestrator.models.cache import default_cache_path
 from llm_orchestrator.models.registry import ModelInfo, ModelRegistry
+from llm_orchestrator.testing import FakeProvider
 from tests.listings import FIRST, Listed, cache_path, clock, make, names, vanished
 
 
@@ -96,8 +98,8 @@ def test_many_processes_refresh_at_once_without_loss(cache_path):
         b"null",
         b'{"schema": 99, "providers": {}}',
         b'{"name": "another program"}',
-        b'{"schema": 1, "providers": {"one": {"refreshed_at": null, "models": [{"name": "m", "x": 1}]}}}',
-        b'{"schema": 1, "providers": {"one": {"refreshed_at": null, "models": [{}]}}}',
+        b'{"schema": 2, "listings": [{"provider": "one", "address": "", "refreshed_at": null, "models": [{"x": 1}]}]}',
+        b'{"schema": 2, "listings": [{"provider": "one"}]}',
         b"[" * 100_000,
     ],
     ids=lambda content: repr(content[:30]),
@@ -113,7 +115,7 @@ def test_a_broken_cache_is_ignored_with_one_warning_and_replaced(content, make, 
     registry.refresh_models()
 
     assert len(caplog.records) == 1
-    assert json.loads(cache_path.read_text("utf-8"))["schema"] == 1
+    assert json.loads(cache_path.read_text("utf-8"))["schema"] == 2
     assert names(make(one=Listed())) == ["gpt-9"]
 
 
@@ -173,3 +175,49 @@ def test_the_default_cache_is_in_the_users_cache_folder(platform, variables, exp
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "platform", platform)
     assert default_cache_path() == expected
+
+
+def test_one_name_for_two_hosts_keeps_two_lists(cache_path):
+    def registry(address, *models):
+        return ModelRegistry({"one": Listed(*models)}, cache_path, addresses={"one": address})
+
+    here, there = registry("", "gpt-9"), registry("https://gateway/v1", "llama")
+    for each in (here, there, here):
+        each.refresh_models()
+
+    assert (names(here), names(there)) == (["gpt-9"], ["llama"])
+    assert not here.is_model_deprecated("one", "gpt-9"), "the other host's list says nothing of it"
+    assert names(registry("https://gateway/v1")) == ["llama"]
+    assert there.known("one", "llama").provider == "one"
+
+
+def test_the_orchestrator_tells_its_hosts_apart(cache_path):
+    def registry(**entry):
+        config = {
+            "active_provider": "openai",
+            "active_model": "gpt-9",
+            "providers": {"openai": {"api_key": "sk-12345678", **entry}},
+            "model_registry": {"cache_path": str(cache_path)},
+        }
+        provider = FakeProvider("Hi", name="openai", models=["gpt-9"])
+        return LLMOrchestrator(config, providers={"openai": provider}).registry
+
+    registry(base_url="https://gateway.example/v1").refresh_models()
+
+    assert [
+        info.name for info in registry(base_url="https://gateway.example/v1").get_available_models("openai")
+    ]
+    assert not registry().get_available_models("openai")
+    assert "sk-1" not in cache_path.read_text("utf-8")
+
+
+def test_a_cache_of_version_0_1_is_replaced_without_a_word(make, cache_path, caplog):
+    cache_path.parent.mkdir()
+    cache_path.write_text(
+        '{"schema": 1, "providers": {"one": {"refreshed_at": null, "models": []}}}', "utf-8"
+    )
+    registry = make(one=Listed("gpt-9"))
+    assert names(registry) == []
+    registry.refresh_models()
+    assert names(make(one=Listed())) == ["gpt-9"]
+    assert not caplog.records

@@ -26,7 +26,8 @@ else:
 
 __all__ = ["Listing", "ModelCache", "default_cache_path"]
 
-_SCHEMA = 1
+_SCHEMA = 2
+_OLD_SCHEMA = 1  # of version 0.1, which did not tell addresses apart
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,9 @@ class Listing:
     refreshed_at: Optional[str] = None
     models: Mapping[str, ModelInfo] = field(default_factory=dict)
 
+
+#: Name of a provider's entry, and its address.
+Place = Tuple[str, str]
 
 _UNKNOWN = Listing()
 
@@ -71,12 +75,17 @@ class ModelCache:
 
     Args:
         path: The JSON file; read when first needed, and again whenever it was replaced.
+        addresses: Where providers are that are not at their usual place, by name. Programs that share
+            the file may use one name for different hosts, whose models are kept apart.
     """
 
-    def __init__(self, path: Union[str, os.PathLike[str]]) -> None:
+    def __init__(
+        self, path: Union[str, os.PathLike[str]], addresses: Optional[Mapping[str, str]] = None
+    ) -> None:
         self._path = os.fspath(path)
+        self._addresses = addresses or {}
         self._lock = threading.RLock()
-        self._listings: Dict[str, Listing] = {}  # replaced, never changed: it can be read without the lock
+        self._listings: Dict[Place, Listing] = {}  # replaced, never changed: it can be read without the lock
         self._version: Optional[Tuple[int, ...]] = None
 
     def listing(self, provider: str) -> Listing:
@@ -89,7 +98,7 @@ class ModelCache:
             The listing; an empty one when nothing is known.
         """
         self._read_if_replaced()
-        return self._listings.get(provider, _UNKNOWN)
+        return self._listings.get(self._place(provider), _UNKNOWN)
 
     def update(self, provider: str, change: Callable[[Listing], Listing]) -> None:
         """Change one provider's listing, in memory and in the file.
@@ -100,8 +109,11 @@ class ModelCache:
         """
         with self._lock, self._other_processes_waiting():
             newest = self.listing(provider)
-            self._listings = {**self._listings, provider: change(newest)}
+            self._listings = {**self._listings, self._place(provider): change(newest)}
             self._write()
+
+    def _place(self, provider: str) -> Place:
+        return provider, self._addresses.get(provider, "")
 
     @contextlib.contextmanager
     def _other_processes_waiting(self) -> Iterator[None]:
@@ -135,7 +147,7 @@ class ModelCache:
                 self._listings = {**self._listings, **self._read()}
             self._version = version
 
-    def _read(self) -> Dict[str, Listing]:
+    def _read(self) -> Dict[Place, Listing]:
         try:
             with open(self._path, encoding="utf-8") as file:
                 return _decoded(json.load(file))
@@ -159,15 +171,17 @@ class ModelCache:
 _FIELDS = [info_field.name for info_field in fields(ModelInfo) if info_field.name != "provider"]
 
 
-def _encoded(listings: Mapping[str, Listing]) -> Dict[str, Any]:
-    providers = {
-        provider: {
+def _encoded(listings: Mapping[Place, Listing]) -> Dict[str, Any]:
+    told = [
+        {
+            "provider": provider,
+            "address": address,
             "refreshed_at": listing.refreshed_at,
             "models": [_told(info) for info in listing.models.values()],
         }
-        for provider, listing in listings.items()
-    }
-    return {"schema": _SCHEMA, "providers": providers}
+        for (provider, address), listing in listings.items()
+    ]
+    return {"schema": _SCHEMA, "listings": told}
 
 
 def _told(info: ModelInfo) -> Dict[str, Any]:
@@ -176,13 +190,15 @@ def _told(info: ModelInfo) -> Dict[str, Any]:
     return {name: value for name, value in told.items() if value is not None and value is not False}
 
 
-def _decoded(document: Any) -> Dict[str, Listing]:
+def _decoded(document: Any) -> Dict[Place, Listing]:
+    if document["schema"] == _OLD_SCHEMA:
+        return {}
     if document["schema"] != _SCHEMA:
         raise ValueError("another version's cache file")
     return {
-        provider: Listing(
-            listing["refreshed_at"],
-            {entry["name"]: ModelInfo(provider=provider, **entry) for entry in listing["models"]},
+        (told["provider"], told["address"]): Listing(
+            told["refreshed_at"],
+            {entry["name"]: ModelInfo(provider=told["provider"], **entry) for entry in told["models"]},
         )
-        for provider, listing in document["providers"].items()
+        for told in document["listings"]
     }

@@ -78,6 +78,8 @@ class ModelRegistry:
         providers: The providers by the name of their configured entry. Reading an item may raise
             ConfigurationError for an entry that cannot be used, which is then left out of a refresh of all.
         cache_path: The JSON file; None is ``models.json`` in the user's cache folder.
+        addresses: Where entries are that are not at their vendor's own address, by name: what one host offers
+            says nothing of another host under the same name.
         now: The clock, for tests.
     """
 
@@ -86,10 +88,11 @@ class ModelRegistry:
         providers: Mapping[str, ListsModels],
         cache_path: Union[str, os.PathLike[str], None] = None,
         *,
+        addresses: Optional[Mapping[str, str]] = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._providers = providers
-        self._cache = ModelCache(cache_path if cache_path is not None else default_cache_path())
+        self._cache = ModelCache(cache_path if cache_path is not None else default_cache_path(), addresses)
         self._now = now
         self._warned: Set[Tuple[str, str]] = set()
         self._warned_lock = threading.Lock()
