@@ -15,13 +15,15 @@ from llm_orchestrator.types import JSON, LLMResponse, Messages
 if TYPE_CHECKING:
     from llm_orchestrator.testing.conformance.under_test import Answer, ProviderUnderTest
 
-__all__ = ["MODEL", "STREAMED", "WAYS", "Bench"]
+__all__ = ["MODEL", "SHORT", "STREAMED", "WAYS", "Bench"]
 
 MODEL = "conformance-model"
 STREAMED = ("streamed", "async streamed")
 WAYS = ("whole", "async whole", *STREAMED)
 #: Seconds until a provider that does not read what was sent is given up.
 PATIENCE = 5.0
+#: Seconds of silence that a provider is told to bear where there is silence.
+SHORT = 0.3
 
 Result = TypeVar("Result")
 

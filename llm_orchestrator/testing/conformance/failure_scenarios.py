@@ -17,13 +17,12 @@ from llm_orchestrator.exceptions import (
     RateLimitError,
     ServerError,
 )
-from llm_orchestrator.testing.conformance.bench import MODEL, Bench
+from llm_orchestrator.testing.conformance.bench import MODEL, SHORT, Bench
 from llm_orchestrator.testing.conformance.under_test import Answer, ProviderUnderTest
 from llm_orchestrator.testing.reply_server import Reply, closed_url
 
 __all__ = ["FailureScenarios"]
 
-SHORT = 0.2
 STATUSES = {
     400: InvalidRequestError,
     401: AuthenticationError,
@@ -39,6 +38,7 @@ UNREADABLE = {
     "a page of HTML": Reply([PAGE], headers=HTML),
     "nothing": Reply(),
     "half a document": Reply([b'{"half": '], headers={"content-type": "application/json"}),
+    "an empty object": Reply([b"{}"], headers={"content-type": "application/json"}),
     "a list": Reply([b"[1, 2]"], headers={"content-type": "application/json"}),
 }
 

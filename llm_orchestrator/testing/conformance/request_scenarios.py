@@ -64,13 +64,13 @@ class RequestScenarios(ProviderUnderTest):
 
     def test_closing_it_twice_is_fine(self, bench: Bench) -> None:
         """What was closed may be closed again, unused and used, sync and async."""
-        provider = bench.provider()
-        provider.close()
+        unused, used = bench.provider(), bench.provider()
         bench.answers("whole", Answer())
-        provider.send_request(HI)
-        provider.close()
-        provider.close()
-        asyncio.run(provider.aclose())
+        used.send_request(HI)
+        for provider in (unused, used):
+            provider.close()
+            provider.close()
+            asyncio.run(provider.aclose())
 
     def test_building_a_request_changes_nothing(self, bench: Bench) -> None:
         """The same request gives the same JSON every time, and is left as it was."""

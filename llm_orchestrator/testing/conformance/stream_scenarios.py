@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Sequence
 
 import pytest
 
 from llm_orchestrator.exceptions import ProviderError, ProviderTimeoutError, StreamInterruptedError
-from llm_orchestrator.testing.conformance.bench import Bench, stream_of
+from llm_orchestrator.testing.conformance.bench import SHORT, Bench, stream_of
 from llm_orchestrator.testing.conformance.under_test import Answer, ProviderUnderTest
 from llm_orchestrator.testing.reply_server import Reply
 from llm_orchestrator.types import FinishReason
 
 __all__ = ["StreamScenarios"]
 
-#: Seconds of silence that a provider is told to bear where it must not bear more.
-SHORT = 0.2
 #: Seconds until the server must have seen that its client left.
 SOON = 5.0
 
@@ -118,9 +116,10 @@ def _read_in_turn(way: str, bench: Bench) -> List[str]:
     asked = bench.orchestrator()
     texts = ["", ""]
     if way == "streamed":
-        streams: List[Any] = [asked.send_streaming_request("Hi") for _ in texts]
-        while any(_add(texts, number, next(stream, None)) for number, stream in enumerate(streams)):
+        streams = [asked.send_streaming_request("Hi") for _ in texts]
+        while any([_add(texts, number, next(stream, None)) for number, stream in enumerate(streams)]):
             pass
+        _check_wholes(streams, texts)
         return texts
 
     async def read() -> List[str]:
@@ -129,6 +128,7 @@ def _read_in_turn(way: str, bench: Bench) -> List[str]:
         while going_on:
             pieces = [await _next(stream) for stream in streams]
             going_on = any([_add(texts, number, piece) for number, piece in enumerate(pieces)])
+        _check_wholes(streams, texts)
         return texts
 
     return bench.run(read())
@@ -138,6 +138,11 @@ def _add(texts: List[str], number: int, piece: Optional[str]) -> bool:
     """Add a piece to one of the texts; returns whether there was one."""
     texts[number] += piece or ""
     return piece is not None
+
+
+def _check_wholes(streams: Sequence[Any], texts: List[str]) -> None:
+    wholes = [stream.response.content for stream in streams]
+    assert wholes == texts, "each response must be made of its own stream's pieces"
 
 
 async def _next(stream: Any) -> Optional[str]:
