@@ -125,7 +125,7 @@ class FakeProvider(BaseLLMProvider):
         self._lock = threading.Lock()
         self.requests: List[LLMRequest] = []
         single = isinstance(script, (str, Exception, FakeReply)) or callable(script)
-        self.answers(*([script] if single else script))  # type: ignore[list-item, misc]
+        self.answers(*([script] if single else script))  # type: ignore[misc]
 
     def answers(self, *script: Scripted) -> None:
         """Answer from another script from the next request on.

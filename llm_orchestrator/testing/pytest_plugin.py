@@ -34,5 +34,6 @@ def scripted_orchestrator(no_network: NetworkGuard, tmp_path: Path) -> Iterator[
     """An orchestrator for the application under test that answers from a script, without the network."""
     from llm_orchestrator.testing.scripted_orchestrator import ScriptedOrchestrator
 
-    with ScriptedOrchestrator(tmp_path) as orchestrator:
+    orchestrator = ScriptedOrchestrator(tmp_path)
+    with orchestrator:
         yield orchestrator

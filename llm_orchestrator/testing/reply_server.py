@@ -157,7 +157,8 @@ class _Connection(BaseHTTPRequestHandler):
             self.close_connection = True
             self.server.client_left.set()
 
-    do_GET = do_POST
+    def do_GET(self) -> None:
+        self.do_POST()
 
     def _send(self, reply: Reply) -> bool:
         """Send a reply; returns whether the connection can serve another request."""

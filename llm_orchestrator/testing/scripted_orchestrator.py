@@ -45,7 +45,7 @@ class ScriptedOrchestrator(LLMOrchestrator):
         super().__init__(config, providers={NAME: self._fake})
 
     def answers(self, *script: Scripted) -> None:
-        """Say what is answered from now on; without it, every answer is "This is a scripted answer."
+        """Say what is answered from now on; without it, every request gets the same sentence.
 
         Args:
             *script: Texts, errors, ``FakeReply`` objects, or functions that make one from the request. Each

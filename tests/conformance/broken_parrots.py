@@ -5,6 +5,7 @@
 
 import asyncio
 import time
+from typing import ClassVar
 
 import pytest
 from parrot_provider import ENDS, Parrot, httpx
@@ -193,7 +194,7 @@ class Kept(Wrapped):
 
 
 class KeepsConnections(Parrot):
-    kept = []
+    kept: ClassVar = []
 
     def open_call(self, wire, limits):
         self.kept.append(Kept(super().open_call(wire, limits)))
@@ -325,11 +326,15 @@ BROKEN = {
 class TestBroken(GoodParrot):
     """Every scenario, each against the provider that breaks it."""
 
-    not_applicable = {}
+    not_applicable: ClassVar = {}
+    failed_before: ClassVar = {}
 
     @pytest.fixture(autouse=True)
     def _choose(self, request):
-        self.broken = BROKEN[request.node.originalname]
+        scenario, failed = request.node.originalname, request.session.testsfailed
+        if failed > self.failed_before.setdefault(scenario, failed):
+            pytest.skip("one way of it has failed already, which is enough")
+        self.broken = BROKEN[scenario]
 
     def provider(self, url, **settings):
         settings["timeout"] = min(settings["timeout"], 1.0)

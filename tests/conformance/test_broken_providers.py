@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import Dict, Set
 from xml.etree import ElementTree
 
@@ -28,10 +27,24 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Set[str]]:
     """How each scenario ended against the provider that breaks it, in a pytest run of its own."""
     folder = write_package(tmp_path_factory.mktemp("broken"))
     shutil.copy(ROOT / "tests" / "conformance" / "broken_parrots.py", folder / "test_broken.py")
-    command = [sys.executable, "-m", "pytest", "-q", "--junitxml=report.xml", "test_broken.py::TestBroken"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--tb=no",
+        "--junitxml=report.xml",
+        "test_broken.py::TestBroken",
+    ]
     settings = {**os.environ, "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(
-        command, cwd=folder, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        cwd=folder,
+        env=settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 1, ended.stdout
     found: Dict[str, Set[str]] = {}
@@ -42,7 +55,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Set[str]]:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_scenario_fails_for_the_provider_that_breaks_it(outcomes: Dict[str, Set[str]], scenario: str) -> None:
+def test_a_scenario_fails_for_the_provider_that_breaks_it(
+    outcomes: Dict[str, Set[str]], scenario: str
+) -> None:
     assert outcomes[scenario] == {"failure"}
 
 

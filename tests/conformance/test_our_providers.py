@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, List, Optional, Sequence
+from typing import Any, ClassVar, List, Mapping, Optional, Sequence
 
 import pytest
 
@@ -47,15 +47,13 @@ class OurConformance(ProviderConformance):
 def scripted(answer: Answer) -> ScriptedAnswer:
     calls = tuple(ScriptedCall(call.name, call.arguments or {}, call.id) for call in answer.tool_calls)
     told = answer.prompt_tokens is not None and answer.completion_tokens is not None
-    usage: Optional[Usage] = (
-        Usage(answer.prompt_tokens or 0, answer.completion_tokens or 0) if told else None
-    )
+    usage: Optional[Usage] = Usage(answer.prompt_tokens or 0, answer.completion_tokens or 0) if told else None
     return ScriptedAnswer(answer.pieces, usage, answer.finish, calls, model=answer.model)
 
 
 class TestOpenAIResponses(OurConformance):
     dialect = DIALECTS["responses"]
-    not_applicable = {
+    not_applicable: ClassVar[Mapping[str, str]] = {
         "test_an_end_nobody_knows_is_other": "a stream ends with an event of its own for each status",
     }
 

@@ -66,7 +66,7 @@ def commands() -> List[str]:
     return [line.partition("  #")[0].strip() for block in shell for line in block.splitlines()]
 
 
-def run(folder: Path, *command: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def run(folder: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a program of the package's environment, with nothing of this project in sight."""
     settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     program = environment.python_in(folder / ".venv").with_name(command[0])

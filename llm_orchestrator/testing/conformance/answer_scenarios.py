@@ -68,10 +68,14 @@ class AnswerScenarios(ProviderUnderTest):
     def test_tool_calls(self, bench: Bench, way: str) -> None:
         """Calls arrive in order, each with an id and with its arguments read."""
         bench.answers(way, Answer((), "tool_calls", tool_calls=CALLS))
-        response = bench.ask(way, tools=[{"type": "function", "function": {"name": "clock", "parameters": {}}}])
+        response = bench.ask(
+            way, tools=[{"type": "function", "function": {"name": "clock", "parameters": {}}}]
+        )
         found = [(call.name, call.arguments) for call in response.tool_calls]
         assert found == [(call.name, call.arguments) for call in CALLS]
-        assert len({call.id for call in response.tool_calls}) == len(CALLS), "every call needs an id of its own"
+        assert len({call.id for call in response.tool_calls}) == len(
+            CALLS
+        ), "every call needs an id of its own"
         assert response.finish_reason is FinishReason.TOOL_CALLS
         assert response.message is not None and response.message.tool_calls == response.tool_calls
 

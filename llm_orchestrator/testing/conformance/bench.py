@@ -91,7 +91,12 @@ class Bench:
         return self._orchestrators[-1]
 
     def ask(
-        self, way: str, *, orchestrator: Optional[LLMOrchestrator] = None, messages: Messages = "Hi", **call: Any
+        self,
+        way: str,
+        *,
+        orchestrator: Optional[LLMOrchestrator] = None,
+        messages: Messages = "Hi",
+        **call: Any,
     ) -> LLMResponse:
         """Ask a provider in one of the four ways, with what the server was told to answer.
 
@@ -189,7 +194,9 @@ class Bench:
         self.server.script(document(self.under_test.failure(status, message), status, named))
 
 
-def document(content: Union[JSON, bytes], status: int = 200, headers: Optional[Dict[str, str]] = None) -> Reply:
+def document(
+    content: Union[JSON, bytes], status: int = 200, headers: Optional[Dict[str, str]] = None
+) -> Reply:
     """Make a reply of a document.
 
     Args:
@@ -215,7 +222,8 @@ def stream_of(events: Sequence[Union[JSON, bytes]], **faults: Any) -> Reply:
         The reply.
     """
     pieces = [
-        event if isinstance(event, bytes) else b"data: %s\n\n" % json.dumps(event).encode() for event in events
+        event if isinstance(event, bytes) else b"data: %s\n\n" % json.dumps(event).encode()
+        for event in events
     ]
     return Reply(pieces, headers={"content-type": "text/event-stream"}, **faults)
 

@@ -38,7 +38,9 @@ class SharingScenarios(ProviderUnderTest):
         bench.answers("async whole", *answers)
         asked = bench.orchestrator()
         with ThreadPoolExecutor(2) as threads:
-            loops = [threads.submit(_ask_at_once, bench, "async whole", asked, CALLERS // 2) for _ in range(2)]
+            loops = [
+                threads.submit(_ask_at_once, bench, "async whole", asked, CALLERS // 2) for _ in range(2)
+            ]
             contents = [content for loop in loops for content in loop.result()]
         assert sorted(contents) == sorted(answer.text for answer in answers)
 

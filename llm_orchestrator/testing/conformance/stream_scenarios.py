@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, List, Optional, Sequence
+from itertools import zip_longest
+from typing import Any, List, Sequence
 
 import pytest
 
@@ -31,7 +32,7 @@ class StreamScenarios(ProviderUnderTest):
 
     @pytest.mark.parametrize("broken", [False, True], ids=["clean end", "broken connection"])
     def test_a_cut_stream_is_no_answer(self, bench: Bench, streamed_way: str, broken: bool) -> None:
-        """Wherever a stream ends too early, it ends in an error; once text came, in StreamInterruptedError."""
+        """Wherever a stream is cut, it ends in an error; once text came, in StreamInterruptedError."""
         answer = Answer()
         events = self.stream(answer)
         asked = bench.orchestrator()
@@ -113,41 +114,32 @@ def _leave_after_first_piece(way: str, bench: Bench) -> None:
 
 
 def _read_in_turn(way: str, bench: Bench) -> List[str]:
+    """Read two streams piece by piece, the one and the other; returns their texts."""
     asked = bench.orchestrator()
-    texts = ["", ""]
     if way == "streamed":
-        streams = [asked.send_streaming_request("Hi") for _ in texts]
-        while any([_add(texts, number, next(stream, None)) for number, stream in enumerate(streams)]):
-            pass
-        _check_wholes(streams, texts)
-        return texts
+        streams: List[Any] = [asked.send_streaming_request("Hi") for _ in range(2)]
+        return _texts(list(zip_longest(*streams, fillvalue="")), streams)
 
     async def read() -> List[str]:
-        streams = [asked.asend_streaming_request("Hi") for _ in texts]
-        going_on = True
-        while going_on:
-            pieces = [await _next(stream) for stream in streams]
-            going_on = any([_add(texts, number, piece) for number, piece in enumerate(pieces)])
-        _check_wholes(streams, texts)
-        return texts
+        streams = [asked.asend_streaming_request("Hi") for _ in range(2)]
+        turns: List[Sequence[str]] = []
+        while not turns or any(turns[-1]):
+            turns.append([await _next(stream) for stream in streams])
+        return _texts(turns, streams)
 
     return bench.run(read())
 
 
-def _add(texts: List[str], number: int, piece: Optional[str]) -> bool:
-    """Add a piece to one of the texts; returns whether there was one."""
-    texts[number] += piece or ""
-    return piece is not None
-
-
-def _check_wholes(streams: Sequence[Any], texts: List[str]) -> None:
-    wholes = [stream.response.content for stream in streams]
-    assert wholes == texts, "each response must be made of its own stream's pieces"
-
-
-async def _next(stream: Any) -> Optional[str]:
+async def _next(stream: Any) -> str:
     try:
         piece: str = await stream.__anext__()
     except StopAsyncIteration:
-        return None
+        return ""
     return piece
+
+
+def _texts(turns: Sequence[Sequence[str]], streams: Sequence[Any]) -> List[str]:
+    texts = ["".join(pieces) for pieces in zip(*turns)]
+    wholes = [stream.response.content for stream in streams]
+    assert wholes == texts, "each response must be made of its own stream's pieces"
+    return texts
