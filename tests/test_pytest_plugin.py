@@ -147,7 +147,7 @@ def test_a_test_may_allow_hosts(no_network: NetworkGuard, monkeypatch: pytest.Mo
     called: List[Any] = []
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (NOBODY, 443))]
     guard = NetworkGuard()
-    guard.allow("db.test")
+    guard.allow("db.test", "other.test")
     monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments: found)
     monkeypatch.setattr(socket.socket, "connect", lambda sender, address: called.append(address))
     with guard.watching():

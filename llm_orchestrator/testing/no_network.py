@@ -19,10 +19,15 @@ INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 
 class NetworkGuard:
-    """Watches what a test connects to; the value of the fixture ``no_network``."""
+    """Watches what a test connects to; the value of the fixture ``no_network``.
 
-    def __init__(self) -> None:
-        self._allowed: Set[str] = set()
+    Args:
+        *hosts: What may be reached beside this machine; names or addresses, as the program under test writes
+            them.
+    """
+
+    def __init__(self, *hosts: str) -> None:
+        self._allowed: Set[str] = set(hosts)
 
     def allow(self, *hosts: str) -> None:
         """Let the test reach some hosts all the same.
