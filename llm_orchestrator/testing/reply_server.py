@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import socket
+import sys
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -136,7 +137,14 @@ class ReplyServer(ThreadingTCPServer):
         return True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Nothing: clients may leave whenever they like."""
+        """Say what went wrong, but for clients that left: they may, whenever they like.
+
+        Args:
+            request: The connection.
+            client_address: Where it comes from.
+        """
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Connection(BaseHTTPRequestHandler):

@@ -323,6 +323,12 @@ BROKEN = {
 }
 
 
+class TestMisspelt(GoodParrot):
+    """A scenario that does not exist cannot be left out: a slip would leave out nothing, silently."""
+
+    not_applicable: ClassVar = {"test_tool_cals": "Parrots call no tools."}
+
+
 class TestBroken(GoodParrot):
     """Every scenario, each against the provider that breaks it."""
 
