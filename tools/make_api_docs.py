@@ -89,9 +89,7 @@ CHAPTERS = (
         "llm_orchestrator.testing",
         ("ScriptedOrchestrator", "NetworkGuard", "FakeProvider", "FakeReply"),
     ),
-    Chapter(
-        "Testing a provider", "llm_orchestrator.testing.conformance", ("ProviderConformance", "Answer")
-    ),
+    Chapter("Testing a provider", "llm_orchestrator.testing.conformance", ("ProviderConformance", "Answer")),
     Chapter("Providers", "llm_orchestrator", ("BaseLLMProvider", "LLMRequest", "register_provider")),
     Chapter(
         "What passes between a provider and its host",
