@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -55,11 +56,12 @@ def test_it_retries_without_waiting(scripted_orchestrator: ScriptedOrchestrator)
 
 
 def test_it_writes_into_the_folder_of_the_test_alone(
-    scripted_orchestrator: ScriptedOrchestrator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.chdir(home)
+    scripted_orchestrator = request.getfixturevalue("scripted_orchestrator")
     scripted_orchestrator.send_request("Hi")
     scripted_orchestrator.refresh_models()
     assert list(home.iterdir()) == [] and (tmp_path / "models.json").is_file()
@@ -123,7 +125,7 @@ def test_nothing_leaves_this_machine(no_network: NetworkGuard, leave: Callable[[
 def test_this_machine_stays_reachable(no_network: NetworkGuard) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        for host in ("127.0.0.1", "localhost"):
+        for host in ("127.0.0.1", "localhost", *(["0.0.0.0"] if os.name == "posix" else [])):
             socket.create_connection((host, port), timeout=1).close()
 
         async def connect() -> None:
