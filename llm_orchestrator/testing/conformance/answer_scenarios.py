@@ -29,6 +29,12 @@ class AnswerScenarios(ProviderUnderTest):
         response = bench.ask(way)
         assert response.content == answer.text
 
+    def test_an_answer_may_have_no_text(self, bench: Bench, way: str) -> None:
+        """A model that spent its tokens on thinking, or was stopped at once, answers all the same."""
+        bench.answers(way, Answer((), "length"))
+        response = bench.ask(way)
+        assert (response.content, response.finish_reason) == ("", FinishReason.LENGTH)
+
     def test_an_answer_says_who_gave_it(self, bench: Bench, way: str) -> None:
         """The response names the entry and the model, and brings the turn to append to the conversation."""
         bench.answers(way, Answer(model="served-model"))
