@@ -2,8 +2,8 @@
 
     python examples/custom_provider.py
 
-This one needs no server: its "model" turns the question around. See ``llm_orchestrator.testing`` for a bigger
-one.
+This one needs no server: its "model" turns the question around. For one that speaks HTTP see
+``docs/adding-a-provider.md``.
 """
 
 import json

@@ -14,7 +14,7 @@ from llm_orchestrator.suggestions import did_you_mean
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
 
-__all__ = ["ProviderSet"]
+__all__ = ["ProviderSet", "settings_of"]
 
 #: Settings of an entry that concern calls, not the adapter.
 _CALL_SETTINGS = {
@@ -128,10 +128,18 @@ def _check_given(given: Mapping[str, BaseLLMProvider]) -> None:
 
 
 def _make(name: str, entry: ProviderConfig) -> BaseLLMProvider:
-    settings: Dict[str, Any] = {
-        key: getattr(entry, key) for key in type(entry).model_fields if key not in _CALL_SETTINGS
-    }
+    return find_adapter(entry.adapter or name)(name, **settings_of(entry))
+
+
+def settings_of(entry: ProviderConfig) -> Dict[str, Any]:
+    """What an adapter is constructed with, beside its name.
+
+    Args:
+        entry: The entry of the configuration.
+
+    Returns:
+        The settings that concern the adapter, by name.
+    """
+    settings = {key: getattr(entry, key) for key in type(entry).model_fields if key not in _CALL_SETTINGS}
     key = settings.pop("api_key")
-    return find_adapter(entry.adapter or name)(
-        name, api_key=key.get_secret_value() if key is not None else None, **settings
-    )
+    return {"api_key": key.get_secret_value() if key is not None else None, **settings}

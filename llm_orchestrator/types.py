@@ -60,6 +60,15 @@ DROPPABLE_PARAMETERS = (
     "parallel_tool_calls",
     "reasoning_effort",
 )
+#: What a call may ask for beside its messages, and a protocol may have no field for.
+MODEL_PARAMETERS = (
+    *DROPPABLE_PARAMETERS,
+    "max_tokens",
+    "stop",
+    "tools",
+    "tool_choice",
+    "response_format",
+)
 
 
 Value = TypeVar("Value")
@@ -181,6 +190,18 @@ class LLMRequest:
     capabilities: Optional[JSON] = None
     without: FrozenSet[str] = frozenset()
     strict: bool = False
+
+    def parameters_except(self, *taken: str) -> Tuple[str, ...]:
+        """Name the parameters this call sets, but for those that a protocol has a field for.
+
+        Args:
+            *taken: Names of parameters with a field.
+
+        Returns:
+            The names of the others, for ``WireRequest.unsupported``.
+        """
+        others = (name for name in MODEL_PARAMETERS if name not in taken)
+        return tuple(name for name in others if getattr(self, name) not in (None, ()))
 
 
 @dataclass(frozen=True)

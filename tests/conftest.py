@@ -20,6 +20,10 @@ import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 
+from llm_orchestrator.testing.pytest_plugin import (  # noqa: F401 (what applications get)
+    no_network,
+    scripted_orchestrator,
+)
 from tests.bench.fixtures import dialect, scripted_server, server  # noqa: F401 (every test's fixtures)
 from tests.fixtures import orchestrate, waits, way  # noqa: F401 (every test's fixtures)
 

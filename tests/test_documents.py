@@ -2,7 +2,8 @@
 
 The Python blocks of one page share a namespace and run from the page's top to its end, against the scripted
 server; a block that begins with a file's name in a comment is that file too. Functions named ``test_...``
-are called.
+are called; what they take are fixtures. The page for authors of providers has a test of its own, which builds
+what it shows.
 """
 
 from __future__ import annotations
@@ -11,25 +12,25 @@ import inspect
 import re
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 import pytest
 import yaml
 
 import llm_orchestrator
 from llm_orchestrator import ConfigManager, LLMOrchestrator, exceptions
-from llm_orchestrator.providers import ENTRY_POINTS, find_adapter
+from llm_orchestrator.providers import find_adapter
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, LLMRequest, Message
 from llm_orchestrator.usage_record import COLUMNS
 from tests.bench import DIALECTS, Dialect, ScriptedServer
 from tests.configs import LOCAL, ROOT
+from tests.conformance.provider_page import PAGE as PROVIDER_PAGE
 from tools import make_api_docs, make_site
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: Pages whose links are followed.
 LINKED = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "tests" / "bench" / "README.md"]
 API_PAGE = ROOT / "docs" / "api.md"
-PROVIDER_PAGE = ROOT / "docs" / "adding-a-provider.md"
 #: The columns of the table of what is supported, but the last.
 ADAPTERS: List[Tuple[str, Dict[str, str]]] = [
     ("openai", {"api": "responses"}),
@@ -88,7 +89,7 @@ def folder(tmp_path: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPat
     return tmp_path
 
 
-def run_page(page: Path, folder: Path) -> Dict[str, Any]:
+def run_page(page: Path, folder: Path, fixture: Callable[[str], Any]) -> Dict[str, Any]:
     """Run the Python of a page from its top to its end; returns the namespace it leaves."""
     names: Dict[str, Any] = {"__name__": "__main__"}
     for block in blocks_of(page):
@@ -98,16 +99,18 @@ def run_page(page: Path, folder: Path) -> Dict[str, Any]:
         if block.language == "python":
             source = "\n" * block.line + block.text  # so that a traceback shows the page's line
             exec(compile(source, str(page), "exec", dont_inherit=True), names)
-            for name in re.findall(r"^def (test_\w+)\(\):", block.text, re.MULTILINE):
-                names[name]()
+            for name, fixtures in re.findall(r"^def (test_\w+)\((.*)\):", block.text, re.MULTILINE):
+                names[name](*map(fixture, filter(None, fixtures.split(", "))))
     return names
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if page != API_PAGE], ids=name_of)
-def test_the_python_of_a_page_runs(page: Path, folder: Path) -> None:
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page not in (API_PAGE, PROVIDER_PAGE)], ids=name_of
+)
+def test_the_python_of_a_page_runs(page: Path, folder: Path, request: pytest.FixtureRequest) -> None:
     before = set(sys.modules)
-    names = run_page(page, folder)
+    names = run_page(page, folder, request.getfixturevalue)
     for value in names.values():
         if isinstance(value, LLMOrchestrator):
             value.close()
@@ -119,11 +122,11 @@ def test_the_python_of_a_page_runs(page: Path, folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", THEMES)
 def test_the_python_of_a_theme_runs_on_every_provider(
-    name: str, folder: Path, server: ScriptedServer, dialect: Dialect
+    name: str, folder: Path, server: ScriptedServer, dialect: Dialect, request: pytest.FixtureRequest
 ) -> None:
     config = dialect.config(server.url, "gpt-6-luna")
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    names = run_page(ROOT / "docs" / f"{name}.md", folder)
+    names = run_page(ROOT / "docs" / f"{name}.md", folder, request.getfixturevalue)
     names["orchestrator"].close()
     assert all(dialect.serves(request.path) for request in server.requests)
 
@@ -273,42 +276,3 @@ def test_the_table_of_what_is_supported_names_the_parameters_without_a_field() -
     for (adapter, settings), cell in zip(ADAPTERS, told):
         wire = find_adapter(adapter)("entry", api_key="key", **settings).build_request(asked, stream=False)
         assert set(re.findall(r"`(\w+)`", cell)) == set(wire.unsupported), settings or adapter
-
-
-# ---------------------------------------------------------------------------------------- a provider of one's
-# own
-
-
-def test_the_provider_page_shows_the_example_in_under_100_lines() -> None:
-    page = list(blocks_of(PROVIDER_PAGE))
-    (written,) = [block.text for block in page if block.text.startswith("# backwards.py")]
-    example = (ROOT / "examples" / "custom_provider.py").read_text(encoding="utf-8")
-    assert written[written.index("class ") :].strip() in example
-    assert sum(len(block.text.splitlines()) for block in page) < 100
-
-
-def entry_points_shown() -> List[Tuple[str, str]]:
-    (toml,) = [block.text for block in blocks_of(PROVIDER_PAGE) if block.language == "toml"]
-    section = toml.partition(f'[project.entry-points."{ENTRY_POINTS}"]\n')[2]
-    return re.findall(r'^(\w+) = "([\w:]+)"$', section, re.MULTILINE)
-
-
-@pytest.mark.slow
-def test_the_provider_of_the_page_is_found_when_its_package_is_installed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (written,) = [block.text for block in blocks_of(PROVIDER_PAGE) if block.text.startswith("# backwards.py")]
-    (config,) = [block.text for block in blocks_of(PROVIDER_PAGE) if block.language == "yaml"]
-    (folder / "backwards.py").write_text(written, encoding="utf-8")
-    (folder / "config.yaml").write_text(config, encoding="utf-8")
-    installed = folder / "backwards-1.0.dist-info"
-    installed.mkdir()
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: backwards\nVersion: 1.0\n")
-    lines = [f"{name} = {target}" for name, target in entry_points_shown()]
-    (installed / "entry_points.txt").write_text("\n".join([f"[{ENTRY_POINTS}]", *lines]))
-    monkeypatch.delitem(sys.modules, "backwards", raising=False)
-
-    with LLMOrchestrator("config.yaml") as orchestrator:
-        assert orchestrator.send_request("world hello").content == "hello world"
-        assert "".join(orchestrator.send_streaming_request("streams like I")) == "I like streams"
-    del sys.modules["backwards"]

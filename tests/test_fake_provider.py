@@ -33,6 +33,13 @@ def test_without_a_script_there_is_an_answer(way: str) -> None:
     assert ask(scene.orchestrator, way).content == "This is a scripted answer."
 
 
+def test_another_script_answers_from_the_next_request_on(way: str) -> None:
+    scene = play("One.", "Two.")
+    assert ask(scene.orchestrator, way).content == "One."
+    scene.provider.answers("Three.", "Four.")
+    assert [ask(scene.orchestrator, way).content for _ in range(3)] == ["Three.", "Four.", "Four."]
+
+
 def test_the_script_is_followed_and_its_last_entry_repeats(way: str) -> None:
     scene = play("One.", FakeReply("Two."), lambda request: f"Three: {request.messages[0].text}")
     answers = [ask(scene.orchestrator, way, "Hi").content for _ in range(4)]

@@ -11,7 +11,8 @@ from typing import Any, Iterator, List, Tuple
 import pytest
 
 import llm_orchestrator
-from llm_orchestrator.testing import FakeProvider
+from llm_orchestrator import testing
+from llm_orchestrator.testing.conformance import Answer, ProviderConformance
 from tools import environment
 
 #: The four ways of calling take the same parameters; they are written out once, and the others refer to them.
@@ -62,7 +63,8 @@ def test_a_local_model_test_without_its_packages_is_skipped_and_says_so(tmp_path
 def public_callables() -> Iterator[Tuple[str, Any]]:
     """Every public function, and every method that a public class adds to its bases."""
     public = [getattr(llm_orchestrator, name) for name in llm_orchestrator.__all__]
-    for value in [*public, FakeProvider]:
+    tools = [getattr(testing, name) for name in testing.__all__]
+    for value in [*public, *tools, ProviderConformance, Answer]:
         if inspect.isfunction(value):
             yield value.__name__, value
         elif inspect.isclass(value):

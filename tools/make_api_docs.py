@@ -84,7 +84,12 @@ CHAPTERS = (
     ),
     Chapter("Hooks", "llm_orchestrator", ("Hook", "CallEvent")),
     Chapter("Tracing", "llm_orchestrator.tracing", ("trace_calls",)),
-    Chapter("Testing", "llm_orchestrator.testing", ("FakeProvider", "FakeReply")),
+    Chapter(
+        "Testing",
+        "llm_orchestrator.testing",
+        ("ScriptedOrchestrator", "NetworkGuard", "FakeProvider", "FakeReply"),
+    ),
+    Chapter("Testing a provider", "llm_orchestrator.testing.conformance", ("ProviderConformance", "Answer")),
     Chapter("Providers", "llm_orchestrator", ("BaseLLMProvider", "LLMRequest", "register_provider")),
     Chapter(
         "What passes between a provider and its host",

@@ -121,13 +121,26 @@ class FakeProvider(BaseLLMProvider):
         **settings: Any,
     ) -> None:
         super().__init__(name, **settings)
-        single = isinstance(script, (str, Exception, FakeReply)) or callable(script)
-        self._script: List[Scripted] = [script] if single else list(script)  # type: ignore[arg-type, list-item]
-        if not self._script:
-            raise ConfigurationError("The script of a FakeProvider is empty. Give it at least one answer.")
         self._models = tuple(models) or ("fake-model",)
         self._lock = threading.Lock()
         self.requests: List[LLMRequest] = []
+        single = isinstance(script, (str, Exception, FakeReply)) or callable(script)
+        self.answers(*([script] if single else script))  # type: ignore[misc]
+
+    def answers(self, *script: Scripted) -> None:
+        """Answer from another script from the next request on.
+
+        Args:
+            *script: Its entries, as in the constructor; the last one answers all requests that follow.
+
+        Raises:
+            ConfigurationError: The script is empty.
+        """
+        if not script:
+            raise ConfigurationError("The script of a FakeProvider is empty. Give it at least one answer.")
+        with self._lock:
+            self._script = script
+            self._begins_at = len(self.requests)
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         """See the base class."""
@@ -201,7 +214,8 @@ class FakeProvider(BaseLLMProvider):
     def _next(self, wire: _FakeWire, limits: Limits) -> _ScriptedReply:
         assert wire.request is not None and wire.body is not None, "build_request sets both"
         with self._lock:
-            scripted = self._script[min(len(self.requests), len(self._script) - 1)]
+            entry = len(self.requests) - self._begins_at
+            scripted = self._script[min(entry, len(self._script) - 1)]
             self.requests.append(wire.request)
         if not isinstance(scripted, (str, Exception, FakeReply)):
             scripted = scripted(wire.request)

@@ -1,0 +1,39 @@
+"""The fixtures that pytest finds wherever this library is installed.
+
+Every pytest run of every user loads this module, so it imports nothing until a fixture is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterator
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llm_orchestrator.testing import NetworkGuard, ScriptedOrchestrator
+
+__all__ = ["no_network", "scripted_orchestrator"]
+
+pytest.register_assert_rewrite("llm_orchestrator.testing.conformance")
+
+
+@pytest.fixture
+def no_network() -> Iterator[NetworkGuard]:
+    """Fail the test when something in it leaves this machine; ``allow(host)`` makes exceptions."""
+    from llm_orchestrator.testing.no_network import NetworkGuard
+
+    guard = NetworkGuard()
+    with guard.watching():
+        yield guard
+
+
+@pytest.fixture
+def scripted_orchestrator(no_network: NetworkGuard, tmp_path: Path) -> Iterator[ScriptedOrchestrator]:
+    """An orchestrator for the application under test that answers from a script, without the network."""
+    from llm_orchestrator.testing.scripted_orchestrator import ScriptedOrchestrator
+
+    orchestrator = ScriptedOrchestrator(tmp_path)
+    with orchestrator:
+        yield orchestrator
