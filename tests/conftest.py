@@ -10,6 +10,7 @@ import gc
 import importlib
 import importlib.util
 import os
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -45,6 +46,11 @@ settings.load_profile("same")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a slower run (one that measures coverage) allow a unit test more."""
     parser.addoption("--unit-seconds", type=float, default=0.1, help="CPU seconds a unit test may use")
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C, also where a shell's background jobs ignore it: tests send it to programs they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
