@@ -10,6 +10,7 @@ import gc
 import importlib
 import importlib.util
 import os
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -49,6 +50,11 @@ settings.load_profile("same")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a slower run (one that measures coverage) allow a unit test more."""
     parser.addoption("--unit-seconds", type=float, default=0.1, help="CPU seconds a unit test may use")
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C, also where a shell's background jobs ignore it: tests send it to programs they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -140,6 +146,22 @@ def _freeze_what_other_modules_loaded() -> None:
 def _imported_sdks(request: pytest.FixtureRequest) -> None:
     if "server" in request.fixturenames:
         request.getfixturevalue("vendor_sdks")
+
+
+@pytest.fixture(scope="session")
+def empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds nothing."""
+    return tmp_path_factory.mktemp("empty")
+
+
+@pytest.fixture(autouse=True)
+def certificates(monkeypatch: pytest.MonkeyPatch, empty_folder: Path) -> None:
+    """Trust nobody: a new client reads all certificates, for 20 ms, and the scripted server has none.
+
+    Tests that go to a real server override this fixture.
+    """
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", str(empty_folder))
 
 
 @pytest.fixture(scope="session")

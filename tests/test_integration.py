@@ -15,6 +15,7 @@ import pytest
 
 from llm_orchestrator import FinishReason, LLMOrchestrator, ModelNotFoundError
 from llm_orchestrator.pricing import price_usage
+from llm_orchestrator.providers import gemini_transport
 from tests.conftest import KEYS
 from tests.ways import ask
 
@@ -26,6 +27,12 @@ SIZES = {
     "anthropic": {"input_tokens": 1000, "output_tokens": 1000},
     "gemini": {"promptTokenCount": 1000, "candidatesTokenCount": 1000},
 }
+
+
+@pytest.fixture
+def certificates() -> None:
+    """As they are, also where another test has left none: real servers show theirs."""
+    gemini_transport._certificates.cache_clear()
 
 
 @pytest.fixture(params=list(KEYS))

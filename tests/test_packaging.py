@@ -32,6 +32,11 @@ HINT = 'The command line is not installed. Run: pip install "llm-orchestrator[cl
 ZERO = "0 requests, 0 tokens: reported $0.00 + estimated $0.00 (0 calls) + unpriced 0\n"
 
 
+@pytest.fixture
+def certificates() -> None:
+    """As they are: uv asks an index."""
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")

@@ -14,6 +14,8 @@ from tests.bench import DIALECTS, Dialect, Usage
 from tests.bench import Call as ScriptedCall
 from tests.bench.wire_base import Answer as ScriptedAnswer
 
+pytestmark = pytest.mark.slow  # real calls, many of them at once
+
 
 @pytest.mark.usefixtures("vendor_sdks")
 class OurConformance(ProviderConformance):
