@@ -61,16 +61,23 @@ class WarmUp:
     def _run(self) -> None:
         try:
             provider = self._providers[self._name]
-            provider.warm_up(self._model)
-            if self._surroundings.is_closed:
-                provider.close()  # its client may have been made after the others were closed
+            try:
+                provider.warm_up(self._model)
+            finally:
+                if self._surroundings.is_closed:
+                    provider.close()  # its client may have been made after the others were closed
         except OrchestratorError as error:
             self._tell(error)
 
     async def arun(self) -> None:
         """Make the provider ready for async callers on the running loop."""
         try:
-            await self._providers[self._name].awarm_up(self._model)
+            provider = self._providers[self._name]
+            try:
+                await provider.awarm_up(self._model)
+            finally:
+                if self._surroundings.is_closed:
+                    await provider.aclose()
         except OrchestratorError as error:
             self._tell(error)
 

@@ -10,7 +10,8 @@ from typing import Any, List
 
 import pytest
 
-from llm_orchestrator import LLMOrchestrator, OrchestratorError
+from llm_orchestrator import LLMOrchestrator, OrchestratorError, ProviderConnectionError
+from llm_orchestrator.testing import FakeProvider
 from tests.bench import KEY, MODEL, Dialect, ScriptedServer
 from tests.bench.places import refusing_url
 from tests.bench.replies import Reply, json_reply
@@ -82,6 +83,30 @@ def test_a_closed_orchestrator_does_not_get_ready(orchestrate: Orchestrate) -> N
     orchestrator.close()
     with pytest.raises(OrchestratorError, match="closed"):
         orchestrator.warm_up()
+
+
+class SlowToStart(FakeProvider):
+    """Connects only after the orchestrator was closed."""
+
+    orchestrator: LLMOrchestrator
+    connections = 0
+
+    def warm_up(self, model: str) -> None:
+        self.orchestrator.close()
+        self.connections += 1
+        raise ProviderConnectionError("The server is gone. Try again.")
+
+    def close(self) -> None:
+        self.connections = 0
+
+
+def test_a_connection_opened_after_closing_is_closed_too(caplog: pytest.LogCaptureFixture) -> None:
+    provider = SlowToStart(name="slow")
+    config = {"active_provider": "slow", "active_model": MODEL, "providers": {"slow": {}}}
+    provider.orchestrator = LLMOrchestrator(config, providers={"slow": provider})
+    warm_up(provider.orchestrator)
+    assert provider.connections == 0
+    assert not caplog.records, "nobody waits for it any more"
 
 
 def test_closing_meanwhile_leaves_no_connection(
