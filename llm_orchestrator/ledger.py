@@ -58,6 +58,7 @@ class Ledger:
         self._fsync = fsync
         self._rotate_bytes = None if rotate_mb is None else int(rotate_mb * 1_000_000)
         self._descriptor: Optional[int] = None
+        self._opened: Optional[Identity] = None  # the file behind the descriptor
         self._columns: Optional[Sequence[str]] = None
         self._end = -1  # size of the file after our last row, when that row is known to be whole
         self._check()
@@ -213,18 +214,14 @@ class Ledger:
             if self._descriptor is None:
                 flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY | _CLOSE_ON_EXEC
                 self._descriptor = os.open(self.path, flags, 0o666)
+                self._opened = identity(os.fstat(self._descriptor))
             locked = _lock(self._descriptor, patience)
-            status = os.fstat(self._descriptor)
-            if self._is_current(status):
-                return self._descriptor, status.st_size, locked
+            with suppress(FileNotFoundError):  # somebody removed it: it is made anew
+                status = os.stat(self.path)
+                if identity(status) == self._opened:
+                    return self._descriptor, status.st_size, locked
             self.close()  # this gives the lock back, too
         raise OSError(errno.EBUSY, "the file is replaced again and again", str(self.path))
-
-    def _is_current(self, status: os.stat_result) -> bool:
-        try:
-            return identity(os.stat(self.path)) == identity(status)
-        except FileNotFoundError:
-            return False
 
     def _lead_in(self, descriptor: int, size: int) -> bytes:
         """What has to stand before the next row: the header, the end of a half-written row, or nothing."""

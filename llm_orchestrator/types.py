@@ -236,7 +236,7 @@ class Exchange:
     Attributes:
         api: Which of the provider's APIs answered, in the words of ``pricing.price_usage``.
         request: The JSON body that was sent.
-        headers: Headers of the reply.
+        headers: Headers of the reply that decide a price.
     """
 
     api: str

@@ -51,6 +51,8 @@ class Adapter(ABC):
     service: ClassVar[str] = ""
     #: Reply headers that may hold the provider's id of the request.
     request_id_headers: ClassVar[Tuple[str, ...]] = ("x-request-id", "request-id")
+    #: Reply headers that decide a price, in lower case.
+    price_headers: ClassVar[Tuple[str, ...]] = ()
     #: Types of the events that only say that the connection is alive; they do not end a silence.
     keep_alive_events: ClassVar[Tuple[str, ...]] = ("ping", "keepalive")
 

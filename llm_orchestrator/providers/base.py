@@ -295,6 +295,7 @@ class BaseLLMProvider(Adapter):
             The response, with what only the call knows filled in.
         """
         response = self.parse_reply(body, headers)
+        price_headers = {name: headers[name] for name in self.price_headers if name in headers}
         redact = self.redactor_for(request).redact  # both go to log and ledger, and a server may repeat a key
         return changed(
             response,
@@ -303,7 +304,7 @@ class BaseLLMProvider(Adapter):
             request_id=redact(response.request_id or self.request_id_of(headers) or "") or None,
             warnings=response.warnings + wire.warnings,
             raw_response=body,
-            exchange=Exchange(wire.api, wire.body or {}, headers),
+            exchange=Exchange(wire.api, wire.body or {}, price_headers),
         )
 
     def _listing(self) -> Conversation[List[ModelInfo]]:

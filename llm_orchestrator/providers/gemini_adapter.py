@@ -35,6 +35,7 @@ class GeminiAdapter(BaseLLMProvider):
 
     protocol: ClassVar[str] = "gemini"
     service: ClassVar[str] = "gcp.gemini"
+    price_headers: ClassVar[Tuple[str, ...]] = ("x-gemini-service-tier",)
     #: The extra that brings what the adapter needs.
     extra: ClassVar[str] = "gemini"
     #: What carries the JSON.
