@@ -220,3 +220,9 @@ def test_an_entry_of_the_configuration_may_name_the_fake(
     orchestrator.refresh_models()
     assert orchestrator.get_available_models() == ["fake-model"]
     assert orchestrator.get_available_models("other") == ["one"]
+
+
+@pytest.mark.parametrize("script", [["Hi", 5], [["a", "b"]], [None]], ids=["a number", "a list", "nothing"])
+def test_what_cannot_answer_is_refused_at_once(script: List[Any]) -> None:
+    with pytest.raises(ConfigurationError, match=f"Entry {len(script)} of the script"):
+        FakeProvider(script)

@@ -14,7 +14,7 @@ from typing import Any, Callable, List
 
 import pytest
 
-from llm_orchestrator import LLMOrchestrator, RateLimitError
+from llm_orchestrator import LLMOrchestrator, OrchestratorError, RateLimitError
 from llm_orchestrator.testing import NetworkGuard, ScriptedOrchestrator
 from tests.ways import ask
 
@@ -192,3 +192,16 @@ def test_the_plugin_imports_next_to_nothing() -> None:
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     ours = ("", ".exceptions", ".testing", ".testing.pytest_plugin")
     assert set(ended.stdout.split()) <= {f"llm_orchestrator{name}" for name in ours}
+
+
+def test_an_application_may_close_it_and_get_it_again(
+    scripted_orchestrator: ScriptedOrchestrator, way: str
+) -> None:
+    with scripted_orchestrator as orchestrator:
+        assert ask(orchestrator, way).content
+    asyncio.run(scripted_orchestrator.aclose())
+    assert ask(scripted_orchestrator, way).content
+
+    scripted_orchestrator.end()
+    with pytest.raises(OrchestratorError, match="closed"):
+        ask(scripted_orchestrator, way)

@@ -100,8 +100,10 @@ CHAPTERS = (
 
 HEAD = """# API reference
 
-Written by `tools/make_api_docs.py` from the docstrings; change those. The keys of the YAML file are in
-[configuration.md](configuration.md), what the providers do with a parameter in [providers.md](providers.md).
+<!-- Written by tools/make_api_docs.py from the docstrings; change those. -->
+
+Every public name. The keys of the YAML file are in [configuration.md](configuration.md), what the providers
+do with a parameter in [providers.md](providers.md).
 """
 
 

@@ -111,7 +111,10 @@ def main() -> None:
         "--config-file",
         "mkdocs.yml",
     ]
-    sys.exit(subprocess.run(command, cwd=ROOT, check=False).returncode)
+    ended = subprocess.run(command, cwd=ROOT, check=False)
+    if not ended.returncode:
+        print("The site is in site/; begin with site/index.html.")
+    sys.exit(ended.returncode)
 
 
 if __name__ == "__main__":

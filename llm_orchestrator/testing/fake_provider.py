@@ -124,8 +124,7 @@ class FakeProvider(BaseLLMProvider):
         self._models = tuple(models) or ("fake-model",)
         self._lock = threading.Lock()
         self.requests: List[LLMRequest] = []
-        single = isinstance(script, (str, Exception, FakeReply)) or callable(script)
-        self.answers(*([script] if single else script))  # type: ignore[misc]
+        self.answers(*([script] if _can_answer(script) else script))  # type: ignore[misc]
 
     def answers(self, *script: Scripted) -> None:
         """Answer from another script from the next request on.
@@ -134,10 +133,16 @@ class FakeProvider(BaseLLMProvider):
             *script: Its entries, as in the constructor; the last one answers all requests that follow.
 
         Raises:
-            ConfigurationError: The script is empty.
+            ConfigurationError: The script is empty, or an entry cannot answer.
         """
         if not script:
             raise ConfigurationError("The script of a FakeProvider is empty. Give it at least one answer.")
+        for position, entry in enumerate(script, start=1):
+            if not _can_answer(entry):
+                raise ConfigurationError(
+                    f"Entry {position} of the script is {entry!r}, which cannot answer. Give texts, errors, "
+                    "FakeReply objects or functions of the request, one argument each."
+                )
         with self._lock:
             self._script = script
             self._begins_at = len(self.requests)
@@ -224,6 +229,10 @@ class FakeProvider(BaseLLMProvider):
         if isinstance(scripted, Exception):
             scripted = FakeReply(error=scripted)
         return _ScriptedReply(scripted, wire.body, limits)
+
+
+def _can_answer(entry: object) -> bool:
+    return isinstance(entry, (str, Exception, FakeReply)) or callable(entry)
 
 
 class _ScriptedReply:

@@ -35,5 +35,5 @@ def scripted_orchestrator(no_network: NetworkGuard, tmp_path: Path) -> Iterator[
     from llm_orchestrator.testing.scripted_orchestrator import ScriptedOrchestrator
 
     orchestrator = ScriptedOrchestrator(tmp_path)
-    with orchestrator:
-        yield orchestrator
+    yield orchestrator
+    orchestrator.end()

@@ -52,9 +52,19 @@ class ScriptedOrchestrator(LLMOrchestrator):
                 answers one request, and the last one all that follow.
 
         Raises:
-            ConfigurationError: The script is empty.
+            ConfigurationError: The script is empty, or an entry cannot answer.
         """
         self._fake.answers(*script)
+
+    def close(self) -> None:
+        """Do nothing: an application that closes its orchestrator and makes another gets this one again."""
+
+    async def aclose(self) -> None:
+        """Do nothing; see ``close``."""
+
+    def end(self) -> None:
+        """Close it for good, at the end of the test."""
+        super().close()
 
     @property
     def requests(self) -> List[LLMRequest]:

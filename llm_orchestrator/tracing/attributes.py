@@ -10,7 +10,7 @@ from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
 from llm_orchestrator.hooks import CallEvent
-from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse, TokenUsage
+from llm_orchestrator.types import Attempt, FinishReason, LLMRequest, LLMResponse, TokenUsage
 
 __all__ = ["OPERATION", "answer_of", "attempt_attributes", "call_attributes", "error_type", "identity"]
 
@@ -152,11 +152,16 @@ def _of_answer(answer: Optional[LLMResponse]) -> Attributes:
         return {}
     return {
         "gen_ai.response.model": answer.model,
-        "gen_ai.response.finish_reasons": [answer.finish_reason.value],
+        "gen_ai.response.finish_reasons": [answer.finish_reason.value] if _has_ended(answer) else None,
         **_of_usage(answer.usage),
         "llm_orchestrator.cost": None if answer.cost is None else float(answer.cost),
         "llm_orchestrator.request_id": answer.request_id,
     }
+
+
+def _has_ended(answer: LLMResponse) -> bool:
+    """Whether the provider told why; a stream that was left has no reason yet."""
+    return answer.raw_finish_reason is not None or answer.finish_reason is not FinishReason.OTHER
 
 
 def _of_usage(usage: TokenUsage) -> Attributes:

@@ -221,6 +221,7 @@ def test_a_stream_that_is_left_is_no_error(recorder: Recorder) -> None:
     assert attributes_of(span)["llm_orchestrator.status"] == "interrupted"
     assert "error.type" not in attributes_of(span)
     assert attributes_of(span)["gen_ai.response.model"] == MODEL
+    assert "gen_ai.response.finish_reasons" not in attributes_of(span), "the provider told none"
 
 
 def test_a_call_that_is_cancelled(recorder: Recorder) -> None:
