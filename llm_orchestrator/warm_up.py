@@ -10,8 +10,6 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Mapping, Optional
 
-from llm_orchestrator.exceptions import OrchestratorError
-
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.surroundings import Surroundings
@@ -61,19 +59,21 @@ class WarmUp:
     def _run(self) -> None:
         try:
             provider = self._providers[self._name]
-            provider.warm_up(self._model)
-            if self._surroundings.is_closed:
-                provider.close()  # its client may have been made after the others were closed
-        except OrchestratorError as error:
+            try:
+                provider.warm_up(self._model)
+            finally:
+                if self._surroundings.is_closed:
+                    provider.close()  # its client may have been made after the others were closed
+        except Exception as error:  # noqa: BLE001 (whatever it is, the first call will show it)
             self._tell(error)
 
     async def arun(self) -> None:
         """Make the provider ready for async callers on the running loop."""
         try:
             await self._providers[self._name].awarm_up(self._model)
-        except OrchestratorError as error:
+        except Exception as error:  # noqa: BLE001 (as in _run)
             self._tell(error)
 
-    def _tell(self, error: OrchestratorError) -> None:
+    def _tell(self, error: Exception) -> None:
         if not self._surroundings.is_closed:
             logger.warning("%s: could not get ready, calls will try again: %s", self._name, error)

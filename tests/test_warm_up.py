@@ -6,11 +6,13 @@ import asyncio
 import logging
 import subprocess
 import sys
-from typing import Any, List
+from typing import Any, List, Optional, Tuple
 
 import pytest
 
 from llm_orchestrator import LLMOrchestrator, OrchestratorError
+from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.testing import FakeProvider
 from tests.bench import KEY, MODEL, Dialect, ScriptedServer
 from tests.bench.places import refusing_url
 from tests.bench.replies import Reply, json_reply
@@ -98,6 +100,42 @@ def test_closing_meanwhile_leaves_no_connection(
     warm_up(orchestrators[0])
     assert server.wait_for_connections(0)
     assert not caplog.records
+
+
+class UnwillingProvider(FakeProvider):
+    """Fails in a way of its own to get ready, and closes its orchestrator before that, if it is told to."""
+
+    orchestrator: Optional[LLMOrchestrator] = None
+    closings = 0
+
+    def model_request(self, model: str) -> WireRequest:
+        if self.orchestrator is not None:
+            self.orchestrator.close()
+        raise KeyError("a fault of the provider")
+
+    def close(self) -> None:
+        self.closings += 1
+
+
+def unwilling() -> Tuple[UnwillingProvider, LLMOrchestrator]:
+    provider = UnwillingProvider()
+    config = {"active_provider": "fake", "active_model": MODEL, "providers": {}}
+    return provider, LLMOrchestrator(config, providers={"fake": provider})
+
+
+def test_a_fault_of_the_provider_is_a_warning_too(caplog: pytest.LogCaptureFixture) -> None:
+    _, orchestrator = unwilling()
+    with orchestrator, caplog.at_level(logging.WARNING, "llm_orchestrator"):
+        warm_up(orchestrator)
+        asyncio.run(orchestrator.awarm_up())
+    assert [record.getMessage().count("a fault of the provider") for record in caplog.records] == [1, 1]
+
+
+def test_what_is_made_after_closing_is_closed_though_it_failed() -> None:
+    provider, orchestrator = unwilling()
+    provider.orchestrator = orchestrator
+    warm_up(orchestrator)
+    assert provider.closings == 2, "by the orchestrator, and by who came later"
 
 
 def test_a_program_may_end_meanwhile() -> None:
