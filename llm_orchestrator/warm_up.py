@@ -66,7 +66,7 @@ class WarmUp:
             finally:
                 if self._surroundings.is_closed:
                     provider.close()  # its client may have been made after the others were closed
-        except OrchestratorError as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, the first call will show it)
             self._tell(error)
 
     async def arun(self) -> None:
@@ -78,9 +78,11 @@ class WarmUp:
             finally:
                 if self._surroundings.is_closed:
                     await provider.aclose()
-        except OrchestratorError as error:
+        except Exception as error:  # noqa: BLE001 (as in _run)
             self._tell(error)
 
-    def _tell(self, error: OrchestratorError) -> None:
+    def _tell(self, error: Exception) -> None:
         if not self._surroundings.is_closed:
-            logger.warning("%s: could not get ready, calls will try again: %s", self._name, error)
+            # Whatever is no error of ours may hold a key in its text.
+            reason = error if isinstance(error, OrchestratorError) else type(error).__name__
+            logger.warning("%s: could not get ready, calls will try again: %s", self._name, reason)

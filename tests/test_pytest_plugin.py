@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Callable, List
@@ -96,6 +95,14 @@ def on_a_loop(_: Any) -> None:
     asyncio.run(asyncio.wait_for(asyncio.open_connection(NOBODY, 443), 1))
 
 
+def by_an_old_look_up(_: Any) -> None:
+    socket.gethostbyname("example.org")
+
+
+def by_a_look_up_of_all_addresses(_: Any) -> None:
+    socket.gethostbyname_ex("example.org")
+
+
 def behind_a_broad_except(_: Any) -> None:
     try:
         by_address(None)
@@ -109,16 +116,18 @@ WAYS_OUT: List[Callable[[Any], None]] = [
     asking_for_a_code,
     by_datagram,
     on_a_loop,
+    by_an_old_look_up,
+    by_a_look_up_of_all_addresses,
     behind_a_broad_except,
 ]
 
 
 @pytest.mark.parametrize("leave", WAYS_OUT, ids=lambda leave: leave.__name__)
-def test_nothing_leaves_this_machine(no_network: NetworkGuard, leave: Callable[[Any], None]) -> None:
-    with pytest.raises(pytest.fail.Exception) as caught:
+def test_nothing_leaves_this_machine(leave: Callable[[Any], None]) -> None:
+    with pytest.raises(pytest.fail.Exception) as caught, NetworkGuard().watching():
         leave(None)
     assert caught.match("may not use the network, but something in it called")
-    assert caught.match("example.org, port 443" if leave is by_name else NOBODY)
+    assert caught.match("example.org, port 443" if leave is by_name else "example.org|" + NOBODY)
     assert caught.match("no_network.allow")
 
 
@@ -164,19 +173,45 @@ def test_the_watch_ends_with_the_test() -> None:
     assert (socket.getaddrinfo, socket.socket.connect, socket.socket.sendto) == before
 
 
-def test_threads_are_watched_too(no_network: NetworkGuard) -> None:
-    raised: List[BaseException] = []
+UNSEEN = """
+import asyncio, socket, threading
 
-    def leave() -> None:
-        try:
-            by_address(None)
-        except BaseException as error:
-            raised.append(error)
+def leave():
+    socket.create_connection(("192.0.2.1", 443), timeout=1)
 
+def test_on_a_thread(no_network):
     thread = threading.Thread(target=leave)
     thread.start()
     thread.join()
-    assert [type(error) for error in raised] == [pytest.fail.Exception]
+
+def test_in_a_task(no_network):
+    async def main():
+        await asyncio.gather(asyncio.open_connection("192.0.2.1", 443), return_exceptions=True)
+    asyncio.run(main())
+
+def test_on_a_datagram_transport(no_network):
+    async def main():
+        loop = asyncio.get_running_loop()
+        local = ("127.0.0.1", 0)
+        transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=local)
+        transport.sendto(b"metric", ("192.0.2.1", 8125))
+        transport.close()
+    asyncio.run(main())
+
+def test_in_plain_sight(no_network):
+    leave()
+"""
+
+
+@pytest.mark.slow
+def test_what_fails_where_nobody_looks_fails_the_test(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("from llm_orchestrator.testing.pytest_plugin import no_network\n")
+    (tmp_path / "test_unseen.py").write_text(UNSEEN)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:llm_orchestrator"]
+    ended = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False)
+    for unseen in ("on_a_thread", "in_a_task", "on_a_datagram_transport"):
+        assert f"ERROR at teardown of test_{unseen}" in ended.stdout
+    assert "1 failed, 3 passed" in ended.stdout and "3 errors" in ended.stdout, "what was seen is told once"
 
 
 # ---------------------------------------------------------------------------------------- pytest

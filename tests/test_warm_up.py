@@ -6,11 +6,12 @@ import asyncio
 import logging
 import subprocess
 import sys
-from typing import Any, List
+from typing import Any, List, Optional, Tuple
 
 import pytest
 
-from llm_orchestrator import LLMOrchestrator, OrchestratorError, ProviderConnectionError
+from llm_orchestrator import LLMOrchestrator, OrchestratorError
+from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.testing import FakeProvider
 from tests.bench import KEY, MODEL, Dialect, ScriptedServer
 from tests.bench.places import refusing_url
@@ -85,30 +86,6 @@ def test_a_closed_orchestrator_does_not_get_ready(orchestrate: Orchestrate) -> N
         orchestrator.warm_up()
 
 
-class SlowToStart(FakeProvider):
-    """Connects only after the orchestrator was closed."""
-
-    orchestrator: LLMOrchestrator
-    connections = 0
-
-    def warm_up(self, model: str) -> None:
-        self.orchestrator.close()
-        self.connections += 1
-        raise ProviderConnectionError("The server is gone. Try again.")
-
-    def close(self) -> None:
-        self.connections = 0
-
-
-def test_a_connection_opened_after_closing_is_closed_too(caplog: pytest.LogCaptureFixture) -> None:
-    provider = SlowToStart(name="slow")
-    config = {"active_provider": "slow", "active_model": MODEL, "providers": {"slow": {}}}
-    provider.orchestrator = LLMOrchestrator(config, providers={"slow": provider})
-    warm_up(provider.orchestrator)
-    assert provider.connections == 0
-    assert not caplog.records, "nobody waits for it any more"
-
-
 def test_closing_meanwhile_leaves_no_connection(
     orchestrate: Orchestrate, server: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,6 +100,44 @@ def test_closing_meanwhile_leaves_no_connection(
     warm_up(orchestrators[0])
     assert server.wait_for_connections(0)
     assert not caplog.records
+
+
+class UnwillingProvider(FakeProvider):
+    """Fails in a way of its own to get ready, and closes its orchestrator before that, if it is told to."""
+
+    orchestrator: Optional[LLMOrchestrator] = None
+    closings = 0
+
+    def model_request(self, model: str) -> WireRequest:
+        if self.orchestrator is not None:
+            self.orchestrator.close()
+        raise KeyError(f"a fault that shows the key {KEY}")
+
+    def close(self) -> None:
+        self.closings += 1
+
+
+def unwilling() -> Tuple[UnwillingProvider, LLMOrchestrator]:
+    provider = UnwillingProvider()
+    config = {"active_provider": "fake", "active_model": MODEL, "providers": {}}
+    return provider, LLMOrchestrator(config, providers={"fake": provider})
+
+
+def test_a_fault_of_the_provider_is_a_warning_too(caplog: pytest.LogCaptureFixture) -> None:
+    _, orchestrator = unwilling()
+    with orchestrator, caplog.at_level(logging.WARNING, "llm_orchestrator"):
+        warm_up(orchestrator)
+        asyncio.run(orchestrator.awarm_up())
+    assert [record.getMessage().count("KeyError") for record in caplog.records] == [1, 1]
+    assert KEY not in caplog.text
+
+
+def test_what_is_made_after_closing_is_closed_though_it_failed(caplog: pytest.LogCaptureFixture) -> None:
+    provider, orchestrator = unwilling()
+    provider.orchestrator = orchestrator
+    warm_up(orchestrator)
+    assert provider.closings == 2, "by the orchestrator, and by who came later"
+    assert not caplog.records, "nobody waits for it any more"
 
 
 def test_a_program_may_end_meanwhile() -> None:

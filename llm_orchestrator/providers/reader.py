@@ -193,6 +193,7 @@ class EventReader:
         if not lines:
             return None
         data = b"\n".join(lines)
+        _check_size(len(data), MAX_EVENT_BYTES)  # it may have come whole, or with the last piece
         self._events += 1
         if self.done:
             return None

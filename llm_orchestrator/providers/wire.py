@@ -126,9 +126,10 @@ def abody_of(reply: RawReply) -> AsyncIterator[bytes]:
 
 
 def _reader_name(reply: RawReply, prefix: str) -> str:
-    """HTTP libraries also offer their bytes as they came; other replies do not."""
+    """HTTP libraries also offer their bytes as they came, but once: a recorder may have been there."""
     raw = f"{prefix}iter_raw"
-    return raw if hasattr(reply, raw) and "content-encoding" not in reply.headers else f"{prefix}iter_bytes"
+    is_fresh = hasattr(reply, raw) and not getattr(reply, "is_stream_consumed", False)
+    return raw if is_fresh and "content-encoding" not in reply.headers else f"{prefix}iter_bytes"
 
 
 async def close_reply(reply: RawReply, chunks: AsyncIterator[bytes]) -> None:

@@ -11,11 +11,17 @@ import ipaddress
 import socket
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Callable, Iterator, Set
+from typing import Any, Callable, Dict, Iterator, List, Set
 
 __all__ = ["NetworkGuard"]
 
 INTERNET = (socket.AF_INET, socket.AF_INET6)
+#: The functions of ``socket`` that look a name up, and where in their results the addresses are.
+LOOK_UPS: Dict[str, Callable[[Any], List[Any]]] = {
+    "getaddrinfo": lambda found: [address[0] for *_, address in found],
+    "gethostbyname": lambda found: [found],
+    "gethostbyname_ex": lambda found: found[2],
+}
 
 
 class NetworkGuard:
@@ -24,9 +30,13 @@ class NetworkGuard:
     Args:
         *hosts: What may be reached beside this machine; names or addresses, as the program under test writes
             them.
+
+    Attributes:
+        refused: What was said of each call that was not let through, in order.
     """
 
     def __init__(self, *hosts: str) -> None:
+        self.refused: List[str] = []
         self._allowed: Set[str] = set(hosts)
 
     def allow(self, *hosts: str) -> None:
@@ -49,7 +59,8 @@ class NetworkGuard:
         with pytest.MonkeyPatch.context() as patch:
             for method in ("connect", "connect_ex", "sendto"):
                 patch.setattr(socket.socket, method, self._watched(getattr(socket.socket, method)))
-            patch.setattr(socket, "getaddrinfo", self._watched_lookup(socket.getaddrinfo))
+            for name, addresses in LOOK_UPS.items():
+                patch.setattr(socket, name, self._watched_lookup(getattr(socket, name), addresses))
             yield
 
     def _watched(self, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,26 +73,30 @@ class NetworkGuard:
 
         return watched
 
-    def _watched_lookup(self, look_up: Callable[..., Any]) -> Callable[..., Any]:
+    def _watched_lookup(
+        self, look_up: Callable[..., Any], addresses: Callable[[Any], List[Any]]
+    ) -> Callable[..., Any]:
         @wraps(look_up)
-        def watched(host: Any, port: Any, *arguments: Any, **keywords: Any) -> Any:
-            self._check(host, port)
-            found = look_up(host, port, *arguments, **keywords)
-            self._allowed.update(address[0] for *_, address in found)
+        def watched(host: Any, *arguments: Any, **keywords: Any) -> Any:
+            self._check(host, *arguments[:1])
+            found = look_up(host, *arguments, **keywords)
+            self._allowed.update(addresses(found))
             return found
 
         return watched
 
-    def _check(self, host: Any, port: Any) -> None:
+    def _check(self, host: Any, port: Any = None) -> None:
         name = host.decode() if isinstance(host, bytes) else host
         if name in self._allowed or _is_here(name):
             return
         import pytest
 
-        pytest.fail(  # as an outcome of pytest, which no ``except Exception`` on the way can swallow
-            f"This test may not use the network, but something in it called {name}, port {port}. Give the "
-            f"program the scripted orchestrator, or let the test reach that host: no_network.allow({name!r})."
+        called = name if port is None else f"{name}, port {port}"
+        self.refused.append(
+            f"This test may not use the network, but something in it called {called}. Give the program the "
+            f"scripted orchestrator, or let the test reach that host: no_network.allow({name!r})."
         )
+        pytest.fail(self.refused[-1])  # as an outcome of pytest, which no ``except Exception`` can swallow
 
 
 def _is_here(host: Any) -> bool:

@@ -20,13 +20,16 @@ pytest.register_assert_rewrite("llm_orchestrator.testing.conformance")
 
 
 @pytest.fixture
-def no_network() -> Iterator[NetworkGuard]:
+def no_network(request: pytest.FixtureRequest) -> Iterator[NetworkGuard]:
     """Fail the test when something in it leaves this machine; ``allow(host)`` makes exceptions."""
     from llm_orchestrator.testing.no_network import NetworkGuard
 
     guard = NetworkGuard()
+    failed_before = request.session.testsfailed
     with guard.watching():
         yield guard
+    if guard.refused and request.session.testsfailed == failed_before:
+        pytest.fail(guard.refused[0])  # it was raised where nobody looks, such as on a thread
 
 
 @pytest.fixture

@@ -195,6 +195,14 @@ def test_an_event_before_one_that_is_too_large_comes_first(monkeypatch: pytest.M
     assert outcome([b'data: {"a": 1}\n\n' + b"x" * 101]) == ([{"a": 1}], False, True)
 
 
+@pytest.mark.parametrize("pieces", [1, 2], ids=["in one piece", "with its last piece"])
+def test_an_event_that_is_too_large_may_come_whole(monkeypatch: pytest.MonkeyPatch, pieces: int) -> None:
+    monkeypatch.setattr(module, "MAX_EVENT_BYTES", 100)
+    event = b'data: {"a": "' + b"x" * 150 + b'"}\n\n'
+    size = len(event) // pieces
+    assert outcome([event[:size], event[size:]]) == ([], False, True)
+
+
 @pytest.mark.slow
 def test_a_line_of_50_megabytes_is_our_error() -> None:
     reader, chunk = EventReader(), b"x" * 65536
