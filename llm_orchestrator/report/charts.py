@@ -77,7 +77,9 @@ def _nothing_spent(report: UsageReport) -> Chart:
     if known_cost(report.total_cost, calls, unpriced) is None:
         sentence = f"What was spent is unknown: no price is known for {counted(calls, 'call')}."
     elif unpriced:
-        sentence = f"Nothing was spent, as far as known: {unpriced:,} of {calls:,} calls have no known price."
+        sentence = (
+            f"Nothing was spent, as far as known: the price of {unpriced:,} of {calls:,} calls is unknown."
+        )
     else:
         sentence = "Nothing was spent."
     return Chart(_SPEND, sentence)
@@ -132,7 +134,7 @@ def _saved(figures: Figures) -> Optional[Chart]:
 
 def _reliability(figures: Figures) -> Optional[Chart]:
     kinds: Dict[str, Callable[[ModelFigures], int]] = {
-        "failed requests": lambda model: model.failed,
+        "failed": lambda model: model.failed,
         "broken off or cancelled": lambda model: model.left,
         "retries": lambda model: model.retries,
         "fallbacks to it": lambda model: model.fallbacks,

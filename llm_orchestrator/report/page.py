@@ -70,7 +70,7 @@ _NOTHING = "<p>There are no calls in this report yet.</p>"
 
 def _made(report: UsageReport) -> str:
     days = sorted(report.by_day)
-    period = f"{days[0]} to {days[-1]}, " if days else ""
+    period = " to ".join(sorted({days[0], days[-1]})) + ", " if days else ""
     return f"{period}made {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
 
 
@@ -90,13 +90,12 @@ def _totals(report: UsageReport, figures: Figures) -> Iterator[str]:
 
 
 def _chart(number: int, chart: Chart) -> str:
-    drawing = (
-        f'<div class="chart" data-figure="figure-{number}"></div>'
-        f'<script type="application/json" id="figure-{number}">{chart.json}</script>'
-    )
+    caption = f"<figcaption><h2>{escape(chart.title)}</h2><p>{escape(chart.note)}</p></figcaption>"
+    if not chart.json:
+        return f'<figure class="sentence">{caption}</figure>'
     return (
-        f"<figure><figcaption><h2>{escape(chart.title)}</h2><p>{escape(chart.note)}</p></figcaption>"
-        f"{drawing if chart.json else ''}</figure>"
+        f'<figure>{caption}<div class="chart" data-figure="figure-{number}"></div>'
+        f'<script type="application/json" id="figure-{number}">{chart.json}</script></figure>'
     )
 
 
@@ -119,8 +118,8 @@ _COLUMNS = ("", "calls", "tokens", "cost", "estimated", "unpriced")
 _MODEL_COLUMNS = (
     *_COLUMNS,
     "saved by caching",
-    "failed requests",
-    "broken-off requests",
+    "requests failed",
+    "requests broken off",
     "retries",
     "fallbacks to it",
     "latency, median",
