@@ -50,7 +50,7 @@ def report_as_html(report: UsageReport) -> str:
     Returns:
         HTML.
     """
-    from llm_orchestrator.usage_report import format_cost
+    from llm_orchestrator.usage_report import format_cost, known_cost
 
     ranked = sorted(report.by_model.items(), key=lambda item: item[1].cost, reverse=True)
     lines = [
@@ -58,8 +58,8 @@ def report_as_html(report: UsageReport) -> str:
             name,
             f"{sums.requests:,}",
             f"{sums.tokens:,}",
-            format_cost(sums.cost),
-            format_cost(sums.estimated_cost),
+            format_cost(known_cost(sums.cost, sums.requests, sums.unpriced_requests)),
+            format_cost(sums.estimated_cost) if sums.estimated_requests else "",
         )
         for name, sums in ranked[:MOST_ROWS]
     ]

@@ -28,7 +28,15 @@ from typing import (
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage_record import parse_timestamp
 
-__all__ = ["LocalDays", "UsageReport", "UsageTotals", "add_money", "format_cost", "subtract_money"]
+__all__ = [
+    "LocalDays",
+    "UsageReport",
+    "UsageTotals",
+    "add_money",
+    "format_cost",
+    "known_cost",
+    "subtract_money",
+]
 
 ZERO = Decimal(0)
 
@@ -79,6 +87,20 @@ def format_cost(cost: Union[Decimal, int, float, None]) -> str:
         return f"${amount:,.2f}"
     digits = format(amount, f".{1 - amount.adjusted()}f")
     return "$" + digits.rstrip("0")
+
+
+def known_cost(cost: Decimal, calls: int, unpriced: int) -> Optional[Decimal]:
+    """Tell a sum of costs from one of which nothing is known, which is no zero.
+
+    Args:
+        cost: US dollars, as far as known.
+        calls: Number of calls that the sum is over.
+        unpriced: Number of those whose cost, or a part of it, is unknown.
+
+    Returns:
+        The cost; None when no call has a known price.
+    """
+    return None if calls and calls == unpriced and not cost else cost
 
 
 class _Readable(Mapping[str, Any]):

@@ -1,4 +1,4 @@
-"""The charts of the page, drawn by plotly; a chart with nothing to show is left out.
+"""The charts of the page, drawn by plotly; a chart with nothing to show is left out, or a sentence instead.
 
 Colours are those of Okabe and Ito, which people with any colour vision tell apart, on white and on black.
 Everything but the bars is coloured by the page's style sheet, which knows light, dark and paper.
@@ -9,22 +9,26 @@ from __future__ import annotations
 import html
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from plotly import graph_objects
 
 from llm_orchestrator.report.figures import Durations, Figures, ModelFigures
-from llm_orchestrator.usage_report import format_cost
+from llm_orchestrator.usage_report import UsageReport, format_cost, known_cost
 
-__all__ = ["Chart", "charts"]
+__all__ = ["Chart", "charts", "counted", "seconds"]
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b5a900", "#8a8a8a")
 #: Models with a colour of their own; the others are drawn as one.
 MOST_MODELS = len(COLOURS) - 1
 OTHERS = "all others"
 DOLLARS = {"tickprefix": "$", "exponentformat": "none", "separatethousands": True}
-#: Milliseconds that a bar of the spend takes on its axis, with a little air.
-WIDTHS = {"hour": 3_600_000 * 0.85, "day": 86_400_000 * 0.85}
+#: How a period of the spend is written under its bar; the second line only where it changes.
+PERIODS = {"hour": "%H:%M\n%b %-d, %Y", "day": "%b %-d\n%Y"}
+#: Periods up to which each one is written; of more, plotly chooses some.
+MOST_PERIODS_WRITTEN = 7
+#: Counts up to which an axis has a line for each.
+MOST_COUNTS_WRITTEN = 10
 #: Models in a chart that has a row for each.
 MOST_ROWS = 15
 #: Characters of a name in a chart; the tables have it whole.
@@ -36,25 +40,27 @@ class Chart(NamedTuple):
 
     Attributes:
         title: What it shows.
-        note: What a reader has to know about it.
-        json: The chart as plotly's script takes it.
+        note: What a reader has to know about it, or the sentence that stands in its place.
+        json: The chart as plotly's script takes it; empty for a sentence.
     """
 
     title: str
     note: str
-    json: str
+    json: str = ""
 
 
-def charts(figures: Figures) -> Iterator[Chart]:
+def charts(report: UsageReport, figures: Figures) -> Iterator[Chart]:
     """Draw the charts.
 
     Args:
+        report: The report, of at least one call.
         figures: The sums.
 
     Yields:
-        Every chart for which there is something to show.
+        Every chart for which there is something to show, that of the spend in any case.
     """
-    for draw in (_spend, _tokens, _saved, _reliability, _latency, _first_token):
+    yield _spend(figures) if any(figures.spend.values()) else _nothing_spent(report)
+    for draw in (_tokens, _saved, _reliability, _latency, _first_token):
         chart = draw(figures)
         if chart is not None:
             yield chart
@@ -63,9 +69,23 @@ def charts(figures: Figures) -> Iterator[Chart]:
 # ---------------------------------------------------------------------------------------- one chart each
 
 
-def _spend(figures: Figures) -> Optional[Chart]:
-    if not figures.spend:
-        return None
+_SPEND = "Spend over time by model"
+
+
+def _nothing_spent(report: UsageReport) -> Chart:
+    calls, unpriced = report.total_requests, report.unpriced_requests
+    if known_cost(report.total_cost, calls, unpriced) is None:
+        sentence = f"What was spent is unknown: no price is known for {counted(calls, 'call')}."
+    elif unpriced:
+        sentence = (
+            f"Nothing was spent, as far as known: the price of {unpriced:,} of {calls:,} calls is unknown."
+        )
+    else:
+        sentence = "Nothing was spent."
+    return Chart(_SPEND, sentence)
+
+
+def _spend(figures: Figures) -> Chart:
     shown = _leading(figures)
     periods = sorted({period for period, _ in figures.spend})
     sums: Dict[str, Dict[str, Decimal]] = {}
@@ -75,21 +95,15 @@ def _spend(figures: Figures) -> Optional[Chart]:
     bars = [
         _bar(name, periods, [float(sums[name].get(period, 0)) for period in periods], colour=colour)
         for name, colour in shown.items()
-        if name in sums
+        if any(sums.get(name, {}).values())
     ]
     unit = "hour" if len(periods[0]) > len("2026-01-01") else "day"
+    axis, width = _time_axis(periods[0], periods[-1], unit)
     for bar in bars:
-        bar.width = WIDTHS[unit]
-    axis = {"type": "date", "range": _span(periods[0], periods[-1], unit)}
+        bar.width = width
     note = f"US dollars by {unit}, estimates included; calls of unknown price are not in it."
-    return _chart(
-        "Spend over time by model",
-        note,
-        bars,
-        barmode="stack",
-        xaxis=axis,
-        yaxis=DOLLARS,
-    )
+    dollars = {**DOLLARS, "rangemode": "nonnegative"}
+    return _chart(_SPEND, note, bars, barmode="stack", xaxis=axis, yaxis=dollars)
 
 
 def _tokens(figures: Figures) -> Optional[Chart]:
@@ -101,7 +115,8 @@ def _tokens(figures: Figures) -> Optional[Chart]:
         if any(figures.models[name].tokens[kind] for name in names)
     ]
     note = "Every token once: input is what was read anew, output is without reasoning."
-    return _chart("Tokens by class", note, bars, barmode="stack", names=names) if bars else None
+    axis = _counts(bars, across=True)
+    return _chart("Tokens by class", note, bars, barmode="stack", names=names, xaxis=axis) if bars else None
 
 
 def _saved(figures: Figures) -> Optional[Chart]:
@@ -124,19 +139,20 @@ def _reliability(figures: Figures) -> Optional[Chart]:
         "retries": lambda model: model.retries,
         "fallbacks to it": lambda model: model.fallbacks,
     }
-    names = [
-        name
-        for name in _rows(figures, lambda model: sum(count(model) for count in kinds.values()))
-        if any(count(figures.models[name]) for count in kinds.values())
-    ]
+    names = _rows(figures, lambda model: sum(count(model) for count in kinds.values()))
     bars = [
         _bar(kind, names, [count(figures.models[name]) for name in names], colour=colour, across=True)
         for (kind, count), colour in zip(kinds.items(), (5, 1, 0, 3))
+        if any(count(figures.models[name]) for name in names)
     ]
-    note = "Requests, by the model that was asked."
-    return (
-        _chart("Failures, retries and fallbacks", note, bars, barmode="group", names=names) if names else None
+    if not bars:
+        return None
+    note = (
+        "Requests by the model that was asked; a call makes several when it is retried or falls back. "
+        "A retry or fallback that failed is in both parts of the bar."
     )
+    title, axis = "Failures, retries and fallbacks", _counts(bars, across=True)
+    return _chart(title, note, bars, barmode="stack", names=names, xaxis=axis)
 
 
 def _latency(figures: Figures) -> Optional[Chart]:
@@ -168,11 +184,26 @@ def _distribution(
         for name, colour in shown.items()
         if counts.get(name)
     ]
-    middle, most = (seconds(everything.quantile(share) or 0) for share in (0.5, 0.95))
-    note = (
-        f"Half of {everything.count:,} within {middle}, 95 % within {most}. Each bar is 12 % longer a time."
+    return _chart(
+        title,
+        _distribution_note(everything),
+        bars,
+        barmode="stack",
+        bargap=0 if len(numbers) > 3 else 0.6,
+        xaxis={"type": "category", "nticks": 8},
+        yaxis=_counts(bars),
     )
-    return _chart(title, note, bars, barmode="stack", bargap=0, xaxis={"type": "category", "nticks": 8})
+
+
+def _distribution_note(durations: Durations) -> str:
+    answers = counted(durations.count, "answer")
+    middle, most = (seconds(durations.quantile(share) or 0) for share in (0.5, 0.95))
+    if len(durations.bins) == 1:
+        return f"{answers}, about {middle}."
+    return (
+        f"Half of {answers} within {middle}, 95 % within {most}. "
+        "Each bar spans 12 % more time than the one before."
+    )
 
 
 # ---------------------------------------------------------------------------------------- parts
@@ -192,6 +223,19 @@ def seconds(number: float) -> str:
     return f"{number:.2g} s" if number < 100 else f"{number:.0f} s"
 
 
+def counted(number: int, noun: str) -> str:
+    """Show a number of things.
+
+    Args:
+        number: How many.
+        noun: One of them.
+
+    Returns:
+        ``1 call``, ``2,000 calls``.
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def _leading(figures: Figures) -> Dict[str, int]:
     """The models that get a colour of their own, the most expensive first, and the one of all others."""
     models = figures.models
@@ -205,12 +249,25 @@ def _rows(figures: Figures, size: Callable[[ModelFigures], Any]) -> List[str]:
     return [name for name in ranked if size(figures.models[name])][-MOST_ROWS:]
 
 
-def _span(first: str, last: str, unit: str) -> List[str]:
-    """What the axis of the spend shows: a few periods at least, or a single bar would fill it."""
+def _time_axis(first: str, last: str, unit: str) -> Tuple[Dict[str, Any], float]:
+    """The axis of the spend, from the first period to the last, and how wide a bar is on it."""
     period = timedelta(**{f"{unit}s": 1})
     start, end = (datetime.fromisoformat(f"{text}:00" if unit == "hour" else text) for text in (first, last))
-    more = max((8 * period - (end - start)) / 2, period * 0.6)
-    return [(start - more).isoformat(), (end + more).isoformat()]
+    number = round((end - start) / period) + 1
+    axis: Dict[str, Any] = {"type": "date"}
+    margin = period * 0.6
+    if number <= MOST_PERIODS_WRITTEN:
+        margin = period * 1.5  # or a single bar would fill the chart
+        written = [(start + place * period).isoformat() for place in range(number)]
+        axis.update(tickvals=written, tickformat=PERIODS[unit])
+    axis["range"] = [(start - margin).isoformat(), (end + margin).isoformat()]
+    return axis, period.total_seconds() * 1000 * 0.85
+
+
+def _counts(bars: List[Any], *, across: bool = False) -> Dict[str, Any]:
+    """The axis of stacked counts: whole numbers, also where there are few."""
+    most = max((sum(stack) for stack in zip(*(bar.x if across else bar.y for bar in bars))), default=0)
+    return {"dtick": 1} if most <= MOST_COUNTS_WRITTEN else {}
 
 
 def _bar(name: str, labels: List[str], values: List[Any], *, colour: int, across: bool = False) -> Any:
@@ -234,11 +291,10 @@ def _label(name: str) -> str:
 
 
 def _chart(title: str, note: str, bars: List[Any], *, names: Sequence[str] = (), **layout: Any) -> Chart:
-    rows = len(names) * (2 if layout.get("barmode") == "group" else 1)
     figure = graph_objects.Figure(bars)
     figure.update_layout(
         template="none",
-        height=max(340, 130 + 26 * rows),
+        height=max(340, 130 + 26 * len(names)),
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -246,7 +302,7 @@ def _chart(title: str, note: str, bars: List[Any], *, names: Sequence[str] = (),
         legend={"orientation": "h", "y": -0.18, "yanchor": "top", "traceorder": "normal"},
         font={"family": "system-ui, sans-serif", "size": 12},
         hovermode="closest",
-        bargap=0.2 if not rows or rows > 3 else 0.6,
+        bargap=0.2 if not names or len(names) > 3 else 0.6,
     )
     figure.update_xaxes(automargin=True, zeroline=False, ticklabelstandoff=4)
     figure.update_yaxes(automargin=True, zeroline=False, ticklabelstandoff=6)

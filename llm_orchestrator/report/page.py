@@ -9,13 +9,13 @@ from datetime import datetime
 from decimal import Decimal
 from html import escape
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Sequence
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence
 
 from plotly.offline import get_plotlyjs
 
-from llm_orchestrator.report.charts import Chart, charts, seconds
+from llm_orchestrator.report.charts import Chart, charts, counted, seconds
 from llm_orchestrator.report.figures import Durations, Figures, ModelFigures
-from llm_orchestrator.usage_report import UsageReport, format_cost
+from llm_orchestrator.usage_report import UsageReport, UsageTotals, format_cost, known_cost
 
 __all__ = ["render"]
 
@@ -49,7 +49,7 @@ def render(report: UsageReport, figures: Figures) -> str:
         HTML.
     """
     template = (_FOLDER / "page.html").read_text(encoding="utf-8")
-    drawn = list(charts(figures))
+    drawn = list(charts(report, figures)) if report.total_requests else []
     parts = {
         "policy": POLICY,
         "style": (_FOLDER / "page.css").read_text(encoding="utf-8"),
@@ -57,7 +57,7 @@ def render(report: UsageReport, figures: Figures) -> str:
         "totals": "".join(_totals(report, figures)),
         "charts": "".join(_chart(number, chart) for number, chart in enumerate(drawn)),
         "tables": "".join(_tables(report, figures)) if report.total_requests else _NOTHING,
-        "plotly": get_plotlyjs() if drawn else "",
+        "plotly": get_plotlyjs() if any(chart.json for chart in drawn) else "",
         "script": (_FOLDER / "page.js").read_text(encoding="utf-8"),
     }
     first, *pieces = template.split("{{")
@@ -70,15 +70,16 @@ _NOTHING = "<p>There are no calls in this report yet.</p>"
 
 def _made(report: UsageReport) -> str:
     days = sorted(report.by_day)
-    period = f"{days[0]} to {days[-1]}, " if days else ""
+    period = " to ".join(sorted({days[0], days[-1]})) + ", " if days else ""
     return f"{period}made {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
 
 
 def _totals(report: UsageReport, figures: Figures) -> Iterator[str]:
     saved = sum((model.saved for model in figures.models.values()), Decimal(0))
+    spent = known_cost(report.total_cost, report.total_requests, report.unpriced_requests)
     facts = {
-        "spent, as reported": format_cost(report.total_cost),
-        f"estimated, {report.estimated_requests:,} calls": format_cost(report.estimated_cost),
+        "spent, as reported": format_cost(spent),
+        f"estimated, {counted(report.estimated_requests, 'call')}": format_cost(report.estimated_cost),
         "saved by caching": format_cost(saved),
         "calls": f"{report.total_requests:,}",
         "calls of unknown price": f"{report.unpriced_requests:,}",
@@ -89,9 +90,11 @@ def _totals(report: UsageReport, figures: Figures) -> Iterator[str]:
 
 
 def _chart(number: int, chart: Chart) -> str:
+    caption = f"<figcaption><h2>{escape(chart.title)}</h2><p>{escape(chart.note)}</p></figcaption>"
+    if not chart.json:
+        return f'<figure class="sentence">{caption}</figure>'
     return (
-        f"<figure><figcaption><h2>{escape(chart.title)}</h2><p>{escape(chart.note)}</p></figcaption>"
-        f'<div class="chart" data-figure="figure-{number}"></div>'
+        f'<figure>{caption}<div class="chart" data-figure="figure-{number}"></div>'
         f'<script type="application/json" id="figure-{number}">{chart.json}</script></figure>'
     )
 
@@ -115,8 +118,8 @@ _COLUMNS = ("", "calls", "tokens", "cost", "estimated", "unpriced")
 _MODEL_COLUMNS = (
     *_COLUMNS,
     "saved by caching",
-    "failed",
-    "broken off",
+    "requests failed",
+    "requests broken off",
     "retries",
     "fallbacks to it",
     "latency, median",
@@ -126,26 +129,24 @@ _MODEL_COLUMNS = (
 )
 
 
-def _row(name: str, totals: Any) -> List[Cell]:
+def _row(name: str, totals: UsageTotals) -> List[Cell]:
     return [
         Cell(name or "(none)", name),
         _number(totals.requests),
         _number(totals.tokens),
-        _money(totals.cost),
-        _money(totals.estimated_cost),
+        _money(known_cost(totals.cost, totals.requests, totals.unpriced_requests)),
+        _money(totals.estimated_cost) if totals.estimated_requests else Cell("", -1),
         _number(totals.unpriced_requests),
     ]
 
 
 def _model_rows(report: UsageReport, figures: Figures) -> List[List[Cell]]:
     names = dict.fromkeys((*report.by_model, *figures.models))
-    nothing = [_number(0), _number(0), _money(Decimal(0)), _money(Decimal(0)), _number(0)]
-    rows = []
-    for name in names:
-        totals = report.by_model.get(name)
-        start = _row(name, totals) if totals else [Cell(name or "(none)", name), *nothing]
-        rows.append(start + _more(figures.models.get(name) or ModelFigures()))
-    return rows
+    nothing = UsageTotals(0, 0, Decimal(0), Decimal(0), 0)
+    return [
+        _row(name, report.by_model.get(name, nothing)) + _more(figures.models.get(name) or ModelFigures())
+        for name in names
+    ]
 
 
 def _more(model: ModelFigures) -> List[Cell]:
@@ -160,8 +161,8 @@ def _number(value: int) -> Cell:
     return Cell(f"{value:,}", value)
 
 
-def _money(value: Decimal) -> Cell:
-    return Cell(format_cost(value), value)
+def _money(value: Optional[Decimal]) -> Cell:
+    return Cell(format_cost(value), -1 if value is None else value)
 
 
 def _time(durations: Durations, share: float) -> Cell:

@@ -44,6 +44,8 @@ if (table) {
   found.sorted = [...table.tHead.rows[0].cells].map((cell) => cell.getAttribute("aria-sort"));
 }
 found.charts = [...document.querySelectorAll(".chart")].map((place) => place.querySelectorAll(".point").length);
+const written = (place) => [...place.querySelectorAll(".xtick text, .ytick text")].map((tick) => tick.textContent);
+found.ticks = [...document.querySelectorAll(".chart")].map(written);
 found.resources = performance.getEntriesByType("resource").map((entry) => entry.name);
 found.paper = getComputedStyle(document.body).backgroundColor;
 const label = document.querySelector(".chart text");
@@ -137,10 +139,28 @@ def test_the_page_follows_the_readers_colours_in_a_narrow_window_too(
     assert nothing_wrong(dark) and not dark["wide"], dark
 
 
-@pytest.mark.parametrize("kind", ["empty", "one row", "nasty"])
+def test_axes_of_a_small_ledger_have_nothing_between_two_hours_or_two_requests(tmp_path: Path) -> None:
+    rows = [
+        row(model="a", requested_model="a", attempt=1, final="false", status="error", cost="0"),
+        row(model="b", requested_model="b", attempt=2, cost="0.5", latency=1),
+        row(model="b", requested_model="b", call_id="other", cost="0", latency=1),
+    ]
+    small = look(tmp_path, iter(rows), "--window-size=1400,900")
+    spend, failures, latency = small["ticks"]
+
+    assert nothing_wrong(small), small
+    hours = [tick for tick in spend if ":" in tick]
+    assert len(hours) == 1 and hours[0].endswith("Nov 1, 2026")
+    assert {"$0", "$0.5"} <= set(spend) and not any("-" in tick or "\u2212" in tick for tick in spend)
+    assert failures == ["0", "1", "a", "b"]
+    assert latency == ["1 s", "0", "1", "2"]
+
+
+@pytest.mark.parametrize("kind", ["empty", "one row", "free", "nasty"])
 def test_odd_ledgers_are_shown_too(tmp_path: Path, kind: str) -> None:
     nasty = row(model=NASTY, requested_model=NASTY, cost="1", latency="1", prompt_tokens=5, session_id=NASTY)
-    rows = {"empty": [], "one row": made_up(1), "nasty": [nasty]}[kind]
+    free = row(cost="0", latency="1", prompt_tokens=5)
+    rows = {"empty": [], "one row": made_up(1), "free": [free], "nasty": [nasty]}[kind]
     found = look(tmp_path, iter(rows), "--window-size=1400,900")
 
     assert nothing_wrong(found), found

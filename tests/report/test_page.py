@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 import sys
+from datetime import datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Dict, List
 import pytest
 
 from llm_orchestrator import ConfigurationError, CostTracker
+from llm_orchestrator.report import figures
 from llm_orchestrator.usage_report import UsageReport
 from tests.report.ledgers import made_up, row, write
 
@@ -120,6 +122,143 @@ def test_many_models_share_the_last_colour(tmp_path: Path) -> None:
     assert [bar["name"] for bar in bars] == ["m29", "m28", "m27", "m26", "m25", "m24", "m23", "all others"]
     assert len({bar["marker"]["color"] for bar in bars}) == 8
     assert sum(bars[-1]["y"]) == sum(range(1, 24))
+
+
+def chart_of(tmp_path: Path, title: str, *rows: Dict[str, str]) -> Dict[str, Any]:
+    """The chart of that title, in the page of these rows."""
+    page = report_of(write(tmp_path / "costs.csv", iter(rows))).to_html()
+    (figure,) = re.findall(rf"<figure><figcaption><h2>{title}</h2>.*?</figure>", page, re.DOTALL)
+    return charts_of(figure)[0]
+
+
+def table_of(page: str) -> List[Dict[str, str]]:
+    """The cells of the table by model, by their headings."""
+    table = page.partition("<table>")[2].partition("</table>")[0]
+    heads = re.findall(r"<button[^>]*>(.*?)</button>", table)
+    lines = re.findall(r"<tr>(<td.*?)</tr>", table)
+    return [dict(zip(heads, re.findall(r"<td[^>]*>(.*?)</td>", line))) for line in lines]
+
+
+@pytest.mark.parametrize(
+    "costs, sentence",
+    [
+        (["0"], "Nothing was spent."),
+        (["0", "0", ""], "Nothing was spent, as far as known: the price of 1 of 3 calls is unknown."),
+        ([""], "What was spent is unknown: no price is known for 1 call."),
+        (["", ""], "What was spent is unknown: no price is known for 2 calls."),
+    ],
+)
+def test_where_nothing_was_spent_a_sentence_stands_in_place_of_the_chart(
+    tmp_path: Path, costs: List[str], sentence: str
+) -> None:
+    rows = [row(call_id=number, cost=cost) for number, cost in enumerate(costs)]
+    page = report_of(write(tmp_path / "costs.csv", iter(rows))).to_html()
+
+    assert sentence in Page(page).texts
+    assert charts_of(page) == [] and len(page) < 20_000, "plotly's script is left out where nothing is drawn"
+
+
+@pytest.mark.slow
+def test_the_axes_of_a_single_hour_of_spend_keep_to_it(tmp_path: Path) -> None:
+    rows = [row(cost="0.5"), row(model="free", cost="0")]
+    chart = chart_of(tmp_path, "Spend over time by model", *rows)
+
+    (bar,) = chart["data"]
+    (hour,) = bar["x"]
+    time, money = chart["layout"]["xaxis"], chart["layout"]["yaxis"]
+    assert time["tickvals"] == [f"{hour}:00:00"]
+    start, end = map(datetime.fromisoformat, time["range"])
+    assert end - start == timedelta(hours=3)
+    assert money["rangemode"] == "nonnegative"
+
+
+@pytest.mark.slow
+def test_a_few_days_are_all_written_and_many_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "MOST_PERIODS", 1)
+    for day, written in ((7, [f"2026-11-{day:02}T00:00:00" for day in range(2, 8)]), (20, None)):
+        days = [row(timestamp=f"2026-11-{number:02}T12:00:00+00:00", cost=1) for number in (2, 3, day)]
+        axis = chart_of(tmp_path, "Spend over time by model", *days)["layout"]["xaxis"]
+        assert axis.get("tickvals") == written
+
+
+def test_a_group_without_any_known_price_is_unknown_and_stands_last(tmp_path: Path) -> None:
+    rows = [
+        row(model="unpriced", call_id=1, cost=""),
+        row(model="free", call_id=2, cost="0"),
+        row(model="guessed", call_id=3, cost="0.5", estimated_cost="0.5"),
+        row(model="half", call_id=4, cost="0.25"),
+        row(model="half", call_id=5, cost=""),
+        row(model="in part", call_id=6, cost="0.125", price_status="partial"),
+    ]
+    table = table_of(report_of(write(tmp_path / "costs.csv", iter(rows))).to_html())
+
+    assert [(line["by model"], line["cost"], line["estimated"], line["unpriced"]) for line in table] == [
+        ("half", "$0.25", "", "1"),
+        ("in part", "$0.12", "", "1"),
+        ("free", "$0.00", "", "0"),
+        ("guessed", "$0.00", "$0.50", "0"),
+        ("unpriced", "unknown", "", "1"),
+    ]
+
+
+def test_the_totals_are_unknown_too_and_count_in_the_singular(tmp_path: Path) -> None:
+    page = report_of(write(tmp_path / "costs.csv", iter([row(cost="")]))).to_html()
+    assert "<dt>spent, as reported</dt><dd>unknown</dd>" in page
+    assert "<dt>estimated, 0 calls</dt>" in page and "<p>2026-11-01, made" in page
+
+    guessed = row(cost="0.5", estimated_cost="0.5")
+    page = report_of(write(tmp_path / "costs.csv", iter([guessed]))).to_html()
+    assert "<dt>estimated, 1 call</dt><dd>$0.50</dd>" in page
+
+
+@pytest.mark.slow
+def test_calls_and_requests_are_told_apart_and_a_model_has_one_bar(tmp_path: Path) -> None:
+    rows = [
+        row(model="a", requested_model="a", attempt=1, final="false", status="error", cost="0"),
+        row(model="a", requested_model="a", attempt=2, final="false", status="error", cost="0"),
+        row(model="b", requested_model="b", attempt=3, cost="1"),
+    ]
+    chart = chart_of(tmp_path, "Failures, retries and fallbacks", *rows)
+    counts = {bar["name"]: dict(zip(bar["y"], bar["x"])) for bar in chart["data"]}
+
+    assert counts == {
+        "failed": {"a": 2, "b": 0},
+        "retries": {"a": 1, "b": 0},
+        "fallbacks to it": {"a": 0, "b": 1},
+    }
+    assert chart["layout"]["barmode"] == "stack"
+    assert chart["layout"]["xaxis"]["dtick"] == 1, "whole numbers"
+    table = table_of(report_of(tmp_path / "costs.csv").to_html())
+    assert [(line["by model"], line["calls"], line["requests failed"]) for line in table] == [
+        ("b", "1", "0"),
+        ("a", "1", "2"),
+    ]
+
+
+@pytest.mark.slow
+def test_few_answers_are_counted_in_whole_numbers_and_many_as_plotly_likes(tmp_path: Path) -> None:
+    two = chart_of(tmp_path, "Latency of answers", *[row(call_id=number, latency=1) for number in range(2)])
+    assert two["layout"]["yaxis"]["dtick"] == 1
+    many = chart_of(tmp_path, "Latency of answers", *[row(call_id=number, latency=1) for number in range(11)])
+    assert "dtick" not in many["layout"]["yaxis"]
+
+
+@pytest.mark.parametrize(
+    "latencies, note",
+    [
+        ([1], "1 answer, about 1.1 s."),
+        ([1, 1], "2 answers, about 1.1 s."),
+        (
+            [1, 2],
+            "Half of 2 answers within 1.1 s, 95 % within 2.1 s. "
+            "Each bar spans 12 % more time than the one before.",
+        ),
+    ],
+)
+def test_a_distribution_says_how_it_is_read(tmp_path: Path, latencies: List[int], note: str) -> None:
+    rows = [row(call_id=number, latency=seconds) for number, seconds in enumerate(latencies)]
+    page = report_of(write(tmp_path / "costs.csv", iter(rows))).to_html()
+    assert f"<h2>Latency of answers</h2><p>{note}</p>" in page
 
 
 def test_rows_that_came_since_are_not_part_of_the_page() -> None:
