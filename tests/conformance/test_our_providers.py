@@ -8,8 +8,12 @@ import pytest
 
 from llm_orchestrator.providers import find_adapter
 from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.openai_adapter import OpenAIAdapter
+from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.testing.conformance import Answer, ProviderConformance
-from llm_orchestrator.types import JSON
+from llm_orchestrator.testing.conformance.bench import Bench
+from llm_orchestrator.testing.reply_server import ReplyServer
+from llm_orchestrator.types import JSON, LLMRequest, changed
 from tests.bench import DIALECTS, Dialect, Usage
 from tests.bench import Call as ScriptedCall
 from tests.bench.wire_base import Answer as ScriptedAnswer
@@ -70,3 +74,25 @@ class TestAnthropic(OurConformance):
 
 class TestGemini(OurConformance):
     dialect = DIALECTS["gemini"]
+
+
+class ForgetsResults(OpenAIAdapter):
+    """Sends a history without what the tools said."""
+
+    def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
+        wire = super().build_request(request, stream=stream)
+        turns = [turn for turn in (wire.body or {})["messages"] if turn["role"] != "tool"]
+        return changed(wire, body={**(wire.body or {}), "messages": turns})
+
+
+def test_a_provider_that_loses_the_results_of_tools_does_not_pass() -> None:
+    class Forgetful(OurConformance):
+        dialect = DIALECTS["chat"]
+
+        def provider(self, url: str, **settings: Any) -> BaseLLMProvider:
+            entry = self.dialect.config_entry(url)
+            return ForgetsResults("openai", **{**entry, **settings})
+
+    with ReplyServer() as server, Bench(Forgetful(), server) as bench:
+        with pytest.raises(AssertionError, match="not sent back: .'result-0'"):
+            Forgetful().test_tool_calls(bench, "whole")

@@ -17,6 +17,7 @@ CALLS = (
     ToolCall("call-1", "clock", {"zone": "Europe/Zürich"}, '{"zone": "Europe/Zürich"}'),
     ToolCall("call-2", "clock", {"zone": "UTC"}, '{"zone": "UTC"}'),
 )
+TOOLS = [{"type": "function", "function": {"name": "clock", "parameters": {}}}]
 
 
 class AnswerScenarios(ProviderUnderTest):
@@ -72,11 +73,9 @@ class AnswerScenarios(ProviderUnderTest):
         assert bench.ask(way).finish_reason is FinishReason.OTHER
 
     def test_tool_calls(self, bench: Bench, way: str) -> None:
-        """Calls arrive in order, each with an id and with its arguments read."""
-        bench.answers(way, Answer((), "tool_calls", tool_calls=CALLS))
-        response = bench.ask(
-            way, tools=[{"type": "function", "function": {"name": "clock", "parameters": {}}}]
-        )
+        """Calls arrive in order, each with an id and its arguments read; they go back with their results."""
+        bench.answers(way, Answer((), "tool_calls", tool_calls=CALLS), Answer())
+        response = bench.ask(way, tools=TOOLS)
         found = [(call.name, call.arguments) for call in response.tool_calls]
         assert found == [(call.name, call.arguments) for call in CALLS]
         assert len({call.id for call in response.tool_calls}) == len(
@@ -84,6 +83,14 @@ class AnswerScenarios(ProviderUnderTest):
         ), "every call needs an id of its own"
         assert response.finish_reason is FinishReason.TOOL_CALLS
         assert response.message is not None and response.message.tool_calls == response.tool_calls
+
+        results = [call.result(f"result-{place}") for place, call in enumerate(response.tool_calls)]
+        question = {"role": "user", "content": "question"}
+        bench.ask(way, messages=[question, response.message, *results], tools=TOOLS)
+        body = bench.server.requests[-1].body.decode()
+        turns = ["question", CALLS[0].name, *(f"result-{place}" for place in range(len(CALLS)))]
+        missing = [text for text in turns if text not in body]
+        assert not missing, f"not sent back: {missing}"
 
     def test_fields_nobody_knows_do_no_harm(self, bench: Bench, way: str) -> None:
         """Servers add fields to their replies whenever they like."""
