@@ -197,9 +197,8 @@ class LLMOrchestrator:
     def warm_up(self) -> threading.Thread:
         """Get ready for the first call, on a thread: import the provider's SDK and open a connection.
 
-        Call it while the application starts; in a server that forks, in each child: a fork before its thread
-        has ended can leave the child with a module half imported, whose own import then waits for ever. It
-        costs no tokens. What goes wrong is logged as a warning, and shown by the first call.
+        Call it while the application starts; in a server that forks, in each child, for connections cannot be
+        inherited. It costs no tokens. What goes wrong is logged as a warning, and shown by the first call.
 
         Returns:
             The thread, which does not keep the program alive; ``join`` it to wait.

@@ -7,7 +7,9 @@ application: what is wrong is logged, and the first call tells.
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import weakref
 from typing import TYPE_CHECKING, Mapping, Optional
 
 from llm_orchestrator.exceptions import OrchestratorError
@@ -20,6 +22,8 @@ __all__ = ["WarmUp"]
 
 logger = logging.getLogger(__name__)
 
+#: Seconds that a fork waits for a thread: enough to import an SDK, which no child could do any more.
+FORK_PATIENCE = 5.0
 #: Asked for where no model is configured; that it does not exist is an answer, too.
 NO_MODEL = "none"
 
@@ -56,6 +60,7 @@ class WarmUp:
             target=self._run, name=f"llm_orchestrator-warm-up-{self._name}", daemon=True
         )
         thread.start()
+        _threads.add(thread)
         return thread
 
     def _run(self) -> None:
@@ -86,3 +91,17 @@ class WarmUp:
             # Whatever is no error of ours may hold a key in its text.
             reason = error if isinstance(error, OrchestratorError) else type(error).__name__
             logger.warning("%s: could not get ready, calls will try again: %s", self._name, reason)
+
+
+_threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+def _wait_before_fork() -> None:
+    """Let the threads end: a lock of an import that one of them holds would stay locked in the child."""
+    for thread in list(_threads):
+        if thread is not threading.current_thread():
+            thread.join(FORK_PATIENCE)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_wait_before_fork)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
 from typing import Any, List, Optional, Tuple
@@ -147,3 +148,30 @@ def test_a_program_may_end_meanwhile() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+
+
+FORKS = """
+import os, sys
+from llm_orchestrator import LLMOrchestrator
+orchestrator = LLMOrchestrator({config!r})
+orchestrator.warm_up()
+child = os.fork()
+if not child:
+    print(orchestrator.send_request("Hi").content, flush=True)
+    os._exit(0)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+def test_a_fork_meanwhile_leaves_the_child_able_to_call(server: ScriptedServer, dialect: Dialect) -> None:
+    def reply(request: Any) -> Reply:
+        return Reply(404) if request.method == "GET" else dialect.whole(text="Hello.")
+
+    server.script(reply, reply)
+    program = FORKS.format(config=dialect.config(server.url))
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "Hello.\n"), done.stderr
