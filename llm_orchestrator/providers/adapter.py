@@ -18,11 +18,15 @@ from llm_orchestrator.providers.redaction import Redactor, secret_headers
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
-__all__ = ["Adapter", "is_header_name", "is_header_text"]
+__all__ = ["Adapter", "CannotTellError", "is_header_name", "is_header_text"]
 
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_CONNECT_TIMEOUT = 10.0
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class CannotTellError(ConfigurationError):
+    """The provider has no way to list its models, or to tell whether it has one: nothing is wrong."""
 
 
 class Adapter(ABC):
@@ -243,8 +247,8 @@ class Adapter(ABC):
         Raises:
             ConfigurationError: The provider cannot list its models.
         """
-        raise ConfigurationError(
-            f"Provider {self.name!r} cannot list its models. Name the model in active_model."
+        raise CannotTellError(
+            f"Provider {self.name!r} cannot list its models. Take their names from its documentation."
         )
 
     def model_request(self, model: str) -> WireRequest:
@@ -259,7 +263,7 @@ class Adapter(ABC):
         Raises:
             ConfigurationError: The provider cannot tell.
         """
-        raise ConfigurationError(
+        raise CannotTellError(
             f"Provider {self.name!r} cannot validate models. Call the model to find out."
         )
 

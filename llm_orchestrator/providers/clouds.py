@@ -15,6 +15,7 @@ from llm_orchestrator.exceptions import (
     ProviderConnectionError,
     ProviderError,
 )
+from llm_orchestrator.providers.adapter import CannotTellError
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import causes_of
 from llm_orchestrator.providers.redaction import secret_headers
@@ -106,7 +107,7 @@ class ConfiguredNames(CloudProvider):
             ConfigurationError: There are none.
         """
         if not self._models:
-            raise ConfigurationError(
+            raise CannotTellError(
                 f"The host of provider {self.name!r} does not list its models. "
                 f"Name them in providers.{self.name}.models."
             )
@@ -130,7 +131,7 @@ class ConfiguredNames(CloudProvider):
         Raises:
             ConfigurationError: Always.
         """
-        raise ConfigurationError(
+        raise CannotTellError(
             f"The host of provider {self.name!r} cannot validate models. Call the model to find out."
         )
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 import yaml
 
-from llm_orchestrator import ConfigManager
+from llm_orchestrator import BaseLLMProvider, ConfigManager, providers
 from tests.bench import DIALECTS, Dialect, ScriptedServer, refusing_url, silent_url
 from tests.bench.wire import KEY
-from tests.cli.conftest import Command, configuration, write
+from tests.cli.conftest import Command, configuration, without_its_key, write
+from tests.providers.small_adapter import SmallAdapter
 
 CHAT = DIALECTS["chat"]
 ALL = ("openai", "anthropic", "gemini", "ollama", "local")
@@ -150,6 +151,79 @@ def test_check_asks_other_entries_only_when_told(
     assert "warning anthropic: cannot be used." in everything.out and "ANTHROPIC_API_KEY" in everything.out
     assert "mine: answers, but has no list of models" in everything.out
     assert everything.code == 0
+
+
+def test_check_goes_on_when_the_active_key_is_missing(
+    command: Command, configured: Path, server: ScriptedServer
+) -> None:
+    write(configured, without_its_key(server, configured))
+
+    everything, named, alone = command("check", "--all"), command("check", "-p", "mine"), command("check")
+
+    assert (everything.code, named.code, alone.code) == (1, 0, 2)
+    failed, *others = everything.out.splitlines()[1:]
+    assert failed.startswith("failed  anthropic: cannot be used.") and "ANTHROPIC_API_KEY" in failed
+    assert others == ["ok      mine: answers, 2 chat models"]
+    assert named.out.splitlines()[1:] == others
+    assert "ANTHROPIC_API_KEY" in alone.err
+
+
+class Mute(SmallAdapter):
+    """A provider that can neither list nor validate, as one that leaves out these methods."""
+
+    list_request = BaseLLMProvider.list_request
+    model_request = BaseLLMProvider.model_request
+
+
+def test_what_cannot_be_listed_is_not_checked_and_no_failure(
+    command: Command, configured: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configuration(server, CHAT, configured)
+    monkeypatch.setitem(providers._registered, "mute", Mute)
+    config["providers"]["mute"] = {"base_url": server.url, "fallback_models": ["grey-2"]}
+    config.update(active_provider="mute", active_model="grey-1")
+    write(configured, config)
+
+    checked, both = command("check"), command("models", "--refresh", "--all")
+    alone = command("models", "--refresh")
+
+    assert (checked.code, both.code, alone.code) == (0, 0, 2)
+    assert checked.out.splitlines()[1:] == [
+        "warning mute: cannot list its models, so grey-1 and grey-2 were not checked"
+    ]
+    assert "scripted-1-mini" in both.out and "mute: cannot list its models." in both.err
+    assert "cannot list its models. Take their names from its documentation." in alone.err
+
+
+@pytest.mark.parametrize(
+    ("key", "variable", "is_set"),
+    [
+        ("written", None, True),
+        ("${MY_KEY}", "k", True),
+        ("${MY_KEY:-none}", "k", True),
+        ("${MY_KEY:-none}", None, False),
+        (None, None, False),
+    ],
+)
+def test_a_key_is_set_where_someone_set_it(
+    command: Command,
+    configured: Path,
+    server: ScriptedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    key: Optional[str],
+    variable: Optional[str],
+    is_set: bool,
+) -> None:
+    config = configuration(server, CHAT, configured)
+    config["providers"]["openai"]["api_key"] = key
+    write(configured, config)
+    monkeypatch.delenv("MY_KEY", raising=False)
+    if variable:
+        monkeypatch.setenv("MY_KEY", variable)
+
+    run = command("check")
+
+    assert (run.code, "openai: key is set" in run.out) == (0, is_set)
 
 
 def test_check_of_a_wrong_configuration_names_all_that_is_wrong(command: Command, folder: Path) -> None:
