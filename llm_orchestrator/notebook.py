@@ -50,7 +50,7 @@ def report_as_html(report: UsageReport) -> str:
     Returns:
         HTML.
     """
-    from llm_orchestrator.usage_report import format_cost
+    from llm_orchestrator.usage_report import format_cost, format_group_cost
 
     ranked = sorted(report.by_model.items(), key=lambda item: item[1].cost, reverse=True)
     lines = [
@@ -58,12 +58,12 @@ def report_as_html(report: UsageReport) -> str:
             name,
             f"{sums.requests:,}",
             f"{sums.tokens:,}",
-            format_cost(sums.cost),
+            format_group_cost(sums),
             format_cost(sums.estimated_cost),
         )
         for name, sums in ranked[:MOST_ROWS]
     ]
-    head = "".join(f"<th>{name}</th>" for name in ("model", "requests", "tokens", "cost", "estimated"))
+    head = "".join(f"<th>{name}</th>" for name in ("model", "calls", "tokens", "cost", "estimated"))
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
     left_out = len(ranked) - len(lines)
     more = f"<p>and {left_out:,} more models</p>" if left_out else ""

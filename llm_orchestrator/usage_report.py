@@ -28,7 +28,16 @@ from typing import (
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage_record import parse_timestamp
 
-__all__ = ["LocalDays", "UsageReport", "UsageTotals", "add_money", "format_cost", "subtract_money"]
+__all__ = [
+    "LocalDays",
+    "UsageReport",
+    "UsageTotals",
+    "add_money",
+    "format_cost",
+    "format_group_cost",
+    "number_of",
+    "subtract_money",
+]
 
 ZERO = Decimal(0)
 
@@ -79,6 +88,32 @@ def format_cost(cost: Union[Decimal, int, float, None]) -> str:
         return f"${amount:,.2f}"
     digits = format(amount, f".{1 - amount.adjusted()}f")
     return "$" + digits.rstrip("0")
+
+
+def format_group_cost(totals: UsageTotals) -> str:
+    """Show what a group of calls has cost by the usage that providers reported.
+
+    Args:
+        totals: The sums of the group.
+
+    Returns:
+        As ``format_cost``; ``unknown`` when no call of the group has a price.
+    """
+    is_unknown = totals.unpriced_requests == totals.requests and not (totals.cost or totals.estimated_cost)
+    return format_cost(None if totals.requests and is_unknown else totals.cost)
+
+
+def number_of(count: int, thing: str) -> str:
+    """Say how many there are of a thing.
+
+    Args:
+        count: How many.
+        thing: Its name, one whose plural ends in s.
+
+    Returns:
+        ``1 call``, ``1,200 calls``.
+    """
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 class _Readable(Mapping[str, Any]):
@@ -240,11 +275,10 @@ class UsageReport(_Readable):
 
     def __str__(self) -> str:
         """The totals in one line."""
-        calls = "call" if self.estimated_requests == 1 else "calls"
         return (
-            f"{self.total_requests:,} requests, {self.total_tokens:,} tokens: "
+            f"{number_of(self.total_requests, 'call')}, {number_of(self.total_tokens, 'token')}: "
             f"reported {format_cost(self.total_cost)} + estimated {format_cost(self.estimated_cost)} "
-            f"({self.estimated_requests:,} {calls}) + unpriced {self.unpriced_requests:,}"
+            f"({number_of(self.estimated_requests, 'call')}) + unpriced {self.unpriced_requests:,}"
         )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Iterator, List, NamedTuple
 
 import typer
 
-from llm_orchestrator.cli.settings import ConfigOption, ProviderOption, config_path, load
+from llm_orchestrator.cli.settings import ConfigOption, ProviderOption, config_path, load, models_of
 from llm_orchestrator.cli.terminal import FAILED, clean, output, waiting
 from llm_orchestrator.config.frozen import FrozenDict
 from llm_orchestrator.config.manager import KEY_VARIABLES, ConfigManager, OrchestratorConfig
@@ -26,6 +26,7 @@ from llm_orchestrator.exceptions import (
 from llm_orchestrator.orchestrator import LLMOrchestrator
 from llm_orchestrator.providers.adapter import CannotTellError
 from llm_orchestrator.suggestions import did_you_mean
+from llm_orchestrator.usage_report import number_of
 
 __all__ = ["check"]
 
@@ -80,23 +81,22 @@ def _show(finding: Finding) -> None:
 
 
 def _examine(config: OrchestratorConfig, path: str, name: str, timeout: float) -> Iterator[Finding]:
-    is_active = name == config.active_provider
     entry = config.providers[name]
     if entry.unavailable:
-        yield Finding("failed" if is_active else "warning", f"{name}: cannot be used. {entry.unavailable}")
+        level = "failed" if name == config.active_provider else "warning"
+        yield Finding(level, f"{name}: cannot be used. {entry.unavailable}")
         return
     if entry.api_key and _is_set(path, name):
         yield Finding("ok", f"{name}: key is set")
-    models = [*([config.active_model] if is_active else []), *entry.fallback_models]
     with LLMOrchestrator(_asking(config, name, timeout)) as orchestrator:
-        yield from _ask(orchestrator, name, models)
+        yield from _ask(orchestrator, name, models_of(config, name))
 
 
 def _is_set(path: str, name: str) -> bool:
-    """Whether the key of an entry that has one stands in the file or the environment: a default may be none."""
+    """Whether somebody set the key that an entry has: the default of a variable may stand for none."""
     written = read_yaml(path)["providers"][name]["api_key"]
     filled, default = Substitution(written, os.environ).tree, Substitution(written, {}).tree
-    return filled != default or filled == written
+    return bool(filled != default or filled == written)
 
 
 def _asking(config: OrchestratorConfig, name: str, seconds: float) -> OrchestratorConfig:
@@ -114,7 +114,8 @@ def _ask(orchestrator: LLMOrchestrator, name: str, models: List[str]) -> Iterato
     try:
         with waiting(f"Asking {name} ..."):
             orchestrator.refresh_models(name)
-        yield Finding("ok", f"{name}: answers, {len(orchestrator.get_available_models(name))} chat models")
+        offered = number_of(len(orchestrator.get_available_models(name)), "chat model")
+        yield Finding("ok", f"{name}: answers, {offered}")
     except CannotTellError:
         were = "were" if len(models) > 1 else "was"
         unchecked = f", so {' and '.join(models)} {were} not checked" if models else ""

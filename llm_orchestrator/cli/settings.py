@@ -28,6 +28,7 @@ __all__ = [
     "config_path",
     "load",
     "load_without_keys",
+    "models_of",
     "need_model",
     "open_orchestrator",
 ]
@@ -100,6 +101,20 @@ def open_orchestrator(
     with LLMOrchestrator(loaded.model_copy(update={"active_provider": name})) as orchestrator:
         orchestrator.active_model = model or (loaded.active_model if name == loaded.active_provider else None)
         yield orchestrator
+
+
+def models_of(config: OrchestratorConfig, provider: str) -> List[str]:
+    """List the models that a configuration names for a provider.
+
+    Args:
+        config: The configuration.
+        provider: Name of an entry.
+
+    Returns:
+        The active model, if the provider is the active one, then the fallback models.
+    """
+    active = [config.active_model] if provider == config.active_provider else []
+    return [*active, *config.providers[provider].fallback_models]
 
 
 def need_model(orchestrator: LLMOrchestrator) -> None:

@@ -1,7 +1,8 @@
 """Loads the configuration: finds it, fills in the variables, checks it and reports all faults at once.
 
-Only the active provider must be complete, or those that a program says it needs. Another entry whose variable or key is missing stays in the
-configuration, marked with the reason, so that one file can serve machines that hold different keys.
+Only the active provider must be complete, or the entries that a program says it needs. Another one whose
+variable or key is missing stays in the configuration, marked with the reason, so that one file can serve
+machines that hold different keys.
 """
 
 from __future__ import annotations

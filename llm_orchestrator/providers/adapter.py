@@ -245,7 +245,7 @@ class Adapter(ABC):
             A GET request.
 
         Raises:
-            ConfigurationError: The provider cannot list its models.
+            CannotTellError: The provider cannot list its models; it is a ConfigurationError.
         """
         raise CannotTellError(
             f"Provider {self.name!r} cannot list its models. Take their names from its documentation."
@@ -261,11 +261,9 @@ class Adapter(ABC):
             A GET request that fails with 404 for a model that does not exist.
 
         Raises:
-            ConfigurationError: The provider cannot tell.
+            CannotTellError: The provider cannot tell; it is a ConfigurationError.
         """
-        raise CannotTellError(
-            f"Provider {self.name!r} cannot validate models. Call the model to find out."
-        )
+        raise CannotTellError(f"Provider {self.name!r} cannot validate models. Call the model to find out.")
 
     def offers(self, model: str, body: JSON) -> bool:
         """Read the reply to ``model_request``.

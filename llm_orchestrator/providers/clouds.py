@@ -104,7 +104,7 @@ class ConfiguredNames(CloudProvider):
             The models, their ``capabilities`` saying where the names come from.
 
         Raises:
-            ConfigurationError: There are none.
+            CannotTellError: There are none; it is a ConfigurationError.
         """
         if not self._models:
             raise CannotTellError(
@@ -129,7 +129,7 @@ class ConfiguredNames(CloudProvider):
             model: The model's name.
 
         Raises:
-            ConfigurationError: Always.
+            CannotTellError: Always; it is a ConfigurationError.
         """
         raise CannotTellError(
             f"The host of provider {self.name!r} cannot validate models. Call the model to find out."

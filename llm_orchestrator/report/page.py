@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from llm_orchestrator.report.charts import Chart, charts, seconds
 from llm_orchestrator.report.figures import Durations, Figures, ModelFigures
-from llm_orchestrator.usage_report import UsageReport, format_cost
+from llm_orchestrator.usage_report import UsageReport, format_cost, format_group_cost, number_of
 
 __all__ = ["render"]
 
@@ -78,7 +78,7 @@ def _totals(report: UsageReport, figures: Figures) -> Iterator[str]:
     saved = sum((model.saved for model in figures.models.values()), Decimal(0))
     facts = {
         "spent, as reported": format_cost(report.total_cost),
-        f"estimated, {report.estimated_requests:,} calls": format_cost(report.estimated_cost),
+        f"estimated, {number_of(report.estimated_requests, 'call')}": format_cost(report.estimated_cost),
         "saved by caching": format_cost(saved),
         "calls": f"{report.total_requests:,}",
         "calls of unknown price": f"{report.unpriced_requests:,}",
@@ -131,7 +131,7 @@ def _row(name: str, totals: Any) -> List[Cell]:
         Cell(name or "(none)", name),
         _number(totals.requests),
         _number(totals.tokens),
-        _money(totals.cost),
+        Cell(format_group_cost(totals), totals.cost),
         _money(totals.estimated_cost),
         _number(totals.unpriced_requests),
     ]

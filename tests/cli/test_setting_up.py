@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Optional
+from types import SimpleNamespace
+from typing import Any, Optional, Tuple
 
 import pytest
 import yaml
@@ -38,6 +39,32 @@ def test_init_writes_a_configuration_that_loads(
     assert (config.active_provider, config.active_model) == (active, "a: model # of mine")
     assert config.cost_tracking.log_path == "./llm_costs.csv"
     assert (folder / "config.yaml").read_text().count("#") > 10
+
+
+@pytest.mark.parametrize(
+    ("version", "has_model", "told", "not_told"),
+    [
+        ((3, 13), False, "Save a GGUF chat model as model.gguf; a small one: pip install", "needs Python"),
+        ((3, 13), True, "Then:", "Save a GGUF"),
+        ((3, 9), False, "local needs Python 3.10 or later", "pip install"),
+    ],
+)
+def test_init_of_a_local_model_says_what_it_needs(
+    command: Command,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: Tuple[int, int],
+    has_model: bool,
+    told: str,
+    not_told: str,
+) -> None:
+    monkeypatch.setattr("llm_orchestrator.cli.starting.sys", SimpleNamespace(version_info=version))
+    if has_model:
+        (folder / "model.gguf").touch()
+
+    run = command("init", "local")
+
+    assert run.code == 0 and told in run.err and not_told not in run.err
 
 
 def test_init_never_replaces_a_file_unasked(command: Command, folder: Path) -> None:
@@ -92,6 +119,7 @@ def test_check_finds_nothing_wrong(
 
     assert run.code == 0, run
     assert [line.split()[0] for line in run.out.splitlines()] == ["ok"] * 5
+    assert "answers, 2 chat models" in run.out
     assert all(request.method == "GET" for request in server.requests), "a check costs nothing"
 
 
@@ -312,3 +340,23 @@ def test_a_price_nobody_knows_is_no_price(command: Command, folder: Path) -> Non
 
     assert (run.code, run.out) == (1, "")
     assert "Did you mean 'gpt-6-luna'?" in run.err and "price_overrides" in run.err
+    assert "is not known. A price" in command("price", "xyz").err
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("model", "here/model"),
+        ("here/other", "here/other"),
+        ("local/any", "local/any"),
+        ("spare", "here/spare"),
+    ],
+)
+def test_a_local_model_is_free(command: Command, folder: Path, name: str, shown: str) -> None:
+    here = {"adapter": "local", "model_path": "model.gguf", "fallback_models": ["spare"]}
+    write(folder, {"active_provider": "here", "active_model": "model", "providers": {"here": here}})
+
+    run = command("price", name)
+
+    assert (run.code, run.out, run.err) == (0, f"{shown}\nfree\n", "")
+    assert command("price", "here").code == 1, "a provider is no model"
