@@ -63,7 +63,7 @@ def report_as_html(report: UsageReport) -> str:
         )
         for name, sums in ranked[:MOST_ROWS]
     ]
-    head = "".join(f"<th>{name}</th>" for name in ("model", "requests", "tokens", "cost", "estimated"))
+    head = "".join(f"<th>{name}</th>" for name in ("model", "calls", "tokens", "cost", "estimated"))
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
     left_out = len(ranked) - len(lines)
     more = f"<p>and {left_out:,} more models</p>" if left_out else ""

@@ -35,6 +35,7 @@ __all__ = [
     "add_money",
     "format_cost",
     "known_cost",
+    "number_of",
     "subtract_money",
 ]
 
@@ -101,6 +102,19 @@ def known_cost(cost: Decimal, calls: int, unpriced: int) -> Optional[Decimal]:
         The cost; None when no call has a known price.
     """
     return None if calls and calls == unpriced and not cost else cost
+
+
+def number_of(count: int, thing: str) -> str:
+    """Say how many there are of a thing.
+
+    Args:
+        count: How many.
+        thing: Its name, one whose plural ends in s.
+
+    Returns:
+        ``1 call``, ``1,200 calls``.
+    """
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 class _Readable(Mapping[str, Any]):
@@ -262,11 +276,10 @@ class UsageReport(_Readable):
 
     def __str__(self) -> str:
         """The totals in one line."""
-        calls = "call" if self.estimated_requests == 1 else "calls"
         return (
-            f"{self.total_requests:,} requests, {self.total_tokens:,} tokens: "
+            f"{number_of(self.total_requests, 'call')}, {number_of(self.total_tokens, 'token')}: "
             f"reported {format_cost(self.total_cost)} + estimated {format_cost(self.estimated_cost)} "
-            f"({self.estimated_requests:,} {calls}) + unpriced {self.unpriced_requests:,}"
+            f"({number_of(self.estimated_requests, 'call')}) + unpriced {self.unpriced_requests:,}"
         )
 
 

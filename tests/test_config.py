@@ -404,6 +404,25 @@ def test_given_providers_are_added_to_a_loaded_configuration():
     ]
 
 
+def test_what_an_entry_lacked_stays_known_when_the_configuration_is_used(monkeypatch):
+    monkeypatch.delenv("UNSET", raising=False)
+    source = config(providers={"local": {}, "mine": {"base_url": "${UNSET}", "api_key": "k"}})
+    again = ConfigManager.load(ConfigManager.load(source))
+    assert "UNSET" in again.providers["mine"].unavailable, "its key would go to another host"
+    assert "UNSET" in fault(again.model_copy(update={"active_provider": "mine"}))
+
+
+@pytest.mark.parametrize(
+    ("needed", "told"), [(None, "openai"), (["openai"], "openai"), (["mine"], None), ([], None)]
+)
+def test_only_the_entries_that_are_needed_must_lack_nothing(needed, told):
+    source = config(active_provider="openai", providers={"openai": {}, "mine": {}})
+    if told:
+        assert f"providers.{told}.api_key" in fault(source, needed=needed)
+    else:
+        assert ConfigManager.load(source, needed=needed).providers["openai"].unavailable
+
+
 def test_a_given_provider_excuses_its_key_alone(monkeypatch):
     monkeypatch.delenv("UNSET", raising=False)
     source = {"active_provider": "fake", "active_model": "m", "providers": {"fake": {"timeout": "${UNSET}"}}}

@@ -272,7 +272,7 @@ def test_estimates_and_unpriced_calls_are_never_blended_into_the_reported_sum(tr
     assert (report.total_cost, report.estimated_cost) == (Decimal("0.75"), Decimal("0.01"))
     assert report.unpriced_requests == 2
     assert tracker.get_session_cost() == Decimal("0.75")
-    assert str(report) == "4 requests, 60 tokens: reported $0.75 + estimated $0.01 (1 call) + unpriced 2"
+    assert str(report) == "4 calls, 60 tokens: reported $0.75 + estimated $0.01 (1 call) + unpriced 2"
 
 
 def test_a_report_covers_what_other_processes_wrote_before(path: Path) -> None:

@@ -29,7 +29,7 @@ providers:
 
 #: What the command says without its extra, and what costs are before the first call.
 HINT = 'The command line is not installed. Run: pip install "llm-orchestrator[cli]".\n'
-ZERO = "0 requests, 0 tokens: reported $0.00 + estimated $0.00 (0 calls) + unpriced 0\n"
+ZERO = "0 calls, 0 tokens: reported $0.00 + estimated $0.00 (0 calls) + unpriced 0\n"
 
 
 @pytest.fixture
@@ -124,8 +124,8 @@ def test_the_page_works_with_its_extra_alone_and_the_command_names_its_own(
 
     assert run(tmp_path, str(python), "-W", "error", "-c", page) == (0, "", "")
     assert (tmp_path / "p.html").is_file()
-    assert run(tmp_path, program, "check") == (1, "", HINT)
-    assert run(tmp_path, str(python), "-m", "llm_orchestrator") == (1, "", HINT)
+    assert run(tmp_path, program, "check") == (2, "", HINT)
+    assert run(tmp_path, str(python), "-m", "llm_orchestrator") == (2, "", HINT)
 
 
 def test_the_readme_quick_start_runs_from_the_wheel_with_one_extra(

@@ -26,7 +26,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise
-        sys.exit(MISSING)
+        print(MISSING, file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:  # while it was loading
         sys.exit(130)
     sys.exit(run())

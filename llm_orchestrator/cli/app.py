@@ -24,7 +24,11 @@ Begin with `llm-orchestrator init openai`, then `check`, then `ask "Hello"`.
 class _Guarded(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with guarded():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except typer.BadParameter as error:
+                error.message = error.message.removeprefix("Value error, ")  # pydantic's word, inside typer
+                raise
 
 
 # A traceback with local variables could show a key.

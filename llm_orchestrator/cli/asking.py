@@ -12,6 +12,7 @@ from llm_orchestrator.cli.settings import (
     ModelOption,
     ProviderOption,
     SystemOption,
+    need_model,
     open_orchestrator,
 )
 from llm_orchestrator.cli.terminal import FAILED, fail, note, pieces, waiting
@@ -54,6 +55,7 @@ def ask(
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": _question(prompt)})
     with open_orchestrator(config, provider, model) as orchestrator:
+        need_model(orchestrator)
         if as_json:
             with waiting("Waiting for the answer ..."):
                 response = orchestrator.send_request(messages, **arguments)

@@ -14,6 +14,7 @@ from llm_orchestrator.cli.settings import (
     ModelOption,
     ProviderOption,
     SystemOption,
+    need_model,
     open_orchestrator,
 )
 from llm_orchestrator.cli.terminal import clean, note
@@ -46,7 +47,7 @@ def chat(
 
     Lines from a pipe are turns, too.
     """
-    with open_orchestrator(config, provider) as orchestrator:
+    with open_orchestrator(config, provider, model) as orchestrator:
         conversation = _begin(orchestrator, file, system, model)
         if sys.stdin is None:
             raise InvalidMessagesError(
@@ -65,6 +66,7 @@ def _begin(
     orchestrator: LLMOrchestrator, file: Optional[Path], system: Optional[str], model: Optional[str]
 ) -> Conversation:
     if file is None or not file.exists():
+        need_model(orchestrator)
         conversation = orchestrator.start_conversation(system, model=model)
         _save(conversation, file)  # a file that cannot be written is found now, not after the first answer
         return conversation

@@ -5,14 +5,17 @@ do.
 """
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
+import os
 from typing import Annotated, Iterator, List, NamedTuple
 
 import typer
 
-from llm_orchestrator.cli.settings import ConfigOption, config_path
+from llm_orchestrator.cli.settings import ConfigOption, ProviderOption, config_path, load, models_of
 from llm_orchestrator.cli.terminal import FAILED, clean, output, waiting
 from llm_orchestrator.config.frozen import FrozenDict
 from llm_orchestrator.config.manager import KEY_VARIABLES, ConfigManager, OrchestratorConfig
+from llm_orchestrator.config.reader import read_yaml
+from llm_orchestrator.config.substitution import Substitution
 from llm_orchestrator.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -21,7 +24,9 @@ from llm_orchestrator.exceptions import (
     ProviderError,
 )
 from llm_orchestrator.orchestrator import LLMOrchestrator
+from llm_orchestrator.providers.adapter import CannotTellError
 from llm_orchestrator.suggestions import did_you_mean
+from llm_orchestrator.usage_report import number_of
 
 __all__ = ["check"]
 
@@ -43,6 +48,7 @@ STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 
 def check(
     config: ConfigOption = None,
+    provider: ProviderOption = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Ask every provider of the configuration, not the active one only.")
     ] = False,
@@ -56,14 +62,13 @@ def check(
     wrong.
     """
     path = config_path(config)
-    checked = ConfigManager.load(path)
+    checked = ConfigManager.load(path, needed=()) if everything else load(config, provider)
     _show(Finding("ok", f"configuration {path}"))
     failed = 0
-    with LLMOrchestrator(_with_timeout(checked, timeout)) as orchestrator:
-        for name in checked.providers if everything else [checked.active_provider]:
-            for finding in _examine(orchestrator, name):
-                _show(finding)
-                failed += finding.level == "failed"
+    for name in checked.providers if everything else [provider or checked.active_provider]:
+        for finding in _examine(checked, path, name, timeout):
+            _show(finding)
+            failed += finding.level == "failed"
     if failed:
         raise typer.Exit(FAILED)
 
@@ -75,37 +80,54 @@ def _show(finding: Finding) -> None:
     output().print(level.append(clean(finding.text), style="default"), soft_wrap=False)
 
 
-def _with_timeout(config: OrchestratorConfig, seconds: float) -> OrchestratorConfig:
-    entries = {
-        name: entry.model_copy(
-            update={
-                "timeout": min(seconds, entry.timeout),
-                "connect_timeout": min(seconds, entry.connect_timeout),
-            }
-        )
-        for name, entry in config.providers.items()
-    }
-    return config.model_copy(update={"providers": FrozenDict(entries)})
-
-
-def _examine(orchestrator: LLMOrchestrator, name: str) -> Iterator[Finding]:
-    entry = orchestrator.config.providers[name]
+def _examine(config: OrchestratorConfig, path: str, name: str, timeout: float) -> Iterator[Finding]:
+    entry = config.providers[name]
     if entry.unavailable:
-        yield Finding("warning", f"{name}: cannot be used. {entry.unavailable}")
+        level = "failed" if name == config.active_provider else "warning"
+        yield Finding(level, f"{name}: cannot be used. {entry.unavailable}")
         return
-    if entry.api_key:
+    if entry.api_key and _is_set(path, name):
         yield Finding("ok", f"{name}: key is set")
+    with LLMOrchestrator(_asking(config, name, timeout)) as orchestrator:
+        yield from _ask(orchestrator, name, models_of(config, name))
+
+
+def _is_set(path: str, name: str) -> bool:
+    """Whether somebody set the key that an entry has: the default of a variable may stand for none."""
+    written = read_yaml(path)["providers"][name]["api_key"]
+    filled, default = Substitution(written, os.environ).tree, Substitution(written, {}).tree
+    return bool(filled != default or filled == written)
+
+
+def _asking(config: OrchestratorConfig, name: str, seconds: float) -> OrchestratorConfig:
+    """The configuration with one provider active, which is not waited for longer than that."""
+    entry = config.providers[name]
+    limits = {
+        "timeout": min(seconds, entry.timeout),
+        "connect_timeout": min(seconds, entry.connect_timeout),
+    }
+    entries = FrozenDict({**config.providers, name: entry.model_copy(update=limits)})
+    return config.model_copy(update={"active_provider": name, "providers": entries})
+
+
+def _ask(orchestrator: LLMOrchestrator, name: str, models: List[str]) -> Iterator[Finding]:
     try:
         with waiting(f"Asking {name} ..."):
             orchestrator.refresh_models(name)
-        yield Finding("ok", f"{name}: answers, {len(orchestrator.get_available_models(name))} chat models")
+        offered = number_of(len(orchestrator.get_available_models(name)), "chat model")
+        yield Finding("ok", f"{name}: answers, {offered}")
+    except CannotTellError:
+        were = "were" if len(models) > 1 else "was"
+        unchecked = f", so {' and '.join(models)} {were} not checked" if models else ""
+        yield Finding("warning", f"{name}: cannot list its models{unchecked}")
+        return
     except ModelNotFoundError:
         yield Finding("warning", f"{name}: answers, but has no list of models")
         return
     except (ProviderError, ConfigurationError) as error:
         yield Finding("failed", f"{name}: {error} {_remedy(error, orchestrator, name)}".rstrip())
         return
-    for model in _models(orchestrator, name):
+    for model in models:
         yield _examine_model(orchestrator, name, model)
 
 
@@ -117,16 +139,13 @@ def _remedy(error: Exception, orchestrator: LLMOrchestrator, name: str) -> str:
     return ""
 
 
-def _models(orchestrator: LLMOrchestrator, name: str) -> List[str]:
-    active = [orchestrator.config.active_model] if name == orchestrator.config.active_provider else []
-    return [*active, *orchestrator.config.providers[name].fallback_models]
-
-
 def _examine_model(orchestrator: LLMOrchestrator, name: str, model: str) -> Finding:
     registry = orchestrator.registry
     try:
         known = registry.known(name, model)
         is_offered = bool(known and known.last_seen) or orchestrator.validate_model(model, name)
+    except CannotTellError as error:
+        return Finding("warning", f"{name}/{model}: not listed. {error}")
     except ProviderError as error:
         return Finding("failed", f"{name}/{model}: {error}")
     if not is_offered:

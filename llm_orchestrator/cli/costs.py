@@ -9,15 +9,16 @@ import sys
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Dict, List, Optional
+from typing import Annotated, Any, Dict, List, Mapping, Optional, Tuple
 
 import typer
 
 from llm_orchestrator.cli.settings import ConfigOption, load_without_keys
 from llm_orchestrator.cli.terminal import note, say, show_table, waiting
-from llm_orchestrator.cost_tracker import CostTracker, UsageReport, format_cost
+from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.tracker_settings import configured_tracker
+from llm_orchestrator.usage_report import UsageReport, UsageTotals, format_cost, known_cost
 
 __all__ = ["costs"]
 
@@ -122,28 +123,30 @@ def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:
 
 
 def _show(report: UsageReport, by: str) -> None:
-    columns = (by, "requests", "tokens", "cost", "estimated", "unpriced")
+    columns = (by, "calls", "tokens", "cost", "estimated", "unpriced")
     rows = [
         (
-            group["name"] or "(none)",
-            f"{group['requests']:,}",
-            f"{group['tokens']:,}",
-            format_cost(group["cost"]),
-            format_cost(group["estimated_cost"]) if group["estimated_requests"] else "",
-            f"{group['unpriced_requests']:,}" if group["unpriced_requests"] else "",
+            name or "(none)",
+            f"{group.requests:,}",
+            f"{group.tokens:,}",
+            format_cost(known_cost(group.cost, group.requests, group.unpriced_requests)),
+            format_cost(group.estimated_cost) if group.estimated_requests else "",
+            f"{group.unpriced_requests:,}" if group.unpriced_requests else "",
         )
-        for group in _sorted(report.to_dicts(by), by)
+        for name, group in _sorted(report[f"by_{by}"], by)
     ]
     if rows:
         show_table(columns, rows, numbers=columns[1:])
+    elif report.total_requests:  # every call has a model, a day ...; only tags are the caller's choice
+        note("No call has a tag. Give tags with `ask --tag NAME=VALUE`, or with tags= in a program.")
     say(str(report), style="bold")
 
 
-def _sorted(groups: List[Dict[str, Any]], by: str) -> List[Dict[str, Any]]:
+def _sorted(groups: Mapping[str, UsageTotals], by: str) -> List[Tuple[str, UsageTotals]]:
     """Days in their order, everything else by what it cost."""
     if by == "day":
-        return sorted(groups, key=lambda group: str(group["name"]))
-    return sorted(groups, key=lambda group: group["cost"] + group["estimated_cost"], reverse=True)
+        return sorted(groups.items(), key=lambda item: item[0])
+    return sorted(groups.items(), key=lambda item: item[1].cost + item[1].estimated_cost, reverse=True)
 
 
 def _write_csv(groups: List[Dict[str, Any]]) -> None:

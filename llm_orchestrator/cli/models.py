@@ -9,8 +9,9 @@ import typer
 
 from llm_orchestrator.cli.settings import ConfigOption, ProviderOption, open_orchestrator
 from llm_orchestrator.cli.terminal import FAILED, fail, note, show_table, waiting
-from llm_orchestrator.exceptions import ProviderError
+from llm_orchestrator.exceptions import ConfigurationError, OrchestratorError, ProviderError
 from llm_orchestrator.orchestrator import LLMOrchestrator
+from llm_orchestrator.providers.adapter import CannotTellError
 from llm_orchestrator.types import ModelInfo
 
 __all__ = ["models"]
@@ -55,14 +56,18 @@ def _names(orchestrator: LLMOrchestrator, everything: bool) -> List[str]:
     return [name for name, entry in entries.items() if not entry.unavailable]
 
 
-def _refresh(orchestrator: LLMOrchestrator, names: List[str]) -> Optional[ProviderError]:
+def _refresh(orchestrator: LLMOrchestrator, names: List[str]) -> Optional[OrchestratorError]:
     """Ask the providers; the first error is returned, so that what is known can be shown all the same."""
     first = None
     for name in names:
         try:
             with waiting(f"Asking {name} ..."):
                 orchestrator.refresh_models(name)
-        except ProviderError as error:
+        except CannotTellError:
+            if len(names) == 1:
+                raise
+            note(f"{name}: cannot list its models.")
+        except (ProviderError, ConfigurationError) as error:
             note(f"{name}: {error}", style="yellow")
             first = first or error
     return first

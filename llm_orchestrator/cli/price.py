@@ -7,13 +7,14 @@ from typing import Annotated, List, Optional, Tuple
 
 import typer
 
-from llm_orchestrator.cli.settings import ConfigOption, config_path, load_without_keys
+from llm_orchestrator.cli.settings import ConfigOption, config_path, load_without_keys, models_of
 from llm_orchestrator.cli.terminal import FAILED, fail, note, say, show_table
+from llm_orchestrator.config.manager import OrchestratorConfig
 from llm_orchestrator.cost_tracker import format_cost
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing import PriceTable
 from llm_orchestrator.pricing.table import STANDARD, ModelPrices
-from llm_orchestrator.suggestions import did_you_mean
+from llm_orchestrator.suggestions import nearly
 from llm_orchestrator.tracker_settings import configured_tracker
 from llm_orchestrator.types import TokenUsage
 
@@ -35,7 +36,8 @@ def price(
     ] = None,
 ) -> None:
     """Show what a model costs, in US dollars per million tokens. Asks nobody."""
-    table = _table(config)
+    configured = _configured(config)
+    table = configured_tracker(configured.cost_tracking).price_table if configured else PriceTable()
     today = datetime.now(timezone.utc).date()
     found = _find(table, model, today.isoformat())
     for provider, name, prices in found:
@@ -47,29 +49,44 @@ def price(
             say(f"{prompt or 0:,} tokens in, {completion or 0:,} out: {format_cost(details.total)}")
         source = "your price_overrides" if prices.source == "user" else f"the price table {table.version}"
         note(f"From {source}." + (f" {prices.note}" if prices.note else ""))
-    if not found:
-        names = [name for provider in table.providers for name in table.names(provider)]
-        fail(
-            f"The price of {model} is not known. {_hint(model, names)} "
-            "A price of your own goes into cost_tracking.price_overrides.",
-            FAILED,
-        )
+    free = _free_owner(table, configured, model)
+    if free:
+        say(f"{free}/{model.removeprefix(free + '/')}", style="bold")
+        say("free")
+    elif not found:
+        fail(_unknown(table, model), FAILED)
 
 
-def _hint(model: str, names: List[str]) -> str:
-    hint = did_you_mean(model, names)
-    return hint if hint.startswith("Did") else ""
+def _free_owner(table: PriceTable, config: Optional[OrchestratorConfig], model: str) -> Optional[str]:
+    """The provider that the model is of, if that one charges nothing."""
+    owner, slash, _ = model.partition("/")
+    if not slash:
+        owner = ""
+    if owner in table.providers and table.is_free(owner):
+        return owner
+    if config is None:
+        return None
+    free = [name for name, entry in config.providers.items() if table.is_free(entry.adapter or name)]
+    return next((name for name in free if owner == name or model in models_of(config, name)), None)
 
 
-def _table(config: Optional[Path]) -> PriceTable:
-    """The prices of the configuration, or the shipped ones where there is none."""
+def _unknown(table: PriceTable, model: str) -> str:
+    names = [name for provider in table.providers for name in table.names(provider)]
+    close = nearly(model, names)
+    hint = f" Did you mean {close!r}?" if close else ""
+    remedy = "A price of your own goes into cost_tracking.price_overrides."
+    return f"The price of {model} is not known.{hint} {remedy}"
+
+
+def _configured(config: Optional[Path]) -> Optional[OrchestratorConfig]:
+    """The configuration, or None where there is none: the shipped prices hold."""
     try:
         path = config_path(config)
     except ConfigurationError:
         if config is not None:
             raise
-        return PriceTable()
-    return configured_tracker(load_without_keys(Path(path)).cost_tracking).price_table
+        return None
+    return load_without_keys(Path(path))
 
 
 def _find(table: PriceTable, model: str, day: str) -> List[Tuple[str, str, ModelPrices]]:

@@ -18,6 +18,7 @@ from llm_orchestrator.config.manager import (
 from llm_orchestrator.config.reader import read_yaml
 from llm_orchestrator.exceptions import ConfigurationError, OrchestratorError
 from llm_orchestrator.orchestrator import LLMOrchestrator
+from llm_orchestrator.suggestions import did_you_mean
 
 __all__ = [
     "ConfigOption",
@@ -25,7 +26,10 @@ __all__ = [
     "ProviderOption",
     "SystemOption",
     "config_path",
+    "load",
     "load_without_keys",
+    "models_of",
+    "need_model",
     "open_orchestrator",
 ]
 
@@ -52,6 +56,29 @@ def config_path(given: Optional[Path]) -> str:
     return path
 
 
+def load(config: Optional[Path], provider: Optional[str]) -> OrchestratorConfig:
+    """Load a configuration of which only the entry that is asked has to be complete.
+
+    Args:
+        config: The path on the command line.
+        provider: Name of that entry; None is the active one.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ConfigurationError: There is no such entry, it lacks something, or something else is wrong.
+    """
+    path = config_path(config)
+    if provider is None:
+        return ConfigManager.load(path)
+    entries = read_yaml(path).get("providers")
+    if isinstance(entries, dict) and provider not in entries:
+        hint = did_you_mean(provider, map(str, entries))
+        raise ConfigurationError(f"There is no provider named {provider!r}. {hint}")
+    return ConfigManager.load(path, needed=[provider])
+
+
 @contextmanager
 def open_orchestrator(
     config: Optional[Path], provider: Optional[str] = None, model: Optional[str] = None
@@ -61,19 +88,49 @@ def open_orchestrator(
     Args:
         config: The path on the command line.
         provider: Name of a provider entry; None is the active one.
-        model: The model to ask; None is the active one.
+        model: The model to ask; None is the active one, which only the active provider has.
 
     Yields:
-        The orchestrator.
+        The orchestrator, with that provider active.
 
     Raises:
         ConfigurationError: Something is wrong with the configuration.
     """
-    with LLMOrchestrator(config_path(config)) as orchestrator:
-        if provider is None and model is None:
-            yield orchestrator
-        else:
-            yield orchestrator.for_provider(provider or orchestrator.active_provider, model)
+    loaded = load(config, provider)
+    name = provider or loaded.active_provider
+    with LLMOrchestrator(loaded.model_copy(update={"active_provider": name})) as orchestrator:
+        orchestrator.active_model = model or (loaded.active_model if name == loaded.active_provider else None)
+        yield orchestrator
+
+
+def models_of(config: OrchestratorConfig, provider: str) -> List[str]:
+    """List the models that a configuration names for a provider.
+
+    Args:
+        config: The configuration.
+        provider: Name of an entry.
+
+    Returns:
+        The active model, if the provider is the active one, then the fallback models.
+    """
+    active = [config.active_model] if provider == config.active_provider else []
+    return [*active, *config.providers[provider].fallback_models]
+
+
+def need_model(orchestrator: LLMOrchestrator) -> None:
+    """Refuse to ask a provider other than the active one without the name of a model.
+
+    Args:
+        orchestrator: The orchestrator of the command.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    if orchestrator.active_model is None:
+        raise ConfigurationError(
+            f"No model is chosen for {orchestrator.active_provider!r}: active_model belongs to the active "
+            "provider. Name one with --model."
+        )
 
 
 def load_without_keys(config: Optional[Path]) -> OrchestratorConfig:

@@ -96,11 +96,22 @@ def _write(file: Path, text: str, force: bool) -> None:
 
 
 def _next_steps(entries: List[Dict[str, Any]], names: List[str]) -> List[str]:
-    missing = dict.fromkeys(entry["extra"] for entry in entries if not _is_installed(entry["module"]))
-    steps = [f'Install: pip install "llm-orchestrator[{",".join(missing)}]"'] if missing else []
+    usable = [entry for entry in entries if not _is_too_new(entry)]
+    missing = dict.fromkeys(entry["extra"] for entry in usable if not _is_installed(entry["module"]))
+    steps = [_newer_python(name, entry) for name, entry in zip(names, entries) if _is_too_new(entry)]
+    steps += [f'Install: pip install "llm-orchestrator[{",".join(missing)}]"'] if missing else []
     variables = [KEY_VARIABLES[name] for name in names if name in KEY_VARIABLES]
     steps += [f"Set the variable {name} to your key." for name in variables if not os.environ.get(name)]
+    steps += [entry["hint"] for entry in usable if "file" in entry and not os.path.exists(entry["file"])]
     return [*steps, "Then: llm-orchestrator check"]
+
+
+def _is_too_new(entry: Dict[str, Any]) -> bool:
+    return sys.version_info < tuple(entry.get("python", ()))
+
+
+def _newer_python(name: str, entry: Dict[str, Any]) -> str:
+    return f"{name} needs Python {'.'.join(map(str, entry['python']))} or later: install with a newer Python."
 
 
 def _is_installed(module: str) -> bool:

@@ -132,9 +132,17 @@ def note(text: str, style: str = "dim") -> None:
         text: The line.
         style: Style of rich.
     """
-    if sys.stdout.isatty():
+    if _same_place():
         pieces.end()
     _console(stderr=True).print(Text(clean(text), style=style))
+
+
+def _same_place() -> bool:
+    """Whether a message lands behind the answer: in a terminal, or in a pipe for both."""
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (AttributeError, OSError, ValueError):  # one of them is closed, or is no file
+        return False
 
 
 def fail(text: str, code: int) -> NoReturn:

@@ -1,7 +1,8 @@
 """Loads the configuration: finds it, fills in the variables, checks it and reports all faults at once.
 
-Only the active provider must be complete. Another entry whose variable or key is missing stays in the
-configuration, marked with the reason, so that one file can serve machines that hold different keys.
+Only the active provider must be complete, or the entries that a program says it needs. Another one whose
+variable or key is missing stays in the configuration, marked with the reason, so that one file can serve
+machines that hold different keys.
 """
 
 from __future__ import annotations
@@ -71,7 +72,12 @@ class ConfigManager:
         return ConfigManager.load(path)
 
     @staticmethod
-    def load(source: Source = None, *, given_providers: Collection[str] = ()) -> OrchestratorConfig:
+    def load(
+        source: Source = None,
+        *,
+        given_providers: Collection[str] = (),
+        needed: Optional[Collection[str]] = None,
+    ) -> OrchestratorConfig:
         """Load a configuration from wherever it is.
 
         Args:
@@ -79,6 +85,7 @@ class ConfigManager:
                 ``$LLM_ORCHESTRATOR_CONFIG`` names, then ``./config.yaml``.
             given_providers: Names of the providers that the application hands in as objects; they need
                 neither a key nor an entry in the file.
+            needed: Names of the entries that must lack nothing; None is the active one alone.
 
         Returns:
             The checked configuration, with an entry for each given provider.
@@ -87,9 +94,9 @@ class ConfigManager:
             ConfigurationError: Something is wrong; the text lists everything found.
         """
         if isinstance(source, OrchestratorConfig):
-            return _Check("the configuration", given_providers).complete(source)
+            return _Check("the configuration", given_providers, needed).complete(source)
         if isinstance(source, abc.Mapping):
-            return _Check("the configuration", given_providers).run(source)
+            return _Check("the configuration", given_providers, needed).run(source)
         if source is None:
             source = os.environ.get(CONFIG_VARIABLE) or DEFAULT_PATH
         if not isinstance(source, (str, os.PathLike)):
@@ -98,7 +105,7 @@ class ConfigManager:
                 "Give a path, a mapping or an OrchestratorConfig."
             )
         path = os.fspath(source)
-        return _Check(path, given_providers).run(read_yaml(path))
+        return _Check(path, given_providers, needed).run(read_yaml(path))
 
 
 class _Check:
@@ -107,11 +114,13 @@ class _Check:
     Args:
         source: Where the configuration came from, for the error.
         given: Names of the providers that the application hands in.
+        needed: Names of the entries that must lack nothing; None is the active one alone.
     """
 
-    def __init__(self, source: str, given: Collection[str]) -> None:
+    def __init__(self, source: str, given: Collection[str], needed: Optional[Collection[str]]) -> None:
         self._source = source
         self._given = given
+        self._needed = needed
 
     def run(self, raw: Mapping[str, Any]) -> OrchestratorConfig:
         """Fill in the variables and check what comes out."""
@@ -125,24 +134,33 @@ class _Check:
         else:
             return self.complete(config, missing)
         # A variable that is not set leaves its key out: say only the reason, not that the key is missing too.
-        absent = [problem for problem in missing if _entry_of(problem) in {None, tree.get("active_provider")}]
+        needed = {None, *self._needed_of(tree.get("active_provider"))}
+        absent = [problem for problem in missing if _entry_of(problem) in needed]
         reported = {problem.path for problem in absent}
         raise self._error(absent + [problem for problem in found if problem.path not in reported])
 
     def complete(self, config: OrchestratorConfig, missing: Sequence[Problem] = ()) -> OrchestratorConfig:
-        """Refuse an active provider that lacks something, and mark other entries that do."""
+        """Refuse a needed entry that lacks something, and mark other entries that do."""
         entries = dict(config.providers)
         for name in self._given:
             entries.setdefault(name, ProviderConfig(adapter=name))
         blocking = [problem for problem in missing if _entry_of(problem) is None]
+        needed = self._needed_of(config.active_provider)
         for name, entry in entries.items():
+            if entry.unavailable and name not in self._given:  # what a variable lacked is seen no second time
+                if name in needed:
+                    raise ConfigurationError(entry.unavailable)
+                continue
             lacking = self._lacking(name, entry, missing)
-            if name == config.active_provider:
+            if name in needed:
                 blocking += lacking
             entries[name] = entry.marked(str(self._error(lacking)) if lacking else None)
         if blocking:
             raise self._error(blocking)
         return config.model_copy(update={"providers": FrozenDict(entries)})
+
+    def _needed_of(self, active: Optional[str]) -> Collection[Optional[str]]:
+        return (active,) if self._needed is None else self._needed
 
     def _lacking(self, name: str, entry: ProviderConfig, missing: Sequence[Problem]) -> List[Problem]:
         unset = [problem for problem in missing if _entry_of(problem) == name]

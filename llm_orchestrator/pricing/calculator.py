@@ -155,6 +155,17 @@ class PriceTable:
         """
         return self._book(provider).find(model, None, _utc_day(at))
 
+    def is_free(self, provider: str) -> bool:
+        """Tell whether a provider charges nothing, whatever the model.
+
+        Args:
+            provider: Provider whose prices to use.
+
+        Returns:
+            Whether every call is free.
+        """
+        return self._book(provider).free
+
     def names(self, provider: str) -> Tuple[str, ...]:
         """Name the models of a provider that the table has, whether or not they have a price today.
 

@@ -18,11 +18,15 @@ from llm_orchestrator.providers.redaction import Redactor, secret_headers
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
-__all__ = ["Adapter", "is_header_name", "is_header_text"]
+__all__ = ["Adapter", "CannotTellError", "is_header_name", "is_header_text"]
 
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_CONNECT_TIMEOUT = 10.0
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class CannotTellError(ConfigurationError):
+    """The provider has no way to list its models, or to tell whether it has one: nothing is wrong."""
 
 
 class Adapter(ABC):
@@ -241,10 +245,10 @@ class Adapter(ABC):
             A GET request.
 
         Raises:
-            ConfigurationError: The provider cannot list its models.
+            CannotTellError: The provider cannot list its models; it is a ConfigurationError.
         """
-        raise ConfigurationError(
-            f"Provider {self.name!r} cannot list its models. Name the model in active_model."
+        raise CannotTellError(
+            f"Provider {self.name!r} cannot list its models. Take their names from its documentation."
         )
 
     def model_request(self, model: str) -> WireRequest:
@@ -257,11 +261,9 @@ class Adapter(ABC):
             A GET request that fails with 404 for a model that does not exist.
 
         Raises:
-            ConfigurationError: The provider cannot tell.
+            CannotTellError: The provider cannot tell; it is a ConfigurationError.
         """
-        raise ConfigurationError(
-            f"Provider {self.name!r} cannot validate models. Call the model to find out."
-        )
+        raise CannotTellError(f"Provider {self.name!r} cannot validate models. Call the model to find out.")
 
     def offers(self, model: str, body: JSON) -> bool:
         """Read the reply to ``model_request``.

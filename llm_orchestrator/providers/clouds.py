@@ -15,6 +15,7 @@ from llm_orchestrator.exceptions import (
     ProviderConnectionError,
     ProviderError,
 )
+from llm_orchestrator.providers.adapter import CannotTellError
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import causes_of
 from llm_orchestrator.providers.redaction import secret_headers
@@ -103,10 +104,10 @@ class ConfiguredNames(CloudProvider):
             The models, their ``capabilities`` saying where the names come from.
 
         Raises:
-            ConfigurationError: There are none.
+            CannotTellError: There are none; it is a ConfigurationError.
         """
         if not self._models:
-            raise ConfigurationError(
+            raise CannotTellError(
                 f"The host of provider {self.name!r} does not list its models. "
                 f"Name them in providers.{self.name}.models."
             )
@@ -128,9 +129,9 @@ class ConfiguredNames(CloudProvider):
             model: The model's name.
 
         Raises:
-            ConfigurationError: Always.
+            CannotTellError: Always; it is a ConfigurationError.
         """
-        raise ConfigurationError(
+        raise CannotTellError(
             f"The host of provider {self.name!r} cannot validate models. Call the model to find out."
         )
 

@@ -14,9 +14,9 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 from plotly import graph_objects
 
 from llm_orchestrator.report.figures import Durations, Figures, ModelFigures
-from llm_orchestrator.usage_report import UsageReport, format_cost, known_cost
+from llm_orchestrator.usage_report import UsageReport, format_cost, known_cost, number_of
 
-__all__ = ["Chart", "charts", "counted", "seconds"]
+__all__ = ["Chart", "charts", "seconds"]
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b5a900", "#8a8a8a")
 #: Models with a colour of their own; the others are drawn as one.
@@ -75,7 +75,7 @@ _SPEND = "Spend over time by model"
 def _nothing_spent(report: UsageReport) -> Chart:
     calls, unpriced = report.total_requests, report.unpriced_requests
     if known_cost(report.total_cost, calls, unpriced) is None:
-        sentence = f"What was spent is unknown: no price is known for {counted(calls, 'call')}."
+        sentence = f"What was spent is unknown: no price is known for {number_of(calls, 'call')}."
     elif unpriced:
         sentence = (
             f"Nothing was spent, as far as known: the price of {unpriced:,} of {calls:,} calls is unknown."
@@ -196,7 +196,7 @@ def _distribution(
 
 
 def _distribution_note(durations: Durations) -> str:
-    answers = counted(durations.count, "answer")
+    answers = number_of(durations.count, "answer")
     middle, most = (seconds(durations.quantile(share) or 0) for share in (0.5, 0.95))
     if len(durations.bins) == 1:
         return f"{answers}, about {middle}."
@@ -221,19 +221,6 @@ def seconds(number: float) -> str:
     if number < 0.1:
         return f"{number * 1000:.2g} ms"
     return f"{number:.2g} s" if number < 100 else f"{number:.0f} s"
-
-
-def counted(number: int, noun: str) -> str:
-    """Show a number of things.
-
-    Args:
-        number: How many.
-        noun: One of them.
-
-    Returns:
-        ``1 call``, ``2,000 calls``.
-    """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _leading(figures: Figures) -> Dict[str, int]:

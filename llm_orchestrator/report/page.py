@@ -13,9 +13,9 @@ from typing import Any, Iterator, List, NamedTuple, Optional, Sequence
 
 from plotly.offline import get_plotlyjs
 
-from llm_orchestrator.report.charts import Chart, charts, counted, seconds
+from llm_orchestrator.report.charts import Chart, charts, seconds
 from llm_orchestrator.report.figures import Durations, Figures, ModelFigures
-from llm_orchestrator.usage_report import UsageReport, UsageTotals, format_cost, known_cost
+from llm_orchestrator.usage_report import UsageReport, UsageTotals, format_cost, known_cost, number_of
 
 __all__ = ["render"]
 
@@ -79,7 +79,7 @@ def _totals(report: UsageReport, figures: Figures) -> Iterator[str]:
     spent = known_cost(report.total_cost, report.total_requests, report.unpriced_requests)
     facts = {
         "spent, as reported": format_cost(spent),
-        f"estimated, {counted(report.estimated_requests, 'call')}": format_cost(report.estimated_cost),
+        f"estimated, {number_of(report.estimated_requests, 'call')}": format_cost(report.estimated_cost),
         "saved by caching": format_cost(saved),
         "calls": f"{report.total_requests:,}",
         "calls of unknown price": f"{report.unpriced_requests:,}",

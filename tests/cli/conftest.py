@@ -42,6 +42,19 @@ def configuration(server: ScriptedServer, dialect: Dialect, folder: Path, **sett
     }
 
 
+def without_its_key(server: ScriptedServer, folder: Path) -> Dict[str, Any]:
+    """A configuration whose active provider lacks its key; the entry `mine` lacks nothing."""
+    return {
+        **configuration(server, DIALECTS["chat"], folder),
+        "active_provider": "anthropic",
+        "active_model": "claude-haiku-5-5",
+        "providers": {
+            "anthropic": {"api_key": "${ANTHROPIC_API_KEY}"},
+            "mine": {"adapter": "openai", "api": "chat", "base_url": f"{server.url}/v1", "max_retries": 0},
+        },
+    }
+
+
 def write(folder: Path, config: Dict[str, Any]) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.bench import DIALECTS, Dialect, ScriptedServer
 from tests.bench.replies import Reply
-from tests.cli.conftest import Command, configuration, write
+from tests.cli.conftest import Command, configuration, without_its_key, write
 from tests.costs import read
 
 CHAT = DIALECTS["chat"]
@@ -83,6 +83,7 @@ def test_an_answer_that_was_cut_says_so(command: Command, configured: Path, serv
         ((), None, "There is nothing to ask."),
         (("Hi", "--provider", "gemni"), "", "no provider named 'gemni'"),
         (("Hi", "--tag", "docs"), "", "NAME=VALUE"),
+        (("Hi", "--provider", "lokal"), "", "no provider named 'lokal'. Known: openai."),
         (("Hi", "--config", "none.yaml"), "", "There is no configuration none.yaml."),
     ],
 )
@@ -93,6 +94,24 @@ def test_a_wrong_question_sends_nothing(
 
     assert (run.code, run.out, server.requests) == (2, "", [])
     assert told in run.err
+
+
+@pytest.mark.parametrize("name", ["ask", "chat"])
+def test_a_provider_that_is_named_needs_no_key_of_the_active_one(
+    command: Command, folder: Path, server: ScriptedServer, name: str
+) -> None:
+    write(folder, without_its_key(server, folder))
+    server.script(CHAT.stream(["Hello."]))
+    words = {"ask": ["ask", "Hi"], "chat": ["chat"]}[name]
+
+    run = command(*words, "-p", "mine", "-m", "scripted-1", stdin="Hi\n")
+    mistyped, active, modelless = command(*words, "-p", "mne"), command(*words), command(*words, "-p", "mine")
+
+    assert (run.code, run.out) == (0, "Hello.\n"), run
+    assert [failed.code for failed in (mistyped, active, modelless)] == [2, 2, 2]
+    assert "Did you mean 'mine'?" in mistyped.err and "ANTHROPIC_API_KEY" not in mistyped.err
+    assert "ANTHROPIC_API_KEY" in active.err and "Name one with --model." in modelless.err
+    assert len(server.requests) == 1
 
 
 # ---------------------------------------------------------------------------------------- chat

@@ -61,6 +61,19 @@ def test_an_answer_nobody_reads_is_recorded_all_the_same(configured: Path, serve
     assert [row["status"] for row in read(configured / "costs.csv")] == ["interrupted"]
 
 
+@pytest.mark.parametrize("options", [[], ["--verbose"]], ids=" ".join)
+def test_an_answer_is_a_line_of_its_own_where_messages_go_to_the_same_pipe(
+    configured: Path, options: List[str]
+) -> None:
+    ended = process(*options, "ask", "Hi", stderr=subprocess.STDOUT)
+    apart = process(*options, "ask", "Hi")
+
+    lines = ended.stdout.splitlines()
+    assert "Hello from the scripted server." in lines, ended.stdout
+    assert any(line.startswith("The cost of ") for line in lines)
+    assert apart.stdout == "Hello from the scripted server.\n" and apart.stderr
+
+
 def without(descriptor: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command that was started with one of its standard streams closed."""
     closing = f"{descriptor}>&-" if descriptor else "<&-"
@@ -124,7 +137,7 @@ def test_without_the_extra_the_command_says_how_to_get_it(folder: Path) -> None:
 
     ended = process("check", env=surroundings(PYTHONPATH=path))
 
-    assert (ended.returncode, ended.stdout) == (1, "")
+    assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == 'The command line is not installed. Run: pip install "llm-orchestrator[cli]".\n'
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Optional, Tuple
 
 import pytest
 import yaml
 
-from llm_orchestrator import ConfigManager
+from llm_orchestrator import BaseLLMProvider, ConfigManager, providers
 from tests.bench import DIALECTS, Dialect, ScriptedServer, refusing_url, silent_url
 from tests.bench.wire import KEY
-from tests.cli.conftest import Command, configuration, write
+from tests.cli.conftest import Command, configuration, without_its_key, write
+from tests.providers.small_adapter import SmallAdapter
 
 CHAT = DIALECTS["chat"]
 ALL = ("openai", "anthropic", "gemini", "ollama", "local")
@@ -37,6 +39,32 @@ def test_init_writes_a_configuration_that_loads(
     assert (config.active_provider, config.active_model) == (active, "a: model # of mine")
     assert config.cost_tracking.log_path == "./llm_costs.csv"
     assert (folder / "config.yaml").read_text().count("#") > 10
+
+
+@pytest.mark.parametrize(
+    ("version", "has_model", "told", "not_told"),
+    [
+        ((3, 13), False, "Save a GGUF chat model as model.gguf; a small one: pip install", "needs Python"),
+        ((3, 13), True, "Then:", "Save a GGUF"),
+        ((3, 9), False, "local needs Python 3.10 or later", "pip install"),
+    ],
+)
+def test_init_of_a_local_model_says_what_it_needs(
+    command: Command,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: Tuple[int, int],
+    has_model: bool,
+    told: str,
+    not_told: str,
+) -> None:
+    monkeypatch.setattr("llm_orchestrator.cli.starting.sys", SimpleNamespace(version_info=version))
+    if has_model:
+        (folder / "model.gguf").touch()
+
+    run = command("init", "local")
+
+    assert run.code == 0 and told in run.err and not_told not in run.err
 
 
 def test_init_never_replaces_a_file_unasked(command: Command, folder: Path) -> None:
@@ -91,6 +119,7 @@ def test_check_finds_nothing_wrong(
 
     assert run.code == 0, run
     assert [line.split()[0] for line in run.out.splitlines()] == ["ok"] * 5
+    assert "answers, 2 chat models" in run.out
     assert all(request.method == "GET" for request in server.requests), "a check costs nothing"
 
 
@@ -150,6 +179,79 @@ def test_check_asks_other_entries_only_when_told(
     assert "warning anthropic: cannot be used." in everything.out and "ANTHROPIC_API_KEY" in everything.out
     assert "mine: answers, but has no list of models" in everything.out
     assert everything.code == 0
+
+
+def test_check_goes_on_when_the_active_key_is_missing(
+    command: Command, configured: Path, server: ScriptedServer
+) -> None:
+    write(configured, without_its_key(server, configured))
+
+    everything, named, alone = command("check", "--all"), command("check", "-p", "mine"), command("check")
+
+    assert (everything.code, named.code, alone.code) == (1, 0, 2)
+    failed, *others = everything.out.splitlines()[1:]
+    assert failed.startswith("failed  anthropic: cannot be used.") and "ANTHROPIC_API_KEY" in failed
+    assert others == ["ok      mine: answers, 2 chat models"]
+    assert named.out.splitlines()[1:] == others
+    assert "ANTHROPIC_API_KEY" in alone.err
+
+
+class Mute(SmallAdapter):
+    """A provider that can neither list nor validate, as one that leaves out these methods."""
+
+    list_request = BaseLLMProvider.list_request
+    model_request = BaseLLMProvider.model_request
+
+
+def test_what_cannot_be_listed_is_not_checked_and_no_failure(
+    command: Command, configured: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configuration(server, CHAT, configured)
+    monkeypatch.setitem(providers._registered, "mute", Mute)
+    config["providers"]["mute"] = {"base_url": server.url, "fallback_models": ["grey-2"]}
+    config.update(active_provider="mute", active_model="grey-1")
+    write(configured, config)
+
+    checked, both = command("check"), command("models", "--refresh", "--all")
+    alone = command("models", "--refresh")
+
+    assert (checked.code, both.code, alone.code) == (0, 0, 2)
+    assert checked.out.splitlines()[1:] == [
+        "warning mute: cannot list its models, so grey-1 and grey-2 were not checked"
+    ]
+    assert "scripted-1-mini" in both.out and "mute: cannot list its models." in both.err
+    assert "cannot list its models. Take their names from its documentation." in alone.err
+
+
+@pytest.mark.parametrize(
+    ("key", "variable", "is_set"),
+    [
+        ("written", None, True),
+        ("${MY_KEY}", "k", True),
+        ("${MY_KEY:-none}", "k", True),
+        ("${MY_KEY:-none}", None, False),
+        (None, None, False),
+    ],
+)
+def test_a_key_is_set_where_someone_set_it(
+    command: Command,
+    configured: Path,
+    server: ScriptedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    key: Optional[str],
+    variable: Optional[str],
+    is_set: bool,
+) -> None:
+    config = configuration(server, CHAT, configured)
+    config["providers"]["openai"]["api_key"] = key
+    write(configured, config)
+    monkeypatch.delenv("MY_KEY", raising=False)
+    if variable:
+        monkeypatch.setenv("MY_KEY", variable)
+
+    run = command("check")
+
+    assert (run.code, "openai: key is set" in run.out) == (0, is_set)
 
 
 def test_check_of_a_wrong_configuration_names_all_that_is_wrong(command: Command, folder: Path) -> None:
@@ -238,3 +340,23 @@ def test_a_price_nobody_knows_is_no_price(command: Command, folder: Path) -> Non
 
     assert (run.code, run.out) == (1, "")
     assert "Did you mean 'gpt-6-luna'?" in run.err and "price_overrides" in run.err
+    assert "is not known. A price" in command("price", "xyz").err
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("model", "here/model"),
+        ("here/other", "here/other"),
+        ("local/any", "local/any"),
+        ("spare", "here/spare"),
+    ],
+)
+def test_a_local_model_is_free(command: Command, folder: Path, name: str, shown: str) -> None:
+    here = {"adapter": "local", "model_path": "model.gguf", "fallback_models": ["spare"]}
+    write(folder, {"active_provider": "here", "active_model": "model", "providers": {"here": here}})
+
+    run = command("price", name)
+
+    assert (run.code, run.out, run.err) == (0, f"{shown}\nfree\n", "")
+    assert command("price", "here").code == 1, "a provider is no model"

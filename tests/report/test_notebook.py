@@ -41,7 +41,7 @@ def test_a_report_shows_its_totals_and_the_models_that_cost_most() -> None:
     for number in range(25):
         tracker.log_usage("p", f"<m{number:02}>", {"prompt": 1, "completion": 1}, cost=Decimal(number))
     shown = tracker.get_usage_report()._repr_html_()
-    assert "25 requests, 50 tokens: reported $300.00" in shown
+    assert "25 calls, 50 tokens: reported $300.00" in shown
     assert shown.index("&lt;m24&gt;") < shown.index("&lt;m05&gt;") and "m04" not in shown
     assert "and 5 more models" in shown
 
