@@ -17,13 +17,11 @@ from llm_orchestrator.arguments import CallArguments, call_arguments, owned, tak
 from llm_orchestrator.call import Call
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
-from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.messages import check_owner
 from llm_orchestrator.model_chain import ModelChooser
 from llm_orchestrator.models.registry import ModelRegistry
 from llm_orchestrator.policy import PolicySettings
 from llm_orchestrator.provider_set import ProviderSet
-from llm_orchestrator.providers import find_adapter, is_known
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 from llm_orchestrator.surroundings import Surroundings
 from llm_orchestrator.tracker_settings import configured_tracker, warn_of_unused_settings
@@ -80,7 +78,6 @@ class LLMOrchestrator:
     ) -> None:
         given = dict(providers or {})
         self.config = ConfigManager.load(config, given_providers=tuple(given))
-        self._check_adapters(given)
         self._providers = ProviderSet(self.config, given)
         cache_path = self.config.model_registry.cache_path
         self.registry = registry or ModelRegistry(
@@ -133,8 +130,7 @@ class LLMOrchestrator:
             tags: Marks of your own for the ledger.
             extra_headers: HTTP headers of this call.
             **provider_options: Fields of the provider's own JSON body, merged in last; they may not replace
-                model,
-                messages or stream.
+                model, messages or stream.
 
         Returns:
             The complete answer.
@@ -206,10 +202,7 @@ class LLMOrchestrator:
         return self._warm_up().begin()
 
     async def awarm_up(self) -> None:
-        """Get ready for the first async call on the running loop, and wait for it; see ``warm_up``.
-
-        A task of its own lets the application start meanwhile: ``asyncio.create_task(...awarm_up())``.
-        """
+        """Get ready for the first async call on the running loop, and wait for it; see ``warm_up``."""
         await self._warm_up().arun()
 
     # ---------------------------------------------------------------- models and costs
@@ -403,11 +396,3 @@ class LLMOrchestrator:
         if known is not None and known.deprecated:
             self.registry.warn_if_deprecated(self.active_provider, model)
         return known
-
-    def _check_adapters(self, given: Mapping[str, BaseLLMProvider]) -> None:
-        for name, entry in self.config.providers.items():
-            if name not in given and not is_known(entry.adapter or name):
-                try:
-                    find_adapter(entry.adapter or name)
-                except ConfigurationError as error:
-                    raise ConfigurationError(f"providers.{name}: {error}") from None

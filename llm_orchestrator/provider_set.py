@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping
 
 from llm_orchestrator.config.manager import OrchestratorConfig, ProviderConfig
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers import find_adapter
+from llm_orchestrator.providers import find_adapter, is_known
 from llm_orchestrator.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -35,11 +35,12 @@ class ProviderSet(Mapping[str, "BaseLLMProvider"]):
         given: Providers that the application made itself; they count before the configuration's.
 
     Raises:
-        ConfigurationError: A given provider is none, or has another name.
+        ConfigurationError: A given provider is none, or has another name; or an entry names no adapter.
     """
 
     def __init__(self, config: OrchestratorConfig, given: Mapping[str, BaseLLMProvider]) -> None:
         _check_given(given)
+        _check_adapters(config, given)
         self._config = config
         self._made: Dict[str, BaseLLMProvider] = dict(given)
         self._lock = threading.Lock()
@@ -102,6 +103,15 @@ class ProviderSet(Mapping[str, "BaseLLMProvider"]):
 
     def _is_usable(self, name: str, entry: ProviderConfig) -> bool:
         return name in self._made or entry.unavailable is None
+
+
+def _check_adapters(config: OrchestratorConfig, given: Mapping[str, BaseLLMProvider]) -> None:
+    for name, entry in config.providers.items():
+        if name not in given and not is_known(entry.adapter or name):
+            try:
+                find_adapter(entry.adapter or name)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"providers.{name}: {error}") from None
 
 
 def _address(entry: ProviderConfig) -> str:

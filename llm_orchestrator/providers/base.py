@@ -1,13 +1,12 @@
 """The calls every provider can make, written once over what its adapter translates and opens.
 
-Reading replies, keeping time, merging options, turning every error into one of ours, and asking for models
-happen here and nowhere else. Sync and async differ only in the lines that wait.
+Merging options, completing answers, and asking for models happen here and nowhere else. Sync and async differ
+only in the lines that wait.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any, Dict, Generator, List, Mapping, Optional, Set, Tuple, TypeVar, cast
+from typing import Generator, List, Mapping, Optional, Set, Tuple, TypeVar, cast
 
 from llm_orchestrator.exceptions import (
     AuthenticationError,
@@ -15,17 +14,14 @@ from llm_orchestrator.exceptions import (
     InvalidRequestError,
     ModelNotFoundError,
     ProviderError,
-    ProviderTimeoutError,
     UnsupportedParameterError,
 )
-from llm_orchestrator.providers.adapter import Adapter, is_header_name, is_header_text
-from llm_orchestrator.providers.call_errors import ErrorsOfCall, ErrorsOfSending
+from llm_orchestrator.providers.adapter import is_header_name, is_header_text
 from llm_orchestrator.providers.content import merged
-from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
 from llm_orchestrator.providers.options import check_options, slips, with_defaults
 from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
-from llm_orchestrator.providers.reader import BodyReader, next_chunk
-from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, abody_of, body_of, close_reply
+from llm_orchestrator.providers.sending import SendingAdapter
+from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import (
     DROPPABLE_PARAMETERS,
     JSON,
@@ -43,7 +39,7 @@ Result = TypeVar("Result")
 Conversation = Generator[WireRequest, JSON, Result]
 
 
-class BaseLLMProvider(Adapter):
+class BaseLLMProvider(SendingAdapter):
     """One configured provider: an adapter with the calls made out of its translations.
 
     Derive a provider from this class and write what ``Adapter`` leaves open. It serves many threads and event
@@ -248,38 +244,6 @@ class BaseLLMProvider(Adapter):
                     f"The header {name!r} holds what HTTP cannot carry. Use printable ASCII in extra_headers."
                 )
 
-    def limits(self, request: Optional[LLMRequest] = None) -> Limits:
-        """How long one attempt may take.
-
-        Args:
-            request: The call, whose own limits count before the provider's.
-
-        Returns:
-            The limits.
-
-        Raises:
-            ProviderTimeoutError: The time of the whole call is over already; nothing was sent.
-        """
-        silence = request.timeout if request is not None and request.timeout is not None else self.timeout
-        deadline = request.deadline if request is not None and request.deadline is not None else math.inf
-        limits = Limits(min(self.connect_timeout, silence), silence, deadline)
-        if limits.left() <= 0:
-            error = ProviderTimeoutError("total_timeout was over before the request could be sent. Raise it.")
-            error.sent = False
-            raise error
-        return limits
-
-    def errors(self, request: Optional[LLMRequest] = None) -> ErrorsOfCall:
-        """A context in which every error of SDK, HTTP library and JSON becomes one of ours.
-
-        Args:
-            request: The call, to name its model.
-
-        Returns:
-            The context manager.
-        """
-        return ErrorsOfCall(self, request)
-
     def response_of(
         self, body: JSON, headers: Mapping[str, str], request: LLMRequest, wire: WireRequest
     ) -> LLMResponse:
@@ -371,54 +335,3 @@ class BaseLLMProvider(Adapter):
                     wire = conversation.send(body)
         except StopIteration as end:
             return cast(Result, end.value)
-
-    def _with_headers(self, wire: WireRequest) -> WireRequest:
-        return changed(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
-
-    def _open(self, wire: WireRequest, limits: Limits) -> Tuple[RawReply, ThreadWatch]:
-        watch = ThreadWatch(limits)
-        try:
-            with ErrorsOfSending(wire), watch.until_open():
-                reply = self.open_call(wire, limits)
-        except BaseException:
-            watch.stop()  # nobody else will: there is no reply
-            raise
-        watch.attach(reply)
-        return reply, watch
-
-    async def _aopen(self, wire: WireRequest, limits: Limits) -> Tuple[RawReply, LoopWatch]:
-        await self.aget_ready()
-        watch = LoopWatch(limits)
-        try:
-            with ErrorsOfSending(wire), watch:
-                reply = await self.aopen_call(wire, limits)
-        except BaseException:
-            watch.stop()  # as in _open
-            raise
-        return reply, watch
-
-    def _exchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
-        reply, watch = self._open(wire, limits)
-        try:
-            body = BodyReader()
-            chunks = body_of(reply)
-            while not body.ended:
-                with watch:
-                    body.feed(next(chunks, None))
-            return body.document(), reply.headers
-        finally:
-            watch.stop()
-            reply.close()
-
-    async def _aexchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
-        reply, watch = await self._aopen(wire, limits)
-        chunks = abody_of(reply)
-        try:
-            body = BodyReader()
-            while not body.ended:
-                with watch:
-                    body.feed(await next_chunk(chunks))
-            return body.document(), reply.headers
-        finally:
-            watch.stop()
-            await close_reply(reply, chunks)

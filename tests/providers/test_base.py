@@ -377,7 +377,7 @@ def test_a_provider_that_cannot_list_or_validate_says_so() -> None:
         model_request = Adapter.model_request
         parse_models = Adapter.parse_models
 
-    with pytest.raises(ConfigurationError, match="active_model"):
+    with pytest.raises(ConfigurationError, match="cannot list its models"):
         Silent().get_available_models()
     with pytest.raises(ConfigurationError, match="cannot validate"):
         asyncio.run(Silent().avalidate_model("a"))
