@@ -166,6 +166,35 @@ def _gemini(url: str) -> Contender:
     )
 
 
+def generic_call(url: str, dialect: str) -> Sync:
+    """Ask for a whole answer by the SDK's generic call, which builds no models: the floor of who uses it.
+
+    Args:
+        url: Where the canned server listens.
+        dialect: One of ``DIALECTS``.
+
+    Returns:
+        Sends the request and reads the reply's bytes; for Gemini, whose SDK has none, nothing but HTTP.
+    """
+    if dialect == "gemini":
+        return http_alone(url).whole
+    from llm_orchestrator.providers.http_library import http_library_of
+
+    body: Dict[str, Any] = {"model": MODEL, "messages": MESSAGES, "max_tokens": LIMIT}
+    if dialect == "anthropic":
+        import anthropic as vendor
+
+        path, client = "/v1/messages", vendor.Anthropic(api_key=KEY, base_url=url, max_retries=0)
+    else:
+        import openai as vendor
+
+        path, client = "/chat/completions", vendor.OpenAI(api_key=KEY, base_url=f"{url}/v1", max_retries=0)
+    if dialect == "responses":
+        path, body = "/responses", {"model": MODEL, "input": QUESTION, "max_output_tokens": LIMIT}
+    response: Any = http_library_of(vendor).Response
+    return lambda: client.post(path, body=body, cast_to=response, stream=True).read()
+
+
 def http_alone(url: str) -> Contender:
     """Send the bytes of a Chat request with the HTTP library that the SDKs use: the floor.
 
