@@ -188,6 +188,25 @@ def test_the_watchdog_sleeps_until_the_next_wait_can_end(clock: Clock) -> None:
     assert rounds_of(dog).pauses == [pytest.approx(7)]
 
 
+def test_calls_that_end_at_once_do_not_wake_the_watchdog_each(clock: Clock) -> None:
+    dog = deadlines._Watchdog()
+
+    def call() -> bool:
+        watch = NotedWatch(limits(300))
+        dog._wake = threading.Event()
+        dog.add(watch)
+        dog.discard(watch)
+        return dog._wake.is_set()
+
+    assert call(), "the first one makes it sleep no longer than it may wait"
+    assert rounds_of(dog).pauses == [pytest.approx(300)]
+    clock.now += 299
+    assert not call()
+    clock.now += 2
+    assert rounds_of(dog).pauses == [threading.TIMEOUT_MAX], "nobody is there, and nobody named a time"
+    assert call()
+
+
 def test_a_watch_that_comes_during_a_round_is_not_slept_over(clock: Clock) -> None:
     dog = deadlines._Watchdog()
 
