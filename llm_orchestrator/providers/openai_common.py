@@ -87,7 +87,7 @@ def as_mapping(value: Any) -> JSON:
     Returns:
         The value when it is an object, else an empty one.
     """
-    return value if isinstance(value, (dict, abc.Mapping)) else {}
+    return value if isinstance(value, abc.Mapping) else {}
 
 
 def as_list(value: Any) -> List[Any]:
