@@ -22,7 +22,8 @@ from llm_orchestrator.messages import read_messages
 from llm_orchestrator.parameters import checked
 from llm_orchestrator.structured import read_response_format
 from llm_orchestrator.tools import read_tool_choice, read_tools
-from llm_orchestrator.types import JSON, LLMRequest, Message, Messages, changed
+from llm_orchestrator.types import JSON, LLMRequest, Message, Messages
+from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -99,7 +100,7 @@ def call_arguments(
         "timeout": timeout,
         "extra_headers": extra_headers,
     }
-    request = changed(
+    request = evolve(
         _EMPTY_REQUEST,
         messages=read_messages(messages),
         tools=read,
@@ -131,7 +132,7 @@ def owned(request: LLMRequest) -> LLMRequest:
         InvalidRequestError: Something in it is no plain data.
     """
     try:
-        return changed(
+        return evolve(
             request,
             messages=tuple(_owned_message(message) for message in request.messages),
             tools=deepcopy(request.tools),
@@ -146,7 +147,7 @@ def owned(request: LLMRequest) -> LLMRequest:
 
 def _owned_message(message: Message) -> Message:
     is_text = message.content is None or isinstance(message.content, str)
-    return message if is_text else changed(message, content=deepcopy(message.content))
+    return message if is_text else evolve(message, content=deepcopy(message.content))
 
 
 def takes_parameters_of(

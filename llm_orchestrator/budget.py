@@ -18,7 +18,8 @@ from llm_orchestrator.exceptions import BudgetExceededError, ConfigurationError
 from llm_orchestrator.ledger import Identity, Ledger, identity
 from llm_orchestrator.ledger_rows import LineReader
 from llm_orchestrator.usage_record import REPORT_COLUMNS, UsageRecord
-from llm_orchestrator.usage_report import ZERO, LocalDays, add_money, format_cost
+from llm_orchestrator.usage_report import LocalDays
+from llm_orchestrator.utils.money import ZERO, add_money, format_cost
 
 __all__ = ["Budget", "LedgerTail"]
 

@@ -15,15 +15,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequen
 from llm_orchestrator import policy
 from llm_orchestrator.call_record import CallRecord
 from llm_orchestrator.surroundings import Surroundings
-from llm_orchestrator.types import (
-    DROPPABLE_PARAMETERS,
-    Attempt,
-    LLMRequest,
-    LLMResponse,
-    Message,
-    ModelInfo,
-    changed,
-)
+from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, LLMRequest, LLMResponse, Message, ModelInfo
+from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -78,7 +71,7 @@ class Call(CallRecord):
         Args:
             history: The turns, checked when they were new.
         """
-        self._request = changed(self._request, messages=history + self._request.messages)
+        self._request = evolve(self._request, messages=history + self._request.messages)
 
     def send(self) -> LLMResponse:
         """Get a whole answer.
@@ -147,10 +140,10 @@ class Call(CallRecord):
     def _plan(self) -> policy.Plan:
         self._started = time.monotonic()
         if self._total_timeout is not None:
-            self._request = changed(self._request, deadline=self._started + self._total_timeout)
+            self._request = evolve(self._request, deadline=self._started + self._total_timeout)
         known = self._surroundings.unsupported
         unsupported = {model: known.get((self._provider.name, model), frozenset()) for model in self._chain}
-        settings = changed(self._settings, unsupported=unsupported, time_left=self._time_left)
+        settings = evolve(self._settings, unsupported=unsupported, time_left=self._time_left)
         return policy.plan(self._chain, settings)
 
     def _time_left(self) -> float:
@@ -162,7 +155,7 @@ class Call(CallRecord):
         known = self._known_model(step.model)
         if known is not None:
             fields.update(max_output_tokens=known.max_output_tokens, capabilities=known.capabilities)
-        return changed(self._request, model=step.model, without=step.without, **fields)
+        return evolve(self._request, model=step.model, without=step.without, **fields)
 
     def opened(self, stream: StreamAccumulator) -> None:
         """Note a stream that was opened, so that it does not go unrecorded when the program ends.

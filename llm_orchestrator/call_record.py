@@ -16,7 +16,8 @@ from llm_orchestrator.estimation import estimate_answer, estimate_prompt
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
 from llm_orchestrator.structured import parse_output
 from llm_orchestrator.surroundings import Surroundings
-from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, Exchange, LLMRequest, LLMResponse, changed
+from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, Exchange, LLMRequest, LLMResponse
+from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.hooks import Hook, Listeners
@@ -112,7 +113,7 @@ class CallRecord:
             self._surroundings.learn(self._provider.name, self._step.model, self._step.without)
         response = self._completed(response)
         self._end_attempt("ok", response, None)
-        response = changed(response, attempts=tuple(self._attempts), exchange=None)
+        response = evolve(response, attempts=tuple(self._attempts), exchange=None)
         self._write_row(final=True)
         response = parse_output(response, self._request)
         self._tell("call", "ok", response=response)
@@ -147,7 +148,7 @@ class CallRecord:
             return
         partial = self._completed(error.partial_response)
         self._end_attempt(_status_of(error), partial, error)
-        error.partial_response = changed(partial, attempts=tuple(self._attempts), exchange=None)
+        error.partial_response = evolve(partial, attempts=tuple(self._attempts), exchange=None)
 
     def abandon(self, partial: LLMResponse, status: str) -> None:
         """Record an answer that was left early.
@@ -176,7 +177,7 @@ class CallRecord:
             if provider.asks_for(self._request, name)
         )
         details = self._price(response)
-        return changed(
+        return evolve(
             response,
             cost=details.total,
             cost_details=details,
@@ -205,7 +206,7 @@ class CallRecord:
         failure = error if isinstance(error, ProviderError) else None
         latency = time.monotonic() - self._began
         request_id = response.request_id if response else failure.request_id if failure else None
-        attempt = changed(
+        attempt = evolve(
             self._step,
             error=type(error).__name__ if error is not None else None,
             status_code=200 if status == "ok" else failure.status_code if failure else None,

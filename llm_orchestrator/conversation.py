@@ -25,7 +25,8 @@ from llm_orchestrator.exceptions import (
 )
 from llm_orchestrator.messages import check_owner, read_messages
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream, StreamAccumulator
-from llm_orchestrator.types import LLMResponse, Message, MessageLike, Messages, TokenUsage, changed
+from llm_orchestrator.types import LLMResponse, Message, MessageLike, Messages, TokenUsage
+from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.call import Call
@@ -160,7 +161,7 @@ class Conversation:
             end = start = len(messages) - 1
             while start and messages[start - 1].role in ("user", "tool"):
                 start -= 1
-            self._state = changed(self._state, messages=messages[:start])
+            self._state = evolve(self._state, messages=messages[:start])
             return messages[start:end]
         finally:
             self._in_use.release()
@@ -172,7 +173,7 @@ class Conversation:
         one = isinstance(messages, (Message, abc.Mapping))
         read = call_arguments([messages] if one else messages, **{**self._defaults, **arguments})
         request = owned(read.request)  # or the caller could change the history later
-        call = self._orchestrator._call(changed(read, request=request), streamed=streamed)
+        call = self._orchestrator._call(evolve(read, request=request), streamed=streamed)
         return _Turn(self, call, request.messages)
 
     def _take(self) -> None:

@@ -10,8 +10,9 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from llm_orchestrator.exceptions import InvalidMessagesError
 from llm_orchestrator.messages import read_saved
 from llm_orchestrator.providers.content import as_count
-from llm_orchestrator.types import JSON, LLMResponse, Message, TokenUsage, changed
-from llm_orchestrator.usage_report import ZERO, add_money
+from llm_orchestrator.types import JSON, LLMResponse, Message, TokenUsage
+from llm_orchestrator.utils.money import ZERO, add_money
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["ConversationState", "read_document", "write_document"]
 
@@ -54,7 +55,7 @@ class ConversationState:
         Returns:
             The state after it.
         """
-        return changed(self.with_cost_of(answer), messages=self.messages + turn)
+        return evolve(self.with_cost_of(answer), messages=self.messages + turn)
 
     def with_cost_of(self, answer: Optional[LLMResponse]) -> ConversationState:
         """Add what a call cost and used, and nothing else.
@@ -68,7 +69,7 @@ class ConversationState:
         answer = answer or NOTHING
         details = answer.cost_details
         is_partial = answer.cost is None or (details is not None and details.status == "partial")
-        return changed(
+        return evolve(
             self,
             cost=add_money(self.cost, answer.cost or ZERO),
             unpriced_requests=self.unpriced_requests + is_partial,

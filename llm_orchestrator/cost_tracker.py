@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage_log import UsageLog
 from llm_orchestrator.usage_record import DETAIL_COLUMNS, UsageRecord
-from llm_orchestrator.usage_report import UsageReport, UsageTotals, format_cost
+from llm_orchestrator.usage_report import UsageReport, UsageTotals
+from llm_orchestrator.utils.money import format_cost
 
 if TYPE_CHECKING:
     from llm_orchestrator.pricing import CostDetails

@@ -10,7 +10,8 @@ from typing import Any, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError, ProviderSwitchError
 from llm_orchestrator.providers.content import arguments_text, parts_of, tool_call
-from llm_orchestrator.types import JSON, Message, Messages, ToolCall, changed
+from llm_orchestrator.types import JSON, Message, Messages, ToolCall
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["check_owner", "read_messages", "read_saved"]
 
@@ -107,7 +108,7 @@ def _read_saved(document: Any, index: int) -> Message:
     if not isinstance(provider, (str, type(None))) or not isinstance(state, (abc.Mapping, type(None))):
         raise _error(index, "has a malformed provider or provider_state", "Give what Message.to_dict wrote.")
     turn = _read({key: value for key, value in document.items() if key not in OWNER_KEYS}, index)
-    return changed(turn, provider=provider, provider_state=state)
+    return evolve(turn, provider=provider, provider_state=state)
 
 
 def _checked(turn: Message, index: int) -> Message:
@@ -128,7 +129,7 @@ def _checked(turn: Message, index: int) -> Message:
         raise _error(index, "has no tool_call_id", "Name the call whose result it is.")
     if not all(isinstance(call, ToolCall) for call in turn.tool_calls or ()):
         calls = tuple(_read_call(call, index) for call in turn.tool_calls)
-        return _checked(changed(turn, tool_calls=calls), index)
+        return _checked(evolve(turn, tool_calls=calls), index)
     for call in turn.tool_calls or ():
         if not call.raw_arguments:  # made by hand, so that nobody has written its arguments yet
             _arguments_text(call.arguments, index)
@@ -168,7 +169,7 @@ def _saved_call(call: JSON, index: int) -> ToolCall:
     if not made.id or not made.name:
         raise _error(index, "has a saved tool call without id or name", "Give what Message.to_dict wrote.")
     arguments = call.get("arguments", made.arguments)
-    return changed(made, arguments=arguments if isinstance(arguments, dict) else None)
+    return evolve(made, arguments=arguments if isinstance(arguments, dict) else None)
 
 
 def _error(index: int, problem: str, remedy: str) -> InvalidMessagesError:

@@ -24,7 +24,7 @@ def response_as_html(response: LLMResponse) -> str:
     Returns:
         HTML.
     """
-    from llm_orchestrator.usage_report import format_cost
+    from llm_orchestrator.utils.money import format_cost
 
     calls = "".join(f"\n{call.name}({call.raw_arguments})" for call in response.tool_calls)
     text = (response.content or response.refusal or "") + calls
@@ -50,7 +50,7 @@ def report_as_html(report: UsageReport) -> str:
     Returns:
         HTML.
     """
-    from llm_orchestrator.usage_report import format_cost, known_cost
+    from llm_orchestrator.utils.money import format_cost, known_cost
 
     ranked = sorted(report.by_model.items(), key=lambda item: item[1].cost, reverse=True)
     lines = [

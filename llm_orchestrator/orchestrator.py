@@ -25,7 +25,8 @@ from llm_orchestrator.provider_set import ProviderSet
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 from llm_orchestrator.surroundings import Surroundings
 from llm_orchestrator.tracker_settings import configured_tracker, warn_of_unused_settings
-from llm_orchestrator.types import LLMResponse, Messages, ModelInfo, changed
+from llm_orchestrator.types import LLMResponse, Messages, ModelInfo
+from llm_orchestrator.utils.values import evolve
 from llm_orchestrator.warm_up import WarmUp
 
 if TYPE_CHECKING:
@@ -368,7 +369,7 @@ class LLMOrchestrator:
         )
         drop = entry.on_unsupported_parameter == "drop"
         request = owned(arguments.request) if streamed else arguments.request
-        request = changed(request, model=chain[0], strict=not drop)
+        request = evolve(request, model=chain[0], strict=not drop)
         tracker = self._surroundings.tracker
         if tracker.strict_pricing:
             for name in chain:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping
 from llm_orchestrator.config.manager import OrchestratorConfig, ProviderConfig
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers import find_adapter, is_known
-from llm_orchestrator.suggestions import did_you_mean
+from llm_orchestrator.utils.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 from llm_orchestrator.exceptions import InvalidRequestError, OutputParseError
+from llm_orchestrator.utils.json import JSON
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     Model = TypeVar("Model", bound=BaseModel)
 
 __all__ = ["JSON", "Message", "MessageLike", "Messages", "ToolCall"]
-
-JSON = Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from typing import (
     Optional,
     Tuple,
     Type,
-    TypeVar,
     Union,
 )
 
@@ -46,7 +45,6 @@ __all__ = [
     "TokenUsage",
     "ToolCall",
     "ToolCallDelta",
-    "changed",
 ]
 
 #: Parameters an answer can do without: left out with a warning where they are not taken.
@@ -69,27 +67,6 @@ MODEL_PARAMETERS = (
     "tool_choice",
     "response_format",
 )
-
-
-Value = TypeVar("Value")
-
-
-def changed(value: Value, **changes: Any) -> Value:
-    """Copy one of these values with some of its fields changed.
-
-    Several copies are made for every call, and ``dataclasses.replace`` takes ten times as long: it reads and
-    sets every field of a frozen value anew.
-
-    Args:
-        value: One of the values of this module.
-        **changes: Fields by name.
-
-    Returns:
-        The copy.
-    """
-    copy = object.__new__(type(value))
-    copy.__dict__.update(value.__dict__, **changes)
-    return copy
 
 
 class FinishReason(str, enum.Enum):

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Iterable, Mapping
 
 from llm_orchestrator.ledger_rows import Row, encode
 from llm_orchestrator.usage_record import COLUMNS
-from llm_orchestrator.whole_files import whole_file
+from llm_orchestrator.utils.atomic_file import whole_file
 
 __all__ = ["typed", "write_csv", "write_jsonl"]
 

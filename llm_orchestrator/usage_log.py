@@ -33,7 +33,7 @@ from llm_orchestrator.estimation import ESTIMATOR
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.ledger import Ledger
 from llm_orchestrator.usage_record import Tokens, UsageRecord, as_usage, as_utc
-from llm_orchestrator.usage_report import ZERO, add_money, subtract_money
+from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
 
 if TYPE_CHECKING:
     from llm_orchestrator.budget import Budget

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from llm_orchestrator.usage_record import REPORT_COLUMNS
-from llm_orchestrator.usage_report import ZERO, LocalDays, UsageTotals, add_money, subtract_money
+from llm_orchestrator.usage_report import LocalDays, UsageTotals
+from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
 
 __all__ = ["Tally"]
 

@@ -342,7 +342,7 @@ def test_nobody_can_change_what_was_said() -> None:
 def test_a_provider_that_makes_no_message_is_no_trouble() -> None:
     class Terse(FakeProvider):
         def parse_reply(self, body: Any, headers: Any) -> Any:
-            return messages.changed(super().parse_reply(body, headers), message=None)
+            return messages.evolve(super().parse_reply(body, headers), message=None)
 
     conversation = play(provider_class=Terse).orchestrator.start_conversation()
     conversation.send("Hi")

@@ -22,7 +22,7 @@ from llm_orchestrator.conversation import Conversation
 from llm_orchestrator.cost_tracker import format_cost
 from llm_orchestrator.exceptions import ConfigurationError, InvalidMessagesError, OrchestratorError
 from llm_orchestrator.orchestrator import LLMOrchestrator
-from llm_orchestrator.whole_files import whole_file
+from llm_orchestrator.utils.atomic_file import whole_file
 
 __all__ = ["chat"]
 

@@ -25,8 +25,8 @@ from llm_orchestrator.exceptions import (
 )
 from llm_orchestrator.orchestrator import LLMOrchestrator
 from llm_orchestrator.providers.adapter import CannotTellError
-from llm_orchestrator.suggestions import did_you_mean
-from llm_orchestrator.usage_report import number_of
+from llm_orchestrator.utils.plural import number_of
+from llm_orchestrator.utils.suggestions import did_you_mean
 
 __all__ = ["check"]
 

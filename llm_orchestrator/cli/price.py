@@ -14,9 +14,9 @@ from llm_orchestrator.cost_tracker import format_cost
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing import PriceTable
 from llm_orchestrator.pricing.table import STANDARD, ModelPrices
-from llm_orchestrator.suggestions import nearly
 from llm_orchestrator.tracker_settings import configured_tracker
 from llm_orchestrator.types import TokenUsage
+from llm_orchestrator.utils.suggestions import nearly
 
 __all__ = ["price"]
 

@@ -18,7 +18,7 @@ from llm_orchestrator.config.manager import (
 from llm_orchestrator.config.reader import read_yaml
 from llm_orchestrator.exceptions import ConfigurationError, OrchestratorError
 from llm_orchestrator.orchestrator import LLMOrchestrator
-from llm_orchestrator.suggestions import did_you_mean
+from llm_orchestrator.utils.suggestions import did_you_mean
 
 __all__ = [
     "ConfigOption",

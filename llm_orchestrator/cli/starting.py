@@ -14,7 +14,7 @@ import yaml
 from llm_orchestrator.cli.terminal import note, say
 from llm_orchestrator.config.manager import DEFAULT_PATH, KEY_VARIABLES
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.suggestions import did_you_mean
+from llm_orchestrator.utils.suggestions import did_you_mean
 
 __all__ = ["init"]
 

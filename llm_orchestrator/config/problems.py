@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Iterable, List, Mapping, NamedTuple, Sequence, Tuple, Type, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.suggestions import did_you_mean
+from llm_orchestrator.utils.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError

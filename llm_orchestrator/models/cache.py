@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple, Union
 
 from llm_orchestrator.types import ModelInfo
-from llm_orchestrator.whole_files import whole_file
+from llm_orchestrator.utils.atomic_file import whole_file
 
 if sys.platform == "win32":
     fcntl = None

@@ -31,8 +31,8 @@ from typing import (
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.models.cache import Listing, ModelCache, default_cache_path
 from llm_orchestrator.models.names import exclusion_by_kind, is_fine_tuned
-from llm_orchestrator.suggestions import did_you_mean
 from llm_orchestrator.types import ModelInfo
+from llm_orchestrator.utils.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from datetime import datetime

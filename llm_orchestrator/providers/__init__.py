@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, List, Type
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.suggestions import nearly
+from llm_orchestrator.utils.suggestions import nearly
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider

@@ -9,10 +9,10 @@ from llm_orchestrator.exceptions import UnsupportedParameterError
 from llm_orchestrator.providers.anthropic_messages import write_messages
 from llm_orchestrator.providers.anthropic_schemas import accepted_schema
 from llm_orchestrator.providers.anthropic_thinking import write_thinking
-from llm_orchestrator.providers.content import without_none
-from llm_orchestrator.providers.schemas import with_object_at_root
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
+from llm_orchestrator.utils.json import without_none
+from llm_orchestrator.utils.json_schema import with_object_at_root
 
 __all__ = ["write_request"]
 

@@ -10,8 +10,9 @@ from collections import abc
 from typing import Any, Dict, FrozenSet, Iterator, List, Set
 
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.providers.schemas import COMMON_FORMATS, resolved, with_limits
+from llm_orchestrator.providers.schemas import COMMON_FORMATS, with_limits
 from llm_orchestrator.types import JSON
+from llm_orchestrator.utils.json_schema import resolved
 
 __all__ = ["accepted_schema"]
 

@@ -17,20 +17,13 @@ from llm_orchestrator.exceptions import (
     UnsupportedParameterError,
 )
 from llm_orchestrator.providers.adapter import is_header_name, is_header_text
-from llm_orchestrator.providers.content import merged
 from llm_orchestrator.providers.options import check_options, slips, with_defaults
 from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.sending import SendingAdapter
 from llm_orchestrator.providers.wire import WireRequest
-from llm_orchestrator.types import (
-    DROPPABLE_PARAMETERS,
-    JSON,
-    Exchange,
-    LLMRequest,
-    LLMResponse,
-    ModelInfo,
-    changed,
-)
+from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
+from llm_orchestrator.utils.json import merged
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["BaseLLMProvider", "LLMResponse"]
 
@@ -224,7 +217,7 @@ class BaseLLMProvider(SendingAdapter):
         headers = {**self.headers, **wire.headers, **request.extra_headers}
         if request.provider_options:
             left_out += slips(request.provider_options)
-        return request, changed(wire, body=body, headers=headers, warnings=wire.warnings + left_out)
+        return request, evolve(wire, body=body, headers=headers, warnings=wire.warnings + left_out)
 
     def _check_unsupported(self, request: LLMRequest, wire: WireRequest) -> None:
         for parameter in wire.unsupported:
@@ -261,7 +254,7 @@ class BaseLLMProvider(SendingAdapter):
         response = self.parse_reply(body, headers)
         price_headers = {name: headers[name] for name in self.price_headers if name in headers}
         redact = self.redactor_for(request).redact  # both go to log and ledger, and a server may repeat a key
-        return changed(
+        return evolve(
             response,
             model=redact(response.model or request.model),
             requested_model=request.model,

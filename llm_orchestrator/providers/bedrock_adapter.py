@@ -15,7 +15,8 @@ from llm_orchestrator.providers.anthropic_adapter import AnthropicAdapter
 from llm_orchestrator.providers.clouds import ConfiguredNames, needs_package, with_version_in_body
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
-from llm_orchestrator.types import JSON, LLMRequest, changed
+from llm_orchestrator.types import JSON, LLMRequest
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["BedrockAdapter"]
 
@@ -90,7 +91,7 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
         """Read a failure, whose kind Bedrock tells in a header; see ``Adapter.parse_failure``."""
         failure = super().parse_failure(body, status_code, headers)
         kind = (headers.get(ERROR_TYPE) or "").partition(":")[0]
-        return changed(failure, codes=(kind, *failure.codes)) if kind else failure
+        return evolve(failure, codes=(kind, *failure.codes)) if kind else failure
 
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request; see ``Adapter.open_call``."""

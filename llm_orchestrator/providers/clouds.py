@@ -20,7 +20,8 @@ from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import causes_of
 from llm_orchestrator.providers.redaction import secret_headers
 from llm_orchestrator.providers.wire import WireRequest
-from llm_orchestrator.types import ModelInfo, changed
+from llm_orchestrator.types import ModelInfo
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["CloudProvider", "ConfiguredNames", "needs_package", "with_version_in_body"]
 
@@ -167,4 +168,4 @@ def with_version_in_body(wire: WireRequest, version: str) -> WireRequest:
     Returns:
         The request for the cloud.
     """
-    return changed(wire, body={**(wire.body or {}), "anthropic_version": version}, headers={})
+    return evolve(wire, body={**(wire.body or {}), "anthropic_version": version}, headers={})

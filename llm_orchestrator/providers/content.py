@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import abc
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from llm_orchestrator.exceptions import InvalidMessagesError
 from llm_orchestrator.types import JSON, Message, ToolCall
@@ -14,12 +14,10 @@ __all__ = [
     "InlineData",
     "arguments_text",
     "as_count",
-    "merged",
     "parse_arguments",
     "parse_data_url",
     "parts_of",
     "tool_call",
-    "without_none",
 ]
 
 _DATA_URL = re.compile(r"data:(?P<mime>[^;,]*)(?:;[^;,]*)*?;base64,(?P<data>.*)", re.DOTALL)
@@ -131,33 +129,3 @@ def as_count(value: Any) -> Optional[int]:
         The count; None when it is no whole number from 0.
     """
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def without_none(values: Mapping[str, Any]) -> Dict[str, Any]:
-    """Leave out what was not told.
-
-    Args:
-        values: Any mapping.
-
-    Returns:
-        The entries whose value is not None.
-    """
-    return {key: value for key, value in values.items() if value is not None}
-
-
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]:
-    """Merge deeply: mappings merge, everything else is replaced.
-
-    Args:
-        base: What is there.
-        changes: What comes on top.
-
-    Returns:
-        A new dict; neither argument is changed.
-    """
-    result = dict(base)
-    for key, value in changes.items():
-        old = result.get(key)
-        both = isinstance(old, abc.Mapping) and isinstance(value, abc.Mapping)
-        result[key] = merged(old, value) if both else value  # type: ignore[arg-type]  # both are mappings
-    return result

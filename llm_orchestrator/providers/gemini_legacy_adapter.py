@@ -15,7 +15,8 @@ from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from llm_orchestrator.providers.gemini_legacy_schema import legacy_schema
 from llm_orchestrator.providers.gemini_legacy_transport import LegacyTransport, error_of_legacy
 from llm_orchestrator.providers.wire import StreamState, WireRequest
-from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, StreamEvent, changed
+from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, StreamEvent
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["GeminiLegacyAdapter"]
 
@@ -42,7 +43,7 @@ class GeminiLegacyAdapter(GeminiAdapter):
             body["generationConfig"] = settings
         if "tools" in body:
             body["tools"] = [_known_tool(tool, warnings) for tool in body["tools"]]
-        return changed(
+        return evolve(
             wire,
             body=body,
             unsupported=wire.unsupported + unsupported,

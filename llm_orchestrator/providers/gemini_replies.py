@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
-from llm_orchestrator.providers.content import arguments_text, as_count, merged
+from llm_orchestrator.providers.content import arguments_text, as_count
 from llm_orchestrator.providers.failures import Failure, error_of_failure
 from llm_orchestrator.providers.gemini_content import calls_of, merge_text, reasoning_of, state_of, text_of
 from llm_orchestrator.providers.wire import StreamState
@@ -28,6 +28,7 @@ from llm_orchestrator.types import (
     ToolCall,
     ToolCallDelta,
 )
+from llm_orchestrator.utils.json import merged
 
 __all__ = ["assemble_reply", "read_event", "read_failure", "read_reply"]
 

@@ -12,13 +12,13 @@ from typing import Any, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Tup
 from urllib.parse import quote
 
 from llm_orchestrator.exceptions import InvalidMessagesError, InvalidRequestError
-from llm_orchestrator.providers.content import without_none
 from llm_orchestrator.providers.gemini_content import calls_of, content_parts, model_parts, result_part
 from llm_orchestrator.providers.gemini_schema import accepted_schema
 from llm_orchestrator.providers.gemini_thinking import write_thinking
-from llm_orchestrator.providers.schemas import with_object_at_root
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, Message
+from llm_orchestrator.utils.json import without_none
+from llm_orchestrator.utils.json_schema import with_object_at_root
 
 __all__ = ["generate_request", "list_request", "model_request", "with_safety_settings"]
 

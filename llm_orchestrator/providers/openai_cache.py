@@ -9,7 +9,8 @@ import json
 from itertools import takewhile
 
 from llm_orchestrator.providers.wire import WireRequest
-from llm_orchestrator.types import LLMRequest, changed
+from llm_orchestrator.types import LLMRequest
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["with_cache_key"]
 
@@ -28,10 +29,10 @@ def with_cache_key(wire: WireRequest, request: LLMRequest) -> WireRequest:
         The request with a ``prompt_cache_key`` for ``auto``, with a warning for ``off``.
     """
     if request.cache == "auto":
-        return changed(wire, body={**(wire.body or {}), "prompt_cache_key": _key(request)})
+        return evolve(wire, body={**(wire.body or {}), "prompt_cache_key": _key(request)})
     if request.cache == "off":
         warning = "cache='off' was not sent: OpenAI caches prompts by itself and has no field against it."
-        return changed(wire, warnings=(*wire.warnings, warning))
+        return evolve(wire, warnings=(*wire.warnings, warning))
     return wire
 
 

@@ -11,7 +11,7 @@ from collections import abc
 from typing import Any, Callable, Iterator, List, Sequence, Set, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError
-from llm_orchestrator.providers.content import parts_of, without_none
+from llm_orchestrator.providers.content import parts_of
 from llm_orchestrator.providers.openai_common import (
     arguments_of,
     as_text,
@@ -25,6 +25,7 @@ from llm_orchestrator.providers.openai_responses_reply import API, answer_text, 
 from llm_orchestrator.providers.openai_schemas import accepted_format, accepted_tools
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, Message
+from llm_orchestrator.utils.json import without_none
 
 __all__ = ["UNSUPPORTED", "build_request"]
 

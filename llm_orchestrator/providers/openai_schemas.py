@@ -13,8 +13,9 @@ from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.providers.openai_common import as_list, as_mapping
-from llm_orchestrator.providers.schemas import COMMON_FORMATS, resolved, with_limits, with_object_at_root
+from llm_orchestrator.providers.schemas import COMMON_FORMATS, with_limits
 from llm_orchestrator.types import JSON
+from llm_orchestrator.utils.json_schema import resolved, with_object_at_root
 
 __all__ = ["accepted_format", "accepted_tools"]
 

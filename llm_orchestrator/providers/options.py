@@ -6,9 +6,10 @@ from typing import Any, Callable, Mapping, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.parameters import PARAMETERS, checked
-from llm_orchestrator.providers.content import merged
-from llm_orchestrator.suggestions import nearly
-from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, LLMRequest, changed
+from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, LLMRequest
+from llm_orchestrator.utils.json import merged
+from llm_orchestrator.utils.suggestions import nearly
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["check_entry_options", "check_options", "slips", "with_defaults"]
 
@@ -50,7 +51,7 @@ def with_defaults(request: LLMRequest, options: JSON) -> LLMRequest:
         if name in DEFAULTABLE_PARAMETERS and name not in request.without and getattr(request, name) is None
     }
     others = {name: value for name, value in options.items() if name not in DEFAULTABLE_PARAMETERS}
-    return changed(request, **parameters, provider_options=merged(others, request.provider_options))
+    return evolve(request, **parameters, provider_options=merged(others, request.provider_options))
 
 
 def _read(name: str, value: Any) -> Any:

@@ -15,7 +15,8 @@ from llm_orchestrator.providers.call_errors import ErrorsOfCall, ErrorsOfSending
 from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
 from llm_orchestrator.providers.reader import BodyReader, next_chunk
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, abody_of, body_of, close_reply
-from llm_orchestrator.types import LLMRequest, changed
+from llm_orchestrator.types import LLMRequest
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["SendingAdapter"]
 
@@ -56,7 +57,7 @@ class SendingAdapter(Adapter):
         return ErrorsOfCall(self, request)
 
     def _with_headers(self, wire: WireRequest) -> WireRequest:
-        return changed(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
+        return evolve(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
 
     def _open(self, wire: WireRequest, limits: Limits) -> Tuple[RawReply, ThreadWatch]:
         watch = ThreadWatch(limits)

@@ -18,7 +18,8 @@ from llm_orchestrator.providers.clouds import (
 )
 from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from llm_orchestrator.providers.wire import WireRequest
-from llm_orchestrator.types import JSON, LLMRequest, ModelInfo, changed
+from llm_orchestrator.types import JSON, LLMRequest, ModelInfo
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["ClaudeOnVertex", "GeminiOnVertex", "VertexAdapter"]
 
@@ -162,4 +163,4 @@ class GeminiOnVertex(VertexAdapter, GeminiAdapter):
 
 
 def _published(wire: WireRequest) -> WireRequest:
-    return changed(wire, path=f"{GOOGLE}{wire.path}")
+    return evolve(wire, path=f"{GOOGLE}{wire.path}")

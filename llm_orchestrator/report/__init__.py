@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, Sequence, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.whole_files import whole_file
+from llm_orchestrator.utils.atomic_file import whole_file
 
 if TYPE_CHECKING:
     from llm_orchestrator.usage_report import UsageReport

@@ -14,7 +14,9 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 from plotly import graph_objects
 
 from llm_orchestrator.report.figures import Durations, Figures, ModelFigures
-from llm_orchestrator.usage_report import UsageReport, format_cost, known_cost, number_of
+from llm_orchestrator.usage_report import UsageReport
+from llm_orchestrator.utils.money import format_cost, known_cost
+from llm_orchestrator.utils.plural import number_of
 
 __all__ = ["Chart", "charts", "seconds"]
 

@@ -15,7 +15,7 @@ from llm_orchestrator import FinishReason, TextDelta, TokenUsage
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.wire import BufferedReply, WireRequest
 from llm_orchestrator.testing.conformance import stream_scenarios
-from llm_orchestrator.types import changed
+from llm_orchestrator.utils.values import evolve
 
 stream_scenarios.SOON = 0.3
 
@@ -70,22 +70,22 @@ class CountsItsRequests(Parrot):
     def build_request(self, request, *, stream):
         self.requests += 1
         wire = super().build_request(request, stream=stream)
-        return changed(wire, body={**wire.body, "number": self.requests})
+        return evolve(wire, body={**wire.body, "number": self.requests})
 
 
 class SendsTheLastTurnOnly(Parrot):
     def build_request(self, request, *, stream):
-        return super().build_request(changed(request, messages=request.messages[-1:]), stream=stream)
+        return super().build_request(evolve(request, messages=request.messages[-1:]), stream=stream)
 
 
 class DropsParameters(Parrot):
     def build_request(self, request, *, stream):
-        return changed(super().build_request(request, stream=stream), unsupported=())
+        return evolve(super().build_request(request, stream=stream), unsupported=())
 
 
 class ForgetsHeaders(Parrot):
     def _request(self, client, wire, limits):
-        return super()._request(client, changed(wire, headers={}), limits)
+        return super()._request(client, evolve(wire, headers={}), limits)
 
 
 class ShowsItsKey(Parrot):
@@ -111,7 +111,7 @@ class ChangesReplies(Parrot):
 
     def parse_reply(self, body, headers):
         response = super().parse_reply(body, headers)
-        return changed(response, **self.changes(response, body))
+        return evolve(response, **self.changes(response, body))
 
 
 class NeedsText(ChangesReplies):

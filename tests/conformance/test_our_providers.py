@@ -13,7 +13,8 @@ from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.testing.conformance import Answer, ProviderConformance
 from llm_orchestrator.testing.conformance.bench import Bench
 from llm_orchestrator.testing.reply_server import ReplyServer
-from llm_orchestrator.types import JSON, LLMRequest, changed
+from llm_orchestrator.types import JSON, LLMRequest
+from llm_orchestrator.utils.values import evolve
 from tests.bench import DIALECTS, Dialect, Usage
 from tests.bench import Call as ScriptedCall
 from tests.bench.wire_base import Answer as ScriptedAnswer
@@ -82,7 +83,7 @@ class ForgetsResults(OpenAIAdapter):
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         wire = super().build_request(request, stream=stream)
         turns = [turn for turn in (wire.body or {})["messages"] if turn["role"] != "tool"]
-        return changed(wire, body={**(wire.body or {}), "messages": turns})
+        return evolve(wire, body={**(wire.body or {}), "messages": turns})
 
 
 def test_a_provider_that_loses_the_results_of_tools_does_not_pass() -> None:

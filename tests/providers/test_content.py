@@ -12,14 +12,13 @@ from llm_orchestrator.parameters import checked
 from llm_orchestrator.providers.content import (
     InlineData,
     arguments_text,
-    merged,
     parse_arguments,
     parse_data_url,
     parts_of,
     tool_call,
-    without_none,
 )
 from llm_orchestrator.types import Message, ToolCall
+from llm_orchestrator.utils.json import merged, without_none
 
 TEXT = {"type": "text", "text": "Hi"}
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}

@@ -15,7 +15,8 @@ from llm_orchestrator.exceptions import ConfigurationError, ProviderError
 from llm_orchestrator.provider_set import settings_of
 from llm_orchestrator.testing.conformance.bench import MODEL, Bench
 from llm_orchestrator.testing.conformance.under_test import KEY, Answer, ProviderUnderTest
-from llm_orchestrator.types import LLMRequest, Message, changed
+from llm_orchestrator.types import LLMRequest, Message
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["RequestScenarios"]
 
@@ -74,7 +75,7 @@ class RequestScenarios(ProviderUnderTest):
 
     def test_building_a_request_changes_nothing(self, bench: Bench) -> None:
         """The same request gives the same JSON every time, and is left as it was."""
-        request = changed(HI, temperature=0.25, max_tokens=77, provider_options={"nested": {"a": [1]}})
+        request = evolve(HI, temperature=0.25, max_tokens=77, provider_options={"nested": {"a": [1]}})
         before = copy.deepcopy(request)
         provider = bench.provider()
         for stream in (False, True):
@@ -98,12 +99,12 @@ class RequestScenarios(ProviderUnderTest):
     def test_a_parameter_is_sent_or_named(self, bench: Bench, parameter: str) -> None:
         """A parameter changes the request, or is named as unsupported; it never silently disappears."""
         needs_tools = parameter in ("tool_choice", "parallel_tool_calls")
-        without = changed(HI, tools=(TOOL,)) if needs_tools else HI
+        without = evolve(HI, tools=(TOOL,)) if needs_tools else HI
         set_to: Dict[str, Any] = {parameter: PARAMETERS[parameter]}
         provider = bench.provider()
         try:
             plain = provider.build_request(without, stream=False)
-            wire = provider.build_request(changed(without, **set_to), stream=False)
+            wire = provider.build_request(evolve(without, **set_to), stream=False)
         except ProviderError:
             return  # refused by name, or together with the tools it needs
         sent = (wire.path, wire.body, wire.headers) != (plain.path, plain.body, plain.headers)

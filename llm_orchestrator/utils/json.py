@@ -1,0 +1,41 @@
+"""JSON objects as dicts: leaving out what is unset, and merging."""
+
+from __future__ import annotations
+
+from collections import abc
+from typing import Any, Dict, Mapping
+
+__all__ = ["JSON", "merged", "without_none"]
+
+#: A JSON object that is only read.
+JSON = Mapping[str, Any]
+
+
+def without_none(values: Mapping[str, Any]) -> Dict[str, Any]:
+    """Leave out what was not told.
+
+    Args:
+        values: Any mapping.
+
+    Returns:
+        The entries whose value is not None.
+    """
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]:
+    """Merge deeply: mappings merge, everything else is replaced.
+
+    Args:
+        base: What is there.
+        changes: What comes on top.
+
+    Returns:
+        A new dict; neither argument is changed.
+    """
+    result = dict(base)
+    for key, value in changes.items():
+        old = result.get(key)
+        both = isinstance(old, abc.Mapping) and isinstance(value, abc.Mapping)
+        result[key] = merged(old, value) if both else value  # type: ignore[arg-type]  # both are mappings
+    return result

@@ -1,0 +1,42 @@
+"""JSON Schemas: following references, and an object at the root."""
+
+from __future__ import annotations
+
+from collections import abc
+from typing import Any
+
+from llm_orchestrator.utils.json import JSON
+
+__all__ = ["resolved", "with_object_at_root"]
+
+
+def resolved(reference: Any, root: JSON) -> JSON:
+    """Follow a reference into its own document.
+
+    Args:
+        reference: The value of a ``$ref``.
+        root: The schema it stands in.
+
+    Returns:
+        The schema it names; empty when there is none.
+    """
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        return {}
+    target: Any = root
+    for step in reference[1:].split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        target = target.get(name) if isinstance(target, abc.Mapping) else None
+    return target if isinstance(target, abc.Mapping) else {}
+
+
+def with_object_at_root(schema: JSON) -> JSON:
+    """Write the object itself where the root only refers to it, as pydantic does for recursive classes.
+
+    Args:
+        schema: A schema.
+
+    Returns:
+        A schema of the same meaning, whose root is no reference.
+    """
+    target = resolved(schema.get("$ref"), schema)
+    return {**target, **{key: value for key, value in schema.items() if key != "$ref"}} if target else schema
