@@ -8,9 +8,8 @@ from decimal import Decimal
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError
-from llm_orchestrator.messages import read_saved
 from llm_orchestrator.providers.content import as_count
-from llm_orchestrator.types import JSON, LLMResponse, Message, TokenUsage
+from llm_orchestrator.types import JSON, LLMResponse, Message, TokenUsage, read_saved
 from llm_orchestrator.utils.money import ZERO, add_money
 from llm_orchestrator.utils.values import evolve
 

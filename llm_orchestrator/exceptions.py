@@ -30,10 +30,9 @@ provider, may succeed where this attempt failed. All errors can be pickled and c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Dict, Iterator, List, Optional, Tuple, Type
+from typing import Any, ClassVar, Dict, Iterator, List, Optional, Tuple, Type
 
-if TYPE_CHECKING:
-    from llm_orchestrator.types import Attempt, LLMResponse
+from llm_orchestrator.types import Attempt, LLMResponse
 
 __all__ = [
     "AllFallbacksFailedError",

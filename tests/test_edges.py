@@ -20,9 +20,9 @@ from llm_orchestrator import (
     OrchestratorError,
     ServerError,
 )
-from llm_orchestrator.providers.content import parse_arguments
 from llm_orchestrator.testing import FakeProvider
 from llm_orchestrator.tools import read_tools
+from llm_orchestrator.types import parse_arguments
 
 
 def config(tmp_path: Path, **entry: Any) -> Dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llm_orchestrator.pricing.calculator import PriceTable
-from llm_orchestrator.pricing.details import CostDetails
 from llm_orchestrator.pricing.shipped import price_usage
+from llm_orchestrator.types import CostDetails
 
 __all__ = ["CostDetails", "PriceTable", "price_usage"]

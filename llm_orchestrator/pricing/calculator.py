@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, 
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing.bill import Bill
-from llm_orchestrator.pricing.details import DEFAULTS, CostDetails
 from llm_orchestrator.pricing.table import Book, Match, load
 from llm_orchestrator.pricing.terms import Surroundings, Terms, read_terms
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, Usage, read_usage
+from llm_orchestrator.types import CostDetails
+from llm_orchestrator.types.cost import DEFAULTS
 
 if TYPE_CHECKING:
     from llm_orchestrator.types import TokenUsage

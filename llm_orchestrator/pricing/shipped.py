@@ -6,8 +6,8 @@ from datetime import date
 from typing import Mapping, Optional, Union
 
 from llm_orchestrator.pricing.calculator import PriceTable
-from llm_orchestrator.pricing.details import CostDetails
 from llm_orchestrator.pricing.usage import JSON, RawUsage
+from llm_orchestrator.types import CostDetails
 
 __all__ = ["price_usage"]
 

@@ -9,9 +9,15 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from llm_orchestrator.providers.anthropic_turns import as_text
-from llm_orchestrator.providers.content import parse_arguments
 from llm_orchestrator.providers.wire import StreamState
-from llm_orchestrator.types import JSON, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta
+from llm_orchestrator.types import (
+    JSON,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+    parse_arguments,
+)
 from llm_orchestrator.utils.json import without_none
 
 __all__ = ["assembled", "read_event"]

@@ -13,8 +13,8 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, NoReturn, Opt
 
 from llm_orchestrator.exceptions import InvalidMessagesError
 from llm_orchestrator.providers.anthropic_turns import Block, as_text, has_text, write_turn
-from llm_orchestrator.providers.content import parse_data_url, parts_of
-from llm_orchestrator.types import JSON, Message
+from llm_orchestrator.providers.content import parse_data_url
+from llm_orchestrator.types import JSON, Message, parts_of
 from llm_orchestrator.utils.json import without_none
 
 __all__ = ["Conversation", "write_messages"]

@@ -10,8 +10,7 @@ from collections import abc
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError
-from llm_orchestrator.providers.content import arguments_text, parse_arguments
-from llm_orchestrator.types import JSON, Message, ToolCall
+from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text, parse_arguments
 from llm_orchestrator.utils.json import without_none
 
 __all__ = ["Block", "as_text", "assistant_message", "has_text", "read_calls", "read_text", "write_turn"]

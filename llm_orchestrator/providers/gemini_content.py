@@ -13,8 +13,8 @@ from itertools import groupby
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError
-from llm_orchestrator.providers.content import parse_data_url, parts_of
-from llm_orchestrator.types import JSON, Message, ToolCall
+from llm_orchestrator.providers.content import parse_data_url
+from llm_orchestrator.types import JSON, Message, ToolCall, parts_of
 from llm_orchestrator.utils.json import without_none
 
 __all__ = [

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
-from llm_orchestrator.providers.content import arguments_text, as_count
+from llm_orchestrator.providers.content import as_count
 from llm_orchestrator.providers.failures import Failure, error_of_failure
 from llm_orchestrator.providers.gemini_content import calls_of, merge_text, reasoning_of, state_of, text_of
 from llm_orchestrator.providers.wire import StreamState
@@ -27,6 +27,7 @@ from llm_orchestrator.types import (
     TokenUsage,
     ToolCall,
     ToolCallDelta,
+    arguments_text,
 )
 from llm_orchestrator.utils.json import merged
 

@@ -10,7 +10,6 @@ from collections import abc
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError, InvalidResponseError
-from llm_orchestrator.providers.content import arguments_text, parts_of, tool_call
 from llm_orchestrator.providers.openai_common import (
     arguments_of,
     as_list,
@@ -26,7 +25,17 @@ from llm_orchestrator.providers.openai_common import (
 )
 from llm_orchestrator.providers.openai_schemas import accepted_format, accepted_tools
 from llm_orchestrator.providers.wire import WireRequest
-from llm_orchestrator.types import JSON, FinishReason, LLMRequest, LLMResponse, Message, ToolCall
+from llm_orchestrator.types import (
+    JSON,
+    FinishReason,
+    LLMRequest,
+    LLMResponse,
+    Message,
+    ToolCall,
+    arguments_text,
+    parts_of,
+    tool_call,
+)
 from llm_orchestrator.utils.json import without_none
 
 __all__ = ["API", "build_request", "check_media", "parse_reply"]

@@ -12,9 +12,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from llm_orchestrator.exceptions import InvalidMessagesError
-from llm_orchestrator.providers.content import arguments_text, as_count
+from llm_orchestrator.providers.content import as_count
 from llm_orchestrator.providers.failures import Failure
-from llm_orchestrator.types import JSON, MISSING_USAGE, Message, TokenUsage, ToolCall
+from llm_orchestrator.types import JSON, MISSING_USAGE, Message, TokenUsage, ToolCall, arguments_text
 
 __all__ = [
     "arguments_of",

@@ -11,7 +11,6 @@ from collections import abc
 from typing import Any, Callable, Iterator, List, Sequence, Set, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError
-from llm_orchestrator.providers.content import parts_of
 from llm_orchestrator.providers.openai_common import (
     arguments_of,
     as_text,
@@ -24,7 +23,7 @@ from llm_orchestrator.providers.openai_common import (
 from llm_orchestrator.providers.openai_responses_reply import API, answer_text, calls_of, items_of
 from llm_orchestrator.providers.openai_schemas import accepted_format, accepted_tools
 from llm_orchestrator.providers.wire import WireRequest
-from llm_orchestrator.types import JSON, LLMRequest, Message
+from llm_orchestrator.types import JSON, LLMRequest, Message, parts_of
 from llm_orchestrator.utils.json import without_none
 
 __all__ = ["UNSUPPORTED", "build_request"]

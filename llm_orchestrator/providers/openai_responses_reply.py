@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
-from llm_orchestrator.providers.content import tool_call
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.openai_common import (
     as_list,
@@ -19,7 +18,7 @@ from llm_orchestrator.providers.openai_common import (
     read_failure,
     read_usage,
 )
-from llm_orchestrator.types import JSON, FinishReason, LLMResponse, Message, ToolCall
+from llm_orchestrator.types import JSON, FinishReason, LLMResponse, Message, ToolCall, tool_call
 
 __all__ = ["API", "answer_text", "arguments_field", "calls_of", "items_of", "parse_reply"]
 

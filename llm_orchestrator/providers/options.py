@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Mapping, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.parameters import PARAMETERS, checked
-from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, LLMRequest
+from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, PARAMETERS, LLMRequest, checked
 from llm_orchestrator.utils.json import merged
 from llm_orchestrator.utils.suggestions import nearly
 from llm_orchestrator.utils.values import evolve

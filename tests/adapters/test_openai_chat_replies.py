@@ -11,11 +11,7 @@ from llm_orchestrator.exceptions import (
     InvalidResponseError,
     RateLimitError,
 )
-from llm_orchestrator.types import (
-    FinishReason,
-    Message,
-    TokenUsage,
-)
+from llm_orchestrator.types import FinishReason, Message, TokenUsage
 from tests.adapters.openai_chat_shapes import (
     SIGNED,
     USAGE,

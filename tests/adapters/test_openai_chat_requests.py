@@ -10,10 +10,7 @@ import pytest
 from llm_orchestrator.exceptions import (
     InvalidMessagesError,
 )
-from llm_orchestrator.types import (
-    Message,
-    ToolCall,
-)
+from llm_orchestrator.types import Message, ToolCall
 from tests.adapters.openai_chat_shapes import (
     FILE,
     IMAGE,

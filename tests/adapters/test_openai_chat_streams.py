@@ -12,12 +12,7 @@ from llm_orchestrator.exceptions import (
     ProviderError,
     RateLimitError,
 )
-from llm_orchestrator.types import (
-    FinishReason,
-    ReasoningDelta,
-    TextDelta,
-    ToolCallDelta,
-)
+from llm_orchestrator.types import FinishReason, ReasoningDelta, TextDelta, ToolCallDelta
 from tests.adapters.openai_chat_shapes import (
     SIGNED,
     USAGE,

@@ -13,11 +13,7 @@ from llm_orchestrator.exceptions import (
     RateLimitError,
     ServerError,
 )
-from llm_orchestrator.types import (
-    FinishReason,
-    Message,
-    TokenUsage,
-)
+from llm_orchestrator.types import FinishReason, Message, TokenUsage
 from tests.adapters.openai_responses_shapes import (
     CALL_ITEMS,
     CUSTOM,

@@ -11,10 +11,7 @@ from llm_orchestrator.exceptions import (
     InvalidMessagesError,
     UnsupportedParameterError,
 )
-from llm_orchestrator.types import (
-    Message,
-    ToolCall,
-)
+from llm_orchestrator.types import Message, ToolCall
 from tests.adapters.openai_responses_shapes import (
     HI,
     SCHEMA,

@@ -12,12 +12,7 @@ from llm_orchestrator.exceptions import (
     RateLimitError,
     ServerError,
 )
-from llm_orchestrator.types import (
-    FinishReason,
-    ReasoningDelta,
-    TextDelta,
-    ToolCallDelta,
-)
+from llm_orchestrator.types import FinishReason, ReasoningDelta, TextDelta, ToolCallDelta
 from tests.adapters.openai_responses_shapes import (
     CALL_ITEMS,
     CUSTOM,

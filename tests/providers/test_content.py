@@ -8,16 +8,16 @@ from typing import Any, Optional
 import pytest
 
 from llm_orchestrator.exceptions import InvalidMessagesError, InvalidRequestError
-from llm_orchestrator.parameters import checked
-from llm_orchestrator.providers.content import (
-    InlineData,
+from llm_orchestrator.providers.content import InlineData, parse_data_url
+from llm_orchestrator.types import (
+    Message,
+    ToolCall,
     arguments_text,
+    checked,
     parse_arguments,
-    parse_data_url,
     parts_of,
     tool_call,
 )
-from llm_orchestrator.types import Message, ToolCall
 from llm_orchestrator.utils.json import merged, without_none
 
 TEXT = {"type": "text", "text": "Hi"}

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import abc
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
-from llm_orchestrator.exceptions import InvalidRequestError
-
 __all__ = ["CACHE_MODES", "PARAMETERS", "checked"]
 
 CACHE_MODES = ("auto", "off")
@@ -28,16 +26,22 @@ def checked(name: str, value: Any) -> Any:
     return _CHECKS[name](name, value)
 
 
+def _invalid(text: str) -> Exception:
+    from llm_orchestrator.exceptions import InvalidRequestError  # which imports these values
+
+    return InvalidRequestError(text)
+
+
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e300 < value < 1e300:
-        raise InvalidRequestError(f"{name} is {value!r}. Give a number.")
+        raise _invalid(f"{name} is {value!r}. Give a number.")
     number: float = value
     return number
 
 
 def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidRequestError(f"{name} is {value!r}. Give a whole number.")
+        raise _invalid(f"{name} is {value!r}. Give a whole number.")
     number: int = value
     return number
 
@@ -45,32 +49,32 @@ def _whole(name: str, value: Any) -> int:
 def _count(name: str, value: Any, least: int = 1) -> int:
     number = _whole(name, value)
     if number < least:
-        raise InvalidRequestError(f"{name} is {value!r}. Give a whole number of at least {least}.")
+        raise _invalid(f"{name} is {value!r}. Give a whole number of at least {least}.")
     return number
 
 
 def _switch(name: str, value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    raise InvalidRequestError(f"{name} is {value!r}. Give True or False.")
+    raise _invalid(f"{name} is {value!r}. Give True or False.")
 
 
 def _text(name: str, value: Any) -> str:
     if isinstance(value, str) and value.strip():
         return value
-    raise InvalidRequestError(f"{name} is {value!r}. Give a text that is not empty, or leave it out.")
+    raise _invalid(f"{name} is {value!r}. Give a text that is not empty, or leave it out.")
 
 
 def _seconds(name: str, value: Any) -> float:
     seconds = _number(name, value)
     if seconds <= 0:
-        raise InvalidRequestError(f"{name} is {value!r}. Give a number of seconds greater than 0.")
+        raise _invalid(f"{name} is {value!r}. Give a number of seconds greater than 0.")
     return seconds
 
 
 def _cache_mode(name: str, value: Any) -> str:
     if value not in CACHE_MODES:
-        raise InvalidRequestError(f"{name} is {value!r}. Use one of {', '.join(CACHE_MODES)}.")
+        raise _invalid(f"{name} is {value!r}. Use one of {', '.join(CACHE_MODES)}.")
     mode: str = value
     return mode
 
@@ -82,7 +86,7 @@ def _retries(name: str, value: Any) -> int:
 def _stop(name: str, value: Any) -> Optional[Tuple[str, ...]]:
     texts: Any = (value,) if isinstance(value, str) else value
     if not isinstance(texts, abc.Sequence) or not all(isinstance(text, str) and text for text in texts):
-        raise InvalidRequestError(f"stop is {value!r}. Give a text, or a list of texts, none of them empty.")
+        raise _invalid(f"stop is {value!r}. Give a text, or a list of texts, none of them empty.")
     return tuple(texts) or None
 
 
@@ -94,13 +98,13 @@ def _headers(name: str, headers: Any) -> Dict[str, str]:
     for header, value in _mapping(name, headers).items():
         if not (isinstance(header, str) and isinstance(value, str)):
             # The value may be a key, so it is not shown.
-            raise InvalidRequestError(f"{name}[{header!r}] is no text. Give names and values as texts.")
+            raise _invalid(f"{name}[{header!r}] is no text. Give names and values as texts.")
     return dict(headers)
 
 
 def _mapping(name: str, value: Any) -> Mapping[Any, Any]:
     if not isinstance(value, abc.Mapping):
-        raise InvalidRequestError(f"{name} is a {type(value).__name__}. Give a mapping of names to texts.")
+        raise _invalid(f"{name} is a {type(value).__name__}. Give a mapping of names to texts.")
     return value
 
 

@@ -1,0 +1,65 @@
+"""The values that travel through the library: messages, requests, answers, usage, costs and stream events.
+
+All are frozen. Nothing here knows a provider, a file or a socket. ``None`` always means unknown, never zero.
+"""
+
+from __future__ import annotations
+
+from llm_orchestrator.types.cost import CostDetails
+from llm_orchestrator.types.events import ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta
+from llm_orchestrator.types.messages import (
+    Message,
+    MessageLike,
+    Messages,
+    ToolCall,
+    arguments_text,
+    parse_arguments,
+    parts_of,
+    read_message,
+    read_saved,
+    tool_call,
+)
+from llm_orchestrator.types.model_info import ModelInfo
+from llm_orchestrator.types.parameters import CACHE_MODES, PARAMETERS, checked
+from llm_orchestrator.types.request import DROPPABLE_PARAMETERS, MODEL_PARAMETERS, LLMRequest
+from llm_orchestrator.types.response import (
+    MISSING_USAGE,
+    Attempt,
+    Exchange,
+    FinishReason,
+    LLMResponse,
+    TokenUsage,
+)
+from llm_orchestrator.utils.json import JSON
+
+__all__ = [
+    "CACHE_MODES",
+    "DROPPABLE_PARAMETERS",
+    "JSON",
+    "MISSING_USAGE",
+    "MODEL_PARAMETERS",
+    "PARAMETERS",
+    "Attempt",
+    "CostDetails",
+    "Exchange",
+    "FinishReason",
+    "LLMRequest",
+    "LLMResponse",
+    "Message",
+    "MessageLike",
+    "Messages",
+    "ModelInfo",
+    "ReasoningDelta",
+    "StreamEvent",
+    "TextDelta",
+    "TokenUsage",
+    "ToolCall",
+    "ToolCallDelta",
+    "arguments_text",
+    "checked",
+    "parse_arguments",
+    "parts_of",
+    "read_message",
+    "read_saved",
+    "tool_call",
+]

@@ -1,0 +1,42 @@
+"""The pieces that a stream delivers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional, Union
+
+__all__ = ["ReasoningDelta", "StreamEvent", "TextDelta", "ToolCallDelta"]
+
+
+@dataclass(frozen=True)
+class TextDelta:
+    """A piece of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ReasoningDelta:
+    """A piece of the model's visible reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ToolCallDelta:
+    """A piece of one tool call; pieces of several calls may interleave.
+
+    Attributes:
+        index: Which call of the answer the piece belongs to, counted from 0.
+        id: The call's id, with its first piece.
+        name: The tool's name, with its first piece.
+        arguments: A fragment of the arguments' JSON text.
+    """
+
+    index: int
+    id: Optional[str] = None
+    name: Optional[str] = None
+    arguments: str = ""
+
+
+StreamEvent = Union[TextDelta, ReasoningDelta, ToolCallDelta]

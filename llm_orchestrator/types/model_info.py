@@ -1,0 +1,45 @@
+"""What is known about a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from llm_orchestrator.utils.json import JSON
+
+__all__ = ["ModelInfo"]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known about one model of one provider.
+
+    Attributes:
+        name: The model's name as it is sent.
+        provider: Name of the configured provider entry.
+        deprecated: True when the provider declares it so, or when it vanished from the provider's listing.
+        first_seen: When a refresh first listed it (ISO 8601, UTC).
+        last_seen: When a refresh last listed it.
+        last_validated: When ``validate_model`` last asked the provider about it.
+        created_at: When the provider says it was published.
+        retires_at: When the provider says it will be switched off.
+        context_window: Most tokens of prompt and answer together, as far as told.
+        max_output_tokens: Most tokens of an answer.
+        display_name: The provider's name for people.
+        capabilities: What the provider says the model can do, in its own form.
+        exclusion: Why it is not offered as a chat model; None when it is offered.
+    """
+
+    name: str
+    provider: str
+    deprecated: bool = False
+    first_seen: Optional[str] = None
+    last_seen: Optional[str] = None
+    last_validated: Optional[str] = None
+    created_at: Optional[str] = None
+    retires_at: Optional[str] = None
+    context_window: Optional[int] = None
+    max_output_tokens: Optional[int] = None
+    display_name: Optional[str] = None
+    capabilities: Optional[JSON] = None
+    exclusion: Optional[str] = None

@@ -1,0 +1,104 @@
+"""A call as the application asked for it, checked, and the same for every provider."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, FrozenSet, Mapping, Optional, Tuple, Type, Union
+
+from llm_orchestrator.types.messages import Message
+from llm_orchestrator.utils.json import JSON
+
+__all__ = ["DROPPABLE_PARAMETERS", "MODEL_PARAMETERS", "LLMRequest"]
+
+#: Parameters an answer can do without: left out with a warning where they are not taken.
+DROPPABLE_PARAMETERS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "parallel_tool_calls",
+    "reasoning_effort",
+)
+#: What a call may ask for beside its messages, and a protocol may have no field for.
+MODEL_PARAMETERS = (
+    *DROPPABLE_PARAMETERS,
+    "max_tokens",
+    "stop",
+    "tools",
+    "tool_choice",
+    "response_format",
+)
+
+
+@dataclass(frozen=True)
+class LLMRequest:
+    """One call as the application asked for it, checked, and the same for every provider.
+
+    Attributes:
+        model: Model to ask.
+        messages: The conversation, never empty.
+        temperature: Sampling temperature; None is not sent, as for every parameter below.
+        max_tokens: Most tokens the model may write, reasoning included.
+        top_p: Nucleus sampling share, 0 to 1.
+        top_k: Number of candidates sampled from.
+        stop: Texts that end the answer.
+        seed: Seed for repeatable sampling.
+        frequency_penalty: Penalty for frequent tokens, -2 to 2.
+        presence_penalty: Penalty for tokens already present, -2 to 2.
+        tools: Tools in the OpenAI Chat form.
+        tool_choice: ``auto``, ``none``, ``required`` or ``{"type": "function", "function": {"name": ...}}``.
+        parallel_tool_calls: Whether the model may ask for several calls at once.
+        response_format: ``json_object`` or ``json_schema`` in the OpenAI Chat form.
+        output_type: The pydantic class the answer is parsed into.
+        reasoning_effort: How much the model should think, in the provider's words.
+        cache: ``auto`` to use the provider's prompt cache, ``off`` not to.
+        timeout: Seconds to the first byte and of silence between events; None is the provider entry's.
+        deadline: When the whole call must have ended, on the clock of ``time.monotonic``.
+        extra_headers: HTTP headers of this call alone.
+        provider_options: Merged into the provider's JSON body last.
+        max_output_tokens: Most tokens the model can write, where the registry knows it.
+        capabilities: What the provider's listing says the model can do, where the registry knows it.
+        without: Parameters, and forms of parameters, that the model is known to reject; defaults do not set
+            them again.
+        strict: Refuse parameters the protocol has no field for, instead of leaving them out with a warning.
+    """
+
+    model: str
+    messages: Tuple[Message, ...]
+    temperature: Optional[float] = None
+    max_tokens: Optional[int] = None
+    top_p: Optional[float] = None
+    top_k: Optional[int] = None
+    stop: Optional[Tuple[str, ...]] = None
+    seed: Optional[int] = None
+    frequency_penalty: Optional[float] = None
+    presence_penalty: Optional[float] = None
+    tools: Tuple[JSON, ...] = ()
+    tool_choice: Union[str, JSON, None] = None
+    parallel_tool_calls: Optional[bool] = None
+    response_format: Optional[JSON] = None
+    output_type: Optional[Type[Any]] = None
+    reasoning_effort: Optional[str] = None
+    cache: Optional[str] = None
+    timeout: Optional[float] = None
+    deadline: Optional[float] = None
+    extra_headers: Mapping[str, str] = field(default_factory=dict)
+    provider_options: JSON = field(default_factory=dict)
+    max_output_tokens: Optional[int] = None
+    capabilities: Optional[JSON] = None
+    without: FrozenSet[str] = frozenset()
+    strict: bool = False
+
+    def parameters_except(self, *taken: str) -> Tuple[str, ...]:
+        """Name the parameters this call sets, but for those that a protocol has a field for.
+
+        Args:
+            *taken: Names of parameters with a field.
+
+        Returns:
+            The names of the others, for ``WireRequest.unsupported``.
+        """
+        others = (name for name in MODEL_PARAMETERS if name not in taken)
+        return tuple(name for name in others if getattr(self, name) not in (None, ()))

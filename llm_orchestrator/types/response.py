@@ -1,0 +1,161 @@
+"""An answer: text, usage, how it ended, what it cost, and the requests that were sent for it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple
+
+from llm_orchestrator.types.cost import CostDetails
+from llm_orchestrator.types.messages import Message, ToolCall
+from llm_orchestrator.utils.json import JSON
+
+__all__ = ["MISSING_USAGE", "Attempt", "Exchange", "FinishReason", "LLMResponse", "TokenUsage"]
+
+
+class FinishReason(str, enum.Enum):
+    """Why the model stopped, the same word for every provider; a value nobody knows becomes ``OTHER``."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    ERROR = "error"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class TokenUsage:
+    """What the model read and wrote, in tokens.
+
+    Attributes:
+        prompt_tokens: Everything the model read, cached tokens included.
+        completion_tokens: Everything the model wrote, reasoning included.
+        total_tokens: Prompt and completion together.
+        cached_tokens: The part of the prompt read from a cache.
+        cache_write_tokens: The part of the prompt written to a cache.
+        reasoning_tokens: The part of the completion that was reasoning.
+        source: ``reported`` by the provider, ``partial`` (a stream broke off), ``estimated`` or ``missing``.
+        raw: The provider's own usage object; for a stream, merged from its events as the provider defines.
+    """
+
+    prompt_tokens: Optional[int] = None
+    completion_tokens: Optional[int] = None
+    total_tokens: Optional[int] = None
+    cached_tokens: Optional[int] = None
+    cache_write_tokens: Optional[int] = None
+    reasoning_tokens: Optional[int] = None
+    source: str = "reported"
+    raw: Any = field(default=None, repr=False)
+
+
+#: The usage of an answer whose provider told none.
+MISSING_USAGE = TokenUsage(source="missing")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One request to one model: a plan while only ``model`` and ``without`` are set, a record afterwards.
+
+    Attributes:
+        model: Model asked.
+        without: Parameters, and forms of parameters, left out because the model rejected them before.
+        error: Name of the error class the attempt ended with; None when it answered.
+        status_code: HTTP status of the answer, where one came.
+        request_id: The provider's id of the request.
+        latency: Seconds the attempt took.
+        started_at: When the request was about to be sent (UTC).
+        time_to_first_token: Seconds to the first piece of a streamed answer.
+    """
+
+    model: str
+    without: FrozenSet[str] = frozenset()
+    error: Optional[str] = None
+    status_code: Optional[int] = None
+    request_id: Optional[str] = None
+    latency: Optional[float] = None
+    started_at: Optional[datetime] = None
+    time_to_first_token: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What decides the price of an answer beside its usage; dropped once the price is known.
+
+    Attributes:
+        api: Which of the provider's APIs answered, in the words of ``pricing.price_usage``.
+        request: The JSON body that was sent.
+        headers: Headers of the reply that decide a price.
+    """
+
+    api: str
+    request: JSON
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class LLMResponse:
+    """A complete answer.
+
+    Attributes:
+        content: The answer's text, without reasoning and tool calls.
+        model: Model that served the answer, as the provider names it.
+        provider: Name of the configured provider entry.
+        requested_model: Model that was asked.
+        usage: What was read and written, in tokens.
+        finish_reason: Why the model stopped.
+        raw_finish_reason: The same in the provider's word.
+        tool_calls: The calls the model asks the application to make.
+        reasoning: The reasoning the provider shows; None when it shows none.
+        refusal: Why the model or its provider refused; None when it did not.
+        parsed: The answer as an instance of the pydantic class given as ``response_format``.
+        message: The assistant turn to append to the conversation.
+        cost: Price in US dollars; None when it is not known.
+        cost_details: How the cost came about.
+        request_id: The provider's id of the request.
+        session_id: The session the call belongs to.
+        attempts: Every request sent for this answer, in order, failed ones too.
+        latency: Seconds from the call to the complete answer.
+        warnings: What the library did differently from what was asked, one sentence each.
+        raw_response: The provider's JSON; for a stream, the same document assembled from its events.
+        exchange: Internal, from the adapter to the cost tracker; None in a response that reaches the
+            application.
+    """
+
+    content: str
+    model: str
+    provider: str
+    requested_model: Optional[str] = None
+    usage: TokenUsage = MISSING_USAGE
+    finish_reason: FinishReason = FinishReason.OTHER
+    raw_finish_reason: Optional[str] = None
+    tool_calls: Tuple[ToolCall, ...] = ()
+    reasoning: Optional[str] = None
+    refusal: Optional[str] = None
+    parsed: Any = None
+    message: Optional[Message] = field(default=None, repr=False)
+    cost: Optional[Decimal] = None
+    cost_details: Optional[CostDetails] = field(default=None, repr=False)
+    request_id: Optional[str] = None
+    session_id: Optional[str] = None
+    attempts: Tuple[Attempt, ...] = ()
+    latency: Optional[float] = None
+    warnings: Tuple[str, ...] = ()
+    raw_response: Optional[JSON] = field(default=None, repr=False)
+    exchange: Optional[Exchange] = field(default=None, repr=False, compare=False)
+
+    @property
+    def tokens_used(self) -> Dict[str, Optional[int]]:
+        """Tokens as a dict with the keys ``prompt``, ``completion`` and ``total``; None where not told."""
+        return {
+            "prompt": self.usage.prompt_tokens,
+            "completion": self.usage.completion_tokens,
+            "total": self.usage.total_tokens,
+        }
+
+    def _repr_html_(self) -> str:
+        from llm_orchestrator.notebook import response_as_html
+
+        return response_as_html(self)
