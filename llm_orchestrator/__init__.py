@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.hooks import CallEvent, Hook
     from llm_orchestrator.models.registry import ModelRegistry
     from llm_orchestrator.orchestrator import LLMOrchestrator
-    from llm_orchestrator.parts import file_part, image_part
+    from llm_orchestrator.request.attachments import file_part, image_part
     from llm_orchestrator.pricing import CostDetails, price_usage
     from llm_orchestrator.providers import register_provider
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -76,7 +76,7 @@ _HOMES = {
     "hooks": ["CallEvent", "Hook"],
     "models.registry": ["ModelRegistry"],
     "orchestrator": ["LLMOrchestrator"],
-    "parts": ["file_part", "image_part"],
+    "request.attachments": ["file_part", "image_part"],
     "pricing": ["CostDetails", "price_usage"],
     "providers": ["register_provider"],
     "providers.base": ["BaseLLMProvider"],

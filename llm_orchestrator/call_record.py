@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
 from llm_orchestrator.estimation import estimate_answer, estimate_prompt
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
-from llm_orchestrator.structured import parse_output
+from llm_orchestrator.request.output import parse_output
 from llm_orchestrator.surroundings import Surroundings
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, Exchange, LLMRequest, LLMResponse
 from llm_orchestrator.utils.values import evolve

@@ -13,7 +13,6 @@ from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Mapping, NoReturn, Optional, Tuple, Type, Union
 
-from llm_orchestrator.arguments import call_arguments, owned
 from llm_orchestrator.conversation_state import ConversationState, read_document, write_document
 from llm_orchestrator.exceptions import (
     InvalidRequestError,
@@ -23,7 +22,8 @@ from llm_orchestrator.exceptions import (
     ProviderSwitchError,
     StreamInterruptedError,
 )
-from llm_orchestrator.messages import check_owner, read_messages
+from llm_orchestrator.request.arguments import call_arguments, owned
+from llm_orchestrator.request.messages import check_owner, read_messages
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream, StreamAccumulator
 from llm_orchestrator.types import LLMResponse, Message, MessageLike, Messages, TokenUsage
 from llm_orchestrator.utils.values import evolve

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llm_orchestrator import InvalidRequestError, LLMOrchestrator
-from llm_orchestrator.arguments import call_arguments
+from llm_orchestrator.request.arguments import call_arguments
 from tests.fakes import play, warm  # noqa: F401 (warm is a fixture)
 from tests.ways import ask
 

@@ -27,8 +27,8 @@ from llm_orchestrator import (
     StreamInterruptedError,
     TokenUsage,
     ToolCall,
-    messages,
 )
+from llm_orchestrator.request import messages
 from llm_orchestrator.testing import FakeProvider, FakeReply
 from tests.fakes import ANSWER, play, warm  # noqa: F401 (warm is a fixture)
 
@@ -360,7 +360,7 @@ def test_old_turns_are_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_schema_of_a_function_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from llm_orchestrator import tools
+    from llm_orchestrator.request import tools
 
     def clock(zone: str) -> str:
         return zone

@@ -20,8 +20,8 @@ from llm_orchestrator import (
     OrchestratorError,
     ServerError,
 )
+from llm_orchestrator.request.tools import read_tools
 from llm_orchestrator.testing import FakeProvider
-from llm_orchestrator.tools import read_tools
 from llm_orchestrator.types import parse_arguments
 
 

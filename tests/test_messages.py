@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llm_orchestrator.exceptions import InvalidMessagesError, ProviderSwitchError
-from llm_orchestrator.messages import check_owner, read_messages
+from llm_orchestrator.request.messages import check_owner, read_messages
 from llm_orchestrator.types import Message, ToolCall
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}

@@ -18,9 +18,9 @@ from llm_orchestrator import (
     OutputTruncatedError,
     ToolCall,
 )
-from llm_orchestrator.structured import read_response_format
+from llm_orchestrator.request.output import read_response_format
+from llm_orchestrator.request.tools import read_tool_choice, read_tools
 from llm_orchestrator.testing import FakeReply
-from llm_orchestrator.tools import read_tool_choice, read_tools
 from tests.fakes import MODEL, play, warm  # noqa: F401 (warm is a fixture)
 from tests.ways import ask
 

@@ -28,7 +28,7 @@ from pydantic import (
 from llm_orchestrator.config.frozen import FrozenDict, FrozenList, freeze
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.models.names import foreign_owner, is_fine_tuned
-from llm_orchestrator.providers.options import check_entry_options
+from llm_orchestrator.request.options import check_entry_options
 from llm_orchestrator.utils.suggestions import did_you_mean
 
 __all__ = [

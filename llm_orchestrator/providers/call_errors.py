@@ -12,9 +12,9 @@ from llm_orchestrator.exceptions import (
     ProviderError,
     UnsupportedParameterError,
 )
-from llm_orchestrator.providers.options import with_defaults
 from llm_orchestrator.providers.redaction import redact_logs, stop_redacting_logs
 from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.request.options import with_defaults
 from llm_orchestrator.types import LLMRequest
 
 if TYPE_CHECKING:

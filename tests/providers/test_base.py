@@ -27,8 +27,8 @@ from llm_orchestrator.providers import deadlines
 from llm_orchestrator.providers.adapter import Adapter
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import Failure, error_of_failure
-from llm_orchestrator.providers.options import RESERVED_OPTIONS
 from llm_orchestrator.providers.wire import BufferedReply, Limits, StreamState, WireRequest
+from llm_orchestrator.request.options import RESERVED_OPTIONS
 from llm_orchestrator.types import LLMRequest, LLMResponse
 from tests.providers.small_adapter import DROP, REQUEST, Reply, SmallAdapter
 

@@ -10,7 +10,7 @@ from textwrap import dedent
 from typing import Annotated, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, get_type_hints
 
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.structured import json_schema, schema_of
+from llm_orchestrator.request.output import json_schema, schema_of
 from llm_orchestrator.types import JSON
 from llm_orchestrator.utils.json_schema import with_object_at_root
 

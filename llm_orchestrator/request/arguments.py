@@ -18,9 +18,9 @@ from typing import (
 )
 
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.messages import read_messages
-from llm_orchestrator.structured import read_response_format
-from llm_orchestrator.tools import read_tool_choice, read_tools
+from llm_orchestrator.request.messages import read_messages
+from llm_orchestrator.request.output import read_response_format
+from llm_orchestrator.request.tools import read_tool_choice, read_tools
 from llm_orchestrator.types import JSON, LLMRequest, Message, Messages, checked
 from llm_orchestrator.utils.values import evolve
 

@@ -1,0 +1,1 @@
+"""From what an application gives to one checked ``LLMRequest``."""
