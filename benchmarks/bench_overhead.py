@@ -85,7 +85,7 @@ def generic_calls(url: str) -> Dict[str, Callable[[], Any]]:
     import anthropic
     import openai
 
-    from llm_orchestrator.providers.http_library import http_library_of
+    from llm_orchestrator.providers.http.library import http_library_of
 
     openai_client: Any = openai.OpenAI(api_key="sk-benchmark-key", base_url=f"{url}/v1", max_retries=0)
     anthropic_client: Any = anthropic.Anthropic(api_key="sk-benchmark-key", base_url=url, max_retries=0)

@@ -178,7 +178,7 @@ def generic_call(url: str, dialect: str) -> Sync:
     """
     if dialect == "gemini":
         return http_alone(url).whole
-    from llm_orchestrator.providers.http_library import http_library_of
+    from llm_orchestrator.providers.http.library import http_library_of
 
     body: Dict[str, Any] = {"model": MODEL, "messages": MESSAGES, "max_tokens": LIMIT}
     if dialect == "anthropic":
@@ -206,7 +206,7 @@ def http_alone(url: str) -> Contender:
     """
     import openai
 
-    from llm_orchestrator.providers.http_library import http_library_of
+    from llm_orchestrator.providers.http.library import http_library_of
 
     http = http_library_of(openai)
     client, aclient = http.Client(), http.AsyncClient()

@@ -20,7 +20,7 @@ from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
-    from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
+    from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
     from llm_orchestrator.streaming import StreamAccumulator
 
 __all__ = ["Call"]

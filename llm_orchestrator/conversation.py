@@ -31,7 +31,7 @@ from llm_orchestrator.utils.values import evolve
 if TYPE_CHECKING:
     from llm_orchestrator.call import Call
     from llm_orchestrator.orchestrator import LLMOrchestrator
-    from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
+    from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 
 __all__ = ["Conversation"]
 

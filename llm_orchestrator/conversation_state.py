@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError
-from llm_orchestrator.providers.content import as_count
+from llm_orchestrator.providers.reading import as_count
 from llm_orchestrator.types import JSON, LLMResponse, Message, TokenUsage, read_saved
 from llm_orchestrator.utils.money import ZERO, add_money
 from llm_orchestrator.utils.values import evolve

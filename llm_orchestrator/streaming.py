@@ -25,7 +25,7 @@ from llm_orchestrator.exceptions import OrchestratorError
 from llm_orchestrator.types import LLMResponse, StreamEvent, TextDelta
 
 if TYPE_CHECKING:
-    from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
+    from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 
 __all__ = ["AsyncLLMStream", "LLMStream", "StreamAccumulator", "StreamedCall"]
 

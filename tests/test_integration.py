@@ -15,7 +15,7 @@ import pytest
 
 from llm_orchestrator import FinishReason, LLMOrchestrator, ModelNotFoundError
 from llm_orchestrator.pricing import price_usage
-from llm_orchestrator.providers import gemini_transport
+from llm_orchestrator.providers.gemini import transport as gemini_transport
 from tests.conftest import KEYS
 from tests.ways import ask
 

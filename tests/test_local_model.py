@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterator
 import pytest
 
 from llm_orchestrator import ConfigurationError, ContextLengthError, FinishReason, LLMOrchestrator
-from llm_orchestrator.providers.local_server import LocalServer
+from llm_orchestrator.providers.local.server import LocalServer
 from tests.ways import ask
 
 pytestmark = pytest.mark.local_model

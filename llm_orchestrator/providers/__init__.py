@@ -21,13 +21,13 @@ ENTRY_POINTS = "llm_orchestrator.providers"
 
 _BUILT_IN: Dict[str, str] = {
     "anthropic": "llm_orchestrator.providers.anthropic_adapter:AnthropicAdapter",
-    "azure": "llm_orchestrator.providers.azure_adapter:AzureAdapter",
-    "bedrock": "llm_orchestrator.providers.bedrock_adapter:BedrockAdapter",
+    "azure": "llm_orchestrator.providers.clouds.azure:AzureAdapter",
+    "bedrock": "llm_orchestrator.providers.clouds.bedrock:BedrockAdapter",
     "gemini": "llm_orchestrator.providers.gemini_adapter:GeminiAdapter",
-    "gemini-legacy": "llm_orchestrator.providers.gemini_legacy_adapter:GeminiLegacyAdapter",
+    "gemini-legacy": "llm_orchestrator.providers.gemini_legacy.adapter:GeminiLegacyAdapter",
     "local": "llm_orchestrator.providers.local_adapter:LocalAdapter",
     "openai": "llm_orchestrator.providers.openai_adapter:OpenAIAdapter",
-    "vertex": "llm_orchestrator.providers.vertex_adapter:VertexAdapter",
+    "vertex": "llm_orchestrator.providers.clouds.vertex:VertexAdapter",
 }
 _registered: Dict[str, Type[BaseLLMProvider]] = {}
 

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError, InvalidResponseError, ProviderError
 from llm_orchestrator.providers.failures import Failure, error_of_failure, error_of_transport
-from llm_orchestrator.providers.reader import read_document
-from llm_orchestrator.providers.redaction import Redactor, secret_headers
+from llm_orchestrator.providers.http.reader import read_document
+from llm_orchestrator.providers.http.redaction import Redactor, secret_headers
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 

@@ -14,16 +14,16 @@ from typing import Any, Callable, ClassVar, Dict, List, Mapping, Optional, Seque
 from urllib.parse import quote
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderError
-from llm_orchestrator.providers.anthropic_events import assembled, read_event
-from llm_orchestrator.providers.anthropic_replies import read_models, read_reply
-from llm_orchestrator.providers.anthropic_requests import write_request
-from llm_orchestrator.providers.anthropic_thinking import form_of_thinking
+from llm_orchestrator.providers.anthropic.events import assembled, read_event
+from llm_orchestrator.providers.anthropic.replies import read_models, read_reply
+from llm_orchestrator.providers.anthropic.requests import write_request
+from llm_orchestrator.providers.anthropic.thinking import form_of_thinking
 from llm_orchestrator.providers.base import BaseLLMProvider
-from llm_orchestrator.providers.clients import Clients
-from llm_orchestrator.providers.connection_pools import async_client_arguments
 from llm_orchestrator.providers.failures import Failure, error_of_failure, unsupported_parameter
-from llm_orchestrator.providers.http_library import http_library_of
-from llm_orchestrator.providers.refusals import with_bounded_refusals
+from llm_orchestrator.providers.http.clients import Clients
+from llm_orchestrator.providers.http.error_bodies import with_bounded_refusals
+from llm_orchestrator.providers.http.library import http_library_of
+from llm_orchestrator.providers.http.pools import async_client_arguments
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 

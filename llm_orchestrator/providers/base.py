@@ -17,8 +17,8 @@ from llm_orchestrator.exceptions import (
     UnsupportedParameterError,
 )
 from llm_orchestrator.providers.adapter import is_header_name, is_header_text
-from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.sending import SendingAdapter
+from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.request.options import check_options, slips, with_defaults
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo

@@ -30,7 +30,7 @@ from llm_orchestrator.exceptions import (
     ServerError,
     UnsupportedParameterError,
 )
-from llm_orchestrator.providers.http_library import loaded_http_libraries
+from llm_orchestrator.providers.http.library import loaded_http_libraries
 
 __all__ = ["Failure", "causes_of", "error_of_failure", "error_of_transport", "retry_after_of"]
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers import gemini_models, gemini_replies, gemini_requests
 from llm_orchestrator.providers.base import BaseLLMProvider
-from llm_orchestrator.providers.clients import Clients
 from llm_orchestrator.providers.failures import Failure
-from llm_orchestrator.providers.gemini_thinking import form_of_thinking
-from llm_orchestrator.providers.gemini_transport import GeminiTransport
+from llm_orchestrator.providers.gemini import models as gemini_models
+from llm_orchestrator.providers.gemini import replies as gemini_replies
+from llm_orchestrator.providers.gemini import requests as gemini_requests
+from llm_orchestrator.providers.gemini.thinking import form_of_thinking
+from llm_orchestrator.providers.gemini.transport import GeminiTransport
+from llm_orchestrator.providers.http.clients import Clients
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 

@@ -12,21 +12,19 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers import (
-    openai_chat,
-    openai_chat_stream,
-    openai_responses,
-    openai_responses_reply,
-    openai_responses_stream,
-)
 from llm_orchestrator.providers.base import BaseLLMProvider
-from llm_orchestrator.providers.clients import Clients
-from llm_orchestrator.providers.connection_pools import async_client_arguments
 from llm_orchestrator.providers.failures import Failure, error_of_failure
-from llm_orchestrator.providers.http_library import http_library_of
-from llm_orchestrator.providers.openai_cache import with_cache_key
-from llm_orchestrator.providers.openai_common import as_list, as_text, is_hosted_by_openai, read_failure
-from llm_orchestrator.providers.refusals import with_bounded_refusals
+from llm_orchestrator.providers.http.clients import Clients
+from llm_orchestrator.providers.http.error_bodies import with_bounded_refusals
+from llm_orchestrator.providers.http.library import http_library_of
+from llm_orchestrator.providers.http.pools import async_client_arguments
+from llm_orchestrator.providers.openai import chat as openai_chat
+from llm_orchestrator.providers.openai import chat_stream as openai_chat_stream
+from llm_orchestrator.providers.openai import responses as openai_responses
+from llm_orchestrator.providers.openai import responses_reply as openai_responses_reply
+from llm_orchestrator.providers.openai import responses_stream as openai_responses_stream
+from llm_orchestrator.providers.openai.cache import with_cache_key
+from llm_orchestrator.providers.openai.common import as_list, as_text, is_hosted_by_openai, read_failure
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 

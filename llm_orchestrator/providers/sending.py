@@ -11,9 +11,9 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import ProviderTimeoutError
 from llm_orchestrator.providers.adapter import Adapter
-from llm_orchestrator.providers.call_errors import ErrorsOfCall, ErrorsOfSending
-from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch
-from llm_orchestrator.providers.reader import BodyReader, next_chunk
+from llm_orchestrator.providers.errors import ErrorsOfCall, ErrorsOfSending
+from llm_orchestrator.providers.http.deadlines import LoopWatch, ThreadWatch
+from llm_orchestrator.providers.http.reader import BodyReader, next_chunk
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, abody_of, body_of, close_reply
 from llm_orchestrator.types import LLMRequest
 from llm_orchestrator.utils.values import evolve

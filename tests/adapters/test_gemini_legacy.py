@@ -26,8 +26,8 @@ from llm_orchestrator import (
     RateLimitError,
     StreamInterruptedError,
 )
-from llm_orchestrator.providers.gemini_legacy_adapter import GeminiLegacyAdapter
-from llm_orchestrator.providers.gemini_legacy_schema import legacy_schema
+from llm_orchestrator.providers.gemini_legacy.adapter import GeminiLegacyAdapter
+from llm_orchestrator.providers.gemini_legacy.schema import legacy_schema
 from tests.bench import DIALECTS, KEY, MODEL, Call, Reply, Reset, ScriptedServer, Stall, Usage, refusing_url
 from tests.bench.replies import broken_json, html, json_reply, redirect
 from tests.configs import ROOT

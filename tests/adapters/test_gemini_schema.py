@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 import pytest
 from pydantic import BaseModel, Field
 
-from llm_orchestrator.providers.gemini_schema import accepted_schema
+from llm_orchestrator.providers.gemini.schema import accepted_schema
 from tests.adapters.gemini_shapes import ADAPTER, request
 
 Json = Dict[str, Any]

@@ -22,7 +22,7 @@ from llm_orchestrator.exceptions import (
     RateLimitError,
     StreamInterruptedError,
 )
-from llm_orchestrator.providers import gemini_transport
+from llm_orchestrator.providers.gemini import transport as gemini_transport
 from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from llm_orchestrator.types import LLMRequest, LLMResponse, Message
 from tests.bench import DIALECTS, Call, Reply, ScriptedServer, Usage, redirect, silent_url, unreachable_url

@@ -8,7 +8,7 @@ from typing import Any, List
 import pytest
 
 from llm_orchestrator import AuthenticationError, ConfigurationError, PermissionDeniedError
-from llm_orchestrator.providers.azure_adapter import AzureAdapter
+from llm_orchestrator.providers.clouds.azure import AzureAdapter
 from tests.bench import DIALECTS, Reply, Request, ScriptedServer, Usage
 from tests.bench.replies import json_reply
 from tests.clouds.conftest import Orchestrate

@@ -20,7 +20,7 @@ from llm_orchestrator import (
     RateLimitError,
     StreamInterruptedError,
 )
-from llm_orchestrator.providers.bedrock_adapter import BedrockAdapter
+from llm_orchestrator.providers.clouds.bedrock import BedrockAdapter
 from llm_orchestrator.types import LLMRequest, Message
 from tests.bench import DIALECTS, Call, Reply, Request, ScriptedServer, Stall, Usage
 from tests.bench.replies import json_reply

@@ -18,8 +18,8 @@ from llm_orchestrator import (
     PermissionDeniedError,
     ProviderConnectionError,
 )
-from llm_orchestrator.providers.gemini_transport import GeminiTransport
-from llm_orchestrator.providers.vertex_adapter import ClaudeOnVertex, GeminiOnVertex, VertexAdapter
+from llm_orchestrator.providers.clouds.vertex import ClaudeOnVertex, GeminiOnVertex, VertexAdapter
+from llm_orchestrator.providers.gemini.transport import GeminiTransport
 from tests.bench import DIALECTS, Dialect, Reply, Request, ScriptedServer, Usage, refusing_url
 from tests.bench.replies import json_reply
 from tests.clouds.conftest import Orchestrate
@@ -117,7 +117,7 @@ def test_claude_gets_the_same_version_on_every_generation(
 def test_the_typed_calls_serve_where_the_sdk_has_no_others(
     cloud: Orchestrate, server: ScriptedServer, way: str, account: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llm_orchestrator.providers.gemini_transport.PRIVATE_NAMES", ("no_such_name",))
+    monkeypatch.setattr("llm_orchestrator.providers.gemini.transport.PRIVATE_NAMES", ("no_such_name",))
     serve(server, answer(PUBLISHERS["google"], way))
 
     assert ask(on_vertex(cloud, server, "google"), way).content == "Hello, world."

@@ -17,8 +17,8 @@ from typing import Any, List, Sequence
 import pytest
 
 from llm_orchestrator import LLMOrchestrator, LLMResponse, OrchestratorError, ProviderError
-from llm_orchestrator.providers.clients import Clients
-from llm_orchestrator.providers.redaction import Redactor
+from llm_orchestrator.providers.http.clients import Clients
+from llm_orchestrator.providers.http.redaction import Redactor
 from tests.bench import BEFORE_HEAD, DIALECTS, Close, Dialect, Reply, Request, ScriptedServer, Stall
 from tests.bench.echo import FaultyEcho, echo
 from tests.bench.smart import smart_reply

@@ -264,7 +264,7 @@ def test_an_answer_without_end_is_our_error(
     lines: Dict[str, Line], dialect: Dialect, streamed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for limit in ("MAX_BODY_BYTES", "MAX_EVENT_BYTES"):
-        monkeypatch.setattr(f"llm_orchestrator.providers.reader.{limit}", 1_000_000)
+        monkeypatch.setattr(f"llm_orchestrator.providers.http.reader.{limit}", 1_000_000)
     line, endless = lines[dialect.name], itertools.chain([b"data: "], itertools.repeat(b"x" * 65536))
     line.body = endless
 

@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from llm_orchestrator.exceptions import InvalidResponseError
-from llm_orchestrator.providers import redaction
-from llm_orchestrator.providers.redaction import LOGGERS, REDACTED, Redactor, redact_logs
+from llm_orchestrator.providers.http import redaction
+from llm_orchestrator.providers.http.redaction import LOGGERS, REDACTED, Redactor, redact_logs
 from tests.bench import KEY, Dialect, ScriptedServer, redirect
 from tests.fixtures import Orchestrate
 from tests.ways import ask, run_async

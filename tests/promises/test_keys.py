@@ -15,7 +15,7 @@ import pytest
 
 from llm_orchestrator import CallEvent, ConfigurationError, InvalidRequestError, LLMOrchestrator
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError
-from llm_orchestrator.providers.redaction import REDACTED
+from llm_orchestrator.providers.http.redaction import REDACTED
 from tests.bench import (
     BEFORE_HEAD,
     DIALECTS,

@@ -14,7 +14,8 @@ from typing import Any, Callable, Iterator, List
 import pytest
 
 from llm_orchestrator import LLMOrchestrator, OrchestratorError
-from llm_orchestrator.providers import connection_pools, deadlines
+from llm_orchestrator.providers.http import deadlines
+from llm_orchestrator.providers.http import pools as connection_pools
 from llm_orchestrator.testing import FakeReply
 from tests.bench import BEFORE_HEAD, DIALECTS, Dialect, Reply, Reset, ScriptedServer, html
 from tests.fakes import play

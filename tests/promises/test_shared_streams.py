@@ -10,7 +10,7 @@ from typing import Any, Callable, List
 import pytest
 
 from llm_orchestrator import LLMOrchestrator, OrchestratorError, StreamInterruptedError
-from llm_orchestrator.providers import provider_stream
+from llm_orchestrator.providers import stream as provider_stream
 from llm_orchestrator.testing import FakeReply
 from tests.bench import Dialect, ScriptedServer
 from tests.fakes import play

@@ -16,7 +16,9 @@ from llm_orchestrator import (
     StreamInterruptedError,
     call,
 )
-from llm_orchestrator.providers import deadlines, gemini_transport, wire
+from llm_orchestrator.providers import wire
+from llm_orchestrator.providers.gemini import transport as gemini_transport
+from llm_orchestrator.providers.http import deadlines
 from tests.bench import (
     DIALECTS,
     Close,

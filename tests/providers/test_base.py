@@ -23,10 +23,10 @@ from llm_orchestrator.exceptions import (
     ServerError,
     UnsupportedParameterError,
 )
-from llm_orchestrator.providers import deadlines
 from llm_orchestrator.providers.adapter import Adapter
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import Failure, error_of_failure
+from llm_orchestrator.providers.http import deadlines
 from llm_orchestrator.providers.wire import BufferedReply, Limits, StreamState, WireRequest
 from llm_orchestrator.request.options import RESERVED_OPTIONS
 from llm_orchestrator.types import LLMRequest, LLMResponse

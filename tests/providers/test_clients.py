@@ -12,8 +12,8 @@ from typing import Any, Awaitable, Callable, List, Optional
 
 import pytest
 
-from llm_orchestrator.providers.clients import Clients
-from llm_orchestrator.providers.redaction import Redactor
+from llm_orchestrator.providers.http.clients import Clients
+from llm_orchestrator.providers.http.redaction import Redactor
 from tests.providers.forks import in_child
 
 

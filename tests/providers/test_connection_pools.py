@@ -12,9 +12,9 @@ from typing import Any, Awaitable, Callable, List
 import pytest
 
 from llm_orchestrator import LLMOrchestrator, ProviderConnectionError
-from llm_orchestrator.providers import connection_pools
-from llm_orchestrator.providers.connection_pools import POOL_SIZE, ConnectionPools, async_client_arguments
-from llm_orchestrator.providers.http_library import http_library_of
+from llm_orchestrator.providers.http import pools as connection_pools
+from llm_orchestrator.providers.http.library import http_library_of
+from llm_orchestrator.providers.http.pools import POOL_SIZE, ConnectionPools, async_client_arguments
 from tests.bench import BEFORE_HEAD, DIALECTS, Dialect, Reply, ScriptedServer, Stall, refusing_url
 from tests.fixtures import Orchestrate
 

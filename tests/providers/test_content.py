@@ -8,7 +8,7 @@ from typing import Any, Optional
 import pytest
 
 from llm_orchestrator.exceptions import InvalidMessagesError, InvalidRequestError
-from llm_orchestrator.providers.content import InlineData, parse_data_url
+from llm_orchestrator.providers.reading import InlineData, parse_data_url
 from llm_orchestrator.types import (
     Message,
     ToolCall,

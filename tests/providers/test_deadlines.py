@@ -15,8 +15,9 @@ from typing import Any, Awaitable, Callable, Iterator, List, Optional, Tuple
 import pytest
 
 from llm_orchestrator.exceptions import ProviderTimeoutError, StreamInterruptedError
-from llm_orchestrator.providers import deadlines, provider_stream
-from llm_orchestrator.providers.deadlines import LoopWatch, ThreadWatch, Watch
+from llm_orchestrator.providers import stream as provider_stream
+from llm_orchestrator.providers.http import deadlines
+from llm_orchestrator.providers.http.deadlines import LoopWatch, ThreadWatch, Watch
 from llm_orchestrator.providers.wire import Limits
 from tests.bench import Dialect, Pings, ScriptedServer, Stall
 from tests.fixtures import Orchestrate

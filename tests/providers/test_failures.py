@@ -37,7 +37,7 @@ from llm_orchestrator.providers.failures import (
     retry_after_of,
     unsupported_parameter,
 )
-from llm_orchestrator.providers.http_library import http_library_of, loaded_http_libraries
+from llm_orchestrator.providers.http.library import http_library_of, loaded_http_libraries
 from tests.providers.small_adapter import SmallAdapter
 
 ONLY_RESPONSES = "This model is only supported in v1/responses and not in v1/chat/completions."

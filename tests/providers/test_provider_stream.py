@@ -16,8 +16,9 @@ from llm_orchestrator.exceptions import (
     ServerError,
     StreamInterruptedError,
 )
-from llm_orchestrator.providers import deadlines, provider_stream
-from llm_orchestrator.providers.provider_stream import AsyncProviderStream, ProviderStream
+from llm_orchestrator.providers import stream as provider_stream
+from llm_orchestrator.providers.http import deadlines
+from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.types import LLMResponse, StreamEvent
 from tests.providers.small_adapter import DROP, END, HELLO, REQUEST, SmallAdapter, event
 

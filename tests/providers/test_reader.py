@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llm_orchestrator.exceptions import InvalidResponseError
-from llm_orchestrator.providers import reader as module
-from llm_orchestrator.providers.reader import (
+from llm_orchestrator.providers.http import reader as module
+from llm_orchestrator.providers.http.reader import (
     MAX_BODY_BYTES,
     MAX_EVENT_BYTES,
     BodyReader,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from llm_orchestrator.exceptions import ServerError
-from llm_orchestrator.providers.redaction import REDACTED, Redactor, secret_headers
+from llm_orchestrator.providers.http.redaction import REDACTED, Redactor, secret_headers
 from llm_orchestrator.types import LLMRequest, Message
 from tests.providers.small_adapter import SmallAdapter
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llm_orchestrator.providers.http_library import loaded_http_libraries
+from llm_orchestrator.providers.http.library import loaded_http_libraries
 from llm_orchestrator.providers.wire import abody_of, body_of
 
 BODY = b'{"text": "Hello."}'

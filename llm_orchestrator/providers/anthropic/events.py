@@ -1,0 +1,205 @@
+"""From the events of a streamed message to pieces, and to the message an unstreamed call would have given.
+
+Each event only adds to the block it names; texts are kept in pieces and joined once at the end, so that long
+answers stay cheap. Unknown events and deltas are passed over.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+
+from llm_orchestrator.providers.anthropic.turns import as_text
+from llm_orchestrator.providers.wire import StreamState
+from llm_orchestrator.types import (
+    JSON,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+    parse_arguments,
+)
+from llm_orchestrator.utils.json import without_none
+
+__all__ = ["assembled", "read_event"]
+
+NOTHING: Sequence[StreamEvent] = ()
+
+
+class _Block:
+    """One content block while it is streamed.
+
+    Attributes:
+        start: The block as it began.
+        text: The pieces of its text or thinking.
+        arguments: The fragments of its input.
+        citations: The sources of its text, once one was told.
+        call: Which of the caller's tool calls it is, counted from 0; None for a block of another kind.
+    """
+
+    __slots__ = ("arguments", "call", "citations", "start", "text")
+
+    def __init__(self, start: Dict[str, Any], call: Optional[int]) -> None:
+        self.start = start
+        self.text: List[str] = []
+        self.arguments: List[str] = []
+        self.citations: List[Any] = []
+        self.call = call
+
+    def whole(self) -> Dict[str, Any]:
+        """The block as an unstreamed message would hold it."""
+        block = dict(self.start)
+        if self.text:
+            field = str(block["type"])  # ``text`` or ``thinking``: the field is called like the block
+            block[field] = as_text(block.get(field)) + "".join(self.text)
+        if self.arguments:
+            raw = "".join(self.arguments)
+            read = parse_arguments(raw)
+            block["input"] = raw if read is None else read
+        return block
+
+
+def read_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    """Translate one event.
+
+    Args:
+        event: The event.
+        state: The memory of this stream.
+
+    Returns:
+        The pieces the event carries, often none.
+    """
+    kind = event.get("type")
+    handler = EVENTS.get(kind) if isinstance(kind, str) else None
+    return NOTHING if handler is None else handler(event, state)
+
+
+def assembled(state: StreamState) -> JSON:
+    """Put the message together.
+
+    Args:
+        state: The memory of the stream.
+
+    Returns:
+        The message as far as it came.
+    """
+    blocks: Mapping[int, _Block] = state.reply.get("blocks", {})
+    content = [blocks[index].whole() for index in sorted(blocks)]
+    return {**state.reply.get("message", {}), "content": content}
+
+
+def _start_message(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    state.reply["message"] = dict(_mapping(event.get("message")))
+    return NOTHING
+
+
+def _start_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    index = event.get("index")
+    if not isinstance(index, int):
+        return NOTHING
+    start = dict(_mapping(event.get("content_block")))
+    blocks: Dict[int, _Block] = state.reply.setdefault("blocks", {})
+    if start.get("type") == "tool_use":
+        call = sum(block.call is not None for block in blocks.values())
+        blocks[index] = _Block(start, call)
+        return (ToolCallDelta(call, as_text(start.get("id")), as_text(start.get("name"))),)
+    blocks[index] = _Block(start, None)
+    text = as_text(start.get("text") or start.get("thinking"))
+    return _piece(start.get("type"), text)
+
+
+def _piece(kind: Any, text: str) -> Sequence[StreamEvent]:
+    if text and kind == "text":
+        return (TextDelta(text),)
+    if text and kind == "thinking":
+        return (ReasoningDelta(text),)
+    return NOTHING
+
+
+def _extend_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    delta = event.get("delta")
+    index = event.get("index")
+    if not isinstance(delta, dict) or not isinstance(index, int):
+        return NOTHING
+    kind = delta.get("type")
+    handler = DELTAS.get(kind) if isinstance(kind, str) else None
+    if handler is None:
+        return NOTHING
+    blocks: Dict[int, _Block] = state.reply.setdefault("blocks", {})
+    if index not in blocks:  # its start got lost on the way; the text must not
+        blocks[index] = _Block({"type": as_text(kind).partition("_")[0]}, None)
+    return handler(delta, blocks[index])
+
+
+def _add_text(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
+    text = as_text(delta.get("text"))
+    if not text or block.start.get("type") != "text":
+        return NOTHING
+    block.text.append(text)
+    return (TextDelta(text),)
+
+
+def _add_thinking(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
+    text = as_text(delta.get("thinking"))
+    if not text or block.start.get("type") != "thinking":
+        return NOTHING
+    block.text.append(text)
+    return (ReasoningDelta(text),)
+
+
+def _add_arguments(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
+    fragment = as_text(delta.get("partial_json"))
+    if not fragment:
+        return NOTHING
+    block.arguments.append(fragment)
+    return NOTHING if block.call is None else (ToolCallDelta(block.call, arguments=fragment),)
+
+
+def _add_citation(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
+    if not block.citations:
+        known = block.start.get("citations")
+        block.citations = block.start["citations"] = list(known) if isinstance(known, list) else []
+    block.citations.append(delta.get("citation"))
+    return NOTHING
+
+
+def _set_fields(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
+    """A delta that brings whole fields: a signature, or what a compaction came to."""
+    block.start.update((key, value) for key, value in delta.items() if key != "type")
+    return NOTHING
+
+
+def _end_message(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    """What the whole message came to: counts are cumulative, and what is not told again keeps its value."""
+    message: Dict[str, Any] = state.reply.setdefault("message", {})
+    news = {key: value for key, value in event.items() if key not in ("type", "delta", "usage")}
+    message.update(without_none({**news, **_mapping(event.get("delta"))}))
+    usage = {**_mapping(message.get("usage")), **without_none(_mapping(event.get("usage")))}
+    if usage:
+        message["usage"] = usage
+    return NOTHING
+
+
+def _stop(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    state.complete = state.done = True
+    return NOTHING
+
+
+def _mapping(value: Any) -> JSON:
+    return value if isinstance(value, dict) else {}
+
+
+EVENTS: Mapping[str, Callable[[JSON, StreamState], Sequence[StreamEvent]]] = {
+    "message_start": _start_message,
+    "content_block_start": _start_block,
+    "content_block_delta": _extend_block,
+    "message_delta": _end_message,
+    "message_stop": _stop,
+}
+DELTAS: Mapping[str, Callable[[JSON, _Block], Sequence[StreamEvent]]] = {
+    "text_delta": _add_text,
+    "thinking_delta": _add_thinking,
+    "input_json_delta": _add_arguments,
+    "citations_delta": _add_citation,
+    "signature_delta": _set_fields,
+    "compaction_delta": _set_fields,
+}

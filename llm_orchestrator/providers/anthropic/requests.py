@@ -1,0 +1,123 @@
+"""From our request to the body of ``POST /v1/messages``: everything but the messages themselves."""
+
+from __future__ import annotations
+
+from collections import abc
+from typing import Any, Dict, Mapping, Optional
+
+from llm_orchestrator.exceptions import UnsupportedParameterError
+from llm_orchestrator.providers.anthropic.messages import write_messages
+from llm_orchestrator.providers.anthropic.schemas import accepted_schema
+from llm_orchestrator.providers.anthropic.thinking import write_thinking
+from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.types import JSON, LLMRequest
+from llm_orchestrator.utils.json import without_none
+from llm_orchestrator.utils.json_schema import with_object_at_root
+
+__all__ = ["write_request"]
+
+#: ``max_tokens`` is required. Thinking counts towards it: a small default would leave no room for the answer.
+DEFAULT_MAX_TOKENS = 16000
+#: Parameters the API has no field for.
+NO_FIELD = ("seed", "frequency_penalty", "presence_penalty")
+TOOL_CHOICES: Mapping[str, str] = {"auto": "auto", "none": "none", "required": "any"}
+FORCED = ("any", "tool")
+
+
+def write_request(request: LLMRequest, *, stream: bool) -> WireRequest:
+    """Translate a request.
+
+    Args:
+        request: The call.
+        stream: Whether the answer is to be streamed.
+
+    Returns:
+        The request without headers.
+
+    Raises:
+        InvalidMessagesError: The API would reject the messages.
+        InvalidRequestError: The API cannot express the request.
+    """
+    conversation = write_messages(request.messages)
+    tool_choice = _tool_choice(request)
+    max_tokens = _max_tokens(request)
+    forced = tool_choice is not None and tool_choice["type"] in FORCED
+    thinking = write_thinking(request, max_tokens, forced=forced)
+    body = without_none(
+        {
+            "model": request.model,
+            "max_tokens": max_tokens,
+            "system": conversation.system,
+            "messages": conversation.messages,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "top_k": request.top_k,
+            "stop_sequences": list(request.stop) if request.stop else None,
+            "tools": [_tool(tool) for tool in request.tools] or None,
+            "tool_choice": tool_choice,
+            "thinking": thinking.thinking,
+            "output_config": _output_config(request, thinking.effort),
+            "cache_control": {"type": "ephemeral"} if request.cache == "auto" else None,
+            "stream": stream or None,
+        }
+    )
+    unsupported = tuple(name for name in NO_FIELD if getattr(request, name) is not None)
+    return WireRequest(
+        "/v1/messages",
+        body,
+        api="messages",
+        unsupported=unsupported + thinking.unsupported,
+        warnings=conversation.warnings + thinking.warnings,
+    )
+
+
+def _max_tokens(request: LLMRequest) -> int:
+    if request.max_tokens is not None:
+        return request.max_tokens
+    return min(DEFAULT_MAX_TOKENS, request.max_output_tokens or DEFAULT_MAX_TOKENS)
+
+
+def _tool(tool: JSON) -> JSON:
+    function = tool.get("function")
+    if tool.get("type") != "function" or not isinstance(function, abc.Mapping):
+        return tool  # one of Anthropic's own, such as its web search
+    schema = with_object_at_root(function.get("parameters") or {"type": "object", "properties": {}})
+    strict = function.get("strict") or None
+    return without_none(
+        {
+            "name": function.get("name"),
+            "description": function.get("description"),
+            "input_schema": accepted_schema(schema) if strict else schema,
+            "strict": strict,
+        }
+    )
+
+
+def _tool_choice(request: LLMRequest) -> Optional[JSON]:
+    choice: Dict[str, Any] = {}
+    asked = request.tool_choice
+    if isinstance(asked, str):
+        choice = {"type": TOOL_CHOICES.get(asked, asked)}
+    elif asked is not None:
+        choice = {"type": "tool", "name": asked["function"]["name"]}
+    if request.parallel_tool_calls is False and request.tools and choice.get("type") != "none":
+        choice = {"type": "auto", **choice, "disable_parallel_tool_use": True}
+    return choice or None
+
+
+def _output_config(request: LLMRequest, effort: Optional[str]) -> Optional[JSON]:
+    return without_none({"effort": effort, "format": _format(request.response_format)}) or None
+
+
+def _format(response_format: Optional[JSON]) -> Optional[JSON]:
+    if response_format is None:
+        return None
+    described = response_format.get("json_schema")
+    schema = described.get("schema") if isinstance(described, abc.Mapping) else None
+    if not isinstance(schema, abc.Mapping):
+        raise UnsupportedParameterError(
+            "Anthropic writes JSON only by a schema. Give a pydantic class, or a response_format of the type "
+            "json_schema with its schema.",
+            parameter="response_format",
+        )
+    return {"type": "json_schema", "schema": accepted_schema(schema)}

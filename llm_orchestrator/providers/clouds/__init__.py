@@ -1,0 +1,1 @@
+"""Providers that a cloud hosts: Azure, Bedrock and Vertex."""

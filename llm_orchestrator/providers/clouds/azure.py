@@ -1,0 +1,97 @@
+"""OpenAI's models on Azure, through the SDK's ``AzureOpenAI``: models are the names of your deployments.
+
+Azure's newer v1 address needs none of this: there the ``openai`` adapter serves.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Awaitable, Callable, ClassVar, Dict, Optional, Tuple
+
+from llm_orchestrator.providers.clouds.base import ConfiguredNames, needs_package
+from llm_orchestrator.providers.openai_adapter import (
+    AUTO,
+    CHAT,
+    OpenAIAdapter,
+    headers_against_environment,
+    openai_sdk,
+    without_environment,
+)
+
+__all__ = ["AzureAdapter"]
+
+#: The last dated version that is not a preview.
+API_VERSION = "2024-10-21"
+TOKEN_SCOPE = "https://cognitiveservices.azure.com/.default"
+
+
+class AzureAdapter(ConfiguredNames, OpenAIAdapter):
+    """A resource of Azure OpenAI.
+
+    Args:
+        name: Name of the provider entry.
+        api: As for ``OpenAIAdapter``; ``auto`` is Chat, since Responses needs a newer ``api_version``.
+        api_version: Azure's version of the API.
+        **settings: The other arguments of ``ConfiguredNames`` and ``OpenAIAdapter``. ``base_url`` is the
+            endpoint of the resource. Without an ``api_key``, the package azure-identity finds credentials.
+    """
+
+    service: ClassVar[str] = "azure.ai.openai"
+    extra: ClassVar[str] = "azure"
+    credential_packages: ClassVar[Tuple[str, ...]] = ("azure", "msal")
+    credential_remedy: ClassVar[str] = "Run: az login, or set api_key in the entry."
+
+    def __init__(
+        self, name: str, *, api: str = AUTO, api_version: Optional[str] = None, **settings: Any
+    ) -> None:
+        super().__init__(name, api=CHAT if api == AUTO else api, **settings)
+        self._endpoint = self.required("base_url", self.base_url)
+        self._api_version = api_version or API_VERSION
+
+    @property
+    def hosted_by_openai(self) -> bool:
+        """Always: the models, their parameters and their prices are OpenAI's."""
+        return True
+
+    def make_client(self) -> Any:
+        """Make the SDK's client for threads; see ``OpenAIAdapter.make_client``."""
+        return _without_token(openai_sdk(self.extra).AzureOpenAI(**self.client_arguments()))
+
+    def make_async_client(self) -> Any:
+        """Make the SDK's client for one event loop; see ``OpenAIAdapter.make_client``."""
+        arguments = self.client_arguments()
+        if "azure_ad_token_provider" in arguments:
+            arguments["azure_ad_token_provider"] = _in_thread(arguments["azure_ad_token_provider"])
+        return _without_token(openai_sdk(self.extra).AsyncAzureOpenAI(**arguments))
+
+    def client_arguments(self) -> Dict[str, Any]:
+        """The arguments of both clients; see ``OpenAIAdapter.client_arguments``."""
+        return {
+            "azure_endpoint": self._endpoint,
+            "api_version": self._api_version,
+            "max_retries": 0,
+            "default_headers": headers_against_environment(),
+            **self._credentials(),
+        }
+
+    def _credentials(self) -> Dict[str, Any]:
+        if self._api_key is not None:
+            return {"api_key": self._api_key}
+        identity = needs_package("azure.identity", self.extra)
+        chain = identity.DefaultAzureCredential()
+        return {"azure_ad_token_provider": identity.get_bearer_token_provider(chain, TOKEN_SCOPE)}
+
+
+def _without_token(client: Any) -> Any:
+    """Forget the token of AZURE_OPENAI_AD_TOKEN, which older SDKs prefer to what they are given."""
+    client._azure_ad_token = None
+    return without_environment(client)
+
+
+def _in_thread(token: Callable[[], str]) -> Callable[[], Awaitable[str]]:
+    """Get a token without keeping the event loop waiting; most are in memory, an old one is renewed."""
+    import asyncio
+
+    async def renewed() -> str:
+        return await asyncio.get_running_loop().run_in_executor(None, token)
+
+    return renewed

@@ -1,0 +1,171 @@
+"""What the adapters of the clouds share: settings they need, missing credentials, and models nobody lists.
+
+A cloud's own library finds the credentials (environment, profiles, metadata servers ...) and raises its own
+exceptions when there are none.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, ClassVar, List, Optional, Sequence, Tuple
+
+from llm_orchestrator.exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    ProviderConnectionError,
+    ProviderError,
+)
+from llm_orchestrator.providers.adapter import CannotTellError
+from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.failures import causes_of
+from llm_orchestrator.providers.http.redaction import secret_headers
+from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.types import ModelInfo
+from llm_orchestrator.utils.values import evolve
+
+__all__ = ["CloudProvider", "ConfiguredNames", "needs_package", "with_version_in_body"]
+
+
+class CloudProvider(BaseLLMProvider):
+    """A provider whose credentials come from a cloud's own chain."""
+
+    #: Packages whose exceptions mean that no credentials were found.
+    credential_packages: ClassVar[Tuple[str, ...]] = ()
+    #: What to do when there are no credentials.
+    credential_remedy: ClassVar[str] = ""
+
+    def required(self, setting: str, value: Optional[str]) -> str:
+        """Insist on a setting of the entry.
+
+        Args:
+            setting: Its key.
+            value: Its value.
+
+        Returns:
+            The value.
+
+        Raises:
+            ConfigurationError: It is missing.
+        """
+        if not value:
+            raise ConfigurationError(f"providers.{self.name}.{setting} is missing. Add it to the entry.")
+        return value
+
+    def translate_error(self, error: Exception) -> Optional[ProviderError]:
+        """Turn an exception into one of ours, a credential chain's included; see ``Adapter``."""
+        causes = list(causes_of(error))
+        if not any(self._is_about_credentials(cause) for cause in causes):
+            return self._without_token(super().translate_error(error), error)
+        if any(isinstance(cause, OSError) for cause in causes):
+            translated: ProviderError = ProviderConnectionError(
+                "The service that gives out credentials cannot be reached. Check the network."
+            )
+        else:
+            translated = AuthenticationError(f"No credentials were found. {self.credential_remedy}")
+        translated.sent = False
+        return translated
+
+    def _is_about_credentials(self, error: BaseException) -> bool:
+        package = f"{type(error).__module__}."
+        return package.startswith(tuple(f"{name}." for name in self.credential_packages))
+
+    def _without_token(self, shown: Optional[ProviderError], error: Exception) -> Optional[ProviderError]:
+        """Remove the token that was sent, which nobody knew before the call, from the error and its cause."""
+        request = getattr(getattr(error, "response", None), "request", None)
+        if request is not None:
+            redactor = self.redactor.including(secret_headers(request.headers))
+            for text in (error, shown):
+                if text is not None:
+                    redactor.scrub(text)
+        return shown
+
+
+class ConfiguredNames(CloudProvider):
+    """A provider whose host does not list what can be called there: the entry's ``models`` are its listing.
+
+    Args:
+        name: Name of the provider entry.
+        models: Names to list.
+        **settings: The arguments of ``BaseLLMProvider``.
+    """
+
+    def __init__(self, name: str, *, models: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__(name, **settings)
+        self._models = tuple(models)
+
+    @property
+    def model_kinds(self) -> str:
+        """No list: what the configuration names is meant for chat."""
+        return ""
+
+    def get_available_models(self) -> List[ModelInfo]:
+        """List the configured names; nobody is asked.
+
+        Returns:
+            The models, their ``capabilities`` saying where the names come from.
+
+        Raises:
+            CannotTellError: There are none; it is a ConfigurationError.
+        """
+        if not self._models:
+            raise CannotTellError(
+                f"The host of provider {self.name!r} does not list its models. "
+                f"Name them in providers.{self.name}.models."
+            )
+        source = {"source": "configuration"}
+        return [ModelInfo(name=model, provider=self.name, capabilities=source) for model in self._models]
+
+    async def aget_available_models(self) -> List[ModelInfo]:
+        """List the configured names; see ``get_available_models``.
+
+        Returns:
+            The models.
+        """
+        return self.get_available_models()
+
+    def model_request(self, model: str) -> WireRequest:
+        """Say that nobody can be asked for one model.
+
+        Args:
+            model: The model's name.
+
+        Raises:
+            CannotTellError: Always; it is a ConfigurationError.
+        """
+        raise CannotTellError(
+            f"The host of provider {self.name!r} cannot validate models. Call the model to find out."
+        )
+
+
+def needs_package(module: str, extra: str) -> Any:
+    """Import a cloud's library.
+
+    Args:
+        module: The module.
+        extra: The extra that brings it.
+
+    Returns:
+        The module.
+
+    Raises:
+        ConfigurationError: It is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ConfigurationError(
+            f'{module} is not installed. Run: pip install "llm-orchestrator[{extra}]".'
+        ) from error
+
+
+def with_version_in_body(wire: WireRequest, version: str) -> WireRequest:
+    """Move the version of the API from the headers into the body, where the clouds want it.
+
+    Args:
+        wire: The request for Anthropic's own host.
+        version: The cloud's name of the version.
+
+    Returns:
+        The request for the cloud.
+    """
+    return evolve(wire, body={**(wire.body or {}), "anthropic_version": version}, headers={})

@@ -1,0 +1,166 @@
+"""Google's Vertex AI: Gemini through google-genai, and Claude through the SDK's ``AnthropicVertex``.
+
+Both find their credentials in Google's own chain, the application default credentials. The entry's
+``publisher`` says whose models it asks for, since the two speak different protocols.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple, Type
+
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.providers.anthropic_adapter import AnthropicAdapter
+from llm_orchestrator.providers.clouds.base import (
+    CloudProvider,
+    ConfiguredNames,
+    needs_package,
+    with_version_in_body,
+)
+from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
+from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.types import JSON, LLMRequest, ModelInfo
+from llm_orchestrator.utils.values import evolve
+
+__all__ = ["ClaudeOnVertex", "GeminiOnVertex", "VertexAdapter"]
+
+#: The version of the API for Claude, and that for Gemini.
+CLAUDE_VERSION = "vertex-2023-10-16"
+GEMINI_VERSION = "v1beta1"
+GLOBAL = "global"
+#: Regions that are whole continents have addresses of their own form.
+CONTINENTS = ("us", "eu")
+GOOGLE = "publishers/google/"
+
+
+class VertexAdapter(CloudProvider):
+    """Models in one project and region; making one gives the adapter of the publisher's protocol.
+
+    Args:
+        name: Name of the provider entry.
+        publisher: ``google`` for Gemini, ``anthropic`` for Claude.
+        project: The project that is billed.
+        region: The region that is asked.
+        **settings: The arguments of ``BaseLLMProvider``. Without an ``api_key``, Google's own chain finds
+            credentials. With one, it is an API key for Gemini, which needs no project, and an access token
+            for Claude.
+
+    Raises:
+        ConfigurationError: There is no such publisher, or the project is missing.
+    """
+
+    service: ClassVar[str] = "gcp.vertex_ai"
+    extra: ClassVar[str] = "vertex"
+    credential_packages: ClassVar[Tuple[str, ...]] = ("google.auth",)
+    credential_remedy: ClassVar[str] = "Run: gcloud auth application-default login."
+
+    def __new__(cls, name: str, *, publisher: str = "google", **settings: Any) -> VertexAdapter:
+        """Choose the class that speaks the publisher's protocol."""
+        by_publisher: Dict[str, Type[VertexAdapter]] = {"google": GeminiOnVertex, "anthropic": ClaudeOnVertex}
+        if publisher not in by_publisher:
+            raise ConfigurationError(
+                f"providers.{name}.publisher is {publisher!r}. Use one of {', '.join(by_publisher)}."
+            )
+        return object.__new__(by_publisher[publisher] if cls is VertexAdapter else cls)
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        publisher: str = "google",
+        project: Optional[str] = None,
+        region: Optional[str] = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(name, **settings)
+        self._project = project
+        self._region = region or GLOBAL
+
+    @property
+    def price_provider(self) -> str:
+        """Whose price list holds: the vendor's in the global region, nobody's in others."""
+        return self.protocol if self._region == GLOBAL else self.name
+
+    @property
+    def host(self) -> str:
+        """Where the region is."""
+        if self.base_url:
+            return self.base_url.rstrip("/")
+        if self._region == GLOBAL:
+            return "https://aiplatform.googleapis.com"
+        if self._region in CONTINENTS:
+            return f"https://aiplatform.{self._region}.rep.googleapis.com"
+        return f"https://{self._region}-aiplatform.googleapis.com"
+
+
+class ClaudeOnVertex(VertexAdapter, ConfiguredNames, AnthropicAdapter):
+    """Claude on Vertex AI; the arguments are those of ``VertexAdapter``."""
+
+    platform: ClassVar[str] = "Vertex"
+
+    def __init__(self, name: str, *, api_version: Optional[str] = None, **settings: Any) -> None:
+        super().__init__(name, api_version=api_version or CLAUDE_VERSION, **settings)
+        self.required("project", self._project)
+
+    def client_arguments(self) -> Dict[str, Any]:
+        """The arguments of both clients; see ``AnthropicAdapter.client_arguments``."""
+        needs_package("google.auth.transport.requests", self.extra)
+        return {
+            "region": self._region,
+            "project_id": self._project,
+            "access_token": self._api_key,
+            "base_url": f"{self.host}/v1",
+        }
+
+    def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
+        """Translate a request, whose model the SDK moves into the path; see ``AnthropicAdapter``."""
+        return with_version_in_body(super().build_request(request, stream=stream), self.api_version)
+
+
+class GeminiOnVertex(VertexAdapter, GeminiAdapter):
+    """Gemini on Vertex AI; the arguments are those of ``VertexAdapter``."""
+
+    def __init__(self, name: str, **settings: Any) -> None:
+        super().__init__(name, **settings)
+        if self._api_key is None:
+            self.required("project", self._project)
+
+    @property
+    def model_kinds(self) -> str:
+        """Which list of kinds fits: Vertex lists everything Google publishes."""
+        return "vertex"
+
+    def transport_arguments(self) -> Dict[str, Any]:
+        """What the SDK's client needs; see ``GeminiAdapter.transport_arguments``."""
+        where: Mapping[str, Any] = {"project": self._project, "location": self._region}
+        return {
+            "base_url": f"{self.host}/",
+            "api_version": GEMINI_VERSION,
+            "vertexai": True,
+            **(where if self._api_key is None else {"api_key": self._api_key}),
+        }
+
+    def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
+        """Translate a call; see ``GeminiAdapter.build_request``."""
+        return _published(super().build_request(request, stream=stream))
+
+    def list_request(self, cursor: Optional[str]) -> WireRequest:
+        """Ask for one page of Google's models; see ``GeminiAdapter.list_request``."""
+        return _published(super().list_request(cursor))
+
+    def model_request(self, model: str) -> WireRequest:
+        """Ask for one model; see ``GeminiAdapter.model_request``."""
+        return _published(super().model_request(model))
+
+    def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
+        """Translate one page, whose entries have other names here; see ``GeminiAdapter.parse_models``."""
+        listed = body.get("publisherModels")
+        entries = [
+            {**entry, "name": str(entry.get("name", "")).replace(GOOGLE, "", 1)}
+            for entry in (listed if isinstance(listed, list) else [])
+            if isinstance(entry, dict)
+        ]
+        return super().parse_models({**body, "models": entries})
+
+
+def _published(wire: WireRequest) -> WireRequest:
+    return evolve(wire, path=f"{GOOGLE}{wire.path}")

@@ -1,0 +1,128 @@
+"""The one place where an exception of an SDK, its HTTP library or a JSON library becomes an error of ours."""
+
+from __future__ import annotations
+
+import json
+from types import TracebackType
+from typing import TYPE_CHECKING, Optional, Type
+
+from llm_orchestrator.exceptions import (
+    InvalidRequestError,
+    OrchestratorError,
+    ProviderError,
+    UnsupportedParameterError,
+)
+from llm_orchestrator.providers.http.redaction import redact_logs, stop_redacting_logs
+from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.request.options import with_defaults
+from llm_orchestrator.types import LLMRequest
+
+if TYPE_CHECKING:
+    from llm_orchestrator.providers.adapter import Adapter
+
+__all__ = ["ErrorsOfCall", "ErrorsOfSending"]
+
+
+class ErrorsOfCall:
+    """A context that turns every error into one of ours: named, free of keys, with its cause.
+
+    Args:
+        provider: The adapter that can read the error.
+        request: The call, to name its model; None when the call is about no model.
+    """
+
+    __slots__ = ("_provider", "_redactor", "_request")
+
+    def __init__(self, provider: Adapter, request: Optional[LLMRequest]) -> None:
+        self._provider = provider
+        self._request = request
+        self._redactor = provider.redactor_for(request)
+
+    def __enter__(self) -> None:
+        if self._knows_more:
+            redact_logs(self._redactor)
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if self._knows_more:
+            stop_redacting_logs(self._redactor)
+        if error is None:
+            return
+        shown = self._translated(error)
+        if shown is not error:
+            shown.__cause__ = error
+        self._redactor.scrub(shown)
+        if shown is not error:
+            raise shown from error
+
+    @property
+    def _knows_more(self) -> bool:
+        """Whether the call brought secrets of its own, which only its own time keeps out of the logs."""
+        return self._redactor is not self._provider.redactor
+
+    def _translated(self, error: BaseException) -> BaseException:
+        """The error of ours, or the error itself where it is none of the provider's doing."""
+        if isinstance(error, ProviderError):
+            translated: Optional[ProviderError] = error
+        elif isinstance(error, OrchestratorError) or not isinstance(error, Exception):
+            translated = None
+        else:
+            translated = self._provider.translate_error(error)
+        if translated is None:
+            return error
+        translated = self._as_sent(translated)
+        translated.provider = self._provider.name
+        if self._request is not None:
+            translated.model = self._request.model
+        return translated
+
+    def _as_sent(self, error: ProviderError) -> ProviderError:
+        """A parameter that the caller did not set cannot be left out: the request itself is at fault."""
+        if not isinstance(error, UnsupportedParameterError) or self._request is None:
+            return error
+        if self._provider.asks_for(self._request, error.parameter):
+            asked = with_defaults(self._request, self._provider.options)
+            error.form = self._provider.form_sent(asked, error.parameter)
+            return error
+        plain = InvalidRequestError(*error.args)
+        plain.__dict__.update({key: value for key, value in error.__dict__.items() if key != "parameter"})
+        return plain
+
+
+class ErrorsOfSending:
+    """A context around the SDK's one call: a body that cannot be written as JSON is a fault of the request.
+
+    Whether it can is only asked when the call failed, so that no body is written twice.
+
+    Args:
+        wire: The request.
+    """
+
+    __slots__ = ("_wire",)
+
+    def __init__(self, wire: WireRequest) -> None:
+        self._wire = wire
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if not isinstance(error, (TypeError, ValueError, RecursionError)):
+            return
+        try:
+            json.dumps(self._wire.body, allow_nan=False, ensure_ascii=False).encode("utf-8")
+        except (TypeError, ValueError, RecursionError) as fault:
+            refusal = InvalidRequestError(
+                f"The request cannot be written as JSON: {fault}. Check messages, tools and provider options."
+            )
+            refusal.sent = False
+            raise refusal from error

@@ -1,0 +1,1 @@
+"""The JSON of Gemini's GenerateContent protocol, and the way to its SDK."""

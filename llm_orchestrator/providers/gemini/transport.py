@@ -1,0 +1,199 @@
+"""Carries JSON through google-genai and hands back the raw reply: the one module that touches the SDK.
+
+The SDK has no public call for that. Its client's ``_build_request``, ``_request`` and ``_async_request``
+are used where a release has them, and else its typed calls, whose results ``gemini_typed_calls`` turns back
+into JSON. The HTTP clients are ours: so redirects are never followed, an installed aiohttp changes nothing,
+and a bad status is seen before the SDK's error class sees it, which cannot read every body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Dict, Mapping
+
+from llm_orchestrator.providers.gemini.typed_calls import TypedCalls
+from llm_orchestrator.providers.http.error_bodies import abound_refusal, bound_refusal
+from llm_orchestrator.providers.http.pools import MAX_CONNECTIONS, async_client_arguments
+from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
+
+__all__ = ["BadStatusError", "ErrorReply", "GeminiTransport", "bad_status"]
+
+API_VERSION = "v1beta"
+#: What is used of the SDK's inner client; all or nothing.
+PRIVATE_NAMES = ("_build_request", "_request", "_async_request")
+
+
+@dataclass(frozen=True)
+class ErrorReply:
+    """A reply with a bad status, read to its end; its repr shows nothing that could hold a key."""
+
+    status_code: int
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+    request: Any = field(repr=False, default=None)
+
+
+class BadStatusError(Exception):
+    """The provider answered with another status than 200.
+
+    Args:
+        response: The reply.
+    """
+
+    def __init__(self, response: ErrorReply) -> None:
+        super().__init__(f"status {response.status_code}")
+        self.response = response
+
+
+class GeminiTransport:
+    """One client of google-genai and the HTTP clients under it, for all threads or for one event loop.
+
+    Args:
+        base_url: Where the API is.
+        api_version: The version of the API.
+        vertexai: Whether it is Vertex AI.
+        **identity: Who asks, for the SDK's client: an ``api_key``, or a ``project`` and its ``location``.
+
+    Raises:
+        ImportError: google-genai is not installed.
+    """
+
+    def __init__(
+        self, *, base_url: str, api_version: str = API_VERSION, vertexai: bool = False, **identity: Any
+    ) -> None:
+        from google import genai
+        from google.genai.client import DebugConfig
+
+        self._http = _http_library(genai.__version__)
+        certificates = _certificates(self._http)
+        self._client = self._http.Client(**self._settings(certificates, _refuse))
+        self._async_client = self._http.AsyncClient(
+            **self._settings(certificates, _arefuse), **async_client_arguments(self._http, certificates)
+        )
+        # What is left out here, the SDK takes from the environment.
+        self._genai = genai.Client(
+            **identity,
+            vertexai=vertexai,
+            debug_config=DebugConfig(client_mode=None, replay_id=None, replays_directory=None),
+            http_options=genai.types.HttpOptions(
+                base_url=base_url,
+                api_version=api_version,
+                httpx_client=self._client,
+                httpx_async_client=self._async_client,
+                # Not for requests, only so that the SDK does not load certificates of its own.
+                client_args={"verify": certificates},
+                async_client_args={"verify": certificates, "ssl": certificates},
+            ),
+        )
+        inner = getattr(self._genai, "_api_client", None)
+        self._inner = inner if all(hasattr(inner, name) for name in PRIVATE_NAMES) else None
+
+    def _settings(self, certificates: Any, hook: Any) -> Dict[str, Any]:
+        return {
+            "verify": certificates,
+            "follow_redirects": False,
+            "event_hooks": {"response": [hook]},
+            "limits": self._http.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=100),
+        }
+
+    def open(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request and wait for the head of the reply.
+
+        Args:
+            wire: What to send.
+            limits: How long to wait.
+
+        Returns:
+            The open reply.
+
+        Raises:
+            BadStatusError: The status is not 200.
+        """
+        if self._inner is None:
+            return TypedCalls(self._genai).open(wire, limits)
+        reply: RawReply = self._inner._request(self._request(wire, limits), stream=True).response_stream
+        return reply
+
+    async def aopen(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request and wait for the head of the reply, async.
+
+        Args:
+            wire: What to send.
+            limits: How long to wait.
+
+        Returns:
+            The open reply.
+
+        Raises:
+            BadStatusError: The status is not 200.
+        """
+        if self._inner is None:
+            return await TypedCalls(self._genai).aopen(wire, limits)
+        sent = await self._inner._async_request(self._request(wire, limits), stream=True)
+        reply: RawReply = sent.response_stream
+        return reply
+
+    def _request(self, wire: WireRequest, limits: Limits) -> Any:
+        assert self._inner is not None
+        request = self._inner._build_request(wire.method.lower(), wire.path, dict(wire.body or {}))
+        request.headers = self._http.Headers(request.headers)  # a copy: some generations share one dict
+        request.headers.update(wire.headers)
+        request.timeout = self._http.Timeout(limits.head(), connect=min(limits.connect, limits.head()))
+        return request
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop."""
+        await self._async_client.aclose()
+
+
+@cache
+def _certificates(http: Any) -> Any:
+    """The certificates to trust, loaded once: that takes long enough to make an event loop stutter."""
+    return http.create_ssl_context()
+
+
+def _http_library(version: str) -> Any:
+    """The HTTP library that this generation of the SDK stands on; httpx2 since version 3."""
+    if int(version.partition(".")[0]) >= 3:
+        import httpx2
+
+        return httpx2
+    import httpx
+
+    return httpx
+
+
+def _refuse(response: Any) -> None:
+    """Raise for a bad status, as a response hook."""
+    bound_refusal(response)
+    if response.status_code != 200:
+        raise bad_status(response, response.read())
+
+
+async def _arefuse(response: Any) -> None:
+    """Raise for a bad status, as a response hook for async callers."""
+    await abound_refusal(response)
+    if response.status_code != 200:
+        raise bad_status(response, await response.aread())
+
+
+def bad_status(response: Any, content: bytes) -> BadStatusError:
+    """Make the error of a reply; Gemini may wrap the error of a stream in an array.
+
+    Args:
+        response: The reply.
+        content: Its body.
+
+    Returns:
+        The error.
+    """
+    content = content.strip()
+    if content.startswith(b"[") and content.endswith(b"]"):
+        content = content[1:-1]
+    reply = ErrorReply(response.status_code, response.headers, content, response.request)
+    return BadStatusError(reply)

@@ -1,0 +1,1 @@
+"""Gemini through google-generativeai, the SDK before google-genai."""

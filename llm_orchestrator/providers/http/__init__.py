@@ -1,0 +1,1 @@
+"""The connection to a provider: clients, time limits, bytes read, secrets kept."""

@@ -1,0 +1,77 @@
+"""What is read of a refusal: the vendor SDKs read the body of a bad status in their own call, without end.
+
+These response hooks of the SDKs' HTTP clients read it first, in bounded time and up to a bounded size, and
+leave the SDK what has come. The status says enough when its explanation breaks off; silence is a timeout.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from llm_orchestrator.providers.http.deadlines import watch_reply
+from llm_orchestrator.providers.http.library import library_of_response
+
+__all__ = ["MAX_REFUSAL_BYTES", "abound_refusal", "bound_refusal", "with_bounded_refusals"]
+
+logger = logging.getLogger(__name__)
+
+#: More of an error's explanation than anybody reads.
+MAX_REFUSAL_BYTES = 1024 * 1024
+
+
+def with_bounded_refusals(client: Any) -> Any:
+    """Hang the hook into the HTTP client that an OpenAI or Anthropic SDK client made for itself.
+
+    Args:
+        client: The SDK's client, sync or async.
+
+    Returns:
+        The same client.
+    """
+    hook = abound_refusal if hasattr(client._client, "aclose") else bound_refusal
+    client._client.event_hooks = {"response": [hook]}
+    return client
+
+
+def bound_refusal(response: Any) -> None:
+    """Watch a reply from its head on, and buffer the body of a bad status; a hook for sync clients.
+
+    Args:
+        response: The HTTP library's response, of which the head has come.
+    """
+    watch_reply(response)
+    if response.is_success:
+        return
+    library, content = library_of_response(response), bytearray()
+    try:
+        for piece in response.stream:
+            content += piece
+            if len(content) > MAX_REFUSAL_BYTES:
+                break
+    except (library.NetworkError, library.ProtocolError) as error:
+        logger.debug("An error's explanation broke off: %s", type(error).__name__)
+    finally:
+        response.stream.close()
+    response.stream = library.ByteStream(bytes(content))
+
+
+async def abound_refusal(response: Any) -> None:
+    """Buffer the body of a bad status; a hook for async clients, where who waits for the call keeps the time.
+
+    Args:
+        response: The HTTP library's response, of which the head has come.
+    """
+    if response.is_success:
+        return
+    library, content = library_of_response(response), bytearray()
+    try:
+        async for piece in response.stream:
+            content += piece
+            if len(content) > MAX_REFUSAL_BYTES:
+                break
+    except (library.NetworkError, library.ProtocolError) as error:
+        logger.debug("An error's explanation broke off: %s", type(error).__name__)
+    finally:
+        await response.stream.aclose()
+    response.stream = library.ByteStream(bytes(content))

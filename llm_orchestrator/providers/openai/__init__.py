@@ -1,0 +1,1 @@
+"""The JSON of OpenAI's two protocols, Chat and Responses."""

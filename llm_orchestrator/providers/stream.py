@@ -1,0 +1,366 @@
+"""One streamed answer of one provider, from the open reply to its last piece, sync and async.
+
+Both streams share everything but the read itself. A stream is complete only when the provider said so:
+whatever ends it before becomes ``StreamInterruptedError`` once a piece has been delivered, and the plain
+error before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Deque, Dict, List, Optional, Set
+
+from llm_orchestrator.exceptions import ProviderConnectionError, ProviderError, StreamInterruptedError
+from llm_orchestrator.providers.http.deadlines import LoopWatch, ThreadWatch, Watch
+from llm_orchestrator.providers.http.reader import EventReader, next_chunk
+from llm_orchestrator.providers.wire import RawReply, StreamState, WireRequest, abody_of, body_of, close_reply
+from llm_orchestrator.types import MISSING_USAGE, LLMRequest, LLMResponse, StreamEvent, TextDelta
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from llm_orchestrator.providers.base import BaseLLMProvider
+
+__all__ = ["AsyncProviderStream", "ProviderStream"]
+
+logger = logging.getLogger(__name__)
+
+#: What is read after the answer is complete, so that its connection can serve the next call.
+DRAIN_SECONDS = 1.0
+DRAIN_CHUNKS = 10
+
+#: The tasks that close streams, by their loops, which hold tasks only weakly: were a dropped stream collected
+#: together with the task that closes it, it would not be closed but taken apart.
+_closing_tasks: Dict[asyncio.AbstractEventLoop, Set[asyncio.Task[None]]] = {}
+
+
+class _StreamReader:
+    """What both streams share: bytes in, pieces out, and the judgement whether the answer is whole."""
+
+    def __init__(
+        self, provider: BaseLLMProvider, request: LLMRequest, wire: WireRequest, reply: RawReply, watch: Watch
+    ) -> None:
+        self.finished = False
+        self._provider = provider
+        self._request = request
+        self._wire = wire
+        self._reply = reply
+        self._watch = watch
+        self._state = StreamState(reply.headers)
+        self._reader = EventReader()
+        self._ready: Deque[StreamEvent] = deque()
+        self._pieces: List[StreamEvent] = []
+        self._failure: Optional[Exception] = None
+
+    def response(self) -> LLMResponse:
+        """The whole answer, once the stream has finished.
+
+        Returns:
+            The same response that a call without streaming would have given.
+        """
+        with self._provider.errors(self._request):
+            body = self._provider.assemble_reply(self._state)
+            return self._provider.response_of(body, self._state.headers, self._request, self._wire)
+
+    def partial(self) -> LLMResponse:
+        """What is known of an answer that did not become whole.
+
+        Returns:
+            Text and usage so far; the usage is never called reported.
+        """
+        try:
+            response = self.response()
+        except Exception:  # half a document may be unreadable to its adapter, the text is there all the same
+            logger.debug("%s: half an answer cannot be read", self._provider.name, exc_info=True)
+            response = LLMResponse("", self._request.model, self._provider.name, self._request.model)
+        known = response.usage.source != "missing"
+        usage = replace(response.usage, source="partial") if known else MISSING_USAGE
+        text = "".join(piece.text for piece in self._pieces if isinstance(piece, TextDelta))
+        return replace(response, content=text, usage=usage)
+
+    def _take(self, chunk: Optional[bytes]) -> bool:
+        """Read the events of a piece of the body; None is the body's end.
+
+        Returns:
+            Whether anything of the answer came, and not only a sign that the connection is alive.
+        """
+        came, state = False, self._state
+        for event in self._reader.end() if chunk is None else self._reader.feed(chunk):
+            came = came or event.get("type") not in self._provider.keep_alive_events
+            pieces = self._provider.parse_event(event, state)
+            self._ready += pieces
+            self._pieces += pieces
+            if state.done:
+                break
+        if chunk is None or state.done or self._reader.done:
+            self._end_of_body()
+        return came or self.finished
+
+    def _end_of_body(self) -> None:
+        if not self._state.complete and not self._provider.allow_missing_finish_reason:
+            raise ProviderConnectionError(
+                "The stream ended before the provider said that the answer is complete. Try again; "
+                "for a host that never says so, set allow_missing_finish_reason."
+            )
+        self.finished = True
+
+    def _fail(self, error: Exception) -> None:
+        """Keep a failure until the pieces before it are delivered; one after the answer's end is none."""
+        if self._state.complete:
+            logger.debug("%s: %s after a complete answer", self._provider.name, type(error).__name__)
+            self.finished = True
+        else:
+            self._failure = error
+
+    def _failure_to_raise(self, *, delivered: bool) -> Exception:
+        failure = self._failure
+        assert failure is not None
+        try:
+            with self._provider.errors(self._request):
+                raise failure
+        except ProviderError as error:
+            if not delivered:
+                return error
+            return self._interruption(error)
+        except Exception as error:  # noqa: BLE001 (a fault of an adapter must show as what it is)
+            return error
+
+    def _interruption(self, error: ProviderError) -> StreamInterruptedError:
+        partial = self.partial()
+        interruption = StreamInterruptedError(
+            f"The answer broke off: {error}",
+            partial_text=partial.content,
+            partial_response=partial,
+            provider=error.provider,
+            model=error.model,
+            status_code=error.status_code,
+            code=error.code,
+            request_id=error.request_id or partial.request_id,
+            retry_after=error.retry_after,
+        )
+        interruption.__cause__ = error
+        return interruption
+
+
+class ProviderStream(_StreamReader):
+    """A streamed answer for sync callers: an iterator of its pieces.
+
+    Args:
+        provider: The adapter that translates.
+        request: The call.
+        wire: The request as it was sent.
+        reply: The open reply.
+        watch: Keeps time while waiting for the reply.
+    """
+
+    def __init__(
+        self,
+        provider: BaseLLMProvider,
+        request: LLMRequest,
+        wire: WireRequest,
+        reply: RawReply,
+        watch: ThreadWatch,
+    ) -> None:
+        super().__init__(provider, request, wire, reply, watch)
+        self._chunks = body_of(reply)
+
+    def __iter__(self) -> ProviderStream:
+        return self
+
+    def __next__(self) -> StreamEvent:
+        while not self._ready:
+            if self._failure is not None:
+                self.close()
+                raise self._failure_to_raise(delivered=True)
+            if self.finished:
+                self._drain()
+                raise StopIteration
+            self._read()
+        return self._ready.popleft()
+
+    def read_first(self) -> None:
+        """Read until the first piece or the end, so that a refusal to start is raised here.
+
+        Raises:
+            ProviderError: The answer failed before its first piece.
+        """
+        try:
+            while not self._ready and not self.finished and self._failure is None:
+                self._read()
+        except BaseException:
+            self.close()  # nobody else will: the caller never gets the stream
+            raise
+        if self._failure is not None and not self._ready:
+            self.close()
+            raise self._failure_to_raise(delivered=False)
+
+    def close(self) -> None:
+        """Release the connection; twice is fine. A thread that is reading wakes up and releases it itself."""
+        if self._watch.is_waiting:
+            self._watch.interrupt()
+            return
+        self._watch.stop()
+        self._reply.close()
+
+    def close_soon(self) -> None:
+        """Nothing: to release a connection takes a lock, so it is left to whoever calls ``release``."""
+
+    def release(self) -> None:
+        """Release the connection of a stream that its reader dropped."""
+        self.close()
+
+    def _read(self) -> None:
+        try:
+            with self._watch:
+                while not self._take(next(self._chunks, None)):
+                    pass
+        except Exception as error:  # noqa: BLE001 (raised once the pieces before it are delivered)
+            self._fail(error)
+
+    def _drain(self) -> None:
+        self._watch.allow(DRAIN_SECONDS)
+        try:
+            with self._watch:
+                for _ in range(DRAIN_CHUNKS):
+                    if next(self._chunks, None) is None:
+                        break
+        except Exception as error:  # noqa: BLE001 (the answer is complete: only the connection is lost)
+            logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
+        self.close()
+
+
+class AsyncProviderStream(_StreamReader):
+    """A streamed answer for async callers: an async iterator of its pieces.
+
+    Args:
+        provider: The adapter that translates.
+        request: The call.
+        wire: The request as it was sent.
+        reply: The open reply.
+        watch: Keeps time while waiting for the reply.
+    """
+
+    def __init__(
+        self,
+        provider: BaseLLMProvider,
+        request: LLMRequest,
+        wire: WireRequest,
+        reply: RawReply,
+        watch: LoopWatch,
+    ) -> None:
+        super().__init__(provider, request, wire, reply, watch)
+        self._chunks = abody_of(reply)
+        self._loop = watch.loop
+        self._left = self._loop.create_future()
+        self._close_failure: Optional[Exception] = None
+        self._closing = self._loop.create_task(self._close_when_left())
+        # A loop may be thrown away with its streams open; there is nothing to tell the user then.
+        self._closing._log_destroy_pending = False  # type: ignore[attr-defined]
+        _keep(self._closing, self._loop)
+
+    def __aiter__(self) -> AsyncProviderStream:
+        return self
+
+    async def __anext__(self) -> StreamEvent:
+        while not self._ready:
+            if self._failure is not None:
+                await self.aclose()
+                raise self._failure_to_raise(delivered=True)
+            if self.finished:
+                await self._drain()
+                raise StopAsyncIteration
+            await self._read()
+        return self._ready.popleft()
+
+    async def read_first(self) -> None:
+        """Read until the first piece or the end, so that a refusal to start is raised here.
+
+        Raises:
+            ProviderError: The answer failed before its first piece.
+        """
+        import asyncio
+
+        try:
+            await asyncio.sleep(0)  # a task that has not begun would be cancelled without closing anything
+            while not self._ready and not self.finished and self._failure is None:
+                await self._read()
+        except BaseException:
+            await self.aclose()  # nobody else will: the caller never gets the stream
+            raise
+        if self._failure is not None and not self._ready:
+            await self.aclose()
+            raise self._failure_to_raise(delivered=False)
+
+    async def aclose(self) -> None:
+        """Release the connection; twice is fine. Who is cancelled meanwhile leaves it to finish by itself."""
+        import asyncio
+
+        if asyncio.get_running_loop() is not self._loop:
+            self.close_soon()
+            return
+        self._leave()
+        await asyncio.shield(self._closing)
+        failure, self._close_failure = self._close_failure, None
+        if failure is not None:
+            raise failure
+
+    def close_soon(self) -> None:
+        """Have the loop release the connection; for finalizers, so it takes no lock and waits for nothing."""
+        with suppress(RuntimeError):  # the loop is closed, and its connections with it
+            self._loop.call_soon_threadsafe(self._leave)
+
+    def release(self) -> None:
+        """Nothing: the loop of a dropped stream was told to release the connection when it was dropped."""
+
+    def _leave(self) -> None:
+        if not self._left.done():
+            self._left.set_result(None)
+
+    async def _close_when_left(self) -> None:
+        """Release the connection when the stream is done with or dropped, or when the loop ends.
+
+        A loop cancels its tasks at its end and then closes the generators of the HTTP library, which get in
+        each other's way and print errors when their connection is still open.
+        """
+        import asyncio
+
+        with suppress(asyncio.CancelledError):
+            await self._left
+        self._watch.stop()
+        try:
+            await close_reply(self._reply, self._chunks)
+        except Exception as error:  # noqa: BLE001 (for ``aclose`` to raise, where there is somebody to tell)
+            self._close_failure = error
+
+    async def _read(self) -> None:
+        try:
+            with self._watch:
+                while not self._take(await next_chunk(self._chunks)):
+                    pass
+        except Exception as error:  # noqa: BLE001 (raised once the pieces before it are delivered)
+            self._fail(error)
+
+    async def _drain(self) -> None:
+        self._watch.allow(DRAIN_SECONDS)
+        try:
+            with self._watch:
+                for _ in range(DRAIN_CHUNKS):
+                    if await next_chunk(self._chunks) is None:
+                        break
+        except Exception as error:  # noqa: BLE001 (the answer is complete: only the connection is lost)
+            logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
+        await self.aclose()
+
+
+def _keep(task: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> None:
+    """Hold a closing task until it has ended, or its loop was thrown away and another one comes."""
+    if loop not in _closing_tasks:
+        for other in list(_closing_tasks):
+            if other.is_closed():
+                _closing_tasks.pop(other, None)  # another thread may have been faster
+    tasks = _closing_tasks.setdefault(loop, set())
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
