@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Dict
 
 from llm_orchestrator import CostTracker, LLMResponse, TokenUsage
-from llm_orchestrator.ledger import Ledger
-from llm_orchestrator.ledger_rows import encode
 from llm_orchestrator.types import Exchange
-from llm_orchestrator.usage_record import COLUMNS, UsageRecord
+from llm_orchestrator.usage.ledger import Ledger
+from llm_orchestrator.usage.ledger_csv import encode
+from llm_orchestrator.usage.record import COLUMNS, UsageRecord
 
 APPEND_US = 60.0
 REPORT_S = 6.0

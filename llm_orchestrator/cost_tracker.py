@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage_log import UsageLog
-from llm_orchestrator.usage_record import DETAIL_COLUMNS, UsageRecord
-from llm_orchestrator.usage_report import UsageReport, UsageTotals
+from llm_orchestrator.usage.record import DETAIL_COLUMNS, UsageRecord
+from llm_orchestrator.usage.recorder import UsageLog
+from llm_orchestrator.usage.report import UsageReport, UsageTotals
 from llm_orchestrator.utils.money import format_cost
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class CostTracker(UsageLog):
         Raises:
             ConfigurationError: The file cannot be written, or is the ledger itself.
         """
-        from llm_orchestrator.usage_export import write_csv
+        from llm_orchestrator.usage.export import write_csv
 
         return self._books.export(path, write_csv, start_date, end_date)
 
@@ -180,7 +180,7 @@ class CostTracker(UsageLog):
         Raises:
             ConfigurationError: The file cannot be written, or is the ledger itself.
         """
-        from llm_orchestrator.usage_export import write_jsonl
+        from llm_orchestrator.usage.export import write_jsonl
 
         return self._books.export(path, write_jsonl, start_date, end_date)
 
@@ -196,6 +196,6 @@ class CostTracker(UsageLog):
         Returns:
             One dict for each row: numbers, ``Decimal`` for money, None for what is not known.
         """
-        from llm_orchestrator.usage_export import typed
+        from llm_orchestrator.usage.export import typed
 
         return [typed(row) for row in self._books.rows(start_date, end_date)]

@@ -21,7 +21,7 @@ import llm_orchestrator
 from llm_orchestrator import ConfigManager, LLMOrchestrator, exceptions
 from llm_orchestrator.providers import find_adapter
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, LLMRequest, Message
-from llm_orchestrator.usage_record import COLUMNS
+from llm_orchestrator.usage.record import COLUMNS
 from tests.bench import DIALECTS, Dialect, ScriptedServer
 from tests.configs import LOCAL, ROOT
 from tests.conformance.provider_page import PAGE as PROVIDER_PAGE

@@ -18,7 +18,7 @@ import pytest
 
 from llm_orchestrator.cost_tracker import CostTracker, UsageRecord
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.ledger import Ledger
+from llm_orchestrator.usage.ledger import Ledger
 from tests.costs import EIGHT, TOKENS, fill, make, read
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -300,7 +300,7 @@ def test_threads_share_a_tracker(tracker: CostTracker, path: Path, monkeypatch: 
         for _ in range(10):
             tracker.log_usage("p", f"m{number}", TOKENS, cost=Decimal("0.1"))
 
-    monkeypatch.setattr("llm_orchestrator.usage_log.add_money", add_slowly)
+    monkeypatch.setattr("llm_orchestrator.usage.recorder.add_money", add_slowly)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(16)))
     report = tracker.get_usage_report()

@@ -156,6 +156,6 @@ class LLMResponse:
         }
 
     def _repr_html_(self) -> str:
-        from llm_orchestrator.notebook import response_as_html
+        from llm_orchestrator.usage.page.notebook import response_as_html
 
         return response_as_html(self)

@@ -20,12 +20,12 @@ from llm_orchestrator import (
     ProviderError,
     ProviderTimeoutError,
     StreamInterruptedError,
-    billing,
     call_record,
     price_usage,
-    usage_log,
 )
 from llm_orchestrator.pricing import PriceTable
+from llm_orchestrator.usage import billing
+from llm_orchestrator.usage import recorder as usage_log
 from tests.bench import (
     BEFORE_HEAD,
     KEY,

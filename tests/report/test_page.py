@@ -15,8 +15,8 @@ from typing import Any, Dict, List
 import pytest
 
 from llm_orchestrator import ConfigurationError, CostTracker
-from llm_orchestrator.report import figures
-from llm_orchestrator.usage_report import UsageReport
+from llm_orchestrator.usage.page import figures
+from llm_orchestrator.usage.report import UsageReport
 from tests.report.ledgers import made_up, row, write
 
 pytest.importorskip("plotly", reason="the page is an extra: make environment")
@@ -35,7 +35,7 @@ NASTY = "</script><script>alert(1)</script><img src=http://leak.invalid/x.png on
 @pytest.fixture(scope="module", autouse=True)
 def drawn() -> None:
     """Load plotly once, outside the tests."""
-    from llm_orchestrator.report.page import render  # noqa: F401
+    from llm_orchestrator.usage.page.page import render  # noqa: F401
 
     CostTracker(log_path=None).get_usage_report().to_html()
 

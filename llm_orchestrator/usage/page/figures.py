@@ -10,7 +10,7 @@ import math
 from decimal import Decimal
 from typing import Dict, Iterable, Optional, Sequence, Tuple
 
-from llm_orchestrator.usage_record import DETAIL_COLUMNS, parse_timestamp
+from llm_orchestrator.usage.record import DETAIL_COLUMNS, parse_timestamp
 from llm_orchestrator.utils.money import ZERO, add_money
 
 __all__ = ["Durations", "Figures", "ModelFigures"]

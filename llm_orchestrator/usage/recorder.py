@@ -18,7 +18,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Deque, Dict, Mapping, Optional, Set, Tuple, Union
 
-from llm_orchestrator.billing import (
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.usage.billing import (
     NOTHING_USED,
     Billing,
     audit_facts,
@@ -28,17 +29,16 @@ from llm_orchestrator.billing import (
     origin,
     told_tokens,
 )
-from llm_orchestrator.books import Books
-from llm_orchestrator.estimation import ESTIMATOR
-from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.ledger import Ledger
-from llm_orchestrator.usage_record import Tokens, UsageRecord, as_usage, as_utc
+from llm_orchestrator.usage.estimates import ESTIMATOR
+from llm_orchestrator.usage.ledger import Ledger
+from llm_orchestrator.usage.record import Tokens, UsageRecord, as_usage, as_utc
+from llm_orchestrator.usage.store import Books
 from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
 
 if TYPE_CHECKING:
-    from llm_orchestrator.budget import Budget
     from llm_orchestrator.pricing import CostDetails, PriceTable
     from llm_orchestrator.types import LLMResponse
+    from llm_orchestrator.usage.budget import Budget
 
 __all__ = ["UsageLog"]
 
@@ -299,7 +299,7 @@ def _budget(
         raise ConfigurationError(
             "A budget is set, but cost tracking is off: nothing would be counted. Turn it on."
         )
-    from llm_orchestrator.budget import Budget
+    from llm_orchestrator.usage.budget import Budget
 
     return Budget(session, day, ledger)
 

@@ -13,8 +13,8 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 
 from plotly import graph_objects
 
-from llm_orchestrator.report.figures import Durations, Figures, ModelFigures
-from llm_orchestrator.usage_report import UsageReport
+from llm_orchestrator.usage.page.figures import Durations, Figures, ModelFigures
+from llm_orchestrator.usage.report import UsageReport
 from llm_orchestrator.utils.money import format_cost, known_cost
 from llm_orchestrator.utils.plural import number_of
 

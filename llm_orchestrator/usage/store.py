@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Callable, Deque, Iterable, Iterator, List, Optional, Sequence, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.ledger import Ledger
-from llm_orchestrator.ledger_rows import Row
-from llm_orchestrator.usage_record import REPORT_COLUMNS, UsageRecord, as_utc, parse_timestamp
+from llm_orchestrator.usage.ledger import Ledger
+from llm_orchestrator.usage.ledger_csv import Row
+from llm_orchestrator.usage.record import REPORT_COLUMNS, UsageRecord, as_utc, parse_timestamp
 
 __all__ = ["Books"]
 

@@ -13,9 +13,9 @@ from typing import Any, Iterator, List, NamedTuple, Optional, Sequence
 
 from plotly.offline import get_plotlyjs
 
-from llm_orchestrator.report.charts import Chart, charts, seconds
-from llm_orchestrator.report.figures import Durations, Figures, ModelFigures
-from llm_orchestrator.usage_report import UsageReport, UsageTotals
+from llm_orchestrator.usage.page.charts import Chart, charts, seconds
+from llm_orchestrator.usage.page.figures import Durations, Figures, ModelFigures
+from llm_orchestrator.usage.report import UsageReport, UsageTotals
 from llm_orchestrator.utils.money import format_cost, known_cost
 from llm_orchestrator.utils.plural import number_of
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.ledger_rows import Row, check_header, encode, read_cells, read_rows
-from llm_orchestrator.usage_record import COLUMNS, REPORT_COLUMNS
+from llm_orchestrator.usage.ledger_csv import Row, check_header, encode, read_cells, read_rows
+from llm_orchestrator.usage.record import COLUMNS, REPORT_COLUMNS
 
 if sys.platform != "win32":
     import fcntl

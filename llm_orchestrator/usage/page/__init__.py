@@ -14,7 +14,7 @@ from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.atomic_file import whole_file
 
 if TYPE_CHECKING:
-    from llm_orchestrator.usage_report import UsageReport
+    from llm_orchestrator.usage.report import UsageReport
 
 __all__ = ["make_page", "write_page"]
 
@@ -38,8 +38,8 @@ def make_page(report: UsageReport, rows: Iterable[Sequence[str]]) -> str:
         raise ConfigurationError(
             'The page needs a plotting library. Run: pip install "llm-orchestrator[report]".'
         ) from error
-    from llm_orchestrator.report.figures import Figures
-    from llm_orchestrator.report.page import render
+    from llm_orchestrator.usage.page.figures import Figures
+    from llm_orchestrator.usage.page.page import render
 
     return render(report, Figures.of(rows))
 

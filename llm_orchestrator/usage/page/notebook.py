@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llm_orchestrator.types import LLMResponse
-    from llm_orchestrator.usage_report import UsageReport
+    from llm_orchestrator.usage.report import UsageReport
 
 __all__ = ["report_as_html", "response_as_html"]
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Union
 
 from llm_orchestrator.types import Exchange, TokenUsage
-from llm_orchestrator.usage_record import parse_counts, parse_timestamp
+from llm_orchestrator.usage.record import parse_counts, parse_timestamp
 
 if TYPE_CHECKING:
     from llm_orchestrator.pricing import CostDetails, PriceTable

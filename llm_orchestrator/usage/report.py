@@ -26,7 +26,7 @@ from typing import (
 )
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage_record import parse_timestamp
+from llm_orchestrator.usage.record import parse_timestamp
 from llm_orchestrator.utils.money import format_cost
 from llm_orchestrator.utils.plural import number_of
 
@@ -117,7 +117,7 @@ class UsageReport(_Readable):
         Returns:
             The report.
         """
-        from llm_orchestrator.usage_tally import Tally  # only reports need it
+        from llm_orchestrator.usage.tally import Tally  # only reports need it
 
         tally = Tally()
         for cells in rows:
@@ -156,7 +156,7 @@ class UsageReport(_Readable):
             ConfigurationError: The extra ``report`` is not installed, the rows are not at hand (the report
                 was copied), or the file cannot be written.
         """
-        from llm_orchestrator.report import make_page, write_page
+        from llm_orchestrator.usage.page import make_page, write_page
 
         if self._source is None:
             raise ConfigurationError(
@@ -190,7 +190,7 @@ class UsageReport(_Readable):
         ]
 
     def _repr_html_(self) -> str:
-        from llm_orchestrator.notebook import report_as_html
+        from llm_orchestrator.usage.page.notebook import report_as_html
 
         return report_as_html(self)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage_record import (
+from llm_orchestrator.usage.record import (
     COLUMNS,
     END_OF_ROW,
     REPORT_COLUMNS,

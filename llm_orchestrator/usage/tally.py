@@ -6,8 +6,8 @@ import json
 from decimal import Decimal
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
-from llm_orchestrator.usage_record import REPORT_COLUMNS
-from llm_orchestrator.usage_report import LocalDays, UsageTotals
+from llm_orchestrator.usage.record import REPORT_COLUMNS
+from llm_orchestrator.usage.report import LocalDays, UsageTotals
 from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
 
 __all__ = ["Tally"]
