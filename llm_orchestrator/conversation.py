@@ -13,7 +13,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Mapping, NoReturn, Optional, Tuple, Type, Union
 
-from llm_orchestrator.conversation_state import ConversationState, read_document, write_document
+from llm_orchestrator.calls.history import ConversationState, read_document, write_document
 from llm_orchestrator.exceptions import (
     InvalidRequestError,
     OrchestratorError,
@@ -29,7 +29,7 @@ from llm_orchestrator.types import LLMResponse, Message, MessageLike, Messages, 
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
-    from llm_orchestrator.call import Call
+    from llm_orchestrator.calls.call import Call
     from llm_orchestrator.orchestrator import LLMOrchestrator
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 

@@ -13,21 +13,21 @@ from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Type, Union
 
-from llm_orchestrator.call import Call
+from llm_orchestrator.calls.call import Call
+from llm_orchestrator.calls.chain import ModelChooser
+from llm_orchestrator.calls.providers import ProviderSet
+from llm_orchestrator.calls.shared import Surroundings
+from llm_orchestrator.calls.tracker import configured_tracker, warn_of_unused_settings
+from llm_orchestrator.calls.warm_up import WarmUp
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
-from llm_orchestrator.model_chain import ModelChooser
 from llm_orchestrator.models.registry import ModelRegistry
 from llm_orchestrator.policy import PolicySettings
-from llm_orchestrator.provider_set import ProviderSet
 from llm_orchestrator.request.arguments import CallArguments, call_arguments, owned, takes_parameters_of
 from llm_orchestrator.request.messages import check_owner
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
-from llm_orchestrator.surroundings import Surroundings
-from llm_orchestrator.tracker_settings import configured_tracker, warn_of_unused_settings
 from llm_orchestrator.types import LLMResponse, Messages, ModelInfo
 from llm_orchestrator.utils.values import evolve
-from llm_orchestrator.warm_up import WarmUp
 
 if TYPE_CHECKING:
     import threading

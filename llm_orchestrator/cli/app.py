@@ -71,7 +71,7 @@ class _Notes(logging.Handler):
     """Shows log records of the library on standard error, but not an error that ends the command anyway."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name != "llm_orchestrator.call_record" or record.levelno < logging.ERROR:
+        if record.name != "llm_orchestrator.calls.record" or record.levelno < logging.ERROR:
             note(record.getMessage(), style="yellow" if record.levelno >= logging.WARNING else "dim")
 
 

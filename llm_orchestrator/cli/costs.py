@@ -13,11 +13,11 @@ from typing import Annotated, Any, Dict, List, Mapping, Optional, Tuple
 
 import typer
 
+from llm_orchestrator.calls.tracker import configured_tracker
 from llm_orchestrator.cli.settings import ConfigOption, load_without_keys
 from llm_orchestrator.cli.terminal import note, say, show_table, waiting
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.tracker_settings import configured_tracker
 from llm_orchestrator.usage.report import UsageReport, UsageTotals
 from llm_orchestrator.utils.money import format_cost, known_cost
 

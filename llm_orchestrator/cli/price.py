@@ -7,6 +7,7 @@ from typing import Annotated, List, Optional, Tuple
 
 import typer
 
+from llm_orchestrator.calls.tracker import configured_tracker
 from llm_orchestrator.cli.settings import ConfigOption, config_path, load_without_keys, models_of
 from llm_orchestrator.cli.terminal import FAILED, fail, note, say, show_table
 from llm_orchestrator.config.manager import OrchestratorConfig
@@ -14,7 +15,6 @@ from llm_orchestrator.cost_tracker import format_cost
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing import PriceTable
 from llm_orchestrator.pricing.table import STANDARD, ModelPrices
-from llm_orchestrator.tracker_settings import configured_tracker
 from llm_orchestrator.types import TokenUsage
 from llm_orchestrator.utils.suggestions import nearly
 

@@ -20,9 +20,9 @@ from llm_orchestrator import (
     ProviderError,
     ProviderTimeoutError,
     StreamInterruptedError,
-    call_record,
     price_usage,
 )
+from llm_orchestrator.calls import record as call_record
 from llm_orchestrator.pricing import PriceTable
 from llm_orchestrator.usage import billing
 from llm_orchestrator.usage import recorder as usage_log

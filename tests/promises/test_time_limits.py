@@ -14,8 +14,8 @@ from llm_orchestrator import (
     ProviderError,
     ProviderTimeoutError,
     StreamInterruptedError,
-    call,
 )
+from llm_orchestrator.calls import call
 from llm_orchestrator.providers import wire
 from llm_orchestrator.providers.gemini import transport as gemini_transport
 from llm_orchestrator.providers.http import deadlines

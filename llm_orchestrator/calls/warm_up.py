@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Mapping, Optional
 from llm_orchestrator.exceptions import OrchestratorError
 
 if TYPE_CHECKING:
+    from llm_orchestrator.calls.shared import Surroundings
     from llm_orchestrator.providers.base import BaseLLMProvider
-    from llm_orchestrator.surroundings import Surroundings
 
 __all__ = ["WarmUp"]
 

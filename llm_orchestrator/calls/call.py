@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
 
 from llm_orchestrator import policy
-from llm_orchestrator.call_record import CallRecord
-from llm_orchestrator.surroundings import Surroundings
+from llm_orchestrator.calls.record import CallRecord
+from llm_orchestrator.calls.shared import Surroundings
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, LLMRequest, LLMResponse, Message, ModelInfo
 from llm_orchestrator.utils.values import evolve
 

@@ -12,9 +12,9 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
+from llm_orchestrator.calls.shared import Surroundings
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
 from llm_orchestrator.request.output import parse_output
-from llm_orchestrator.surroundings import Surroundings
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, Exchange, LLMRequest, LLMResponse
 from llm_orchestrator.usage.estimates import estimate_answer, estimate_prompt
 from llm_orchestrator.utils.values import evolve

@@ -1,0 +1,1 @@
+"""How one call runs: from its plan and its attempts to its record."""
