@@ -22,7 +22,7 @@ from llm_orchestrator.exceptions import (
     ProviderSwitchError,
     StreamInterruptedError,
 )
-from llm_orchestrator.request.arguments import call_arguments, owned
+from llm_orchestrator.request.arguments import call_arguments, snapshot
 from llm_orchestrator.request.messages import check_owner, read_messages
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream, StreamAccumulator
 from llm_orchestrator.types import LLMResponse, Message, MessageLike, Messages, TokenUsage
@@ -172,7 +172,7 @@ class Conversation:
             raise _busy()
         one = isinstance(messages, (Message, abc.Mapping))
         read = call_arguments([messages] if one else messages, **{**self._defaults, **arguments})
-        request = owned(read.request)  # or the caller could change the history later
+        request = snapshot(read.request)  # or the caller could change the history later
         call = self._orchestrator._call(evolve(read, request=request), streamed=streamed)
         return _Turn(self, call, request.messages)
 

@@ -19,8 +19,7 @@ from llm_orchestrator.usage.report import UsageReport, UsageTotals
 from llm_orchestrator.utils.money import format_cost
 
 if TYPE_CHECKING:
-    from llm_orchestrator.pricing import CostDetails
-    from llm_orchestrator.types import LLMResponse
+    from llm_orchestrator.types import CostDetails, LLMResponse
 
 __all__ = ["CostTracker", "UsageRecord", "UsageReport", "UsageTotals", "format_cost"]
 
@@ -113,7 +112,7 @@ class CostTracker(UsageLog):
             BudgetExceededError: The budget of the session or of the day is spent.
         """
         if self._budget:
-            self._settle()
+            self._flush()
             self._budget.check(session_id, pending)
 
     def get_usage_report(
@@ -131,9 +130,11 @@ class CostTracker(UsageLog):
         Raises:
             ConfigurationError: Meanwhile another program replaced the file by something that is not a ledger.
         """
-        return UsageReport.from_cells(
-            self._books.cells(start_date, end_date),
-            again=lambda: self._books.cells(start_date, end_date, DETAIL_COLUMNS),
+        from llm_orchestrator.usage.tally import report_of  # only reports need it
+
+        return report_of(
+            self._record_store.cells(start_date, end_date),
+            again=lambda: self._record_store.cells(start_date, end_date, DETAIL_COLUMNS),
         )
 
     def export_to_csv(
@@ -158,7 +159,7 @@ class CostTracker(UsageLog):
         """
         from llm_orchestrator.usage.export import write_csv
 
-        return self._books.export(path, write_csv, start_date, end_date)
+        return self._record_store.export(path, write_csv, start_date, end_date)
 
     def export_to_jsonl(
         self,
@@ -182,7 +183,7 @@ class CostTracker(UsageLog):
         """
         from llm_orchestrator.usage.export import write_jsonl
 
-        return self._books.export(path, write_jsonl, start_date, end_date)
+        return self._record_store.export(path, write_jsonl, start_date, end_date)
 
     def to_dicts(
         self, start_date: Optional[date] = None, end_date: Optional[date] = None
@@ -198,4 +199,4 @@ class CostTracker(UsageLog):
         """
         from llm_orchestrator.usage.export import typed
 
-        return [typed(row) for row in self._books.rows(start_date, end_date)]
+        return [typed(row) for row in self._record_store.rows(start_date, end_date)]

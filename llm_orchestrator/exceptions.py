@@ -87,6 +87,10 @@ class ConfigurationError(OrchestratorError):
     """The configuration, a key, a file or an installed package is not as the call needs it."""
 
 
+class NotSupportedError(ConfigurationError):
+    """The provider has no such endpoint, to list its models for instance; nothing is wrong."""
+
+
 class ProviderSwitchError(OrchestratorError):
     """A conversation or history that belongs to one provider was sent to another; nothing was sent."""
 

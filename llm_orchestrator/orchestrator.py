@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Type, 
 from llm_orchestrator.calls.call import Call
 from llm_orchestrator.calls.chain import ModelChooser
 from llm_orchestrator.calls.providers import ProviderSet
-from llm_orchestrator.calls.shared import Surroundings
+from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.calls.tracker import configured_tracker, warn_of_unused_settings
 from llm_orchestrator.calls.warm_up import WarmUp
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.models.registry import ModelRegistry
 from llm_orchestrator.policy import PolicySettings
-from llm_orchestrator.request.arguments import CallArguments, call_arguments, owned, takes_parameters_of
+from llm_orchestrator.request.arguments import CallArguments, call_arguments, snapshot, takes_parameters_of
 from llm_orchestrator.request.messages import check_owner
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 from llm_orchestrator.types import LLMResponse, Messages, ModelInfo
@@ -90,7 +90,7 @@ class LLMOrchestrator:
         tracker = cost_tracker or configured_tracker(self.config.cost_tracking, self.session_id)
         self.active_provider: str = self.config.active_provider
         self.active_model = self.config.active_model
-        self._surroundings = Surroundings(tracker, tuple(hooks), self.session_id)
+        self._shared = SharedState(tracker, tuple(hooks), self.session_id)
         self._models = ModelChooser(self.config.providers, self.registry)
         self._is_sibling = False
 
@@ -211,8 +211,8 @@ class LLMOrchestrator:
     @property
     def cost_tracker(self) -> CostTracker:
         """What was used and spent, streams included that were dropped unread since the last call."""
-        self._surroundings.settle()
-        return self._surroundings.tracker
+        self._shared.flush()
+        return self._shared.tracker
 
     def get_available_models(
         self, provider: Optional[str] = None, include_deprecated: bool = False
@@ -239,7 +239,7 @@ class LLMOrchestrator:
             ProviderError: A provider refused, failed or could not be reached; its old list stays.
             ConfigurationError: There is no such provider, or it lacks its key.
         """
-        self._surroundings.check_open()
+        self._shared.check_open()
         self._models.forget()  # the new listings may know better
         self.registry.refresh_models(provider)
 
@@ -249,7 +249,7 @@ class LLMOrchestrator:
         Args:
             provider: Name of a provider entry; None for every one that can be used.
         """
-        self._surroundings.check_open()
+        self._shared.check_open()
         self._models.forget()  # the new listings may know better
         await self.registry.arefresh_models(provider)
 
@@ -266,7 +266,7 @@ class LLMOrchestrator:
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
         """
-        self._surroundings.check_open()
+        self._shared.check_open()
         return self.registry.validate_model(provider or self.active_provider, model)
 
     async def avalidate_model(self, model: str, provider: Optional[str] = None) -> bool:
@@ -279,7 +279,7 @@ class LLMOrchestrator:
         Returns:
             Whether it does.
         """
-        self._surroundings.check_open()
+        self._shared.check_open()
         return await self.registry.avalidate_model(provider or self.active_provider, model)
 
     def get_session_cost(self) -> Decimal:
@@ -305,7 +305,7 @@ class LLMOrchestrator:
         Raises:
             ConfigurationError: There is no such provider, or it lacks its key.
         """
-        self._surroundings.check_open()
+        self._shared.check_open()
         self._providers.entry(name)
         sibling = copy.copy(self)
         sibling.active_provider = name
@@ -327,10 +327,10 @@ class LLMOrchestrator:
 
     def _begin_to_close(self) -> bool:
         """Whether there is something to close."""
-        if self._is_sibling or self._surroundings.is_closed:
+        if self._is_sibling or self._shared.is_closed:
             return False
-        self._surroundings.settle()
-        self._surroundings.is_closed = True
+        self._shared.flush()
+        self._shared.is_closed = True
         return True
 
     def __enter__(self) -> LLMOrchestrator:
@@ -358,8 +358,8 @@ class LLMOrchestrator:
     # ---------------------------------------------------------------- parts
 
     def _call(self, arguments: CallArguments, *, streamed: bool) -> Call:
-        self._surroundings.check_open()
-        self._surroundings.settle()
+        self._shared.check_open()
+        self._shared.flush()
         provider = self._providers[self.active_provider]
         entry = self._providers.entry(self.active_provider)
         check_owner(arguments.request.messages, self.active_provider)
@@ -368,9 +368,9 @@ class LLMOrchestrator:
             self.active_provider, arguments.request.model or self.active_model, fallbacks
         )
         drop = entry.on_unsupported_parameter == "drop"
-        request = owned(arguments.request) if streamed else arguments.request
+        request = snapshot(arguments.request) if streamed else arguments.request
         request = evolve(request, model=chain[0], strict=not drop)
-        tracker = self._surroundings.tracker
+        tracker = self._shared.tracker
         if tracker.strict_pricing:
             for name in chain:
                 tracker.check_price(provider.name, provider.price_provider_of(name), name)
@@ -382,14 +382,14 @@ class LLMOrchestrator:
             settings=PolicySettings(retries, entry.max_retry_wait, drop),
             total_timeout=arguments.total_timeout or entry.total_timeout,
             known_model=self._known_model,
-            surroundings=self._surroundings,
+            shared=self._shared,
             tags=arguments.tags,
             streamed=streamed,
         )
 
     def _warm_up(self) -> WarmUp:
-        self._surroundings.check_open()
-        return WarmUp(self._providers, self.active_provider, self.active_model, self._surroundings)
+        self._shared.check_open()
+        return WarmUp(self._providers, self.active_provider, self.active_model, self._shared)
 
     def _known_model(self, model: str) -> Optional[ModelInfo]:
         """What the registry knows of a model; warns once of a deprecated one."""

@@ -200,7 +200,7 @@ def run(steps: Plan, attempt: Callable[[Attempt], Result]) -> Result:
                 continue
             try:
                 result = attempt(step)
-                _put_behind(failures)
+                _clear_tracebacks(failures)
                 return result
             except ProviderError as error:
                 outcome = error
@@ -234,7 +234,7 @@ async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> 
                 continue
             try:
                 result = await attempt(step)
-                _put_behind(failures)
+                _clear_tracebacks(failures)
                 return result
             except ProviderError as error:
                 outcome = error
@@ -244,7 +244,7 @@ async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> 
         failures.clear()
 
 
-def _put_behind(failures: Sequence[ProviderError]) -> None:
+def _clear_tracebacks(failures: Sequence[ProviderError]) -> None:
     """Part with the errors of a call that succeeded after all.
 
     Their tracebacks hold the frames of all callers until the garbage collector comes, and with those what the

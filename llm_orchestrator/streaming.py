@@ -87,7 +87,7 @@ class StreamAccumulator:
         """The whole answer; None until the stream has ended."""
         return self._response
 
-    def leave_behind(self) -> None:
+    def hand_off(self) -> None:
         """Leave an open stream to the next call, as dropping it does and the end of the program."""
         source = self._take_source()
         if source is not None:
@@ -96,7 +96,7 @@ class StreamAccumulator:
             self._call.hand_over(source)
 
     def __del__(self) -> None:
-        self.leave_behind()
+        self.hand_off()
 
     def _take_source(self) -> Any:
         """Take the open stream, in order to end it; in one step, so that of several only one gets it."""

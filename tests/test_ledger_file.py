@@ -154,7 +154,7 @@ def test_a_folder_that_took_the_place_loses_no_answer_and_is_named(
 def test_a_row_that_cannot_be_made_is_logged_and_does_not_stop_the_next(
     tracker: CostTracker, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tracker._books.add(
+    tracker._record_store.add(
         UsageRecord(datetime.now(), "p", "odd", 1, 1, 2, None, "s", "c", usage_raw={(1, 2): 3})
     )
     tracker.log_usage("p", "m", TOKENS)

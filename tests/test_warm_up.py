@@ -40,7 +40,7 @@ def test_the_first_call_uses_the_connection(
 
     assert [request.method for request in server.requests] == ["GET", "POST"]
     assert len({request.connection for request in server.requests}) == 1
-    assert orchestrator.cost_tracker.get_usage_report().total_requests == 1, "only the call is in the books"
+    assert orchestrator.cost_tracker.get_usage_report().total_requests == 1, "only the call is recorded"
 
 
 def test_the_first_async_call_uses_the_connection(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequen
 
 from llm_orchestrator import policy
 from llm_orchestrator.calls.record import CallRecord
-from llm_orchestrator.calls.shared import Surroundings
+from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, LLMRequest, LLMResponse, Message, ModelInfo
 from llm_orchestrator.utils.values import evolve
 
@@ -38,7 +38,7 @@ class Call(CallRecord):
         settings: What may be retried, and how.
         total_timeout: Seconds the whole call may take; None for no limit.
         known_model: Tells what the registry knows of a model; None where it knows nothing.
-        surroundings: What the calls of the orchestrator share.
+        shared: What the calls of the orchestrator share.
         tags: The caller's own marks for the ledger.
         streamed: Whether the answer is streamed.
     """
@@ -52,13 +52,11 @@ class Call(CallRecord):
         settings: policy.PolicySettings,
         total_timeout: Optional[float],
         known_model: Callable[[str], Optional[ModelInfo]],
-        surroundings: Surroundings,
+        shared: SharedState,
         tags: Mapping[str, str],
         streamed: bool,
     ) -> None:
-        super().__init__(
-            provider=provider, request=request, surroundings=surroundings, tags=tags, streamed=streamed
-        )
+        super().__init__(provider=provider, request=request, shared=shared, tags=tags, streamed=streamed)
         self._chain = chain
         self._settings = settings
         self._total_timeout = total_timeout
@@ -141,7 +139,7 @@ class Call(CallRecord):
         self._started = time.monotonic()
         if self._total_timeout is not None:
             self._request = evolve(self._request, deadline=self._started + self._total_timeout)
-        known = self._surroundings.unsupported
+        known = self._shared.unsupported
         unsupported = {model: known.get((self._provider.name, model), frozenset()) for model in self._chain}
         settings = evolve(self._settings, unsupported=unsupported, time_left=self._time_left)
         return policy.plan(self._chain, settings)
@@ -163,7 +161,7 @@ class Call(CallRecord):
         Args:
             stream: The application's stream.
         """
-        self._surroundings.open_streams.add(stream)
+        self._shared.open_streams.add(stream)
 
     def hand_over(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
         """Leave an open stream that was dropped to the next call; for finalizers, so it takes no lock.
@@ -181,7 +179,7 @@ class Call(CallRecord):
                 logger.debug("A dropped stream: its connection did not close: %s", type(error).__name__)
             self.abandon(source.partial(), "interrupted")
 
-        self._surroundings.left_behind.append(finish)
+        self._shared.dropped_streams.append(finish)
 
 
 class _Attempting:

@@ -12,7 +12,7 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
-from llm_orchestrator.calls.shared import Surroundings
+from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
 from llm_orchestrator.request.output import parse_output
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, Exchange, LLMRequest, LLMResponse
@@ -21,8 +21,8 @@ from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.hooks import Hook, Listeners
-    from llm_orchestrator.pricing import CostDetails
     from llm_orchestrator.providers.base import BaseLLMProvider
+    from llm_orchestrator.types import CostDetails
 
 __all__ = ["CallRecord"]
 
@@ -35,7 +35,7 @@ class CallRecord:
     Args:
         provider: The adapter that is asked.
         request: What is asked.
-        surroundings: What the calls of the orchestrator share.
+        shared: What the calls of the orchestrator share.
         tags: The caller's own marks for the ledger.
         streamed: Whether the answer is streamed.
     """
@@ -45,14 +45,14 @@ class CallRecord:
         *,
         provider: BaseLLMProvider,
         request: LLMRequest,
-        surroundings: Surroundings,
+        shared: SharedState,
         tags: Mapping[str, str],
         streamed: bool,
     ) -> None:
         self.id = os.urandom(16).hex()
         self._provider = provider
         self._request = request
-        self._surroundings = surroundings
+        self._shared = shared
         self._tags = tags
         self.is_streamed = streamed
         self._attempts: List[Attempt] = []
@@ -62,7 +62,7 @@ class CallRecord:
         self._began = self._started = time.monotonic()
         self._started_at = datetime.now(timezone.utc)
         self._first_piece: Optional[float] = None
-        self._listeners = _listeners(surroundings.hooks) if surroundings.hooks else None
+        self._listeners = _listeners(shared.hooks) if shared.hooks else None
 
     def begin_attempt(self, step: Attempt) -> None:
         """Note that a request is about to be sent.
@@ -71,10 +71,10 @@ class CallRecord:
             OrchestratorError: The orchestrator is closed.
             BudgetExceededError: A budget is spent.
         """
-        self._surroundings.check_open()
+        self._shared.check_open()
         pending = self._unwritten["cost_details"] if self._unwritten else None
-        tracker = self._surroundings.tracker
-        tracker.check_budget(self._surroundings.session_id, pending.total if pending else None)
+        tracker = self._shared.tracker
+        tracker.check_budget(self._shared.session_id, pending.total if pending else None)
         self._write_row(final=False)
         if self._attempts:
             self._log_next(self._attempts[-1], step)
@@ -110,7 +110,7 @@ class CallRecord:
             OutputParseError: Structured output does not fit its format.
         """
         if self._step.without:
-            self._surroundings.learn(self._provider.name, self._step.model, self._step.without)
+            self._shared.learn(self._provider.name, self._step.model, self._step.without)
         response = self._completed(response)
         self._end_attempt("ok", response, None)
         response = evolve(response, attempts=tuple(self._attempts), exchange=None)
@@ -181,7 +181,7 @@ class CallRecord:
             response,
             cost=details.total,
             cost_details=details,
-            session_id=self._surroundings.session_id,
+            session_id=self._shared.session_id,
             warnings=response.warnings + left_out,
             latency=time.monotonic() - self._started,
         )
@@ -189,12 +189,12 @@ class CallRecord:
     def _price(self, response: LLMResponse, estimated: Optional[Mapping[str, int]] = None) -> CostDetails:
         provider = self._provider
         prices = provider.price_provider_of(self._step.model)
-        return self._surroundings.tracker.price_response(
+        return self._shared.tracker.price_response(
             response, prices, provider.base_url, at=self._started_at, estimated=estimated
         )
 
     def _nothing(self) -> LLMResponse:
-        """The answer to a request that got none, for the books."""
+        """The answer to a request that got none, for the record."""
         model = self._step.model
         facts = Exchange("", self._request.provider_options, {})
         return LLMResponse("", model, self._provider.name, model, exchange=facts)
@@ -224,7 +224,7 @@ class CallRecord:
             "provider": self._provider.name,
             "model": answer.model,
             "tokens": answer.usage,
-            "session_id": self._surroundings.session_id,
+            "session_id": self._shared.session_id,
             "cost_details": details,
             "status": status,
             "call_id": self.id,
@@ -249,7 +249,7 @@ class CallRecord:
         """Write the row of the last attempt; only what follows it tells whether it ended the call."""
         row, self._unwritten = self._unwritten, None
         if row is not None:
-            self._surroundings.tracker.log_usage(**row, final=final)
+            self._shared.tracker.log_usage(**row, final=final)
 
     # ---------------------------------------------------------------- telling others
 
@@ -269,7 +269,7 @@ class CallRecord:
             provider=self._provider.name,
             model=self._step.model if kind == "attempt" else self._request.model,
             status=status,
-            session_id=self._surroundings.session_id,
+            session_id=self._shared.session_id,
             attempts=tuple(self._attempts),
             response=response,
             error=error,

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from llm_orchestrator.hooks import Hook
     from llm_orchestrator.streaming import StreamAccumulator
 
-__all__ = ["Surroundings"]
+__all__ = ["SharedState"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class Surroundings:
+class SharedState:
     """What the calls of one orchestrator and its siblings share.
 
     Attributes:
@@ -31,7 +31,7 @@ class Surroundings:
         session_id: The session the calls belong to.
         unsupported: Parameters known to be rejected, by provider and model.
         open_streams: Streams that were begun, as far as they still exist.
-        left_behind: Finishes streams that were dropped unread; the next call does it.
+        dropped_streams: Finishes streams that were dropped unread; the next call does it.
         is_closed: The orchestrator was closed; nothing is sent any more.
     """
 
@@ -40,11 +40,11 @@ class Surroundings:
     session_id: str
     unsupported: Dict[Tuple[str, str], FrozenSet[str]] = field(default_factory=dict)
     open_streams: weakref.WeakSet[StreamAccumulator] = field(default_factory=weakref.WeakSet)
-    left_behind: Deque[Callable[[], None]] = field(default_factory=deque)
+    dropped_streams: Deque[Callable[[], None]] = field(default_factory=deque)
     is_closed: bool = False
 
     def __post_init__(self) -> None:
-        _all_surroundings.add(self)
+        _all_shared.add(self)
 
     def learn(self, provider: str, model: str, unsupported: FrozenSet[str]) -> None:
         """Remember what a model rejects, beside what other calls found out meanwhile.
@@ -66,11 +66,11 @@ class Surroundings:
         if self.is_closed:
             raise OrchestratorError("The orchestrator is closed. Make a new one, or close it later.")
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Record the streams that were dropped unread since the last call, and release their connections."""
-        while self.left_behind:
+        while self.dropped_streams:
             try:
-                finish = self.left_behind.popleft()
+                finish = self.dropped_streams.popleft()
             except IndexError:
                 return  # another thread was faster
             try:
@@ -80,13 +80,13 @@ class Surroundings:
 
 
 #: Whatever the program did not close, until its end.
-_all_surroundings: weakref.WeakSet[Surroundings] = weakref.WeakSet()
+_all_shared: weakref.WeakSet[SharedState] = weakref.WeakSet()
 
 
 @atexit.register
-def _settle_at_exit() -> None:
+def _flush_at_exit() -> None:
     """Leave the streams that the program left open at its end: what they used belongs in the ledger, too."""
-    for surroundings in list(_all_surroundings):
-        for stream in list(surroundings.open_streams):
-            stream.leave_behind()
-        surroundings.settle()
+    for shared in list(_all_shared):
+        for stream in list(shared.open_streams):
+            stream.hand_off()
+        shared.flush()

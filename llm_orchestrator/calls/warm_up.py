@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Mapping, Optional
 from llm_orchestrator.exceptions import OrchestratorError
 
 if TYPE_CHECKING:
-    from llm_orchestrator.calls.shared import Surroundings
+    from llm_orchestrator.calls.shared import SharedState
     from llm_orchestrator.providers.base import BaseLLMProvider
 
 __all__ = ["WarmUp"]
@@ -35,7 +35,7 @@ class WarmUp:
         providers: Makes the provider when it is looked up, which takes time as well.
         name: The provider's name.
         model: The model it will be asked for, if that is known.
-        surroundings: Know whether the orchestrator was closed meanwhile.
+        shared: Know whether the orchestrator was closed meanwhile.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class WarmUp:
         providers: Mapping[str, BaseLLMProvider],
         name: str,
         model: Optional[str],
-        surroundings: Surroundings,
+        shared: SharedState,
     ) -> None:
         self._providers = providers
         self._name = name
         self._model = model or NO_MODEL
-        self._surroundings = surroundings
+        self._shared = shared
 
     def begin(self) -> threading.Thread:
         """Start a thread that makes the provider ready for sync callers.
@@ -69,7 +69,7 @@ class WarmUp:
             try:
                 provider.warm_up(self._model)
             finally:
-                if self._surroundings.is_closed:
+                if self._shared.is_closed:
                     provider.close()  # its client may have been made after the others were closed
         except Exception as error:  # noqa: BLE001 (whatever it is, the first call will show it)
             self._tell(error)
@@ -81,13 +81,13 @@ class WarmUp:
             try:
                 await provider.awarm_up(self._model)
             finally:
-                if self._surroundings.is_closed:
+                if self._shared.is_closed:
                     await provider.aclose()
         except Exception as error:  # noqa: BLE001 (as in _run)
             self._tell(error)
 
     def _tell(self, error: Exception) -> None:
-        if not self._surroundings.is_closed:
+        if not self._shared.is_closed:
             # Whatever is no error of ours may hold a key in its text.
             reason = error if isinstance(error, OrchestratorError) else type(error).__name__
             logger.warning("%s: could not get ready, calls will try again: %s", self._name, reason)

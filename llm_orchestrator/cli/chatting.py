@@ -22,7 +22,7 @@ from llm_orchestrator.conversation import Conversation
 from llm_orchestrator.cost_tracker import format_cost
 from llm_orchestrator.exceptions import ConfigurationError, InvalidMessagesError, OrchestratorError
 from llm_orchestrator.orchestrator import LLMOrchestrator
-from llm_orchestrator.utils.atomic_file import whole_file
+from llm_orchestrator.utils.atomic_file import atomic_file
 
 __all__ = ["chat"]
 
@@ -151,7 +151,7 @@ def _save(conversation: Conversation, file: Optional[Path]) -> None:
     if file is None:
         return
     try:
-        with whole_file(file, mode=0o600) as target:
+        with atomic_file(file, mode=0o600) as target:
             target.write(conversation.to_json().encode())
     except OSError as error:
         raise ConfigurationError(

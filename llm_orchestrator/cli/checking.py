@@ -20,11 +20,11 @@ from llm_orchestrator.exceptions import (
     AuthenticationError,
     ConfigurationError,
     ModelNotFoundError,
+    NotSupportedError,
     PermissionDeniedError,
     ProviderError,
 )
 from llm_orchestrator.orchestrator import LLMOrchestrator
-from llm_orchestrator.providers.adapter import CannotTellError
 from llm_orchestrator.utils.plural import number_of
 from llm_orchestrator.utils.suggestions import did_you_mean
 
@@ -116,7 +116,7 @@ def _ask(orchestrator: LLMOrchestrator, name: str, models: List[str]) -> Iterato
             orchestrator.refresh_models(name)
         offered = number_of(len(orchestrator.get_available_models(name)), "chat model")
         yield Finding("ok", f"{name}: answers, {offered}")
-    except CannotTellError:
+    except NotSupportedError:
         were = "were" if len(models) > 1 else "was"
         unchecked = f", so {' and '.join(models)} {were} not checked" if models else ""
         yield Finding("warning", f"{name}: cannot list its models{unchecked}")
@@ -144,7 +144,7 @@ def _examine_model(orchestrator: LLMOrchestrator, name: str, model: str) -> Find
     try:
         known = registry.known(name, model)
         is_offered = bool(known and known.last_seen) or orchestrator.validate_model(model, name)
-    except CannotTellError as error:
+    except NotSupportedError as error:
         return Finding("warning", f"{name}/{model}: not listed. {error}")
     except ProviderError as error:
         return Finding("failed", f"{name}/{model}: {error}")

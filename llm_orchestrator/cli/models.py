@@ -9,9 +9,13 @@ import typer
 
 from llm_orchestrator.cli.settings import ConfigOption, ProviderOption, open_orchestrator
 from llm_orchestrator.cli.terminal import FAILED, fail, note, show_table, waiting
-from llm_orchestrator.exceptions import ConfigurationError, OrchestratorError, ProviderError
+from llm_orchestrator.exceptions import (
+    ConfigurationError,
+    NotSupportedError,
+    OrchestratorError,
+    ProviderError,
+)
 from llm_orchestrator.orchestrator import LLMOrchestrator
-from llm_orchestrator.providers.adapter import CannotTellError
 from llm_orchestrator.types import ModelInfo
 
 __all__ = ["models"]
@@ -63,7 +67,7 @@ def _refresh(orchestrator: LLMOrchestrator, names: List[str]) -> Optional[Orches
         try:
             with waiting(f"Asking {name} ..."):
                 orchestrator.refresh_models(name)
-        except CannotTellError:
+        except NotSupportedError:
             if len(names) == 1:
                 raise
             note(f"{name}: cannot list its models.")

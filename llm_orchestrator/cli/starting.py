@@ -14,15 +14,14 @@ import yaml
 from llm_orchestrator.cli.terminal import note, say
 from llm_orchestrator.config.manager import DEFAULT_PATH, KEY_VARIABLES
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.utils.packaged import packaged_text
 from llm_orchestrator.utils.suggestions import did_you_mean
 
 __all__ = ["init"]
 
 
 def _starter() -> Dict[str, Any]:
-    document: Dict[str, Any] = yaml.safe_load(
-        Path(__file__).with_name("starter.yaml").read_text(encoding="utf-8")
-    )
+    document: Dict[str, Any] = yaml.safe_load(packaged_text("llm_orchestrator.cli", "starter.yaml"))
     return document
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple, Union
 
 from llm_orchestrator.types import ModelInfo
-from llm_orchestrator.utils.atomic_file import whole_file
+from llm_orchestrator.utils.atomic_file import atomic_file
 
 if sys.platform == "win32":
     fcntl = None
@@ -130,7 +130,7 @@ class ModelCache:
 
     def _write(self) -> None:
         try:
-            with whole_file(self._path) as file:
+            with atomic_file(self._path) as file:
                 file.write(json.dumps(_encoded(self._listings), indent=1, default=str).encode())
         except (OSError, ValueError) as error:
             logger.warning(

@@ -7,13 +7,14 @@ There is no list of allowed names, so a new family of chat models shows up by it
 from __future__ import annotations
 
 import functools
-import os
 import re
 from typing import Dict, Iterable, Optional, Pattern, Tuple
 
+from llm_orchestrator.utils.packaged import packaged_text
+
 __all__ = ["exclusion_by_kind", "foreign_owner", "is_fine_tuned"]
 
-_KINDS_FILE = os.path.join(os.path.dirname(__file__), "not_chat.json")
+_KINDS_FILE = "not_chat.json"
 
 
 def is_fine_tuned(model: str) -> bool:
@@ -65,8 +66,7 @@ def exclusion_by_kind(model: str, kinds: str) -> Optional[str]:
 def _patterns() -> Dict[str, Dict[str, Pattern[str]]]:
     import json  # only a refresh needs it
 
-    with open(_KINDS_FILE, encoding="utf-8") as file:
-        protocols = json.load(file)
+    protocols = json.loads(packaged_text("llm_orchestrator.models", _KINDS_FILE))
     return {
         protocol: {kind: _whole_words(tuple(words)) for kind, words in kinds.items()}
         for protocol, kinds in protocols.items()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing.bill import Bill
 from llm_orchestrator.pricing.table import Book, Match, load
-from llm_orchestrator.pricing.terms import Surroundings, Terms, read_terms
+from llm_orchestrator.pricing.terms import PriceFactors, Terms, read_terms
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, Usage, read_usage
 from llm_orchestrator.types import CostDetails
 from llm_orchestrator.types.cost import DEFAULTS
@@ -72,7 +72,7 @@ class PriceTable:
         self._stale_after_days = stale_after_days
         self._path = path
         self._table: Optional[JSON] = None
-        self._books: Dict[str, Book] = {}
+        self._record_store: Dict[str, Book] = {}
         self._version = self._as_of = ""
         self._fresh_until = "9999-12-31"
 
@@ -111,7 +111,7 @@ class PriceTable:
         if book.free:
             return self._free(book, model)
         request, response = request or _NOTHING, response or _NOTHING
-        call = Surroundings(service_tier, batch, base_url, headers or _NOTHING, request, response)
+        call = PriceFactors(service_tier, batch, base_url, headers or _NOTHING, request, response)
         requested_model = requested_model or request.get("model")
         try:
             read = read_usage(usage, api=api or book.api, request=request, requested_model=requested_model)
@@ -329,10 +329,10 @@ class PriceTable:
         )
 
     def _book(self, provider: str) -> Book:
-        book = self._books.get(provider)
+        book = self._record_store.get(provider)
         if book is None:
             data = self._loaded()["providers"].get(provider, _NOTHING)
-            book = self._books[provider] = Book(provider, data, self._overrides.get(provider, ()))
+            book = self._record_store[provider] = Book(provider, data, self._overrides.get(provider, ()))
         return book
 
     def _loaded(self) -> JSON:

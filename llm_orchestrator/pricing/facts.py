@@ -1,6 +1,6 @@
 """What decided the price of a call beside its usage, small enough to be kept with the call.
 
-Requests and replies hold prompts and answers, which have no place in the books. Here they are reduced to the
+Requests and replies hold prompts and answers, which have no place in the ledger. Here they are reduced to the
 few fields that the calculator reads, so that pricing the facts later gives the same bill as pricing the call.
 """
 

@@ -10,10 +10,10 @@ import json
 import re
 from datetime import date
 from decimal import Context, Decimal
-from os import path
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.utils.packaged import packaged_text
 
 __all__ = ["COMPONENTS", "STANDARD", "Book", "Match", "ModelPrices", "Rates", "load"]
 
@@ -364,7 +364,10 @@ def load(file: Optional[str] = None) -> Mapping[str, Any]:
     Returns:
         The table as parsed JSON.
     """
-    file = file or path.join(path.dirname(__file__), "prices.json")
-    with open(file, encoding="utf-8") as stream:
-        table: Mapping[str, Any] = json.load(stream)
+    if file is None:
+        text = packaged_text("llm_orchestrator.pricing", "prices.json")
+    else:
+        with open(file, encoding="utf-8") as stream:
+            text = stream.read()
+    table: Mapping[str, Any] = json.loads(text)
     return table

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from llm_orchestrator.pricing.table import STANDARD, Book
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, image_generation
 
-__all__ = ["TIER_HEADER", "Surroundings", "Terms", "find_header", "read_terms"]
+__all__ = ["TIER_HEADER", "PriceFactors", "Terms", "find_header", "read_terms"]
 
 #: Where Gemini names the served tier.
 TIER_HEADER = "x-gemini-service-tier"
@@ -27,7 +27,7 @@ class Terms(NamedTuple):
         tier: Service tier to bill, in the table's words.
         regional: Whether the call went to a region with a surcharge.
         calls: Calls of tools that have a fee, by the fee's name.
-        recorded: Counts for the books that no fee is known for.
+        recorded: Counts for the record that no fee is known for.
         extra: Work of other models inside the call, to be priced by itself.
         unknown: What was used but cannot be priced.
         notes: Remarks for the bill.
@@ -42,7 +42,7 @@ class Terms(NamedTuple):
     notes: Tuple[str, ...]
 
 
-class Surroundings(NamedTuple):
+class PriceFactors(NamedTuple):
     """What is known of a call besides its usage; the fields are parameters of ``price_usage``."""
 
     service_tier: Optional[str]
@@ -53,7 +53,7 @@ class Surroundings(NamedTuple):
     response: JSON
 
 
-def read_terms(book: Book, usage: JSON, call: Surroundings) -> Terms:
+def read_terms(book: Book, usage: JSON, call: PriceFactors) -> Terms:
     """Read the terms of a call.
 
     Args:
@@ -83,7 +83,7 @@ def read_terms(book: Book, usage: JSON, call: Surroundings) -> Terms:
     return Terms(tier, regional, calls, recorded, extra, unknown, notes)
 
 
-def _tier(book: Book, usage: JSON, call: Surroundings) -> Tuple[str, Tuple[str, ...]]:
+def _tier(book: Book, usage: JSON, call: PriceFactors) -> Tuple[str, Tuple[str, ...]]:
     """The tier to bill, and a note where it is only assumed."""
     request, response = call.request, call.response
     if call.batch:

@@ -11,22 +11,23 @@ from abc import ABC, abstractmethod
 from collections import abc
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from llm_orchestrator.exceptions import ConfigurationError, InvalidResponseError, ProviderError
+from llm_orchestrator.exceptions import (
+    ConfigurationError,
+    InvalidResponseError,
+    NotSupportedError,
+    ProviderError,
+)
 from llm_orchestrator.providers.failures import Failure, error_of_failure, error_of_transport
 from llm_orchestrator.providers.http.reader import read_document
 from llm_orchestrator.providers.http.redaction import Redactor, secret_headers
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
-__all__ = ["Adapter", "CannotTellError", "is_header_name", "is_header_text"]
+__all__ = ["Adapter", "is_header_name", "is_header_text"]
 
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_CONNECT_TIMEOUT = 10.0
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-
-class CannotTellError(ConfigurationError):
-    """The provider has no way to list its models, or to tell whether it has one: nothing is wrong."""
 
 
 class Adapter(ABC):
@@ -245,9 +246,9 @@ class Adapter(ABC):
             A GET request.
 
         Raises:
-            CannotTellError: The provider cannot list its models; it is a ConfigurationError.
+            NotSupportedError: The provider cannot list its models; it is a ConfigurationError.
         """
-        raise CannotTellError(
+        raise NotSupportedError(
             f"Provider {self.name!r} cannot list its models. Take their names from its documentation."
         )
 
@@ -261,9 +262,9 @@ class Adapter(ABC):
             A GET request that fails with 404 for a model that does not exist.
 
         Raises:
-            CannotTellError: The provider cannot tell; it is a ConfigurationError.
+            NotSupportedError: The provider cannot tell; it is a ConfigurationError.
         """
-        raise CannotTellError(f"Provider {self.name!r} cannot validate models. Call the model to find out.")
+        raise NotSupportedError(f"Provider {self.name!r} cannot validate models. Call the model to find out.")
 
     def offers(self, model: str, body: JSON) -> bool:
         """Read the reply to ``model_request``.

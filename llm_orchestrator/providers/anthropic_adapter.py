@@ -21,7 +21,7 @@ from llm_orchestrator.providers.anthropic.thinking import form_of_thinking
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import Failure, error_of_failure, unsupported_parameter
 from llm_orchestrator.providers.http.clients import Clients
-from llm_orchestrator.providers.http.error_bodies import with_bounded_refusals
+from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.pools import async_client_arguments
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
@@ -274,7 +274,7 @@ class AnthropicAdapter(BaseLLMProvider):
             arguments["http_client"] = anthropic.DefaultAsyncHttpxClient(**pools)
         client = client_class(**arguments, max_retries=0)
         client._custom_headers = {}  # those of $ANTHROPIC_CUSTOM_HEADERS, which no argument keeps out
-        return with_bounded_refusals(client)
+        return with_bounded_error_bodies(client)
 
     @property
     def _version(self) -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import Failure, error_of_failure
 from llm_orchestrator.providers.http.clients import Clients
-from llm_orchestrator.providers.http.error_bodies import with_bounded_refusals
+from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.pools import async_client_arguments
 from llm_orchestrator.providers.openai import chat as openai_chat
@@ -66,8 +66,8 @@ class OpenAIAdapter(BaseLLMProvider):
             )
         self.api = api
         self._clients: Clients[Any, Any] = Clients(
-            make=lambda: with_bounded_refusals(self.make_client()),
-            make_async=lambda: with_bounded_refusals(self.make_async_client()),
+            make=lambda: with_bounded_error_bodies(self.make_client()),
+            make_async=lambda: with_bounded_error_bodies(self.make_async_client()),
             close=lambda client: client.close(),
             aclose=lambda client: client.close(),
             redactor=self.redactor,

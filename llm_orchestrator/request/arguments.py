@@ -118,7 +118,7 @@ def call_arguments(
     )
 
 
-def owned(request: LLMRequest) -> LLMRequest:
+def snapshot(request: LLMRequest) -> LLMRequest:
     """Copy what the caller could still change before a stream is sent.
 
     Args:
@@ -133,7 +133,7 @@ def owned(request: LLMRequest) -> LLMRequest:
     try:
         return evolve(
             request,
-            messages=tuple(_owned_message(message) for message in request.messages),
+            messages=tuple(_message_snapshot(message) for message in request.messages),
             tools=deepcopy(request.tools),
             response_format=deepcopy(request.response_format),
             provider_options=deepcopy(request.provider_options),
@@ -144,7 +144,7 @@ def owned(request: LLMRequest) -> LLMRequest:
         ) from error
 
 
-def _owned_message(message: Message) -> Message:
+def _message_snapshot(message: Message) -> Message:
     is_text = message.content is None or isinstance(message.content, str)
     return message if is_text else evolve(message, content=deepcopy(message.content))
 

@@ -26,7 +26,7 @@ class CostDetails:
         counts: Tokens and calls billed, by class, without overlap. A class of another model that took part in
             the call is written ``model:class``.
         rates: The rates used, in dollars per million tokens (fees: per thousand calls), under the same names.
-        recorded: Counts that cost nothing by themselves or cannot be priced from one call, for the books.
+        recorded: Counts that cost nothing by themselves or cannot be priced from one call, for the record.
         model: The model priced, as the price table names it.
         provider: The provider whose prices were used.
         match: How that model was found: ``exact``, ``dated`` (one date suffix removed), ``override``, or

@@ -154,8 +154,3 @@ class LLMResponse:
             "completion": self.usage.completion_tokens,
             "total": self.usage.total_tokens,
         }
-
-    def _repr_html_(self) -> str:
-        from llm_orchestrator.usage.page.notebook import response_as_html
-
-        return response_as_html(self)

@@ -16,8 +16,8 @@ from llm_orchestrator.types import Exchange, TokenUsage
 from llm_orchestrator.usage.record import parse_counts, parse_timestamp
 
 if TYPE_CHECKING:
-    from llm_orchestrator.pricing import CostDetails, PriceTable
-    from llm_orchestrator.types import LLMResponse
+    from llm_orchestrator.pricing import PriceTable
+    from llm_orchestrator.types import CostDetails, LLMResponse
 
 __all__ = [
     "NOTHING_USED",
@@ -27,7 +27,7 @@ __all__ = [
     "is_refused",
     "not_billed",
     "origin",
-    "told_tokens",
+    "reported_tokens",
 ]
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def given(cost: Union[Decimal, float, str], status: str = "priced") -> CostDetai
     Raises:
         ValueError: It is no amount of money.
     """
-    from llm_orchestrator.pricing import CostDetails
+    from llm_orchestrator.types import CostDetails
 
     try:
         total = Decimal(str(cost))
@@ -71,7 +71,7 @@ def not_billed() -> CostDetails:
     Returns:
         The details: zero.
     """
-    from llm_orchestrator.pricing import CostDetails
+    from llm_orchestrator.types import CostDetails
 
     return CostDetails("free", total=Decimal(0), source=_NOT_BILLED)
 
@@ -110,7 +110,7 @@ class Billing:
             if details.status == "unpriced" and price_provider != response.provider:
                 details = self._priced(response, price_provider, base_url, at, estimated)
         except Exception:  # whatever is wrong with a price, the answer was paid for and has to arrive
-            from llm_orchestrator.pricing import CostDetails
+            from llm_orchestrator.types import CostDetails
 
             logger.exception("%s/%s could not be priced.", response.provider, response.model)
             details = CostDetails("unpriced", unpriced=("error",))
@@ -139,7 +139,7 @@ class Billing:
         return self.table.price(
             price_provider,
             response.model,
-            _as_told(usage.raw, usage.source),
+            _as_reported(usage.raw, usage.source),
             requested_model=response.requested_model,
             api=exchange.api or None,
             at=at,
@@ -170,7 +170,7 @@ class Billing:
         return self.table.price(
             provider,
             row["model"],
-            _as_told(raw, row["usage_status"]),
+            _as_reported(raw, row["usage_status"]),
             api=row.get("api") or None,
             headers=facts.get("headers"),
             response=facts.get("response"),
@@ -178,7 +178,7 @@ class Billing:
         ).total
 
 
-def _as_told(raw: Any, source: str) -> Any:
+def _as_reported(raw: Any, source: str) -> Any:
     """A list is a stream's: the table then knows that counts of a stream that broke off are no final ones."""
     return [raw] if source == "partial" else raw
 
@@ -220,7 +220,7 @@ def is_refused(status: str, status_code: Optional[int], usage: TokenUsage) -> bo
     return rejected and usage.total_tokens is None
 
 
-def told_tokens(usage: TokenUsage, estimated: Optional[Mapping[str, int]]) -> Dict[str, Any]:
+def reported_tokens(usage: TokenUsage, estimated: Optional[Mapping[str, int]]) -> Dict[str, Any]:
     """List the fields of a record that hold tokens: what was told, and nothing that had to be estimated.
 
     Args:

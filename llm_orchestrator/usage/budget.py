@@ -15,10 +15,10 @@ from decimal import Decimal
 from typing import IO, Dict, Iterable, Iterator, Optional, Sequence, Set, Tuple
 
 from llm_orchestrator.exceptions import BudgetExceededError, ConfigurationError
+from llm_orchestrator.usage.days import LocalDays
 from llm_orchestrator.usage.ledger import Identity, Ledger, identity
 from llm_orchestrator.usage.ledger_csv import LineReader
 from llm_orchestrator.usage.record import REPORT_COLUMNS, UsageRecord
-from llm_orchestrator.usage.report import LocalDays
 from llm_orchestrator.utils.money import ZERO, add_money, format_cost
 
 __all__ = ["Budget", "LedgerTail"]

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Iterable, Mapping
 
 from llm_orchestrator.usage.ledger_csv import Row, encode
 from llm_orchestrator.usage.record import COLUMNS
-from llm_orchestrator.utils.atomic_file import whole_file
+from llm_orchestrator.utils.atomic_file import atomic_file
 
 __all__ = ["typed", "write_csv", "write_jsonl"]
 
@@ -67,7 +67,7 @@ def _as_text(value: Any) -> str:
 
 def _write(path: Path, header: bytes, lines: Iterable[bytes]) -> int:
     count = 0
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         file.write(header)
         for line in lines:
             file.write(line)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Union
 from llm_orchestrator.types import MISSING_USAGE, TokenUsage
 
 if TYPE_CHECKING:
-    from llm_orchestrator.pricing import CostDetails
+    from llm_orchestrator.types import CostDetails
 
 __all__ = [
     "COLUMNS",

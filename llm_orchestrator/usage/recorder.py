@@ -1,6 +1,6 @@
 """The log of usage: makes a record of every request, keeps it, and adds up what a session cost.
 
-What was used, when and why it cost what it did becomes a ``UsageRecord`` here, and goes to the ``Books``.
+What was used, when and why it cost what it did becomes a ``UsageRecord`` here, and goes to the ``RecordStore``.
 Beside them only running totals are kept.
 """
 
@@ -27,17 +27,17 @@ from llm_orchestrator.usage.billing import (
     is_refused,
     not_billed,
     origin,
-    told_tokens,
+    reported_tokens,
 )
 from llm_orchestrator.usage.estimates import ESTIMATOR
 from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.record import Tokens, UsageRecord, as_usage, as_utc
-from llm_orchestrator.usage.store import Books
+from llm_orchestrator.usage.store import RecordStore
 from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
 
 if TYPE_CHECKING:
-    from llm_orchestrator.pricing import CostDetails, PriceTable
-    from llm_orchestrator.types import LLMResponse
+    from llm_orchestrator.pricing import PriceTable
+    from llm_orchestrator.types import CostDetails, LLMResponse
     from llm_orchestrator.usage.budget import Budget
 
 __all__ = ["UsageLog"]
@@ -72,7 +72,7 @@ class UsageLog:
         keeps_file = enabled and log_path is not None
         ledger = Ledger(log_path, fsync=fsync, rotate_mb=rotate_mb) if keeps_file and log_path else None
         self._budget = _budget(enabled, session_budget, day_budget, ledger)
-        self._books = Books(ledger, self._note_unwritten)
+        self._record_store = RecordStore(ledger, self._note_unwritten)
         self._session_costs: Dict[str, Decimal] = {}
         self._warned: Set[Tuple[str, str]] = set()
         self._waiting: Deque[Dict[str, Any]] = deque()  # from finalizers
@@ -82,7 +82,7 @@ class UsageLog:
     @property
     def log_path(self) -> Optional[Path]:
         """The ledger file; None when records are kept in memory, or not at all."""
-        return self._books.ledger.path if self._books.ledger else None
+        return self._record_store.ledger.path if self._record_store.ledger else None
 
     @property
     def price_table(self) -> PriceTable:
@@ -174,7 +174,7 @@ class UsageLog:
             "timestamp": moment,
             "provider": provider,
             "model": model,
-            **told_tokens(usage, estimated),
+            **reported_tokens(usage, estimated),
             "cost": details.total,
             "session_id": session_id or self.session_id,
             "call_id": call_id or _new_id(),
@@ -200,7 +200,7 @@ class UsageLog:
         }
         record = UsageRecord.of(values)
         if self.enabled:
-            self._settle()
+            self._flush()
             self._store(record)
         return record
 
@@ -224,13 +224,13 @@ class UsageLog:
         Returns:
             US dollars; calls with an unknown price are not in it, nor are estimates.
         """
-        self._settle()
+        self._flush()
         return self._session_costs.get(session_id or self.session_id, ZERO)
 
     def close(self) -> None:
         """Write what is waiting and give the ledger file back; a record that comes later opens it again."""
-        self._settle(wait=True)
-        self._books.close()
+        self._flush(wait=True)
+        self._record_store.close()
 
     def _store(self, record: UsageRecord) -> None:
         with self._lock:
@@ -242,7 +242,7 @@ class UsageLog:
             warn = record.cost is None and record.status == "ok" and self._is_new(record)
         if warn:
             self._warn_of_unknown(record)
-        self._books.add(record)
+        self._record_store.add(record)
 
     def _note_unwritten(self, record: UsageRecord) -> None:
         if self._budget:
@@ -264,7 +264,7 @@ class UsageLog:
         self._warned.add(key)
         return True
 
-    def _settle(self, wait: Optional[bool] = None) -> None:
+    def _flush(self, wait: Optional[bool] = None) -> None:
         """Write what finalizers handed over, and what an event loop could not write at once."""
         if self._waiting:
             handed_over = []
@@ -273,12 +273,12 @@ class UsageLog:
                     handed_over.append(self._waiting.popleft())
             for fields in handed_over:
                 self.log_usage(**fields)
-        self._books.settle(wait=wait)
+        self._record_store.flush(wait=wait)
 
     def _renew_after_fork(self) -> None:
         self._lock = threading.Lock()
         self._waiting.clear()  # the parent writes it
-        self._books.renew_after_fork()
+        self._record_store.renew_after_fork()
         if self._budget:
             self._budget.renew_after_fork()
 
@@ -316,11 +316,11 @@ def _renew_all_after_fork() -> None:
         log._renew_after_fork()
 
 
-def _settle_all() -> None:
+def _flush_all() -> None:
     for log in list(_living):
-        log._settle(wait=True)
+        log._flush(wait=True)
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_all_after_fork)
-atexit.register(_settle_all)
+atexit.register(_flush_all)

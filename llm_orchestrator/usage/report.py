@@ -26,12 +26,11 @@ from typing import (
 )
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage.record import parse_timestamp
 from llm_orchestrator.utils.money import format_cost
 from llm_orchestrator.utils.plural import number_of
 
 __all__ = [
-    "LocalDays",
+    "RowSource",
     "UsageReport",
     "UsageTotals",
 ]
@@ -100,41 +99,7 @@ class UsageReport(_Readable):
     by_tag: Mapping[str, UsageTotals]
     by_day: Mapping[str, UsageTotals]
     estimated_requests: int = 0
-    _source: ClassVar[Optional[_Source]] = None
-
-    @classmethod
-    def from_cells(
-        cls,
-        rows: Iterable[Sequence[str]],
-        again: Optional[Callable[[], Iterable[Sequence[str]]]] = None,
-    ) -> UsageReport:
-        """Sum up ledger rows, one by one.
-
-        Args:
-            rows: For every row one text for each of ``REPORT_COLUMNS``.
-            again: Reads the same rows again, with ``DETAIL_COLUMNS``, for ``to_html``.
-
-        Returns:
-            The report.
-        """
-        from llm_orchestrator.usage.tally import Tally  # only reports need it
-
-        tally = Tally()
-        for cells in rows:
-            tally.add(cells)
-        overall, groups = tally.totals()
-        report = cls(
-            total_requests=overall.requests,
-            total_tokens=overall.tokens,
-            total_cost=overall.cost,
-            unpriced_requests=overall.unpriced_requests,
-            estimated_cost=overall.estimated_cost,
-            estimated_requests=overall.estimated_requests,
-            **groups,
-        )
-        if again:
-            object.__setattr__(report, "_source", _Source(again, tally.rows))
-        return report
+    _source: ClassVar[Optional[RowSource]] = None
 
     def __getstate__(self) -> Dict[str, Any]:
         """Leave the ledger behind: a copy in another process is the sums alone."""
@@ -203,7 +168,7 @@ class UsageReport(_Readable):
         )
 
 
-class _Source(NamedTuple):
+class RowSource(NamedTuple):
     """The rows behind a report."""
 
     again: Callable[[], Iterable[Sequence[str]]]
@@ -212,31 +177,3 @@ class _Source(NamedTuple):
     def rows(self) -> Iterable[Sequence[str]]:
         """Read them again, without those that came since."""
         return islice(self.again(), self.size)
-
-
-#: So many minutes are remembered at once.
-_REMEMBERED = 4096
-
-
-class LocalDays:
-    """Tells the day of a timestamp in local time; fast, as rows of one minute tend to come together."""
-
-    def __init__(self) -> None:
-        self._of_minute: Dict[str, str] = {}
-
-    def of(self, timestamp: str) -> str:
-        """Tell the day.
-
-        Args:
-            timestamp: The text of a ledger row.
-
-        Returns:
-            ``YYYY-MM-DD``.
-        """
-        minute = timestamp[:16]
-        day = self._of_minute.get(minute)
-        if day is None:
-            if len(self._of_minute) >= _REMEMBERED:
-                self._of_minute.clear()
-            day = self._of_minute[minute] = parse_timestamp(timestamp).astimezone().date().isoformat()
-        return day

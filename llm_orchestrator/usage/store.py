@@ -1,4 +1,4 @@
-"""The books: where records are kept, in a ledger file or in memory, and how they are read back.
+"""The store: where records are kept, in a ledger file or in memory, and how they are read back.
 
 Records on their way to the file pass a queue, so that an event loop never waits for a lock: what it cannot
 write at once is written by the next record, report or close. A record that cannot be written is logged.
@@ -19,7 +19,7 @@ from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.ledger_csv import Row
 from llm_orchestrator.usage.record import REPORT_COLUMNS, UsageRecord, as_utc, parse_timestamp
 
-__all__ = ["Books"]
+__all__ = ["RecordStore"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 OVERDUE = 1.0
 
 
-class Books:
+class RecordStore:
     """Keeps records, for many threads and event loops at once.
 
     Args:
@@ -53,9 +53,9 @@ class Books:
             self._on_unwritten(record)
         else:
             self._waiting.append(record)
-            self.settle()
+            self.flush()
 
-    def settle(self, *, wait: Optional[bool] = None) -> None:
+    def flush(self, *, wait: Optional[bool] = None) -> None:
         """Write what is on its way to the file.
 
         Args:
@@ -108,7 +108,7 @@ class Books:
             Text by column name.
         """
         is_wanted = _period(start_date, end_date)
-        self.settle(wait=True)
+        self.flush(wait=True)
         rows = self.ledger.rows() if self.ledger else (record.to_row() for record in list(self._records))
         return (row for row in rows if is_wanted(row["timestamp"]))
 
@@ -132,7 +132,7 @@ class Books:
             rows = self.rows(start_date, end_date)
             return ([row[name] for name in wanted] for row in rows)
         is_wanted = _period(start_date, end_date)
-        self.settle(wait=True)
+        self.flush(wait=True)
         if is_wanted is _always:
             return self.ledger.cells(wanted)
         return (cells for cells in self.ledger.cells(wanted) if is_wanted(cells[0]))
@@ -173,7 +173,7 @@ class Books:
 
     def close(self) -> None:
         """Write what is waiting and give the file back; a record that comes later opens it again."""
-        self.settle(wait=True)
+        self.flush(wait=True)
         with self._lock:
             if self.ledger:
                 self.ledger.close()

@@ -7,13 +7,13 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, Iterator, Union
 
-__all__ = ["whole_file"]
+__all__ = ["atomic_file"]
 
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
-def whole_file(path: Union[str, os.PathLike[str]], *, mode: int = 0o666) -> Iterator[BinaryIO]:
+def atomic_file(path: Union[str, os.PathLike[str]], *, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Open a file that takes its place when the block ends, and not at all when the block fails.
 
     Args:

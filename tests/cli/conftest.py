@@ -114,7 +114,7 @@ def arguments_of(*arguments: str) -> List[str]:
     return [sys.executable, *rules, "-m", "llm_orchestrator", *arguments]
 
 
-def surroundings(**more: str) -> Dict[str, str]:
+def shared(**more: str) -> Dict[str, str]:
     """The environment of a process of its own, which writes as a user's does: in blocks into a pipe."""
     usual = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return {**usual, "PYTHONPATH": str(ROOT), **more}
@@ -128,7 +128,7 @@ def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
         timeout=60,
         check=False,
         **{
-            "env": surroundings(),
+            "env": shared(),
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,

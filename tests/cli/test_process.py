@@ -12,7 +12,7 @@ from typing import List
 import pytest
 
 from tests.bench import DIALECTS, ScriptedServer, Stall
-from tests.cli.conftest import arguments_of, configuration, process, surroundings, write
+from tests.cli.conftest import arguments_of, configuration, process, shared, write
 from tests.costs import EIGHT, read
 from tests.promises.programs import run_program
 
@@ -41,7 +41,7 @@ def test_a_reader_that_goes_away_ends_a_command_quietly(
     reading, writing = os.pipe()
     os.close(reading)
 
-    ended = process(*arguments, stdout=writing, env=surroundings(PYTHONUNBUFFERED=unbuffered))
+    ended = process(*arguments, stdout=writing, env=shared(PYTHONUNBUFFERED=unbuffered))
     os.close(writing)
 
     assert ended.returncode == 141
@@ -78,9 +78,7 @@ def without(descriptor: int, *arguments: str) -> subprocess.CompletedProcess[str
     """Run a command that was started with one of its standard streams closed."""
     closing = f"{descriptor}>&-" if descriptor else "<&-"
     command = ["sh", "-c", f'exec "$@" {closing}', "sh", *arguments_of(*arguments)]
-    return subprocess.run(
-        command, env=surroundings(), capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run(command, env=shared(), capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_closed_standard_input_is_no_question(configured: Path) -> None:
@@ -108,7 +106,7 @@ def test_ctrl_c_closes_the_connection_and_records_the_call(
     server.script(reply.but(fault=Stall() if way == "streamed" else Stall(after=0)))
     command = arguments_of("ask", "Count", *(["--json"] if way == "whole" else []))
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=surroundings(), text=True, **pipes) as running:
+    with subprocess.Popen(command, env=shared(), text=True, **pipes) as running:
         assert server.wait_for_requests(1, timeout=30)
         if way == "streamed":
             assert running.stdout is not None and running.stdout.read(3) == "One"
@@ -133,9 +131,9 @@ def test_the_output_of_a_pipe_is_plain(configured: Path) -> None:
 
 def test_without_the_extra_the_command_says_how_to_get_it(folder: Path) -> None:
     (folder / "typer.py").write_text("raise ModuleNotFoundError(\"No module named 'typer'\", name='typer')\n")
-    path = os.pathsep.join([str(folder), surroundings()["PYTHONPATH"]])
+    path = os.pathsep.join([str(folder), shared()["PYTHONPATH"]])
 
-    ended = process("check", env=surroundings(PYTHONPATH=path))
+    ended = process("check", env=shared(PYTHONPATH=path))
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == 'The command line is not installed. Run: pip install "llm-orchestrator[cli]".\n'
@@ -162,7 +160,7 @@ def test_there_is_completion_for_shells(configured: Path, shell: str) -> None:
 
     ended = subprocess.run(
         [sys.executable, "-c", program],
-        env=surroundings(**variables),
+        env=shared(**variables),
         capture_output=True,
         text=True,
         check=False,

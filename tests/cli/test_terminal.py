@@ -15,7 +15,7 @@ from typing import Any, Iterator
 import pytest
 
 from tests.bench import DIALECTS, ScriptedServer, Stall
-from tests.cli.conftest import arguments_of, configuration, surroundings, write
+from tests.cli.conftest import arguments_of, configuration, shared, write
 from tests.costs import EIGHT, read
 
 pytestmark = [
@@ -38,7 +38,7 @@ class Terminal:
     def tmux(self, *arguments: str) -> str:
         command = ["tmux", "-f", os.devnull, "-L", self._socket, *arguments]
         return subprocess.run(
-            command, env=surroundings(TERM="xterm-256color"), capture_output=True, text=True, check=True
+            command, env=shared(TERM="xterm-256color"), capture_output=True, text=True, check=True
         ).stdout
 
     def run(self, *arguments: str, width: int = 100, **variables: str) -> None:

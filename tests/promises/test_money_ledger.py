@@ -133,7 +133,7 @@ def test_an_event_loop_does_not_wait_for_a_thread_that_writes(path: Path) -> Non
     async def log() -> None:
         tracker.log_usage("p", "queued", TOKENS)
 
-    with tracker._books._lock:  # as a thread holds it that waits for the disk
+    with tracker._record_store._lock:  # as a thread holds it that waits for the disk
         asyncio.run(log())
     assert not path.exists()
     tracker.close()

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, List, Optional, Sequence, Tuple
 from llm_orchestrator.exceptions import (
     AuthenticationError,
     ConfigurationError,
+    NotSupportedError,
     ProviderConnectionError,
     ProviderError,
 )
-from llm_orchestrator.providers.adapter import CannotTellError
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import causes_of
 from llm_orchestrator.providers.http.redaction import secret_headers
@@ -105,10 +105,10 @@ class ConfiguredNames(CloudProvider):
             The models, their ``capabilities`` saying where the names come from.
 
         Raises:
-            CannotTellError: There are none; it is a ConfigurationError.
+            NotSupportedError: There are none; it is a ConfigurationError.
         """
         if not self._models:
-            raise CannotTellError(
+            raise NotSupportedError(
                 f"The host of provider {self.name!r} does not list its models. "
                 f"Name them in providers.{self.name}.models."
             )
@@ -130,9 +130,9 @@ class ConfiguredNames(CloudProvider):
             model: The model's name.
 
         Raises:
-            CannotTellError: Always; it is a ConfigurationError.
+            NotSupportedError: Always; it is a ConfigurationError.
         """
-        raise CannotTellError(
+        raise NotSupportedError(
             f"The host of provider {self.name!r} cannot validate models. Call the model to find out."
         )
 

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Dict, Mapping
 
 from llm_orchestrator.providers.gemini.typed_calls import TypedCalls
-from llm_orchestrator.providers.http.error_bodies import abound_refusal, bound_refusal
+from llm_orchestrator.providers.http.error_bodies import abound_error_body, bound_error_body
 from llm_orchestrator.providers.http.pools import MAX_CONNECTIONS, async_client_arguments
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
 
@@ -170,14 +170,14 @@ def _http_library(version: str) -> Any:
 
 def _refuse(response: Any) -> None:
     """Raise for a bad status, as a response hook."""
-    bound_refusal(response)
+    bound_error_body(response)
     if response.status_code != 200:
         raise bad_status(response, response.read())
 
 
 async def _arefuse(response: Any) -> None:
     """Raise for a bad status, as a response hook for async callers."""
-    await abound_refusal(response)
+    await abound_error_body(response)
     if response.status_code != 200:
         raise bad_status(response, await response.aread())
 

@@ -12,15 +12,15 @@ from typing import Any
 from llm_orchestrator.providers.http.deadlines import watch_reply
 from llm_orchestrator.providers.http.library import library_of_response
 
-__all__ = ["MAX_REFUSAL_BYTES", "abound_refusal", "bound_refusal", "with_bounded_refusals"]
+__all__ = ["MAX_ERROR_BODY_BYTES", "abound_error_body", "bound_error_body", "with_bounded_error_bodies"]
 
 logger = logging.getLogger(__name__)
 
 #: More of an error's explanation than anybody reads.
-MAX_REFUSAL_BYTES = 1024 * 1024
+MAX_ERROR_BODY_BYTES = 1024 * 1024
 
 
-def with_bounded_refusals(client: Any) -> Any:
+def with_bounded_error_bodies(client: Any) -> Any:
     """Hang the hook into the HTTP client that an OpenAI or Anthropic SDK client made for itself.
 
     Args:
@@ -29,12 +29,12 @@ def with_bounded_refusals(client: Any) -> Any:
     Returns:
         The same client.
     """
-    hook = abound_refusal if hasattr(client._client, "aclose") else bound_refusal
+    hook = abound_error_body if hasattr(client._client, "aclose") else bound_error_body
     client._client.event_hooks = {"response": [hook]}
     return client
 
 
-def bound_refusal(response: Any) -> None:
+def bound_error_body(response: Any) -> None:
     """Watch a reply from its head on, and buffer the body of a bad status; a hook for sync clients.
 
     Args:
@@ -47,7 +47,7 @@ def bound_refusal(response: Any) -> None:
     try:
         for piece in response.stream:
             content += piece
-            if len(content) > MAX_REFUSAL_BYTES:
+            if len(content) > MAX_ERROR_BODY_BYTES:
                 break
     except (library.NetworkError, library.ProtocolError) as error:
         logger.debug("An error's explanation broke off: %s", type(error).__name__)
@@ -56,7 +56,7 @@ def bound_refusal(response: Any) -> None:
     response.stream = library.ByteStream(bytes(content))
 
 
-async def abound_refusal(response: Any) -> None:
+async def abound_error_body(response: Any) -> None:
     """Buffer the body of a bad status; a hook for async clients, where who waits for the call keeps the time.
 
     Args:
@@ -68,7 +68,7 @@ async def abound_refusal(response: Any) -> None:
     try:
         async for piece in response.stream:
             content += piece
-            if len(content) > MAX_REFUSAL_BYTES:
+            if len(content) > MAX_ERROR_BODY_BYTES:
                 break
     except (library.NetworkError, library.ProtocolError) as error:
         logger.debug("An error's explanation broke off: %s", type(error).__name__)

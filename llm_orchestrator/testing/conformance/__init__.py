@@ -12,7 +12,7 @@ from llm_orchestrator.testing.conformance.failure_scenarios import FailureScenar
 from llm_orchestrator.testing.conformance.request_scenarios import RequestScenarios
 from llm_orchestrator.testing.conformance.sharing_scenarios import SharingScenarios
 from llm_orchestrator.testing.conformance.stream_scenarios import StreamScenarios
-from llm_orchestrator.testing.conformance.under_test import Answer
+from llm_orchestrator.testing.conformance.answer import Answer
 
 __all__ = ["Answer", "ProviderConformance"]
 

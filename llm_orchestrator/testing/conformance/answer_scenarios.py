@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from llm_orchestrator.testing.conformance.answer import Answer
 from llm_orchestrator.testing.conformance.bench import MODEL, STREAMED, Bench, document, stream_of
-from llm_orchestrator.testing.conformance.under_test import Answer, ProviderUnderTest
+from llm_orchestrator.testing.conformance.under_test import ProviderUnderTest
 from llm_orchestrator.types import FinishReason, ToolCall
 
 __all__ = ["AnswerScenarios"]

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Coroutine, Dict, List, Optional, Sequence, Type, TypeVar, Union
+from typing import Any, Coroutine, Dict, List, Optional, Protocol, Sequence, Type, TypeVar, Union
 
 from llm_orchestrator.orchestrator import LLMOrchestrator
 from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.testing.conformance.answer import KEY, Answer
 from llm_orchestrator.testing.reply_server import Reply, ReplyServer
 from llm_orchestrator.types import JSON, LLMResponse, Messages
-
-if TYPE_CHECKING:
-    from llm_orchestrator.testing.conformance.under_test import Answer, ProviderUnderTest
 
 __all__ = ["MODEL", "SHORT", "STREAMED", "WAYS", "Bench"]
 
@@ -28,6 +26,22 @@ SHORT = 0.3
 Result = TypeVar("Result")
 
 
+class UnderTest(Protocol):
+    """The part of ``ProviderUnderTest`` that a bench calls."""
+
+    def provider(self, url: str, **settings: Any) -> BaseLLMProvider:
+        """Make the provider."""
+
+    def whole(self, answer: Answer) -> Union[JSON, bytes]:
+        """Write an answer as the provider's server sends it whole."""
+
+    def stream(self, answer: Answer) -> Sequence[Union[JSON, bytes]]:
+        """Write an answer as the provider's server streams it."""
+
+    def failure(self, status: int, message: str) -> Union[JSON, bytes]:
+        """Write a failure as the provider's server reports it."""
+
+
 class Bench:
     """Asks the provider under test in all four ways, and has its server answer.
 
@@ -36,7 +50,7 @@ class Bench:
         server: The server.
     """
 
-    def __init__(self, under_test: ProviderUnderTest, server: ReplyServer) -> None:
+    def __init__(self, under_test: UnderTest, server: ReplyServer) -> None:
         self.server = server
         self.under_test = under_test
         self._orchestrators: List[LLMOrchestrator] = []
@@ -69,8 +83,6 @@ class Bench:
         Returns:
             A new provider.
         """
-        from llm_orchestrator.testing.conformance.under_test import KEY
-
         settings = {"api_key": KEY, "timeout": PATIENCE, **settings}
         return self.under_test.provider(url or self.server.url, **settings)
 

@@ -17,8 +17,9 @@ from llm_orchestrator.exceptions import (
     RateLimitError,
     ServerError,
 )
+from llm_orchestrator.testing.conformance.answer import Answer
 from llm_orchestrator.testing.conformance.bench import MODEL, SHORT, Bench
-from llm_orchestrator.testing.conformance.under_test import Answer, ProviderUnderTest
+from llm_orchestrator.testing.conformance.under_test import ProviderUnderTest
 from llm_orchestrator.testing.reply_server import Reply, closed_url
 
 __all__ = ["FailureScenarios"]

@@ -13,8 +13,9 @@ import pytest
 from llm_orchestrator.calls.providers import settings_of
 from llm_orchestrator.config.manager import ProviderConfig
 from llm_orchestrator.exceptions import ConfigurationError, ProviderError
+from llm_orchestrator.testing.conformance.answer import KEY, Answer
 from llm_orchestrator.testing.conformance.bench import MODEL, Bench
-from llm_orchestrator.testing.conformance.under_test import KEY, Answer, ProviderUnderTest
+from llm_orchestrator.testing.conformance.under_test import ProviderUnderTest
 from llm_orchestrator.types import LLMRequest, Message
 from llm_orchestrator.utils.values import evolve
 

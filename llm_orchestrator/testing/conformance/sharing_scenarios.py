@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import List
 
 from llm_orchestrator.orchestrator import LLMOrchestrator
+from llm_orchestrator.testing.conformance.answer import Answer
 from llm_orchestrator.testing.conformance.bench import Bench
-from llm_orchestrator.testing.conformance.under_test import Answer, ProviderUnderTest
+from llm_orchestrator.testing.conformance.under_test import ProviderUnderTest
 
 __all__ = ["SharingScenarios"]
 

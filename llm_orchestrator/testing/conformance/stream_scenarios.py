@@ -9,8 +9,9 @@ from typing import Any, List, Sequence
 import pytest
 
 from llm_orchestrator.exceptions import ProviderError, ProviderTimeoutError, StreamInterruptedError
+from llm_orchestrator.testing.conformance.answer import Answer
 from llm_orchestrator.testing.conformance.bench import SHORT, Bench, stream_of
-from llm_orchestrator.testing.conformance.under_test import Answer, ProviderUnderTest
+from llm_orchestrator.testing.conformance.under_test import ProviderUnderTest
 from llm_orchestrator.testing.reply_server import Reply
 from llm_orchestrator.types import FinishReason
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, Sequence, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.utils.atomic_file import whole_file
+from llm_orchestrator.utils.atomic_file import atomic_file
 
 if TYPE_CHECKING:
     from llm_orchestrator.usage.report import UsageReport
@@ -56,7 +56,7 @@ def write_page(page: str, path: Union[str, os.PathLike[str]]) -> None:
     """
     target = Path(path).expanduser()
     try:
-        with whole_file(target) as file:
+        with atomic_file(target) as file:
             file.write(page.encode())
     except OSError as error:
         raise ConfigurationError(

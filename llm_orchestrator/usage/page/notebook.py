@@ -1,44 +1,19 @@
-"""How answers and reports show themselves in notebooks: escaped HTML that loads and runs nothing."""
+"""How a report shows itself in a notebook: escaped HTML that loads and runs nothing."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING
 
+from llm_orchestrator.utils.money import format_cost, known_cost
+
 if TYPE_CHECKING:
-    from llm_orchestrator.types import LLMResponse
     from llm_orchestrator.usage.report import UsageReport
 
-__all__ = ["report_as_html", "response_as_html"]
+__all__ = ["report_as_html"]
 
 #: Models in a notebook's table; the page of ``to_html`` has them all.
 MOST_ROWS = 20
-
-
-def response_as_html(response: LLMResponse) -> str:
-    """Show an answer: its text, and a line on what it was and cost. What was asked is not in it.
-
-    Args:
-        response: The answer.
-
-    Returns:
-        HTML.
-    """
-    from llm_orchestrator.utils.money import format_cost
-
-    calls = "".join(f"\n{call.name}({call.raw_arguments})" for call in response.tool_calls)
-    text = (response.content or response.refusal or "") + calls
-    total = response.usage.total_tokens
-    facts = (
-        f"{response.provider}/{response.model}",
-        response.finish_reason.value,
-        "tokens unknown" if total is None else f"{total:,} tokens",
-        f"cost {format_cost(response.cost)}",
-    )
-    return (
-        f'<div><div style="white-space: pre-wrap">{escape(text.strip())}</div>'
-        f'<div style="opacity: 0.65; font-size: smaller">{escape(", ".join(facts))}</div></div>'
-    )
 
 
 def report_as_html(report: UsageReport) -> str:
@@ -50,8 +25,6 @@ def report_as_html(report: UsageReport) -> str:
     Returns:
         HTML.
     """
-    from llm_orchestrator.utils.money import format_cost, known_cost
-
     ranked = sorted(report.by_model.items(), key=lambda item: item[1].cost, reverse=True)
     lines = [
         (

@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from html import escape
-from pathlib import Path
 from typing import Any, Iterator, List, NamedTuple, Optional, Sequence
 
 from plotly.offline import get_plotlyjs
@@ -17,6 +16,7 @@ from llm_orchestrator.usage.page.charts import Chart, charts, seconds
 from llm_orchestrator.usage.page.figures import Durations, Figures, ModelFigures
 from llm_orchestrator.usage.report import UsageReport, UsageTotals
 from llm_orchestrator.utils.money import format_cost, known_cost
+from llm_orchestrator.utils.packaged import packaged_text
 from llm_orchestrator.utils.plural import number_of
 
 __all__ = ["render"]
@@ -25,7 +25,7 @@ __all__ = ["render"]
 MOST_ROWS = 500
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-_FOLDER = Path(__file__).parent
+_PACKAGE = "llm_orchestrator.usage.page"
 
 
 class Cell(NamedTuple):
@@ -50,17 +50,17 @@ def render(report: UsageReport, figures: Figures) -> str:
     Returns:
         HTML.
     """
-    template = (_FOLDER / "page.html").read_text(encoding="utf-8")
+    template = packaged_text(_PACKAGE, "page.html")
     drawn = list(charts(report, figures)) if report.total_requests else []
     parts = {
         "policy": POLICY,
-        "style": (_FOLDER / "page.css").read_text(encoding="utf-8"),
+        "style": packaged_text(_PACKAGE, "page.css"),
         "made": escape(_made(report)),
         "totals": "".join(_totals(report, figures)),
         "charts": "".join(_chart(number, chart) for number, chart in enumerate(drawn)),
         "tables": "".join(_tables(report, figures)) if report.total_requests else _NOTHING,
         "plotly": get_plotlyjs() if any(chart.json for chart in drawn) else "",
-        "script": (_FOLDER / "page.js").read_text(encoding="utf-8"),
+        "script": packaged_text(_PACKAGE, "page.js"),
     }
     first, *pieces = template.split("{{")
     filled = (parts[name] + rest for name, _, rest in (piece.partition("}}") for piece in pieces))
