@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     from llm_orchestrator.hooks import CallEvent, Hook
     from llm_orchestrator.models.registry import ModelRegistry
     from llm_orchestrator.orchestrator import LLMOrchestrator
-    from llm_orchestrator.request.attachments import file_part, image_part
     from llm_orchestrator.pricing import CostDetails, price_usage
     from llm_orchestrator.providers import register_provider
     from llm_orchestrator.providers.base import BaseLLMProvider
+    from llm_orchestrator.request.attachments import file_part, image_part
     from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
     from llm_orchestrator.types import (
         Attempt,

@@ -86,19 +86,7 @@ class PolicySettings:
 
 
 def plan(chain: Sequence[str], settings: PolicySettings) -> Plan:
-    """Plan a call.
-
-    Args:
-        chain: The models to try, in order; never empty.
-        settings: What the plan may do.
-
-    Yields:
-        The next attempt, or a wait before it.
-
-    Raises:
-        AllFallbacksFailedError: Every model of a chain of several failed.
-        ProviderError: The error of the last attempt, where no other attempt can help.
-    """
+    """Plan a call."""
     failures: List[ProviderError] = []
     for model in chain:
         if failures and settings.time_left() <= 0:
@@ -177,18 +165,7 @@ async def _asleep(seconds: float) -> None:
 
 
 def run(steps: Plan, attempt: Callable[[Attempt], Result]) -> Result:
-    """Carry a plan out.
-
-    Args:
-        steps: The plan.
-        attempt: Makes one attempt.
-
-    Returns:
-        What the first successful attempt returned.
-
-    Raises:
-        ProviderError: What the plan ends with.
-    """
+    """Carry a plan out."""
     failures: List[ProviderError] = []
     outcome: Optional[ProviderError] = None
     try:
@@ -211,18 +188,7 @@ def run(steps: Plan, attempt: Callable[[Attempt], Result]) -> Result:
 
 
 async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> Result:
-    """Carry a plan out, async; see ``run``.
-
-    Args:
-        steps: The plan.
-        attempt: Makes one attempt.
-
-    Returns:
-        What the first successful attempt returned.
-
-    Raises:
-        ProviderError: What the plan ends with.
-    """
+    """Carry a plan out, async; see ``run``."""
     failures: List[ProviderError] = []
     outcome: Optional[ProviderError] = None
     try:

@@ -87,9 +87,9 @@ def wrong_way(edges: Dict[str, Set[str]]) -> List[str]:
 def circles(edges: Dict[str, Set[str]]) -> List[Set[str]]:
     """The groups of modules that import each other, directly or through others."""
     reach: Dict[str, Set[str]] = {}
-    for module in edges:
+    for module, targets in edges.items():
         seen: Set[str] = set()
-        waiting = list(edges[module])
+        waiting = list(targets)
         while waiting:
             target = waiting.pop()
             if target not in seen:

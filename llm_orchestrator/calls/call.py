@@ -29,19 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class Call(CallRecord):
-    """One call, from its first attempt to its record.
-
-    Args:
-        provider: The adapter that is asked.
-        request: What is asked.
-        chain: The models to try, in order, beginning with the request's own.
-        settings: What may be retried, and how.
-        total_timeout: Seconds the whole call may take; None for no limit.
-        known_model: Tells what the registry knows of a model; None where it knows nothing.
-        shared: What the calls of the orchestrator share.
-        tags: The caller's own marks for the ledger.
-        streamed: Whether the answer is streamed.
-    """
+    """One call, from its first attempt to its record."""
 
     def __init__(
         self,
@@ -64,58 +52,26 @@ class Call(CallRecord):
         self._process = os.getpid()
 
     def follow(self, history: Tuple[Message, ...]) -> None:
-        """Put the earlier turns of a conversation before what is asked; before anything is sent.
-
-        Args:
-            history: The turns, checked when they were new.
-        """
+        """Put the earlier turns of a conversation before what is asked; before anything is sent."""
         self._request = evolve(self._request, messages=history + self._request.messages)
 
     def send(self) -> LLMResponse:
-        """Get a whole answer.
-
-        Returns:
-            The answer, recorded and complete.
-
-        Raises:
-            OrchestratorError: No attempt succeeded.
-        """
+        """Get a whole answer."""
         with _Outcome(self):
             return self.succeed(policy.run(self._plan(), self._attempt))
 
     async def asend(self) -> LLMResponse:
-        """Get a whole answer, async; see ``send``.
-
-        Returns:
-            The answer, recorded and complete.
-
-        Raises:
-            OrchestratorError: No attempt succeeded.
-        """
+        """Get a whole answer, async; see ``send``."""
         with _Outcome(self):
             return self.succeed(await policy.arun(self._plan(), self._aattempt))
 
     def open(self) -> ProviderStream:
-        """Open a streamed answer, its first piece read.
-
-        Returns:
-            The open stream; its owner ends the call by ``succeed``, ``fail`` or ``abandon``.
-
-        Raises:
-            OrchestratorError: No attempt succeeded.
-        """
+        """Open a streamed answer, its first piece read."""
         with _Outcome(self):
             return policy.run(self._plan(), self._open_attempt)
 
     async def aopen(self) -> AsyncProviderStream:
-        """Open a streamed answer, async; see ``open``.
-
-        Returns:
-            The open stream; its owner ends the call by ``succeed``, ``fail`` or ``abandon``.
-
-        Raises:
-            OrchestratorError: No attempt succeeded.
-        """
+        """Open a streamed answer, async; see ``open``."""
         with _Outcome(self):
             return await policy.arun(self._plan(), self._aopen_attempt)
 
@@ -156,19 +112,11 @@ class Call(CallRecord):
         return evolve(self._request, model=step.model, without=step.without, **fields)
 
     def opened(self, stream: StreamAccumulator) -> None:
-        """Note a stream that was opened, so that it does not go unrecorded when the program ends.
-
-        Args:
-            stream: The application's stream.
-        """
+        """Note a stream that was opened, so that it does not go unrecorded when the program ends."""
         self._shared.open_streams.add(stream)
 
     def hand_over(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
-        """Leave an open stream that was dropped to the next call; for finalizers, so it takes no lock.
-
-        Args:
-            source: The provider's stream.
-        """
+        """Leave an open stream that was dropped to the next call; for finalizers, so it takes no lock."""
 
         def finish() -> None:
             if os.getpid() != self._process:

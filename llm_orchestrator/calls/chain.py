@@ -13,12 +13,7 @@ __all__ = ["ModelChooser"]
 
 
 class ModelChooser:
-    """Chooses the models of calls; shared by an orchestrator and its siblings.
-
-    Args:
-        entries: The configured providers.
-        registry: Knows what the providers list.
-    """
+    """Chooses the models of calls; shared by an orchestrator and its siblings."""
 
     def __init__(self, entries: Mapping[str, ProviderConfig], registry: ModelRegistry) -> None:
         self._entries = entries
@@ -26,19 +21,7 @@ class ModelChooser:
         self._own: Set[Tuple[str, str]] = set()  # found not to belong to another provider
 
     def chain(self, provider: str, first: Optional[str], fallbacks: Sequence[str]) -> Tuple[str, ...]:
-        """Put the models of a call in order.
-
-        Args:
-            provider: Name of the entry that answers.
-            first: The model asked for.
-            fallbacks: Models to try when it fails.
-
-        Returns:
-            The model asked for, then the fallbacks, no repeats.
-
-        Raises:
-            InvalidRequestError: No model is asked for, or one that is fine-tuned or another provider's.
-        """
+        """Put the models of a call in order."""
         if not first:
             raise InvalidRequestError(
                 f"No model is chosen for {provider!r}. Name one with model=, or in for_provider."

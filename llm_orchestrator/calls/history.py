@@ -45,26 +45,11 @@ class ConversationState:
     usage: TokenUsage = TokenUsage()  # noqa: RUF009  # it is frozen
 
     def with_turn(self, turn: Tuple[Message, ...], answer: LLMResponse) -> ConversationState:
-        """Add a turn and what it cost.
-
-        Args:
-            turn: What was sent and the message that answers it.
-            answer: The answer.
-
-        Returns:
-            The state after it.
-        """
+        """Add a turn and what it cost."""
         return evolve(self.with_cost_of(answer), messages=self.messages + turn)
 
     def with_cost_of(self, answer: Optional[LLMResponse]) -> ConversationState:
-        """Add what a call cost and used, and nothing else.
-
-        Args:
-            answer: The answer, whole or in part; None where nothing is known of it.
-
-        Returns:
-            The state after it.
-        """
+        """Add what a call cost and used, and nothing else."""
         answer = answer or NOTHING
         details = answer.cost_details
         is_partial = answer.cost is None or (details is not None and details.status == "partial")
@@ -76,11 +61,7 @@ class ConversationState:
         )
 
     def to_dict(self) -> Dict[str, Any]:
-        """Write it for JSON.
-
-        Returns:
-            The dict.
-        """
+        """Write it for JSON."""
         return {
             "messages": [message.to_dict() for message in self.messages],
             "cost": str(self.cost),  # text keeps money exact
@@ -90,17 +71,7 @@ class ConversationState:
 
     @classmethod
     def from_dict(cls, document: JSON) -> ConversationState:
-        """Read what ``to_dict`` wrote.
-
-        Args:
-            document: The dict.
-
-        Returns:
-            The state.
-
-        Raises:
-            InvalidMessagesError: It is none.
-        """
+        """Read what ``to_dict`` wrote."""
         try:
             return cls(
                 read_saved(document["messages"]),
@@ -113,20 +84,7 @@ class ConversationState:
 
 
 def write_document(provider: str, adapter: str, model: Optional[str], state: ConversationState) -> str:
-    """Write a conversation as JSON.
-
-    Args:
-        provider: Name of its provider entry.
-        adapter: The protocol that the entry speaks.
-        model: The model it asks.
-        state: What it has come to.
-
-    Returns:
-        The JSON, in ASCII, so that no file's encoding can change it.
-
-    Raises:
-        InvalidMessagesError: A message holds what JSON cannot.
-    """
+    """Write a conversation as JSON."""
     document = {"version": VERSION, "provider": provider, "adapter": adapter, "model": model}
     try:
         return json.dumps({**document, **state.to_dict()}, allow_nan=False)
@@ -137,17 +95,7 @@ def write_document(provider: str, adapter: str, model: Optional[str], state: Con
 
 
 def read_document(text: str) -> Mapping[str, Any]:
-    """Read the JSON of a conversation.
-
-    Args:
-        text: What ``write_document`` wrote.
-
-    Returns:
-        Its fields; those of the state are not checked yet.
-
-    Raises:
-        InvalidMessagesError: It is no conversation, or one in a form that is not known here.
-    """
+    """Read the JSON of a conversation."""
     try:
         document = dict(json.loads(text))
         version, provider, model = document["version"], document["provider"], document.get("model")

@@ -28,15 +28,7 @@ _CALL_SETTINGS = {
 
 
 class ProviderSet(Mapping[str, "BaseLLMProvider"]):
-    """A mapping from entry names to providers; iterating leaves out entries that lack something.
-
-    Args:
-        config: The configuration.
-        given: Providers that the application made itself; they count before the configuration's.
-
-    Raises:
-        ConfigurationError: A given provider is none, or has another name; or an entry names no adapter.
-    """
+    """A mapping from entry names to providers; iterating leaves out entries that lack something."""
 
     def __init__(self, config: OrchestratorConfig, given: Mapping[str, BaseLLMProvider]) -> None:
         _check_given(given)
@@ -62,17 +54,7 @@ class ProviderSet(Mapping[str, "BaseLLMProvider"]):
         return sum(1 for _ in self)
 
     def entry(self, name: str) -> ProviderConfig:
-        """Find an entry of the configuration.
-
-        Args:
-            name: Name of the entry.
-
-        Returns:
-            The entry.
-
-        Raises:
-            ConfigurationError: There is none, or it lacks something, such as its key.
-        """
+        """Find an entry of the configuration."""
         entry = self._config.providers.get(name)
         if entry is None:
             raise ConfigurationError(
@@ -83,11 +65,7 @@ class ProviderSet(Mapping[str, "BaseLLMProvider"]):
         return entry
 
     def addresses(self) -> Dict[str, str]:
-        """Tell where entries lead that do not lead to a vendor's own address.
-
-        Returns:
-            Text by name of the entry: whatever decides who answers.
-        """
+        """Tell where entries lead that do not lead to a vendor's own address."""
         places = {name: _address(entry) for name, entry in self._config.providers.items()}
         return {name: place for name, place in places.items() if place}
 
@@ -142,14 +120,7 @@ def _make(name: str, entry: ProviderConfig) -> BaseLLMProvider:
 
 
 def settings_of(entry: ProviderConfig) -> Dict[str, Any]:
-    """What an adapter is constructed with, beside its name.
-
-    Args:
-        entry: The entry of the configuration.
-
-    Returns:
-        The settings that concern the adapter, by name.
-    """
+    """What an adapter is constructed with, beside its name."""
     settings = {key: getattr(entry, key) for key in type(entry).model_fields if key not in _CALL_SETTINGS}
     key = settings.pop("api_key")
     return {"api_key": key.get_secret_value() if key is not None else None, **settings}

@@ -30,15 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class CallRecord:
-    """The record of one call.
-
-    Args:
-        provider: The adapter that is asked.
-        request: What is asked.
-        shared: What the calls of the orchestrator share.
-        tags: The caller's own marks for the ledger.
-        streamed: Whether the answer is streamed.
-    """
+    """The record of one call."""
 
     def __init__(
         self,
@@ -65,12 +57,7 @@ class CallRecord:
         self._listeners = _listeners(shared.hooks) if shared.hooks else None
 
     def begin_attempt(self, step: Attempt) -> None:
-        """Note that a request is about to be sent.
-
-        Raises:
-            OrchestratorError: The orchestrator is closed.
-            BudgetExceededError: A budget is spent.
-        """
+        """Note that a request is about to be sent."""
         self._shared.check_open()
         pending = self._unwritten["cost_details"] if self._unwritten else None
         tracker = self._shared.tracker
@@ -97,18 +84,7 @@ class CallRecord:
             self._end_attempt("error", None, error)
 
     def succeed(self, response: LLMResponse) -> LLMResponse:
-        """Record a whole answer.
-
-        Args:
-            response: The provider's answer.
-
-        Returns:
-            The answer with its cost, its attempts and, for structured output, the parsed value.
-
-        Raises:
-            OutputTruncatedError: Structured output was cut.
-            OutputParseError: Structured output does not fit its format.
-        """
+        """Record a whole answer."""
         if self._step.without:
             self._shared.learn(self._provider.name, self._step.model, self._step.without)
         response = self._completed(response)
@@ -127,11 +103,7 @@ class CallRecord:
         return response
 
     def fail(self, error: Exception) -> None:
-        """Record that the call failed, and add its attempts to the error.
-
-        Args:
-            error: The error that leaves the call.
-        """
+        """Record that the call failed, and add its attempts to the error."""
         if self._is_open:
             self._end_open_attempt(error)
         self._write_row(final=True)
@@ -151,12 +123,7 @@ class CallRecord:
         error.partial_response = evolve(partial, attempts=tuple(self._attempts), exchange=None)
 
     def abandon(self, partial: LLMResponse, status: str) -> None:
-        """Record an answer that was left early.
-
-        Args:
-            partial: What is known of it.
-            status: ``interrupted`` or ``cancelled``.
-        """
+        """Record an answer that was left early."""
         partial = self._completed(partial)
         self._end_attempt(status, partial, None)
         self._write_row(final=True)

@@ -47,22 +47,12 @@ class SharedState:
         _all_shared.add(self)
 
     def learn(self, provider: str, model: str, unsupported: FrozenSet[str]) -> None:
-        """Remember what a model rejects, beside what other calls found out meanwhile.
-
-        Args:
-            provider: Name of the provider entry.
-            model: The model.
-            unsupported: Parameters, and forms of parameters.
-        """
+        """Remember what a model rejects, beside what other calls found out meanwhile."""
         known = self.unsupported.get((provider, model), frozenset())
         self.unsupported[provider, model] = known | unsupported
 
     def check_open(self) -> None:
-        """Refuse to go on once the orchestrator is closed.
-
-        Raises:
-            OrchestratorError: It is.
-        """
+        """Refuse to go on once the orchestrator is closed."""
         if self.is_closed:
             raise OrchestratorError("The orchestrator is closed. Make a new one, or close it later.")
 

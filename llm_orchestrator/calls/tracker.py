@@ -18,18 +18,7 @@ _OF_THE_LEDGER = {"enabled", "log_path", "fsync", "rotate_mb"}
 
 
 def configured_tracker(config: CostTrackingConfig, session_id: Optional[str] = None) -> CostTracker:
-    """Make the tracker that a configuration asks for.
-
-    Args:
-        config: The section ``cost_tracking``.
-        session_id: The session of records that name none; None makes a new one.
-
-    Returns:
-        The tracker.
-
-    Raises:
-        ConfigurationError: The ledger cannot be written, or two prices contradict each other.
-    """
+    """Make the tracker that a configuration asks for."""
     table = None
     if config.price_overrides or config.discount != 1 or config.stale_after_days != _USUAL_STALENESS:
         from llm_orchestrator.pricing import PriceTable
@@ -53,11 +42,7 @@ def configured_tracker(config: CostTrackingConfig, session_id: Optional[str] = N
 
 
 def warn_of_unused_settings(config: CostTrackingConfig) -> None:
-    """Name the settings about money that a tracker of the application's own puts aside.
-
-    Args:
-        config: The section ``cost_tracking``.
-    """
+    """Name the settings about money that a tracker of the application's own puts aside."""
     unused = sorted(config.model_fields_set - _OF_THE_LEDGER)
     if unused:
         logger.warning(

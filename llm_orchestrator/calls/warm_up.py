@@ -29,14 +29,7 @@ NO_MODEL = "none"
 
 
 class WarmUp:
-    """What is to be made ready.
-
-    Args:
-        providers: Makes the provider when it is looked up, which takes time as well.
-        name: The provider's name.
-        model: The model it will be asked for, if that is known.
-        shared: Know whether the orchestrator was closed meanwhile.
-    """
+    """What is to be made ready."""
 
     def __init__(
         self,
@@ -51,11 +44,7 @@ class WarmUp:
         self._shared = shared
 
     def begin(self) -> threading.Thread:
-        """Start a thread that makes the provider ready for sync callers.
-
-        Returns:
-            The thread, which does not keep the program alive.
-        """
+        """Start a thread that makes the provider ready for sync callers."""
         thread = threading.Thread(
             target=self._run, name=f"llm_orchestrator-warm-up-{self._name}", daemon=True
         )

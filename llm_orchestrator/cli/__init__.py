@@ -15,12 +15,7 @@ MISSING = 'The command line is not installed. Run: pip install "llm-orchestrator
 
 
 def main() -> None:
-    """Run the command line and end the process with its exit code.
-
-    Raises:
-        SystemExit: Always: 0 all is well, 1 a call or a check failed, 2 the command or the configuration is
-            wrong, 130 Ctrl-C, 141 the reader of the output went away.
-    """
+    """Run the command line and end the process with its exit code."""
     try:
         from llm_orchestrator.cli.app import run
     except ModuleNotFoundError as error:

@@ -83,11 +83,7 @@ def _show_logs(level: int) -> None:
 
 
 def run() -> int:
-    """Run the command that the command line names.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command that the command line names."""
     if sys.stdout is None:  # closed by whoever started the program
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the program runs
     if hasattr(sys.stdout, "reconfigure"):  # an answer may hold what the terminal's encoding has no bytes for

@@ -66,14 +66,7 @@ def ask(
 
 
 def show_stream(stream: LLMStream) -> LLMResponse:
-    """Show an answer as it comes.
-
-    Args:
-        stream: A stream that was not begun.
-
-    Returns:
-        The whole answer. Whatever ends the reading early, the stream is closed and recorded.
-    """
+    """Show an answer as it comes."""
     with waiting("Waiting for the answer ..."):
         stream.__enter__()
     with stream:
@@ -84,14 +77,7 @@ def show_stream(stream: LLMStream) -> LLMResponse:
 
 
 def summary(response: LLMResponse) -> str:
-    """Tell what an answer was and cost.
-
-    Args:
-        response: The answer.
-
-    Returns:
-        A line.
-    """
+    """Tell what an answer was and cost."""
     total = response.usage.total_tokens
     tokens = "tokens unknown" if total is None else f"{total:,} tokens"
     return f"{response.provider}/{response.model}, {tokens}, cost {format_cost(response.cost)}"

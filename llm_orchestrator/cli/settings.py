@@ -35,18 +35,7 @@ __all__ = [
 
 
 def config_path(given: Optional[Path]) -> str:
-    """Find the configuration file.
-
-    Args:
-        given: The path on the command line; None is the file that the environment names, then
-            ``./config.yaml``.
-
-    Returns:
-        The path of a file that is there.
-
-    Raises:
-        ConfigurationError: It is not.
-    """
+    """Find the configuration file."""
     path = str(given) if given else os.environ.get(CONFIG_VARIABLE) or DEFAULT_PATH
     if not os.path.exists(path):
         raise ConfigurationError(
@@ -57,18 +46,7 @@ def config_path(given: Optional[Path]) -> str:
 
 
 def load(config: Optional[Path], provider: Optional[str]) -> OrchestratorConfig:
-    """Load a configuration of which only the entry that is asked has to be complete.
-
-    Args:
-        config: The path on the command line.
-        provider: Name of that entry; None is the active one.
-
-    Returns:
-        The configuration.
-
-    Raises:
-        ConfigurationError: There is no such entry, it lacks something, or something else is wrong.
-    """
+    """Load a configuration of which only the entry that is asked has to be complete."""
     path = config_path(config)
     if provider is None:
         return ConfigManager.load(path)
@@ -83,19 +61,7 @@ def load(config: Optional[Path], provider: Optional[str]) -> OrchestratorConfig:
 def open_orchestrator(
     config: Optional[Path], provider: Optional[str] = None, model: Optional[str] = None
 ) -> Iterator[LLMOrchestrator]:
-    """Make the orchestrator that a command talks through, and close it in the end.
-
-    Args:
-        config: The path on the command line.
-        provider: Name of a provider entry; None is the active one.
-        model: The model to ask; None is the active one, which only the active provider has.
-
-    Yields:
-        The orchestrator, with that provider active.
-
-    Raises:
-        ConfigurationError: Something is wrong with the configuration.
-    """
+    """Make the orchestrator that a command talks through, and close it in the end."""
     loaded = load(config, provider)
     name = provider or loaded.active_provider
     with LLMOrchestrator(loaded.model_copy(update={"active_provider": name})) as orchestrator:
@@ -104,28 +70,13 @@ def open_orchestrator(
 
 
 def models_of(config: OrchestratorConfig, provider: str) -> List[str]:
-    """List the models that a configuration names for a provider.
-
-    Args:
-        config: The configuration.
-        provider: Name of an entry.
-
-    Returns:
-        The active model, if the provider is the active one, then the fallback models.
-    """
+    """List the models that a configuration names for a provider."""
     active = [config.active_model] if provider == config.active_provider else []
     return [*active, *config.providers[provider].fallback_models]
 
 
 def need_model(orchestrator: LLMOrchestrator) -> None:
-    """Refuse to ask a provider other than the active one without the name of a model.
-
-    Args:
-        orchestrator: The orchestrator of the command.
-
-    Raises:
-        ConfigurationError: There is none.
-    """
+    """Refuse to ask a provider other than the active one without the name of a model."""
     if orchestrator.active_model is None:
         raise ConfigurationError(
             f"No model is chosen for {orchestrator.active_provider!r}: active_model belongs to the active "
@@ -134,17 +85,7 @@ def need_model(orchestrator: LLMOrchestrator) -> None:
 
 
 def load_without_keys(config: Optional[Path]) -> OrchestratorConfig:
-    """Load a configuration for a command that asks no provider, and therefore needs no key.
-
-    Args:
-        config: The path on the command line.
-
-    Returns:
-        The configuration.
-
-    Raises:
-        ConfigurationError: Something else is wrong with it.
-    """
+    """Load a configuration for a command that asks no provider, and therefore needs no key."""
     path = config_path(config)
     entries = read_yaml(path).get("providers")
     return ConfigManager.load(path, given_providers=list(entries) if isinstance(entries, dict) else [])

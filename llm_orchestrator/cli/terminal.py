@@ -67,23 +67,12 @@ def _console(*, stderr: bool = False) -> Console:
 
 
 def output() -> Console:
-    """Make a console for results.
-
-    Returns:
-        A console on what standard output is now.
-    """
+    """Make a console for results."""
     return _console()
 
 
 def clean(text: str) -> str:
-    """Take out what a terminal would obey.
-
-    Args:
-        text: A text from outside.
-
-    Returns:
-        The text without control characters; line ends and tabs stay.
-    """
+    """Take out what a terminal would obey."""
     return _CONTROL.sub("", text)
 
 
@@ -94,11 +83,7 @@ class _Pieces:
         self._is_open = False
 
     def write(self, text: str) -> None:
-        """Show a piece of an answer.
-
-        Args:
-            text: The piece.
-        """
+        """Show a piece of an answer."""
         if not text:
             return
         sys.stdout.write(clean(text) if sys.stdout.isatty() else text)
@@ -116,22 +101,12 @@ pieces = _Pieces()
 
 
 def say(text: str, style: str = "") -> None:
-    """Show a line of the result.
-
-    Args:
-        text: The line.
-        style: Style of rich; empty for none.
-    """
+    """Show a line of the result."""
     output().print(Text(clean(text), style=style), soft_wrap=False)
 
 
 def note(text: str, style: str = "dim") -> None:
-    """Show a line about the result, on standard error.
-
-    Args:
-        text: The line.
-        style: Style of rich.
-    """
+    """Show a line about the result, on standard error."""
     if _same_place():
         pieces.end()
     _console(stderr=True).print(Text(clean(text), style=style))
@@ -146,40 +121,19 @@ def _same_place() -> bool:
 
 
 def fail(text: str, code: int) -> NoReturn:
-    """Say what is wrong and end the command.
-
-    Args:
-        text: What is wrong and what to do.
-        code: The exit code.
-
-    Raises:
-        Exit: Always.
-    """
+    """Say what is wrong and end the command."""
     note(f"Error: {text}", style="red")
     raise typer.Exit(code)
 
 
 def waiting(text: str) -> ContextManager[Any]:
-    """Show on a terminal that something takes time.
-
-    Args:
-        text: What is being done.
-
-    Returns:
-        A context that lasts as long as it takes.
-    """
+    """Show on a terminal that something takes time."""
     console = _console(stderr=True)
     return console.status(text) if console.is_terminal else nullcontext()
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> None:
-    """Show rows: as a table, or in a narrow terminal as a list.
-
-    Args:
-        columns: Headings; the first column names the row.
-        rows: One text for each column.
-        numbers: Headings of the columns that are aligned to the right.
-    """
+    """Show rows: as a table, or in a narrow terminal as a list."""
     console = output()
     shown = [[clean(cell) for cell in row] for row in rows]
     if console.width < NARROW:
@@ -206,14 +160,7 @@ def _show_list(console: Console, columns: Sequence[str], rows: Sequence[Sequence
 
 
 def finish(code: int) -> int:
-    """Write what is still to be written, and tell how the program ended.
-
-    Args:
-        code: The exit code of the command.
-
-    Returns:
-        The exit code of the program: another one when the reader of the output is gone.
-    """
+    """Write what is still to be written, and tell how the program ended."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -225,14 +172,7 @@ def finish(code: int) -> int:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Turn whatever ends a command early into a message and an exit code.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        Exit: The command was stopped by an error, by Ctrl-C or by a closed pipe.
-    """
+    """Turn whatever ends a command early into a message and an exit code."""
     try:
         yield
     except OrchestratorError as error:

@@ -39,14 +39,7 @@ for _name in ("pop", "remove", "reverse", "sort"):
 
 
 def freeze(value: Any) -> Any:
-    """Return the value with every dict and list in it frozen.
-
-    Args:
-        value: Plain data; anything that is no dict and no list stays as it is.
-
-    Returns:
-        The same data, unchangeable.
-    """
+    """Return the value with every dict and list in it frozen."""
     if isinstance(value, dict):
         return FrozenDict({key: freeze(item) for key, item in value.items()})
     if isinstance(value, list):

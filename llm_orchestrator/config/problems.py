@@ -39,15 +39,7 @@ class Problem(NamedTuple):
 
 
 def configuration_error(source: str, problems: Sequence[Problem]) -> ConfigurationError:
-    """Make one error of everything that is wrong.
-
-    Args:
-        source: The file, or another word for where the configuration came from.
-        problems: At least one problem.
-
-    Returns:
-        The error, to be raised.
-    """
+    """Make one error of everything that is wrong."""
     if len(problems) == 1:
         return ConfigurationError(f"{source}: {problems[0]}")
     lines = "".join(f"\n  {problem}" for problem in problems[:_MOST_SHOWN])
@@ -57,15 +49,7 @@ def configuration_error(source: str, problems: Sequence[Problem]) -> Configurati
 
 
 def schema_problems(error: ValidationError, sections: Mapping[str, Type[BaseModel]]) -> List[Problem]:
-    """Put what pydantic found into the library's words.
-
-    Args:
-        error: The failed validation.
-        sections: The model of each section by the section's key, the whole file's under ``""``.
-
-    Returns:
-        One problem for each finding.
-    """
+    """Put what pydantic found into the library's words."""
     findings = error.errors(include_url=False, include_input=False)
     return [_from_finding(finding, sections) for finding in findings if finding["type"] not in _CONSEQUENCES]
 

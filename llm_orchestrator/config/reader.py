@@ -34,17 +34,7 @@ class _Loader(_SafeLoader):  # type: ignore[misc]  # chosen at run time
 
 
 def read_yaml(path: str) -> Dict[Any, Any]:
-    """Read a YAML file that holds one mapping.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The mapping, with variables not yet filled in.
-
-    Raises:
-        ConfigurationError: The file is missing, unreadable, too big, no UTF-8, no valid YAML or no mapping.
-    """
+    """Read a YAML file that holds one mapping."""
     text = _decoded(path, _read_bytes(path))
     problem: Optional[str] = None
     value = None

@@ -26,10 +26,6 @@ _ABSENT: Any = object()
 class Substitution:
     """A configuration with its variables filled in.
 
-    Args:
-        value: Plain values: mappings, lists, strings, numbers.
-        environment: The variables.
-
     Attributes:
         tree: The plain values, copied; a key or list item whose variable is not set is left out.
         problems: Every variable that is not set and every reference that cannot be read.

@@ -52,12 +52,7 @@ _UNKNOWN = Listing()
 
 
 def default_cache_path() -> str:
-    """Return the cache file in the user's cache folder, by the platform's own rules.
-
-    Returns:
-        ``models.json`` in a folder ``llm_orchestrator`` below ``$XDG_CACHE_HOME`` or ``~/.cache``, on macOS
-        ``~/Library/Caches``, on Windows ``%LOCALAPPDATA%``.
-    """
+    """Return the cache file in the user's cache folder, by the platform's own rules."""
     home = os.path.expanduser("~")
     if sys.platform == "darwin":
         folder = os.path.join(home, "Library", "Caches")
@@ -71,13 +66,7 @@ def default_cache_path() -> str:
 
 
 class ModelCache:
-    """The listings of all providers, in memory and in a file.
-
-    Args:
-        path: The JSON file; read when first needed, and again whenever it was replaced.
-        addresses: Where providers are that are not at their usual place, by name. Programs that share
-            the file may use one name for different hosts, whose models are kept apart.
-    """
+    """The listings of all providers, in memory and in a file."""
 
     def __init__(
         self, path: Union[str, os.PathLike[str]], addresses: Optional[Mapping[str, str]] = None
@@ -89,24 +78,12 @@ class ModelCache:
         self._version: Optional[Tuple[int, ...]] = None
 
     def listing(self, provider: str) -> Listing:
-        """Return what is known of one provider's models.
-
-        Args:
-            provider: Name of the configured entry.
-
-        Returns:
-            The listing; an empty one when nothing is known.
-        """
+        """Return what is known of one provider's models."""
         self._read_if_replaced()
         return self._listings.get(self._place(provider), _UNKNOWN)
 
     def update(self, provider: str, change: Callable[[Listing], Listing]) -> None:
-        """Change one provider's listing, in memory and in the file.
-
-        Args:
-            provider: Name of the configured entry.
-            change: Makes the new listing from the newest one.
-        """
+        """Change one provider's listing, in memory and in the file."""
         with self._lock, self._other_processes_waiting():
             newest = self.listing(provider)
             self._listings = {**self._listings, self._place(provider): change(newest)}

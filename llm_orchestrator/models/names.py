@@ -18,43 +18,19 @@ _KINDS_FILE = "not_chat.json"
 
 
 def is_fine_tuned(model: str) -> bool:
-    """Tell whether a name is that of a fine-tuned model, which the library neither lists nor uses.
-
-    Args:
-        model: The model's name, with or without a prefix such as ``openai/``.
-
-    Returns:
-        True for ``ft:...``, ``ft-...`` and ``tunedModels/...``.
-    """
+    """Tell whether a name is that of a fine-tuned model, which the library neither lists nor uses."""
     parts = model.strip().lower().split("/")
     return any(part == "tunedmodels" or part.startswith(("ft:", "ft-")) for part in parts)
 
 
 def foreign_owner(model: str, provider: str, entries: Iterable[str]) -> Optional[str]:
-    """Tell which other configured entry a model's name claims to belong to.
-
-    Args:
-        model: The model's name.
-        provider: Name of the entry the model is meant for.
-        entries: Names of all configured entries.
-
-    Returns:
-        The entry that stands before ``/`` or ``:`` in the name, or None.
-    """
+    """Tell which other configured entry a model's name claims to belong to."""
     prefix = re.split("[/:]", model, maxsplit=1)[0]
     return prefix if prefix not in {model, provider} and prefix in entries else None
 
 
 def exclusion_by_kind(model: str, kinds: str) -> Optional[str]:
-    """Tell from its name why a model is no chat model.
-
-    Args:
-        model: The model's name.
-        kinds: Which list of kinds to use: a protocol's name, as in ``not_chat.json``.
-
-    Returns:
-        The reason, or None when the name marks no such kind; always None for a protocol without a list.
-    """
+    """Tell from its name why a model is no chat model."""
     for kind, pattern in _patterns().get(kinds, {}).items():
         found = pattern.search(model)
         if found:

@@ -21,13 +21,6 @@ _add, _multiply, _multiply_add = _EXACT.add, _EXACT.multiply, _EXACT.fma
 class Bill:
     """Adds up one call.
 
-    Args:
-        book: The provider's prices, for other models at work in the call, and for fees.
-        prices: The prices of the call's own model.
-        day: UTC day of the call.
-        terms: Tier, region and tool calls.
-        discount: Factor on every price.
-
     Attributes:
         amounts: Dollars by part of the cost.
         counts: What was billed, by class.

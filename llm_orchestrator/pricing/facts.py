@@ -21,16 +21,7 @@ _BILLED_ITEMS = ("web_search_call", "file_search_call", "code_interpreter_call",
 
 
 def price_facts(request: JSON, headers: Mapping[str, str], response: JSON) -> Dict[str, Any]:
-    """Reduce a call to what decides its price.
-
-    Args:
-        request: The request's JSON body.
-        headers: Headers of the reply.
-        response: The reply's JSON body.
-
-    Returns:
-        The arguments ``request``, ``headers`` and ``response`` of ``price_usage``, without what is empty.
-    """
+    """Reduce a call to what decides its price."""
     facts: Dict[str, Any] = {}
     asked = {name: value for name, value in _asked(request).items() if value}
     if asked:

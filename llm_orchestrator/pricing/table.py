@@ -79,14 +79,7 @@ _NO_CHOICE = _Choice(None, None, _NEVER)
 
 
 class ModelPrices:
-    """The dated prices of one model.
-
-    Args:
-        name: The model as the table names it.
-        entry: Its entry in the table, or an override in the same shape.
-        parents: For each class of tokens, the classes whose rate it takes when it has none, in order.
-        source: ``table`` or ``user``.
-    """
+    """The dated prices of one model."""
 
     def __init__(
         self,
@@ -116,16 +109,7 @@ class ModelPrices:
         return () if index is None else tuple(self._periods[index].get("tiers", ()))
 
     def rates(self, day: str, tier: str, prompt: int) -> Optional[Rates]:
-        """Return the rates of one request; None when the table has none for that day and tier.
-
-        Args:
-            day: UTC day of the request, ``YYYY-MM-DD``.
-            tier: Service tier that was served.
-            prompt: Tokens of the whole prompt of this one request; decides on the long-context rates.
-
-        Returns:
-            The rates by class of tokens.
-        """
+        """Return the rates of one request; None when the table has none for that day and tier."""
         choice = self._choices.get((day, tier))
         if choice is None:
             choice = self._choices[day, tier] = self._choose(day, tier)
@@ -182,13 +166,7 @@ _NOT_SOUGHT = Match(ModelPrices("", {"periods": ()}, {}), "")
 
 
 class Book:
-    """All prices of one provider: the table's, and the user's overrides in front of them.
-
-    Args:
-        provider: Name of the provider.
-        data: The provider's part of the table.
-        overrides: The user's prices for this provider, in the shape of the configuration.
-    """
+    """All prices of one provider: the table's, and the user's overrides in front of them."""
 
     def __init__(
         self, provider: str, data: Mapping[str, Any], overrides: Iterable[Mapping[str, Any]] = ()
@@ -232,16 +210,7 @@ class Book:
         return self._regional[base_url]
 
     def find(self, model: str, requested: Optional[str], day: str) -> Optional[Match]:
-        """Find the price of a call: the served model's, else the requested one's; never by prefix.
-
-        Args:
-            model: Model that served the call, as the provider names it.
-            requested: Model that was asked for.
-            day: UTC day of the call, ``YYYY-MM-DD``.
-
-        Returns:
-            The prices and how they were found; None when there are none for that day.
-        """
+        """Find the price of a call: the served model's, else the requested one's; never by prefix."""
         key = (model, requested, day)
         match = self._found.get(key, _NOT_SOUGHT)
         if match is _NOT_SOUGHT:
@@ -356,14 +325,7 @@ def _checked_rates(override: Mapping[str, Any]) -> Dict[str, Decimal]:
 
 
 def load(file: Optional[str] = None) -> Mapping[str, Any]:
-    """Read a price table.
-
-    Args:
-        file: Path of a table in the format of ``prices.json``; None reads the one shipped with the library.
-
-    Returns:
-        The table as parsed JSON.
-    """
+    """Read a price table."""
     if file is None:
         text = packaged_text("llm_orchestrator.pricing", "prices.json")
     else:

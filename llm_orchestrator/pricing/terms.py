@@ -54,16 +54,7 @@ class PriceFactors(NamedTuple):
 
 
 def read_terms(book: Book, usage: JSON, call: PriceFactors) -> Terms:
-    """Read the terms of a call.
-
-    Args:
-        book: The provider's prices, for its names of tiers and regions.
-        usage: The usage object, which tells some of the terms.
-        call: What is known of the call besides.
-
-    Returns:
-        The terms to bill by.
-    """
+    """Read the terms of a call."""
     tier, notes = _tier(book, usage, call)
     request, response = call.request, call.response
     region = usage.get("inference_geo") or request.get("inference_geo")
@@ -111,15 +102,7 @@ def _tier(book: Book, usage: JSON, call: PriceFactors) -> Tuple[str, Tuple[str, 
 
 
 def find_header(headers: Mapping[str, str], name: str) -> Optional[str]:
-    """Find a header whatever its case.
-
-    Args:
-        headers: The headers.
-        name: The name, in lower case.
-
-    Returns:
-        The header's text; None when there is none.
-    """
+    """Find a header whatever its case."""
     value = headers.get(name)
     if value is None:
         value = next((headers[key] for key in headers if key.lower() == name), None)

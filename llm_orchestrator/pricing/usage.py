@@ -55,21 +55,7 @@ class Usage(NamedTuple):
 def read_usage(
     raw: RawUsage, *, api: Optional[str] = None, request: JSON, requested_model: Optional[str] = None
 ) -> Optional[Usage]:
-    """Read a usage object, or the usages of a stream in order.
-
-    Args:
-        raw: The provider's usage object in REST names, or the list of a stream's (None where a chunk had
-            none).
-        api: The interface the usage comes from; None where it is to be recognised by its fields.
-        request: The request's JSON body, for what the usage leaves open (cache lifetimes).
-        requested_model: The model asked for, where another one may have answered.
-
-    Returns:
-        The counts, or None when no usage came.
-
-    Raises:
-        InvalidUsageError: If counts are negative, not whole, or contradict each other.
-    """
+    """Read a usage object, or the usages of a stream in order."""
     streamed = isinstance(raw, (list, tuple))
     told: List[Any] = [usage for usage in (raw if isinstance(raw, (list, tuple)) else (raw,)) if usage]
     if not told:
@@ -341,15 +327,7 @@ def _adds_up(messages: List[JSON], usage: JSON) -> bool:
 
 
 def image_generation(request: JSON, response: JSON) -> Tuple[Tuple[Request, ...], Tuple[str, ...]]:
-    """Read what an image model did as a tool of another model.
-
-    Args:
-        request: The request's JSON body, which may name the image model.
-        response: The response's JSON body.
-
-    Returns:
-        The image model's work to price, and what was used but cannot be priced.
-    """
+    """Read what an image model did as a tool of another model."""
     told = (response.get("tool_usage") or {}).get("image_gen") or {}
     if not told.get("total_tokens"):
         used = any(item.get("type") == "image_generation_call" for item in response.get("output") or ())

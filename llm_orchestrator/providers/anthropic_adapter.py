@@ -39,13 +39,7 @@ REASONING_WORDS = ("thinking", "effort")
 
 
 class AnthropicAdapter(BaseLLMProvider):
-    """Claude models, and servers that speak the Anthropic Messages API.
-
-    Args:
-        name: Name of the provider entry.
-        api_version: The version of the API, sent as ``anthropic-version`` whatever the SDK's own default is.
-        **settings: The arguments of ``BaseLLMProvider``.
-    """
+    """Claude models, and servers that speak the Anthropic Messages API."""
 
     protocol: ClassVar[str] = "anthropic"
     service: ClassVar[str] = "anthropic"
@@ -66,77 +60,27 @@ class AnthropicAdapter(BaseLLMProvider):
         )
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
-        """Translate a request into the body of ``POST /v1/messages``.
-
-        Args:
-            request: The call.
-            stream: Whether the answer is to be streamed.
-
-        Returns:
-            Path, body and headers.
-
-        Raises:
-            InvalidMessagesError: The API would reject the messages.
-            InvalidRequestError: The API cannot express the request.
-        """
+        """Translate a request into the body of ``POST /v1/messages``."""
         return replace(write_request(request, stream=stream), headers=self._version)
 
     def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
-        """Translate a message.
-
-        Args:
-            body: The message.
-            headers: Headers of the reply.
-
-        Returns:
-            The answer.
-
-        Raises:
-            ProviderError: The body reports a failure.
-        """
+        """Translate a message."""
         if body.get("error"):
             raise self._failed(body, headers)
         return read_reply(body, self.name)
 
     def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
-        """Translate one event of a streamed message.
-
-        Args:
-            event: The event.
-            state: The memory of this stream.
-
-        Returns:
-            The pieces the event carries.
-
-        Raises:
-            ProviderError: The event reports a failure.
-        """
+        """Translate one event of a streamed message."""
         if event.get("error") or event.get("type") == "error":
             raise self._failed(event, state.headers)
         return read_event(event, state)
 
     def assemble_reply(self, state: StreamState) -> JSON:
-        """Put the streamed message together.
-
-        Args:
-            state: The memory of the stream.
-
-        Returns:
-            The message as far as it came.
-        """
+        """Put the streamed message together."""
         return assembled(state)
 
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
-        """Read the API's description of a failure; its ``error.details.error_code`` says most.
-
-        Args:
-            body: The API's JSON.
-            status_code: HTTP status; None for an event of a stream.
-            headers: Headers of the reply.
-
-        Returns:
-            What the API said.
-        """
+        """Read the API's description of a failure; its ``error.details.error_code`` says most."""
         failure = super().parse_failure(body, status_code, headers)
         error = body.get("error")
         details = error.get("details") if isinstance(error, abc.Mapping) else None
@@ -149,82 +93,28 @@ class AnthropicAdapter(BaseLLMProvider):
         return failure
 
     def form_sent(self, request: LLMRequest, parameter: str) -> Optional[str]:
-        """Name the form in which a parameter was sent: ``reasoning_effort`` has two.
-
-        Args:
-            request: The call, with the entry's default options.
-            parameter: The parameter that was rejected.
-
-        Returns:
-            The form's name; None where there is no other.
-        """
+        """Name the form in which a parameter was sent: ``reasoning_effort`` has two."""
         return form_of_thinking(request) if parameter == "reasoning_effort" else None
 
     def list_request(self, cursor: Optional[str]) -> WireRequest:
-        """Build the request for one page of the models.
-
-        Args:
-            cursor: The last id of the page before; None for the first page.
-
-        Returns:
-            A GET request.
-        """
+        """Build the request for one page of the models."""
         after = f"&after_id={quote(cursor, safe='')}" if cursor else ""
         return WireRequest(f"/v1/models?limit=1000{after}", headers=self._version)
 
     def model_request(self, model: str) -> WireRequest:
-        """Build the request that asks for one model.
-
-        Args:
-            model: The model's name.
-
-        Returns:
-            A GET request that fails with 404 for a model that does not exist.
-        """
+        """Build the request that asks for one model."""
         return WireRequest(f"/v1/models/{quote(model, safe='')}", headers=self._version)
 
     def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
-        """Translate one page of the listing.
-
-        Args:
-            body: The API's JSON.
-
-        Returns:
-            The models, and the cursor of the next page or None.
-
-        Raises:
-            InvalidResponseError: It is no listing.
-        """
+        """Translate one page of the listing."""
         return read_models(body, self.name)
 
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request and wait for the head of the reply.
-
-        Args:
-            wire: What to send.
-            limits: How long to wait.
-
-        Returns:
-            The open reply.
-
-        Raises:
-            ConfigurationError: There is no key, or the SDK is not installed.
-        """
+        """Send one request and wait for the head of the reply."""
         return cast(RawReply, _sdk_call(self._clients.for_threads(), wire, limits)())
 
     async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request and wait for the head of the reply, async.
-
-        Args:
-            wire: What to send.
-            limits: How long to wait.
-
-        Returns:
-            The open reply.
-
-        Raises:
-            ConfigurationError: There is no key, or the SDK is not installed.
-        """
+        """Send one request and wait for the head of the reply, async."""
         return cast(RawReply, await _sdk_call(await self._clients.for_loop(), wire, limits)())
 
     async def aget_ready(self) -> None:
@@ -240,14 +130,7 @@ class AnthropicAdapter(BaseLLMProvider):
         await self._clients.aclose()
 
     def client_arguments(self) -> Dict[str, Any]:
-        """The arguments of both clients: where the API is, who asks; subclasses for other hosts have others.
-
-        Returns:
-            The arguments.
-
-        Raises:
-            ConfigurationError: There is no key, and Anthropic's own host needs one.
-        """
+        """The arguments of both clients: where the API is, who asks; a cloud has others."""
         if not self._api_key and self.base_url is None:
             raise ConfigurationError(
                 f"Provider {self.name!r} has no api_key. Add `api_key: ${{ANTHROPIC_API_KEY}}` to its entry, "

@@ -24,12 +24,7 @@ __all__ = ["ErrorsOfCall", "ErrorsOfSending"]
 
 
 class ErrorsOfCall:
-    """A context that turns every error into one of ours: named, free of keys, with its cause.
-
-    Args:
-        provider: The adapter that can read the error.
-        request: The call, to name its model; None when the call is about no model.
-    """
+    """A context that turns every error into one of ours: named, free of keys, with its cause."""
 
     __slots__ = ("_provider", "_redactor", "_request")
 
@@ -97,9 +92,6 @@ class ErrorsOfSending:
     """A context around the SDK's one call: a body that cannot be written as JSON is a fault of the request.
 
     Whether it can is only asked when the call failed, so that no body is written twice.
-
-    Args:
-        wire: The request.
     """
 
     __slots__ = ("_wire",)

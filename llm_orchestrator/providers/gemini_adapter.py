@@ -28,12 +28,7 @@ NO_KEY = "none"
 
 
 class GeminiAdapter(BaseLLMProvider):
-    """Translates to and from Gemini's JSON, and sends it with google-genai.
-
-    Args:
-        name: Name of the provider entry.
-        **settings: As BaseLLMProvider documents them.
-    """
+    """Translates to and from Gemini's JSON, and sends it with google-genai."""
 
     protocol: ClassVar[str] = "gemini"
     service: ClassVar[str] = "gcp.gemini"
@@ -54,160 +49,52 @@ class GeminiAdapter(BaseLLMProvider):
         )
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
-        """Translate a call to ``generateContent`` or ``streamGenerateContent``.
-
-        Args:
-            request: The call.
-            stream: Whether the answer is to be streamed.
-
-        Returns:
-            Path and body.
-
-        Raises:
-            InvalidMessagesError: Gemini would reject the messages.
-            InvalidRequestError: The call names no model.
-        """
+        """Translate a call to ``generateContent`` or ``streamGenerateContent``."""
         return gemini_requests.generate_request(request, stream=stream)
 
     def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
-        """Translate a whole ``GenerateContentResponse``.
-
-        Args:
-            body: Gemini's JSON.
-            headers: Headers of the reply.
-
-        Returns:
-            The answer.
-
-        Raises:
-            ProviderError: The body reports a failure or holds no answer.
-        """
+        """Translate a whole ``GenerateContentResponse``."""
         return gemini_replies.read_reply(body, self.name)
 
     def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
-        """Translate one ``GenerateContentResponse`` of a stream.
-
-        Args:
-            event: Gemini's JSON.
-            state: The memory of this stream.
-
-        Returns:
-            The pieces it carries.
-
-        Raises:
-            ProviderError: The event reports a failure.
-        """
+        """Translate one ``GenerateContentResponse`` of a stream."""
         return gemini_replies.read_event(event, state)
 
     def assemble_reply(self, state: StreamState) -> JSON:
-        """Put a stream together to the document an answer without streaming would have been.
-
-        Args:
-            state: The memory of the stream.
-
-        Returns:
-            Gemini's JSON as far as it came.
-        """
+        """Put a stream together to the document an answer without streaming would have been."""
         return gemini_replies.assemble_reply(state)
 
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
-        """Read a ``google.rpc.Status``, whose details hold the reason and how long to wait.
-
-        Args:
-            body: Gemini's JSON.
-            status_code: HTTP status; None for an event of a stream.
-            headers: Headers of the reply.
-
-        Returns:
-            What Gemini said.
-        """
+        """Read a ``google.rpc.Status``, whose details hold the reason and how long to wait."""
         return gemini_replies.read_failure(body, status_code, headers)
 
     def form_sent(self, request: LLMRequest, parameter: str) -> Optional[str]:
-        """Name the form in which a parameter was sent: ``reasoning_effort`` has two.
-
-        Args:
-            request: The call, with the entry's default options.
-            parameter: The parameter that was rejected.
-
-        Returns:
-            The form's name; None where there is no other.
-        """
+        """Name the form in which a parameter was sent: ``reasoning_effort`` has two."""
         return form_of_thinking(request) if parameter == "reasoning_effort" else None
 
     def list_request(self, cursor: Optional[str]) -> WireRequest:
-        """Ask for one page of the models.
-
-        Args:
-            cursor: The page's token; None for the first.
-
-        Returns:
-            A GET request.
-        """
+        """Ask for one page of the models."""
         return gemini_requests.list_request(cursor)
 
     def model_request(self, model: str) -> WireRequest:
-        """Ask for one model.
-
-        Args:
-            model: The model's name, with or without ``models/``.
-
-        Returns:
-            A GET request.
-
-        Raises:
-            InvalidRequestError: The name is empty.
-        """
+        """Ask for one model."""
         return gemini_requests.model_request(model)
 
     def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
-        """Translate one page of the listing.
-
-        Args:
-            body: Gemini's JSON.
-
-        Returns:
-            The models, and the token of the next page or None.
-        """
+        """Translate one page of the listing."""
         return gemini_models.read_models(body, self.name)
 
     def translate_options(self, options: JSON) -> JSON:
-        """Translate ``safety_settings``; every other option is Gemini's own field.
-
-        Args:
-            options: The options of the entry and the call.
-
-        Returns:
-            What is merged into the JSON body.
-
-        Raises:
-            InvalidRequestError: The safety settings have a form that Gemini does not know.
-        """
+        """Translate ``safety_settings``; every other option is Gemini's own field."""
         return gemini_requests.with_safety_settings(options)
 
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request and wait for the head of the reply.
-
-        Args:
-            wire: What to send.
-            limits: How long to wait.
-
-        Returns:
-            The open reply.
-        """
+        """Send one request and wait for the head of the reply."""
         reply: RawReply = self._clients.for_threads().open(wire, limits)
         return reply
 
     async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request and wait for the head of the reply, async.
-
-        Args:
-            wire: What to send.
-            limits: How long to wait.
-
-        Returns:
-            The open reply.
-        """
+        """Send one request and wait for the head of the reply, async."""
         transport = await self._clients.for_loop()
         reply: RawReply = await transport.aopen(wire, limits)
         return reply
@@ -225,14 +112,7 @@ class GeminiAdapter(BaseLLMProvider):
         await self._clients.aclose()
 
     def transport_arguments(self) -> Dict[str, Any]:
-        """What the SDK's client needs to know; subclasses for other hosts have others.
-
-        Returns:
-            The arguments of its ``transport``.
-
-        Raises:
-            ConfigurationError: There is no key, and Google's own host needs one.
-        """
+        """What the SDK's client needs to know; subclasses for other hosts have others."""
         if self._api_key is None and self.base_url is None:
             raise ConfigurationError(
                 f"Provider {self.name!r} has no api_key. Set api_key: ${{GEMINI_API_KEY}} in its entry."

@@ -24,14 +24,6 @@ COMMON_FORMATS = (
 
 
 def with_limits(description: Any, limits: JSON) -> str:
-    """Tell in a description what a provider has no keyword for, so that the model still reads it.
-
-    Args:
-        description: The description there is, or None.
-        limits: Keywords and their values.
-
-    Returns:
-        The description to send.
-    """
+    """Tell in a description what a provider has no keyword for, so that the model still reads it."""
     told = json.dumps(limits, ensure_ascii=False, default=str)
     return f"{description}\n\n{told}" if description else told

@@ -19,13 +19,7 @@ __all__ = ["LocalAdapter"]
 
 
 class LocalAdapter(OpenAIAdapter):
-    """A model on this machine.
-
-    Args:
-        name: Name of the provider entry.
-        model_path: The GGUF file.
-        **arguments: The other arguments of ``OpenAIAdapter``.
-    """
+    """A model on this machine."""
 
     protocol: ClassVar[str] = "local"
     service: ClassVar[str] = ""
@@ -53,14 +47,7 @@ class LocalAdapter(OpenAIAdapter):
         return self.protocol
 
     def client_arguments(self) -> Dict[str, Any]:
-        """The arguments of the SDK's clients; starts the server when it does not run yet.
-
-        Returns:
-            The arguments.
-
-        Raises:
-            ConfigurationError: The package or the model file is missing.
-        """
+        """The arguments of the SDK's clients; starts the server when it does not run yet."""
         return {"api_key": PLACEHOLDER_KEY, "base_url": self._running_server().base_url, "max_retries": 0}
 
     def model_request(self, model: str) -> WireRequest:

@@ -40,18 +40,7 @@ CHAT_PARAMETERS = ("stop", "seed", "frequency_penalty", "presence_penalty")
 
 
 class OpenAIAdapter(BaseLLMProvider):
-    """OpenAI, Azure OpenAI (v1) and OpenAI-compatible servers.
-
-    Args:
-        name: Name of the provider entry.
-        api: ``responses``, ``chat``, or ``auto``: Responses at OpenAI's own hosts unless the call has a
-            parameter that only Chat knows, Chat everywhere else.
-        **arguments: The other arguments of ``Adapter``. An entry with a ``base_url`` that is not OpenAI's
-            needs no ``api_key``.
-
-    Raises:
-        ConfigurationError: ``api`` or the key is malformed.
-    """
+    """OpenAI, Azure OpenAI (v1) and OpenAI-compatible servers."""
 
     protocol: ClassVar[str] = "openai"
     service: ClassVar[str] = "openai"
@@ -91,14 +80,7 @@ class OpenAIAdapter(BaseLLMProvider):
     # ---------------------------------------------------------------- translation
 
     def api_for(self, request: LLMRequest) -> str:
-        """Choose the API of a call.
-
-        Args:
-            request: The call.
-
-        Returns:
-            ``chat`` or ``responses``.
-        """
+        """Choose the API of a call."""
         if self.api != AUTO:
             return self.api
         needs_chat = any(getattr(request, name) not in (None, ()) for name in CHAT_PARAMETERS)
@@ -193,38 +175,17 @@ class OpenAIAdapter(BaseLLMProvider):
         await self._clients.aclose()
 
     def make_client(self) -> Any:
-        """Make the SDK's client for threads; subclasses for other hosts override this.
-
-        Returns:
-            The client.
-
-        Raises:
-            ConfigurationError: The SDK or the key is missing.
-        """
+        """Make the SDK's client for threads; subclasses for other hosts override this."""
         return without_environment(openai_sdk(self.extra).OpenAI(**self.client_arguments()))
 
     def make_async_client(self) -> Any:
-        """Make the SDK's client for one event loop; subclasses for other hosts override this.
-
-        Returns:
-            The client.
-
-        Raises:
-            ConfigurationError: The SDK or the key is missing.
-        """
+        """Make the SDK's client for one event loop; subclasses for other hosts override this."""
         sdk = openai_sdk(self.extra)
         http_client = sdk.DefaultAsyncHttpxClient(**async_client_arguments(http_library_of(sdk)))
         return without_environment(sdk.AsyncOpenAI(**{"http_client": http_client, **self.client_arguments()}))
 
     def client_arguments(self) -> Dict[str, Any]:
-        """The arguments of both clients: everything the environment could change, and no retries.
-
-        Returns:
-            The arguments.
-
-        Raises:
-            ConfigurationError: There is no key, and OpenAI's own hosts need one.
-        """
+        """The arguments of both clients: everything the environment could change, and no retries."""
         key = self._api_key or (None if self.hosted_by_openai else PLACEHOLDER_KEY)
         if key is None:
             raise ConfigurationError(
@@ -240,17 +201,7 @@ class OpenAIAdapter(BaseLLMProvider):
 
 
 def openai_sdk(extra: str = OpenAIAdapter.extra) -> Any:
-    """Import OpenAI's SDK.
-
-    Args:
-        extra: The extra that brings it.
-
-    Returns:
-        The module.
-
-    Raises:
-        ConfigurationError: It is not installed.
-    """
+    """Import OpenAI's SDK."""
     try:
         import openai
     except ImportError as error:
@@ -261,28 +212,14 @@ def openai_sdk(extra: str = OpenAIAdapter.extra) -> Any:
 
 
 def headers_against_environment(**own: str) -> Dict[str, Any]:
-    """Undo the headers of OPENAI_CUSTOM_HEADERS, which the SDK sends and no argument turns off.
-
-    Args:
-        **own: Headers that one of those may have replaced.
-
-    Returns:
-        Headers for the SDK's client; none where the variable is not set.
-    """
+    """Undo the headers of OPENAI_CUSTOM_HEADERS, which the SDK sends and no argument turns off."""
     lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
     names = [line.partition(":")[0].strip() for line in lines if ":" in line]
     return {**{name: openai_sdk().Omit() for name in names}, **own} if names else {}
 
 
 def without_environment(client: Any) -> Any:
-    """Forget the organization and project that the SDK took from the environment.
-
-    Args:
-        client: The SDK's client.
-
-    Returns:
-        The same client.
-    """
+    """Forget the organization and project that the SDK took from the environment."""
     client.organization = None
     client.project = None
     return client

@@ -22,25 +22,11 @@ class InlineData(NamedTuple):
 
 
 def parse_data_url(url: str) -> Optional[InlineData]:
-    """Take a data URL apart.
-
-    Args:
-        url: Any URL.
-
-    Returns:
-        Media type and base64 text; None for a URL of another kind.
-    """
+    """Take a data URL apart."""
     match = _DATA_URL.fullmatch(url)
     return InlineData(match["mime"], match["data"]) if match else None
 
 
 def as_count(value: Any) -> Optional[int]:
-    """Read a count of tokens.
-
-    Args:
-        value: What stands in a reply's JSON.
-
-    Returns:
-        The count; None when it is no whole number from 0.
-    """
+    """Read a count of tokens."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

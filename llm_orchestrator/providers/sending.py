@@ -25,17 +25,7 @@ class SendingAdapter(Adapter):
     """An adapter whose requests are sent."""
 
     def limits(self, request: Optional[LLMRequest] = None) -> Limits:
-        """How long one attempt may take.
-
-        Args:
-            request: The call, whose own limits count before the provider's.
-
-        Returns:
-            The limits.
-
-        Raises:
-            ProviderTimeoutError: The time of the whole call is over already; nothing was sent.
-        """
+        """How long one attempt may take."""
         silence = request.timeout if request is not None and request.timeout is not None else self.timeout
         deadline = request.deadline if request is not None and request.deadline is not None else math.inf
         limits = Limits(min(self.connect_timeout, silence), silence, deadline)
@@ -46,14 +36,7 @@ class SendingAdapter(Adapter):
         return limits
 
     def errors(self, request: Optional[LLMRequest] = None) -> ErrorsOfCall:
-        """A context in which every error of SDK, HTTP library and JSON becomes one of ours.
-
-        Args:
-            request: The call, to name its model.
-
-        Returns:
-            The context manager.
-        """
+        """A context in which every error of SDK, HTTP library and JSON becomes one of ours."""
         return ErrorsOfCall(self, request)
 
     def _with_headers(self, wire: WireRequest) -> WireRequest:

@@ -56,21 +56,13 @@ class _StreamReader:
         self._failure: Optional[Exception] = None
 
     def response(self) -> LLMResponse:
-        """The whole answer, once the stream has finished.
-
-        Returns:
-            The same response that a call without streaming would have given.
-        """
+        """The whole answer, once the stream has finished."""
         with self._provider.errors(self._request):
             body = self._provider.assemble_reply(self._state)
             return self._provider.response_of(body, self._state.headers, self._request, self._wire)
 
     def partial(self) -> LLMResponse:
-        """What is known of an answer that did not become whole.
-
-        Returns:
-            Text and usage so far; the usage is never called reported.
-        """
+        """What is known of an answer that did not become whole."""
         try:
             response = self.response()
         except Exception:  # half a document may be unreadable to its adapter, the text is there all the same
@@ -82,11 +74,7 @@ class _StreamReader:
         return replace(response, content=text, usage=usage)
 
     def _take(self, chunk: Optional[bytes]) -> bool:
-        """Read the events of a piece of the body; None is the body's end.
-
-        Returns:
-            Whether anything of the answer came, and not only a sign that the connection is alive.
-        """
+        """Read the events of a piece of the body; None is the body's end."""
         came, state = False, self._state
         for event in self._reader.end() if chunk is None else self._reader.feed(chunk):
             came = came or event.get("type") not in self._provider.keep_alive_events
@@ -146,15 +134,7 @@ class _StreamReader:
 
 
 class ProviderStream(_StreamReader):
-    """A streamed answer for sync callers: an iterator of its pieces.
-
-    Args:
-        provider: The adapter that translates.
-        request: The call.
-        wire: The request as it was sent.
-        reply: The open reply.
-        watch: Keeps time while waiting for the reply.
-    """
+    """A streamed answer for sync callers: an iterator of its pieces."""
 
     def __init__(
         self,
@@ -182,11 +162,7 @@ class ProviderStream(_StreamReader):
         return self._ready.popleft()
 
     def read_first(self) -> None:
-        """Read until the first piece or the end, so that a refusal to start is raised here.
-
-        Raises:
-            ProviderError: The answer failed before its first piece.
-        """
+        """Read until the first piece or the end, so that a refusal to start is raised here."""
         try:
             while not self._ready and not self.finished and self._failure is None:
                 self._read()
@@ -233,15 +209,7 @@ class ProviderStream(_StreamReader):
 
 
 class AsyncProviderStream(_StreamReader):
-    """A streamed answer for async callers: an async iterator of its pieces.
-
-    Args:
-        provider: The adapter that translates.
-        request: The call.
-        wire: The request as it was sent.
-        reply: The open reply.
-        watch: Keeps time while waiting for the reply.
-    """
+    """A streamed answer for async callers: an async iterator of its pieces."""
 
     def __init__(
         self,
@@ -276,11 +244,7 @@ class AsyncProviderStream(_StreamReader):
         return self._ready.popleft()
 
     async def read_first(self) -> None:
-        """Read until the first piece or the end, so that a refusal to start is raised here.
-
-        Raises:
-            ProviderError: The answer failed before its first piece.
-        """
+        """Read until the first piece or the end, so that a refusal to start is raised here."""
         import asyncio
 
         try:

@@ -119,17 +119,7 @@ def call_arguments(
 
 
 def snapshot(request: LLMRequest) -> LLMRequest:
-    """Copy what the caller could still change before a stream is sent.
-
-    Args:
-        request: The request of a stream.
-
-    Returns:
-        The request, none of whose lists and dicts belong to the caller.
-
-    Raises:
-        InvalidRequestError: Something in it is no plain data.
-    """
+    """Copy what the caller could still change before a stream is sent."""
     try:
         return evolve(
             request,
@@ -152,14 +142,7 @@ def _message_snapshot(message: Message) -> Message:
 def takes_parameters_of(
     template: Callable[Parameters, Any],
 ) -> Callable[[Callable[..., Result]], Callable[Concatenate[Any, Parameters], Result]]:
-    """Give methods that hand their arguments to one function its parameters, for people and checkers.
-
-    Args:
-        template: The function whose parameters the methods take.
-
-    Returns:
-        A decorator for methods that take ``messages`` and ``**arguments``.
-    """
+    """Give methods that hand their arguments to one function its parameters, for people and checkers."""
 
     def decorate(method: Callable[..., Result]) -> Callable[Concatenate[Any, Parameters], Result]:
         own = inspect.signature(method)

@@ -16,17 +16,7 @@ __all__ = ["check_owner", "read_messages"]
 
 
 def read_messages(messages: Messages) -> Tuple[Message, ...]:
-    """Read a conversation.
-
-    Args:
-        messages: One user turn as a text, or a sequence of turns.
-
-    Returns:
-        The turns, never none.
-
-    Raises:
-        InvalidMessagesError: A turn is malformed, or there is none.
-    """
+    """Read a conversation."""
     if isinstance(messages, str):
         return (Message("user", messages),)
     if isinstance(messages, (abc.Mapping, bytes)) or not isinstance(messages, abc.Sequence):
@@ -39,15 +29,7 @@ def read_messages(messages: Messages) -> Tuple[Message, ...]:
 
 
 def check_owner(turns: Sequence[Message], provider: str) -> None:
-    """Refuse a history that another provider wrote.
-
-    Args:
-        turns: The conversation.
-        provider: Name of the provider entry it will be sent to.
-
-    Raises:
-        ProviderSwitchError: A turn was written by another provider.
-    """
+    """Refuse a history that another provider wrote."""
     for index, turn in enumerate(turns):
         if turn.provider is not None and turn.provider != provider:
             raise ProviderSwitchError(

@@ -30,18 +30,7 @@ MISPLACED_OPTIONS = ("timeout", "total_timeout", "max_retries", "fallback", "tag
 
 
 def with_defaults(request: LLMRequest, options: JSON) -> LLMRequest:
-    """Fill in what a call left open from the options of its provider entry.
-
-    Args:
-        request: The call.
-        options: The entry's options.
-
-    Returns:
-        The call with the entry's parameters where it set none, and the entry's other options below its own.
-
-    Raises:
-        InvalidRequestError: A parameter cannot have the value it has in the options.
-    """
+    """Fill in what a call left open from the options of its provider entry."""
     if not options:
         return request
     parameters = {
@@ -75,14 +64,7 @@ def _number_of(name: str, text: str) -> Any:
 
 
 def check_entry_options(options: JSON) -> None:
-    """Refuse options of an entry that could only fail or be ignored later.
-
-    Args:
-        options: The entry's options.
-
-    Raises:
-        InvalidRequestError: One of them stands in the wrong place, or has a value it cannot have.
-    """
+    """Refuse options of an entry that could only fail or be ignored later."""
     check_options(options)
     for name, value in options.items():
         if name in MISPLACED_OPTIONS:
@@ -94,14 +76,7 @@ def check_entry_options(options: JSON) -> None:
 
 
 def slips(options: JSON) -> Tuple[str, ...]:
-    """Say which options look like a slip of the pen: they go to the provider, which may not mind them.
-
-    Args:
-        options: The options of the entry and the call.
-
-    Returns:
-        One warning for each.
-    """
+    """Say which options look like a slip of the pen: they go to the provider, which may not mind them."""
     found = ((name, nearly(name, PARAMETERS)) for name in options)
     return tuple(
         f"{name} is no parameter of the library and was sent to the provider as it is. Did you mean {meant}?"
@@ -111,14 +86,7 @@ def slips(options: JSON) -> Tuple[str, ...]:
 
 
 def check_options(options: JSON) -> None:
-    """Refuse options that would replace what only the library may set.
-
-    Args:
-        options: The options of the entry and the call.
-
-    Raises:
-        InvalidRequestError: One of them would.
-    """
+    """Refuse options that would replace what only the library may set."""
     for name in options:
         if name in RESERVED_OPTIONS:
             raise InvalidRequestError(

@@ -28,17 +28,7 @@ class OutputFormat(NamedTuple):
 
 
 def read_response_format(value: Any) -> OutputFormat:
-    """Read the ``response_format`` of a call.
-
-    Args:
-        value: A pydantic class, a dict in the OpenAI Chat form, or None.
-
-    Returns:
-        The dict form, and the class where one was given.
-
-    Raises:
-        InvalidRequestError: It is neither.
-    """
+    """Read the ``response_format`` of a call."""
     if value is None:
         return OutputFormat(None, None)
     if isinstance(value, abc.Mapping):
@@ -61,17 +51,7 @@ def _name_of(model: Type[BaseModel]) -> str:
 
 
 def schema_of(model: Type[BaseModel]) -> Dict[str, Any]:
-    """Make the JSON schema of a pydantic class.
-
-    Args:
-        model: The class.
-
-    Returns:
-        The schema.
-
-    Raises:
-        InvalidRequestError: A field's type has no JSON schema.
-    """
+    """Make the JSON schema of a pydantic class."""
     from pydantic.errors import PydanticUserError
 
     try:
@@ -83,14 +63,7 @@ def schema_of(model: Type[BaseModel]) -> Dict[str, Any]:
 
 
 def json_schema(model: Type[BaseModel]) -> Dict[str, Any]:
-    """Make a JSON schema; a default that JSON cannot write is nothing the model has to know.
-
-    Args:
-        model: A pydantic class.
-
-    Returns:
-        The schema, without such defaults.
-    """
+    """Make a JSON schema; a default that JSON cannot write is nothing the model has to know."""
     return model.model_json_schema(schema_generator=_generator())
 
 
@@ -108,20 +81,7 @@ def _generator() -> Type[GenerateJsonSchema]:
 
 
 def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:
-    """Turn the text of an answer into an instance of the class that was asked for.
-
-    Args:
-        response: The answer.
-        request: The call.
-
-    Returns:
-        The answer with ``parsed`` set; unchanged where no class was asked for, or where the model refused or
-        called tools instead.
-
-    Raises:
-        OutputTruncatedError: The model ran out of tokens before the output was whole.
-        OutputParseError: The output does not fit the class.
-    """
+    """Turn the text of an answer into an instance of the class that was asked for."""
     if request.output_type is None or response.refusal is not None:
         return response
     if response.finish_reason in (FinishReason.TOOL_CALLS, FinishReason.CONTENT_FILTER):

@@ -25,17 +25,7 @@ SECTION = re.compile(
 
 
 def read_tools(tools: Optional[Sequence[Any]]) -> Tuple[JSON, ...]:
-    """Read the ``tools`` of a call.
-
-    Args:
-        tools: Python functions, pydantic classes, or dicts in the OpenAI Chat form; None for no tools.
-
-    Returns:
-        The tools as dicts.
-
-    Raises:
-        InvalidRequestError: A tool is none of these, or two have the same name.
-    """
+    """Read the ``tools`` of a call."""
     if tools is None:
         return ()
     if isinstance(tools, (str, abc.Mapping)) or not isinstance(tools, abc.Sequence):
@@ -49,18 +39,7 @@ def read_tools(tools: Optional[Sequence[Any]]) -> Tuple[JSON, ...]:
 
 
 def read_tool_choice(choice: Any, tools: Sequence[JSON]) -> Any:
-    """Read the ``tool_choice`` of a call.
-
-    Args:
-        choice: ``auto``, ``none``, ``required``, a tool's name, or the dict of the OpenAI Chat form.
-        tools: The tools of the call.
-
-    Returns:
-        One of the three words or the dict; None when nothing was chosen.
-
-    Raises:
-        InvalidRequestError: It names no tool of the call.
-    """
+    """Read the ``tool_choice`` of a call."""
     if choice is None or choice in CHOICES:
         return choice
     function = choice.get("function") if isinstance(choice, abc.Mapping) else {"name": choice}

@@ -31,15 +31,7 @@ PARAMETERS = {
 
 
 def identity(event: CallEvent, model: str) -> Attributes:
-    """Say who was asked for what; metrics carry this, too.
-
-    Args:
-        event: The call.
-        model: The model asked for.
-
-    Returns:
-        Attributes by name.
-    """
+    """Say who was asked for what; metrics carry this, too."""
     return {
         "gen_ai.operation.name": OPERATION,
         "gen_ai.provider.name": event.service,
@@ -49,14 +41,7 @@ def identity(event: CallEvent, model: str) -> Attributes:
 
 
 def call_attributes(event: CallEvent) -> Attributes:
-    """Describe a call.
-
-    Args:
-        event: The call, ended.
-
-    Returns:
-        Attributes of its span.
-    """
+    """Describe a call."""
     return _known(
         {
             **identity(event, event.model),
@@ -76,16 +61,7 @@ def call_attributes(event: CallEvent) -> Attributes:
 
 
 def attempt_attributes(event: CallEvent, attempt: Attempt, resent: int) -> Attributes:
-    """Describe one attempt. It has no usage: sums over all spans would count it twice.
-
-    Args:
-        event: The call it belongs to.
-        attempt: The attempt.
-        resent: How many attempts came before it.
-
-    Returns:
-        Attributes of its span.
-    """
+    """Describe one attempt. It has no usage: sums over all spans would count it twice."""
     return _known(
         {
             **identity(event, attempt.model),
@@ -99,42 +75,21 @@ def attempt_attributes(event: CallEvent, attempt: Attempt, resent: int) -> Attri
 
 
 def answer_of(event: CallEvent) -> Optional[LLMResponse]:
-    """Find the answer of a call: also an error may hold one, which was paid for.
-
-    Args:
-        event: The call.
-
-    Returns:
-        The answer, or what came of it; None when nothing came.
-    """
+    """Find the answer of a call: also an error may hold one, which was paid for."""
     error = event.error
     found = (event.response, getattr(error, "response", None), getattr(error, "partial_response", None))
     return next((answer for answer in found if isinstance(answer, LLMResponse)), None)
 
 
 def error_type(event: CallEvent) -> Optional[str]:
-    """Name what a call failed with.
-
-    Args:
-        event: The call.
-
-    Returns:
-        The error's class; None when nothing failed, as when the application leaves a stream.
-    """
+    """Name what a call failed with."""
     if event.error is not None:
         return type(event.error).__name__
     return (event.attempts[-1].error or "cancelled") if event.status == "cancelled" else None
 
 
 def time_to_first_chunk(event: CallEvent) -> Optional[float]:
-    """Measure how long the application waited for a stream to begin, earlier attempts included.
-
-    Args:
-        event: The call.
-
-    Returns:
-        Seconds; None when it was no stream, or never began.
-    """
+    """Measure how long the application waited for a stream to begin, earlier attempts included."""
     first, last = event.attempts[0].started_at, event.attempts[-1]
     if first is None or last.started_at is None or last.time_to_first_token is None:
         return None

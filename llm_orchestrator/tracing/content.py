@@ -13,14 +13,7 @@ __all__ = ["content_attributes"]
 
 
 def content_attributes(event: CallEvent) -> Dict[str, str]:
-    """Write down what was asked and answered.
-
-    Args:
-        event: The call.
-
-    Returns:
-        Attributes of its span.
-    """
+    """Write down what was asked and answered."""
     attributes = {}
     if event.request is not None:
         attributes["gen_ai.input.messages"] = _text([_asked(turn) for turn in event.request.messages])

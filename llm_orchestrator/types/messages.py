@@ -188,33 +188,12 @@ Messages = Union[str, Sequence[MessageLike]]
 
 
 def read_saved(documents: Sequence[JSON]) -> Tuple[Message, ...]:
-    """Read turns that ``Message.to_dict`` wrote.
-
-    Args:
-        documents: The turns as dicts; the OpenAI Chat form is read, too.
-
-    Returns:
-        The turns, each with its provider and its opaque state.
-
-    Raises:
-        InvalidMessagesError: A turn is malformed.
-    """
+    """Read turns that ``Message.to_dict`` wrote."""
     return tuple(_read_saved(document, index) for index, document in enumerate(documents))
 
 
 def parts_of(message: Message, index: int) -> List[JSON]:
-    """The content of a message as a list of parts in the OpenAI Chat form.
-
-    Args:
-        message: The message.
-        index: Its position in the conversation, for the error.
-
-    Returns:
-        Its parts; text becomes one text part, no content an empty list.
-
-    Raises:
-        InvalidMessagesError: A part has no type.
-    """
+    """The content of a message as a list of parts in the OpenAI Chat form."""
     if message.content is None or message.content == "":
         return []
     if isinstance(message.content, str):
@@ -231,14 +210,7 @@ def parts_of(message: Message, index: int) -> List[JSON]:
 
 
 def parse_arguments(raw: str) -> Optional[Dict[str, Any]]:
-    """Read a tool call's arguments.
-
-    Args:
-        raw: What the model wrote.
-
-    Returns:
-        The arguments; ``{}`` when it wrote nothing, None when it did not write a JSON object.
-    """
+    """Read a tool call's arguments."""
     if not raw.strip():
         return {}
     try:
@@ -253,28 +225,12 @@ def _refuse_constant(name: str) -> None:
 
 
 def tool_call(identifier: str, name: str, raw: str) -> ToolCall:
-    """Make a tool call from the text of its arguments.
-
-    Args:
-        identifier: The call's id.
-        name: The tool's name.
-        raw: The arguments as the model wrote them.
-
-    Returns:
-        The tool call.
-    """
+    """Make a tool call from the text of its arguments."""
     return ToolCall(identifier, name, parse_arguments(raw), raw)
 
 
 def arguments_text(arguments: Any) -> str:
-    """Write arguments that a provider sent as an object in the form of those sent as text.
-
-    Args:
-        arguments: The object; None means none were given.
-
-    Returns:
-        JSON text.
-    """
+    """Write arguments that a provider sent as an object in the form of those sent as text."""
     return json.dumps(arguments if arguments is not None else {}, ensure_ascii=False)
 
 

@@ -11,18 +11,7 @@ CACHE_MODES = ("auto", "off")
 
 
 def checked(name: str, value: Any) -> Any:
-    """Check a parameter that was given.
-
-    Args:
-        name: The parameter's name.
-        value: What was given for it, not None.
-
-    Returns:
-        The value in the form the library works with.
-
-    Raises:
-        InvalidRequestError: The parameter cannot have this value.
-    """
+    """Check a parameter that was given."""
     return _CHECKS[name](name, value)
 
 

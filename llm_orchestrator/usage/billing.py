@@ -39,18 +39,7 @@ _NO_EXCHANGE = Exchange("", {}, {})
 
 
 def given(cost: Union[Decimal, float, str], status: str = "priced") -> CostDetails:
-    """Describe a cost that the caller named.
-
-    Args:
-        cost: US dollars.
-        status: How it was priced, see ``CostDetails``.
-
-    Returns:
-        The details.
-
-    Raises:
-        ValueError: It is no amount of money.
-    """
+    """Describe a cost that the caller named."""
     from llm_orchestrator.types import CostDetails
 
     try:
@@ -67,9 +56,6 @@ def not_billed() -> CostDetails:
 
     Providers do not charge for these (Anthropic help centre: "Failed requests aren't charged"; Gemini billing
     FAQ on 400 and 500; OpenAI flex processing guide on 429).
-
-    Returns:
-        The details: zero.
     """
     from llm_orchestrator.types import CostDetails
 
@@ -77,11 +63,7 @@ def not_billed() -> CostDetails:
 
 
 class Billing:
-    """Prices attempts.
-
-    Args:
-        table: The prices; None: the table shipped with the library, loaded when first needed.
-    """
+    """Prices attempts."""
 
     def __init__(self, table: Optional[PriceTable] = None) -> None:
         self._table = table
@@ -205,31 +187,14 @@ def _usage(row: Mapping[str, Any]) -> TokenUsage:
 
 
 def is_refused(status: str, status_code: Optional[int], usage: TokenUsage) -> bool:
-    """Tell whether a provider refused a request, by its HTTP status.
-
-    Args:
-        status: How the attempt ended.
-        status_code: HTTP status; None when no response came.
-        usage: What was reported.
-
-    Returns:
-        Whether nothing was used.
-    """
+    """Tell whether a provider refused a request, by its HTTP status."""
     # Without a status, after a timeout for instance, the request may have been billed: its cost is unknown.
     rejected = status == "error" and status_code is not None and status_code >= 400
     return rejected and usage.total_tokens is None
 
 
 def reported_tokens(usage: TokenUsage, estimated: Optional[Mapping[str, int]]) -> Dict[str, Any]:
-    """List the fields of a record that hold tokens: what was told, and nothing that had to be estimated.
-
-    Args:
-        usage: The usage of the answer.
-        estimated: What was not told, by class.
-
-    Returns:
-        Fields of ``UsageRecord`` by name.
-    """
+    """List the fields of a record that hold tokens: what was told, and nothing that had to be estimated."""
     guessed = estimated or {}
     prompt = None if "in" in guessed else usage.prompt_tokens
     completion = None if "out" in guessed else usage.completion_tokens
@@ -245,14 +210,7 @@ def reported_tokens(usage: TokenUsage, estimated: Optional[Mapping[str, int]]) -
 
 
 def audit_facts(response: Optional[LLMResponse]) -> Dict[str, Any]:
-    """List the fields of a record that an audit needs to price an answer again.
-
-    Args:
-        response: The answer; None when there is none.
-
-    Returns:
-        Fields of ``UsageRecord`` by name.
-    """
+    """List the fields of a record that an audit needs to price an answer again."""
     if response is None:
         return {}
     exchange = response.exchange
@@ -267,12 +225,5 @@ def audit_facts(response: Optional[LLMResponse]) -> Dict[str, Any]:
 
 
 def origin(base_url: str) -> str:
-    """Reduce a URL to what decides a price; path and query may hold what is nobody's business.
-
-    Args:
-        base_url: The URL.
-
-    Returns:
-        Scheme and host.
-    """
+    """Reduce a URL to what decides a price; path and query may hold what is nobody's business."""
     return "/".join(base_url.split("/", 3)[:3])

@@ -32,13 +32,7 @@ _TIME, _COST, _SESSION = map(REPORT_COLUMNS.index, ("timestamp", "cost", "sessio
 
 
 class Budget:
-    """Holds what was spent against the limits, for many threads and for all processes of one ledger.
-
-    Args:
-        session: US dollars for one session; None: no limit.
-        day: US dollars for one day in local time; None: no limit.
-        ledger: The file all spending is read from; None: only what ``note`` is told.
-    """
+    """Holds what was spent against the limits, for many threads and for all processes of one ledger."""
 
     def __init__(self, session: Optional[Decimal], day: Optional[Decimal], ledger: Optional[Ledger]) -> None:
         limits = {"session": session, "day": day}
@@ -51,25 +45,13 @@ class Budget:
         self._catch_up()  # now, not while the first call waits
 
     def note(self, record: UsageRecord) -> None:
-        """Count a record that is in no ledger file.
-
-        Args:
-            record: The record.
-        """
+        """Count a record that is in no ledger file."""
         if record.cost:
             with self._lock:
                 self._add(str(record.timestamp), record.session_id, record.cost)
 
     def check(self, session_id: str, pending: Optional[Decimal] = None) -> None:
-        """Refuse to go on when a budget is spent.
-
-        Args:
-            session_id: The session the next request belongs to.
-            pending: US dollars that are spent but not recorded yet.
-
-        Raises:
-            BudgetExceededError: The budget of the session or of today is spent.
-        """
+        """Refuse to go on when a budget is spent."""
         today = self._days.of(str(datetime.now(timezone.utc)))
         with self._lock:
             self._catch_up()
@@ -119,11 +101,7 @@ class Budget:
 
 
 class LedgerTail:
-    """Reads on in a ledger from where it stopped, through rotations; the first time, all of it.
-
-    Args:
-        ledger: The ledger.
-    """
+    """Reads on in a ledger from where it stopped, through rotations; the first time, all of it."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -132,11 +110,7 @@ class LedgerTail:
         self._offset = 0
 
     def read(self) -> Iterator[Sequence[str]]:
-        """Read the rows that were added since the last time.
-
-        Yields:
-            For every row one text for each of ``REPORT_COLUMNS``.
-        """
+        """Read the rows that were added since the last time."""
         if not self._is_more():
             return
         for file, path in self._ledger.files(self._file):

@@ -19,14 +19,7 @@ class LocalDays:
         self._of_minute: Dict[str, str] = {}
 
     def of(self, timestamp: str) -> str:
-        """Tell the day.
-
-        Args:
-            timestamp: The text of a ledger row.
-
-        Returns:
-            ``YYYY-MM-DD``.
-        """
+        """Tell the day."""
         minute = timestamp[:16]
         day = self._of_minute.get(minute)
         if day is None:

@@ -30,15 +30,7 @@ _ASCII = "[\x00-\x7f]"
 
 
 def estimate_tokens(text: str) -> int:
-    """Estimate how many tokens a text is.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        One token for 4 ASCII characters, for 1.6 Chinese, Japanese or Korean ones, and for 3.4 of other
-        scripts, rounded up.
-    """
+    """Estimate how many tokens a text is."""
     if text.isascii():
         return -int(-len(text) // ASCII_PER_TOKEN)
     ascii_count = len(re.findall(_ASCII, text))
@@ -49,14 +41,7 @@ def estimate_tokens(text: str) -> int:
 
 
 def estimate_prompt(request: LLMRequest) -> int:
-    """Estimate what the model read.
-
-    Args:
-        request: The call.
-
-    Returns:
-        Tokens of all texts and tools of the conversation.
-    """
+    """Estimate what the model read."""
     texts = [message.text for message in request.messages]
     texts += [call.raw_arguments for message in request.messages for call in message.tool_calls]
     texts += [json.dumps(tool, ensure_ascii=False, default=str) for tool in request.tools]
@@ -64,14 +49,7 @@ def estimate_prompt(request: LLMRequest) -> int:
 
 
 def estimate_answer(response: LLMResponse) -> int:
-    """Estimate what the model wrote.
-
-    Args:
-        response: The answer, or the part of it that arrived.
-
-    Returns:
-        Tokens of its text, its visible reasoning and its tool calls.
-    """
+    """Estimate what the model wrote."""
     texts = [response.content, response.reasoning or ""]
     texts += [call.name + call.raw_arguments for call in response.tool_calls]
     return estimate_tokens("".join(texts))

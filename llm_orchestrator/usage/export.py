@@ -15,49 +15,20 @@ __all__ = ["typed", "write_csv", "write_jsonl"]
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> int:
-    """Write rows to a new CSV file, which appears only when it is complete.
-
-    Args:
-        path: The file to write; one that exists is replaced.
-        rows: Text by column name.
-
-    Returns:
-        Number of rows written.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+    """Write rows to a new CSV file, which appears only when it is complete."""
     lines = (encode([row.get(column, "") for column in COLUMNS]) for row in rows)
     return _write(path, encode(COLUMNS), lines)
 
 
 def write_jsonl(path: Path, rows: Iterable[Row]) -> int:
-    """Write rows to a new file, each as a JSON object in a line of its own; otherwise as ``write_csv``.
-
-    Args:
-        path: The file to write; one that exists is replaced.
-        rows: Text by column name.
-
-    Returns:
-        Number of rows written.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+    """Write rows to a new file, each as a JSON object in a line of its own; otherwise as ``write_csv``."""
     # Money stays text: a JSON number would become a binary fraction in most readers.
     lines = (json.dumps(typed(row), default=_as_text).encode() + b"\n" for row in rows)
     return _write(path, b"", lines)
 
 
 def typed(row: Row) -> Dict[str, Any]:
-    """Read the texts of a row as what they stand for.
-
-    Args:
-        row: Text by column name.
-
-    Returns:
-        Numbers, ``Decimal`` for money, booleans, JSON as objects, and None for what is empty.
-    """
+    """Read the texts of a row as what they stand for."""
     return {name: _value(name, text) for name, text in row.items()}
 
 

@@ -39,17 +39,7 @@ _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 
 
 class Ledger:
-    """A CSV file of usage rows. Calls of ``append`` and ``close`` are for the owner to serialize.
-
-    Args:
-        path: The CSV file; it is created with the first row.
-        fsync: Wait for the disk after each row.
-        rotate_mb: Megabytes from which on the file is put aside as ``name.1.csv``, ``name.2.csv`` ... and a
-            new one is begun; None: never. The files put aside are still read.
-
-    Raises:
-        ConfigurationError: The file cannot be created or written, or is not a ledger.
-    """
+    """A CSV file of usage rows. Calls of ``append`` and ``close`` are for the owner to serialize."""
 
     def __init__(
         self, path: Union[str, Path], *, fsync: bool = False, rotate_mb: Optional[float] = None
@@ -64,20 +54,7 @@ class Ledger:
         self._check()
 
     def append(self, row: Row, *, patience: float = LOCK_PATIENCE, insist: bool = True) -> bool:
-        """Write one row, whole or not at all as far as the system allows.
-
-        Args:
-            row: Text by column name.
-            patience: Seconds to wait for the file's lock; 0 tries once.
-            insist: Whether to write without the lock when it was not to be had.
-
-        Returns:
-            Whether the row was written; False when another process holds the lock and ``insist`` is False.
-
-        Raises:
-            OSError: The row could not be written.
-            ConfigurationError: Another program put a file in this place that is not a ledger.
-        """
+        """Write one row, whole or not at all as far as the system allows."""
         descriptor, size, locked = self._lock_current(patience)
         try:
             if locked or insist:
@@ -100,44 +77,17 @@ class Ledger:
             self._rotate()
 
     def rows(self) -> Iterator[Dict[str, str]]:
-        """Read all rows, oldest file first, one at a time; broken lines are skipped with one warning.
-
-        Yields:
-            Text by column name.
-
-        Raises:
-            ConfigurationError: A file is not a ledger.
-        """
+        """Read all rows, oldest file first, one at a time; broken lines are skipped with one warning."""
         for file, path in self.files():
             yield from read_rows(file, path)
 
     def cells(self, wanted: Sequence[str] = REPORT_COLUMNS) -> Iterator[List[str]]:
-        """Read what a report needs of all rows, much faster than ``rows``.
-
-        Args:
-            wanted: The columns to read: ``REPORT_COLUMNS``, or more of the beginning of ``COLUMNS``.
-
-        Yields:
-            One text for each wanted column.
-
-        Raises:
-            ConfigurationError: A file is not a ledger.
-        """
+        """Read what a report needs of all rows, much faster than ``rows``."""
         for file, path in self.files():
             yield from read_cells(file, path, wanted)
 
     def files(self, since: Optional[Identity] = None) -> Iterator[Tuple[IO[bytes], Path]]:
-        """Open the files of the ledger, oldest first.
-
-        Args:
-            since: Begin with this file; None, or one that is gone: begin with the oldest.
-
-        Yields:
-            Each file, open for reading until the next is asked for, and its path.
-
-        Raises:
-            ConfigurationError: A file cannot be read.
-        """
+        """Open the files of the ledger, oldest first."""
         # The current file is opened first: a rotation meanwhile neither hides its rows nor shows them twice.
         current = _open_if_there(self.path)
         with current or nullcontext():
@@ -158,14 +108,7 @@ class Ledger:
         return [path for path, file in paths[first:] if file != current]
 
     def would_read(self, path: Path) -> bool:
-        """Tell whether a file is, or by its name would become, one of the ledger's.
-
-        Args:
-            path: The file; it need not exist.
-
-        Returns:
-            Whether ``rows`` reads it.
-        """
+        """Tell whether a file is, or by its name would become, one of the ledger's."""
         if path.exists() and self.path.exists() and path.samefile(self.path):
             return True
         is_beside = os.path.realpath(path.parent) == os.path.realpath(self.path.parent)
@@ -277,14 +220,7 @@ class Ledger:
 
 
 def identity(status: os.stat_result) -> Identity:
-    """Tell what a file is, whatever it is called.
-
-    Args:
-        status: What the system says about it.
-
-    Returns:
-        Device and number.
-    """
+    """Tell what a file is, whatever it is called."""
     return status.st_dev, status.st_ino
 
 

@@ -47,14 +47,7 @@ _PROMPT, _COMPLETION, _TOTAL, _COST, _ESTIMATED = (
 
 
 def encode(cells: Iterable[str]) -> bytes:
-    """Write cells as one line.
-
-    Args:
-        cells: Any texts.
-
-    Returns:
-        The line, ended.
-    """
+    """Write cells as one line."""
     # Most cells are plain words and numbers; only the others are worth a closer look.
     line = ",".join(
         [cell if not cell or cell.isalnum() or not _is_awkward(cell) else _cell(cell) for cell in cells]
@@ -78,18 +71,7 @@ def _decode(line: str) -> List[str]:
 
 
 def check_header(header: str, path: Path) -> List[str]:
-    """Read the first line of a ledger.
-
-    Args:
-        header: The line.
-        path: The file, to name it.
-
-    Returns:
-        The columns.
-
-    Raises:
-        ConfigurationError: The file is no ledger.
-    """
+    """Read the first line of a ledger."""
     try:
         columns = _decode(header.rstrip("\r\n"))
     except csv.Error:
@@ -104,16 +86,7 @@ def check_header(header: str, path: Path) -> List[str]:
 
 
 class LineReader:
-    """Reads the lines of one file below its header, and counts those that are no rows.
-
-    Args:
-        header: The file's first line.
-        path: The file, to name it.
-        wanted: The columns to read as cells: ``REPORT_COLUMNS``, or more of the beginning of ``COLUMNS``.
-
-    Raises:
-        ConfigurationError: The file is no ledger.
-    """
+    """Reads the lines of one file below its header, and counts those that are no rows."""
 
     def __init__(self, header: str, path: Path, wanted: Sequence[str] = REPORT_COLUMNS) -> None:
         self._wanted = wanted
@@ -199,29 +172,12 @@ class LineReader:
 
 
 def read_rows(file: IO[bytes], path: Path) -> Iterator[Dict[str, str]]:
-    """Read a ledger file; broken lines are skipped with one warning.
-
-    Args:
-        file: The file, at its beginning.
-        path: Its path, to name it.
-
-    Returns:
-        An iterator of the rows, as text by column name.
-    """
+    """Read a ledger file; broken lines are skipped with one warning."""
     return _read(file, path, LineReader.row)
 
 
 def read_cells(file: IO[bytes], path: Path, wanted: Sequence[str] = REPORT_COLUMNS) -> Iterator[List[str]]:
-    """Read what a report needs of a ledger file; broken lines are skipped with one warning.
-
-    Args:
-        file: The file, at its beginning.
-        path: Its path, to name it.
-        wanted: The columns to read, as for ``LineReader``.
-
-    Returns:
-        An iterator of the rows, each one text for each wanted column.
-    """
+    """Read what a report needs of a ledger file; broken lines are skipped with one warning."""
     return _read(file, path, LineReader.cells, wanted)
 
 

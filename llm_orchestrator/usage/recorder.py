@@ -1,7 +1,7 @@
 """The log of usage: makes a record of every request, keeps it, and adds up what a session cost.
 
-What was used, when and why it cost what it did becomes a ``UsageRecord`` here, and goes to the ``RecordStore``.
-Beside them only running totals are kept.
+What was used, when and why it cost what it did becomes a ``UsageRecord`` here, which goes to
+the ``RecordStore``. Beside them only running totals are kept.
 """
 
 from __future__ import annotations

@@ -28,12 +28,7 @@ OVERDUE = 1.0
 
 
 class RecordStore:
-    """Keeps records, for many threads and event loops at once.
-
-    Args:
-        ledger: The file they are written to; None keeps them in memory.
-        on_unwritten: Told of every record that is in no file.
-    """
+    """Keeps records, for many threads and event loops at once."""
 
     def __init__(self, ledger: Optional[Ledger], on_unwritten: Callable[[UsageRecord], None]) -> None:
         self.ledger = ledger
@@ -43,11 +38,7 @@ class RecordStore:
         self._lock = threading.Lock()
 
     def add(self, record: UsageRecord) -> None:
-        """Keep a record; never raises, as the answer it is about was paid for.
-
-        Args:
-            record: The record.
-        """
+        """Keep a record; never raises, as the answer it is about was paid for."""
         if self.ledger is None:
             self._records.append(record)
             self._on_unwritten(record)
@@ -56,11 +47,7 @@ class RecordStore:
             self.flush()
 
     def flush(self, *, wait: Optional[bool] = None) -> None:
-        """Write what is on its way to the file.
-
-        Args:
-            wait: Whether to wait for locks; None: not on an event loop.
-        """
+        """Write what is on its way to the file."""
         if not self._waiting:
             return
         wait = not _on_event_loop() if wait is None else wait
@@ -98,15 +85,7 @@ class RecordStore:
         return written
 
     def rows(self, start_date: Optional[date], end_date: Optional[date]) -> Iterator[Row]:
-        """Read the records back.
-
-        Args:
-            start_date: First moment; None: the first there is.
-            end_date: Last moment; None: the last there is.
-
-        Returns:
-            Text by column name.
-        """
+        """Read the records back."""
         is_wanted = _period(start_date, end_date)
         self.flush(wait=True)
         rows = self.ledger.rows() if self.ledger else (record.to_row() for record in list(self._records))
@@ -118,16 +97,7 @@ class RecordStore:
         end_date: Optional[date],
         wanted: Sequence[str] = REPORT_COLUMNS,
     ) -> Iterator[Sequence[str]]:
-        """Read back what a report needs, much faster than ``rows``.
-
-        Args:
-            start_date: First moment; None: the first there is.
-            end_date: Last moment; None: the last there is.
-            wanted: The columns to read: ``REPORT_COLUMNS``, or more of the beginning of ``COLUMNS``.
-
-        Returns:
-            For every record one text for each wanted column.
-        """
+        """Read back what a report needs, much faster than ``rows``."""
         if self.ledger is None:
             rows = self.rows(start_date, end_date)
             return ([row[name] for name in wanted] for row in rows)
@@ -144,20 +114,7 @@ class RecordStore:
         start_date: Optional[date],
         end_date: Optional[date],
     ) -> int:
-        """Write the records to another file.
-
-        Args:
-            path: The file.
-            write: Writes rows in its format, and returns their number.
-            start_date: First moment; None: the first there is.
-            end_date: Last moment; None: the last there is.
-
-        Returns:
-            Number of rows written.
-
-        Raises:
-            ConfigurationError: The file cannot be written, or is the ledger itself.
-        """
+        """Write the records to another file."""
         target = Path(path).expanduser()
         if self.ledger and self.ledger.would_read(target):
             raise ConfigurationError(

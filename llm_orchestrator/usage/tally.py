@@ -17,12 +17,7 @@ __all__ = ["Tally", "report_of"]
 def report_of(
     rows: Iterable[Sequence[str]], again: Optional[Callable[[], Iterable[Sequence[str]]]] = None
 ) -> UsageReport:
-    """Sum up ledger rows into a report, one by one.
-
-    Args:
-        rows: For every row one string for each of ``REPORT_COLUMNS``.
-        again: Reads the same rows again, with ``DETAIL_COLUMNS``, for ``to_html``.
-    """
+    """Sum up ledger rows into a report, one by one."""
     tally = Tally()
     for cells in rows:
         tally.add(cells)
@@ -106,11 +101,7 @@ class Tally:
         self._days = LocalDays()
 
     def add(self, row: Sequence[str]) -> None:
-        """Add a row.
-
-        Args:
-            row: One text for each of ``REPORT_COLUMNS``.
-        """
+        """Add a row."""
         self.rows += 1
         day = self._days.of(row[_TIME])
         key = (row[_PROVIDER], row[_MODEL], row[_SESSION], day, row[_TAGS])
@@ -139,11 +130,7 @@ class Tally:
             self._count_once(row, self._groups_of(*key), unpriced, estimate is not None)
 
     def totals(self) -> Tuple[UsageTotals, Dict[str, Dict[str, UsageTotals]]]:
-        """Give the sums of all rows so far.
-
-        Returns:
-            The sums over everything, and those of each group by the name of its kind, such as ``by_model``.
-        """
+        """Give the sums of all rows so far."""
         self._fold()
         groups = {
             kind: {name: sums.totals() for name, sums in named.items()}

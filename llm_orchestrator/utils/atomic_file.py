@@ -14,19 +14,7 @@ _BINARY = getattr(os, "O_BINARY", 0)
 
 @contextmanager
 def atomic_file(path: Union[str, os.PathLike[str]], *, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """Open a file that takes its place when the block ends, and not at all when the block fails.
-
-    Args:
-        path: The file; one that exists is replaced.
-        mode: Its permissions, before the process's mask.
-
-    Yields:
-        The file, to be written.
-
-    Raises:
-        OSError: It cannot be written.
-        ValueError: No file system can have the path.
-    """
+    """Open a file that takes its place when the block ends, and not at all when the block fails."""
     # Threads and processes may write the same file at once: the name is this writer's own.
     part = f"{os.fspath(path)}.{os.getpid()}.{threading.get_ident()}.part"
     try:

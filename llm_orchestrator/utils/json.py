@@ -12,27 +12,12 @@ JSON = Mapping[str, Any]
 
 
 def without_none(values: Mapping[str, Any]) -> Dict[str, Any]:
-    """Leave out what was not told.
-
-    Args:
-        values: Any mapping.
-
-    Returns:
-        The entries whose value is not None.
-    """
+    """Leave out what was not told."""
     return {key: value for key, value in values.items() if value is not None}
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]:
-    """Merge deeply: mappings merge, everything else is replaced.
-
-    Args:
-        base: What is there.
-        changes: What comes on top.
-
-    Returns:
-        A new dict; neither argument is changed.
-    """
+    """Merge deeply: mappings merge, everything else is replaced."""
     result = dict(base)
     for key, value in changes.items():
         old = result.get(key)

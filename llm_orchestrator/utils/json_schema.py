@@ -11,15 +11,7 @@ __all__ = ["resolved", "with_object_at_root"]
 
 
 def resolved(reference: Any, root: JSON) -> JSON:
-    """Follow a reference into its own document.
-
-    Args:
-        reference: The value of a ``$ref``.
-        root: The schema it stands in.
-
-    Returns:
-        The schema it names; empty when there is none.
-    """
+    """Follow a reference into its own document."""
     if not isinstance(reference, str) or not reference.startswith("#"):
         return {}
     target: Any = root
@@ -30,13 +22,6 @@ def resolved(reference: Any, root: JSON) -> JSON:
 
 
 def with_object_at_root(schema: JSON) -> JSON:
-    """Write the object itself where the root only refers to it, as pydantic does for recursive classes.
-
-    Args:
-        schema: A schema.
-
-    Returns:
-        A schema of the same meaning, whose root is no reference.
-    """
+    """Write the object itself where the root only refers to it, as pydantic does for recursive classes."""
     target = resolved(schema.get("$ref"), schema)
     return {**target, **{key: value for key, value in schema.items() if key != "$ref"}} if target else schema

@@ -6,7 +6,7 @@ __all__ = ["packaged_text"]
 
 
 def packaged_text(package: str, name: str) -> str:
-    """Read a file that lies beside a package's modules, wherever the package was installed, also from a zip."""
+    """Read a file that lies beside a package's modules, also where the package is in a zip."""
     from importlib.resources import files  # costs milliseconds, and most programs read no such file at import
 
     return files(package).joinpath(name).read_text(encoding="utf-8")

@@ -8,15 +8,7 @@ __all__ = ["did_you_mean", "nearly"]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a sentence that helps with a name nobody knows.
-
-    Args:
-        word: The name as it was written.
-        known: The names there are.
-
-    Returns:
-        ``Did you mean 'x'?`` when a known name is close, else a sentence that lists the known ones.
-    """
+    """Return a sentence that helps with a name nobody knows."""
     import difflib  # only errors need it
 
     names = sorted(known)
@@ -27,15 +19,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def nearly(word: str, known: Iterable[str]) -> Optional[str]:
-    """Find the name that a word is most likely a slip of.
-
-    Args:
-        word: A name that may be right.
-        known: The names it is compared with.
-
-    Returns:
-        The one name it differs from in a letter or two; None when there is none, or when it is that name.
-    """
+    """Find the name that a word is most likely a slip of."""
     import difflib  # few words are ever looked at
 
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.85)

@@ -59,29 +59,14 @@ class _Block:
 
 
 def read_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
-    """Translate one event.
-
-    Args:
-        event: The event.
-        state: The memory of this stream.
-
-    Returns:
-        The pieces the event carries, often none.
-    """
+    """Translate one event."""
     kind = event.get("type")
     handler = EVENTS.get(kind) if isinstance(kind, str) else None
     return NOTHING if handler is None else handler(event, state)
 
 
 def assembled(state: StreamState) -> JSON:
-    """Put the message together.
-
-    Args:
-        state: The memory of the stream.
-
-    Returns:
-        The message as far as it came.
-    """
+    """Put the message together."""
     blocks: Mapping[int, _Block] = state.reply.get("blocks", {})
     content = [blocks[index].whole() for index in sorted(blocks)]
     return {**state.reply.get("message", {}), "content": content}

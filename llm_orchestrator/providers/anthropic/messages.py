@@ -45,17 +45,7 @@ class _Turn:
 
 
 def write_messages(messages: Sequence[Message]) -> Conversation:
-    """Translate a conversation.
-
-    Args:
-        messages: The conversation.
-
-    Returns:
-        Its system texts, its turns, and what was done differently from what was asked.
-
-    Raises:
-        InvalidMessagesError: The API would reject it.
-    """
+    """Translate a conversation."""
     system: List[Block] = []
     turns: List[_Turn] = []
     warnings: List[str] = []

@@ -22,18 +22,7 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 
 
 def read_reply(body: JSON, provider: str) -> LLMResponse:
-    """Translate a message.
-
-    Args:
-        body: The message, whole or assembled from a stream.
-        provider: Name of the provider entry.
-
-    Returns:
-        The answer.
-
-    Raises:
-        InvalidResponseError: It is no message.
-    """
+    """Translate a message."""
     content = body.get("content")
     if not isinstance(content, list):
         if body.get("type") != "message":
@@ -70,14 +59,7 @@ def _refusal(body: JSON) -> str:
 
 
 def read_usage(usage: Any) -> TokenUsage:
-    """Translate a usage object; its ``input_tokens`` leave out what was read from and written to a cache.
-
-    Args:
-        usage: The ``usage`` of a message.
-
-    Returns:
-        The usage; missing when nothing was told.
-    """
+    """Translate a usage object; its ``input_tokens`` leave out what was read from and written to a cache."""
     if not isinstance(usage, dict) or not usage:
         return MISSING_USAGE
     details = usage.get("output_tokens_details")
@@ -97,18 +79,7 @@ def read_usage(usage: Any) -> TokenUsage:
 
 
 def read_models(body: JSON, provider: str) -> Tuple[List[ModelInfo], Optional[str]]:
-    """Translate one page of ``GET /v1/models``.
-
-    Args:
-        body: The page.
-        provider: Name of the provider entry.
-
-    Returns:
-        The models, and where the next page begins or None.
-
-    Raises:
-        InvalidResponseError: It is no listing.
-    """
+    """Translate one page of ``GET /v1/models``."""
     entries = body.get("data")
     if not isinstance(entries, list):
         raise InvalidResponseError("The reply is no listing of models. Check base_url, or try again.")

@@ -25,19 +25,7 @@ FORCED = ("any", "tool")
 
 
 def write_request(request: LLMRequest, *, stream: bool) -> WireRequest:
-    """Translate a request.
-
-    Args:
-        request: The call.
-        stream: Whether the answer is to be streamed.
-
-    Returns:
-        The request without headers.
-
-    Raises:
-        InvalidMessagesError: The API would reject the messages.
-        InvalidRequestError: The API cannot express the request.
-    """
+    """Translate a request."""
     conversation = write_messages(request.messages)
     tool_choice = _tool_choice(request)
     max_tokens = _max_tokens(request)

@@ -28,17 +28,7 @@ FORMATS = (*COMMON_FORMATS, "uri")
 
 
 def accepted_schema(schema: JSON) -> Dict[str, Any]:
-    """Bring a schema into the shape that the API accepts.
-
-    Args:
-        schema: Any JSON Schema.
-
-    Returns:
-        A new schema; what it allows the old one allows too, but for limits that only a description tells.
-
-    Raises:
-        InvalidRequestError: The schema is recursive, or has objects with free keys or values of any type.
-    """
+    """Bring a schema into the shape that the API accepts."""
     _refuse_recursion(schema, schema, frozenset(), set())
     return _accepted(schema)
 

@@ -39,16 +39,7 @@ class Thinking(NamedTuple):
 
 
 def write_thinking(request: LLMRequest, max_tokens: int, *, forced: bool) -> Thinking:
-    """Translate ``reasoning_effort``.
-
-    Args:
-        request: The call.
-        max_tokens: Most tokens of the answer, thinking included.
-        forced: Whether a tool must be called; the API rejects thinking beside that.
-
-    Returns:
-        The fields to send.
-    """
+    """Translate ``reasoning_effort``."""
     effort = request.reasoning_effort
     if effort is None:
         return Thinking()
@@ -62,14 +53,7 @@ def write_thinking(request: LLMRequest, max_tokens: int, *, forced: bool) -> Thi
 
 
 def form_of_thinking(request: LLMRequest) -> Optional[str]:
-    """Name the form in which the effort is sent, where there is another.
-
-    Args:
-        request: The call.
-
-    Returns:
-        ``ADAPTIVE``, or None.
-    """
+    """Name the form in which the effort is sent, where there is another."""
     if request.reasoning_effort in (None, NO_THINKING) or ADAPTIVE in request.without:
         return None
     adaptive = _supports(request, "thinking", "types", "adaptive")

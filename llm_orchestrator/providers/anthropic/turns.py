@@ -19,27 +19,12 @@ Block = Dict[str, Any]
 
 
 def read_text(blocks: Sequence[JSON], kind: str = "text") -> str:
-    """Join the text of all blocks of one kind; citations split one text into many blocks.
-
-    Args:
-        blocks: Content blocks.
-        kind: ``text`` or ``thinking``: the type of the blocks, and the field that holds their text.
-
-    Returns:
-        The text, empty when there is none.
-    """
+    """Join the text of all blocks of one kind; citations split one text into many blocks."""
     return "".join(as_text(block.get(kind)) for block in blocks if block.get("type") == kind)
 
 
 def read_calls(blocks: Sequence[JSON]) -> Tuple[ToolCall, ...]:
-    """Read the calls the application is to make; what the provider ran itself is none of them.
-
-    Args:
-        blocks: Content blocks.
-
-    Returns:
-        The calls, in order.
-    """
+    """Read the calls the application is to make; what the provider ran itself is none of them."""
     return tuple(_read_call(block) for block in blocks if block.get("type") == "tool_use")
 
 
@@ -50,39 +35,17 @@ def _read_call(block: JSON) -> ToolCall:
 
 
 def as_text(value: Any) -> str:
-    """Read a field that should be a text.
-
-    Args:
-        value: What the field holds.
-
-    Returns:
-        The text; empty when it is none.
-    """
+    """Read a field that should be a text."""
     return value if isinstance(value, str) else ""
 
 
 def has_text(block: JSON) -> bool:
-    """Tell whether a block may be sent: the API rejects text blocks without any visible text.
-
-    Args:
-        block: A content block.
-
-    Returns:
-        False for an empty text block.
-    """
+    """Tell whether a block may be sent: the API rejects text blocks without any visible text."""
     return block.get("type") != "text" or bool(as_text(block.get("text")).strip())
 
 
 def assistant_message(blocks: Sequence[JSON], provider: str) -> Message:
-    """Make the message that continues a conversation.
-
-    Args:
-        blocks: The content blocks of the answer.
-        provider: Name of the provider entry.
-
-    Returns:
-        The message; with ``provider_state`` only where its text and calls are not the whole turn.
-    """
+    """Make the message that continues a conversation."""
     message = Message("assistant", read_text(blocks) or None, read_calls(blocks), provider=provider)
     told = [without_none(block) for block in blocks]
     state = None if told == _rebuilt(message) else {"content": list(blocks)}
@@ -90,19 +53,7 @@ def assistant_message(blocks: Sequence[JSON], provider: str) -> Message:
 
 
 def write_turn(message: Message, index: int, parts: Sequence[Block]) -> List[Block]:
-    """Write an assistant turn of the history.
-
-    Args:
-        message: The turn.
-        index: Its position, for the error.
-        parts: Its content, already translated.
-
-    Returns:
-        Its content blocks, the provider's own where the message still says what they say.
-
-    Raises:
-        InvalidMessagesError: A call's arguments are no JSON object.
-    """
+    """Write an assistant turn of the history."""
     for call in message.tool_calls:
         if call.arguments is None:
             raise InvalidMessagesError(

@@ -25,15 +25,7 @@ TOKEN_SCOPE = "https://cognitiveservices.azure.com/.default"
 
 
 class AzureAdapter(ConfiguredNames, OpenAIAdapter):
-    """A resource of Azure OpenAI.
-
-    Args:
-        name: Name of the provider entry.
-        api: As for ``OpenAIAdapter``; ``auto`` is Chat, since Responses needs a newer ``api_version``.
-        api_version: Azure's version of the API.
-        **settings: The other arguments of ``ConfiguredNames`` and ``OpenAIAdapter``. ``base_url`` is the
-            endpoint of the resource. Without an ``api_key``, the package azure-identity finds credentials.
-    """
+    """A resource of Azure OpenAI."""
 
     service: ClassVar[str] = "azure.ai.openai"
     extra: ClassVar[str] = "azure"

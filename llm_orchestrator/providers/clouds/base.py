@@ -35,18 +35,7 @@ class CloudProvider(BaseLLMProvider):
     credential_remedy: ClassVar[str] = ""
 
     def required(self, setting: str, value: Optional[str]) -> str:
-        """Insist on a setting of the entry.
-
-        Args:
-            setting: Its key.
-            value: Its value.
-
-        Returns:
-            The value.
-
-        Raises:
-            ConfigurationError: It is missing.
-        """
+        """Insist on a setting of the entry."""
         if not value:
             raise ConfigurationError(f"providers.{self.name}.{setting} is missing. Add it to the entry.")
         return value
@@ -81,13 +70,7 @@ class CloudProvider(BaseLLMProvider):
 
 
 class ConfiguredNames(CloudProvider):
-    """A provider whose host does not list what can be called there: the entry's ``models`` are its listing.
-
-    Args:
-        name: Name of the provider entry.
-        models: Names to list.
-        **settings: The arguments of ``BaseLLMProvider``.
-    """
+    """A provider whose host lists nothing: the entry's ``models`` are its listing."""
 
     def __init__(self, name: str, *, models: Sequence[str] = (), **settings: Any) -> None:
         super().__init__(name, **settings)
@@ -99,14 +82,7 @@ class ConfiguredNames(CloudProvider):
         return ""
 
     def get_available_models(self) -> List[ModelInfo]:
-        """List the configured names; nobody is asked.
-
-        Returns:
-            The models, their ``capabilities`` saying where the names come from.
-
-        Raises:
-            NotSupportedError: There are none; it is a ConfigurationError.
-        """
+        """List the configured names; nobody is asked."""
         if not self._models:
             raise NotSupportedError(
                 f"The host of provider {self.name!r} does not list its models. "
@@ -116,40 +92,18 @@ class ConfiguredNames(CloudProvider):
         return [ModelInfo(name=model, provider=self.name, capabilities=source) for model in self._models]
 
     async def aget_available_models(self) -> List[ModelInfo]:
-        """List the configured names; see ``get_available_models``.
-
-        Returns:
-            The models.
-        """
+        """List the configured names; see ``get_available_models``."""
         return self.get_available_models()
 
     def model_request(self, model: str) -> WireRequest:
-        """Say that nobody can be asked for one model.
-
-        Args:
-            model: The model's name.
-
-        Raises:
-            NotSupportedError: Always; it is a ConfigurationError.
-        """
+        """Say that nobody can be asked for one model."""
         raise NotSupportedError(
             f"The host of provider {self.name!r} cannot validate models. Call the model to find out."
         )
 
 
 def needs_package(module: str, extra: str) -> Any:
-    """Import a cloud's library.
-
-    Args:
-        module: The module.
-        extra: The extra that brings it.
-
-    Returns:
-        The module.
-
-    Raises:
-        ConfigurationError: It is not installed.
-    """
+    """Import a cloud's library."""
     try:
         return import_module(module)
     except ImportError as error:
@@ -159,13 +113,5 @@ def needs_package(module: str, extra: str) -> Any:
 
 
 def with_version_in_body(wire: WireRequest, version: str) -> WireRequest:
-    """Move the version of the API from the headers into the body, where the clouds want it.
-
-    Args:
-        wire: The request for Anthropic's own host.
-        version: The cloud's name of the version.
-
-    Returns:
-        The request for the cloud.
-    """
+    """Move the version of the API from the headers into the body, where the clouds want it."""
     return evolve(wire, body={**(wire.body or {}), "anthropic_version": version}, headers={})

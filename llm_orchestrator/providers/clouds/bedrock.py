@@ -30,15 +30,7 @@ ERROR_TYPE = "x-amzn-errortype"
 
 
 class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
-    """Claude in one AWS region.
-
-    Args:
-        name: Name of the provider entry.
-        region: The region that is asked, such as ``eu-central-1``.
-        api_version: The version of the API, sent as ``anthropic_version`` whatever the SDK's own default is.
-        api_key: A Bedrock API key; None signs with the credentials that AWS's own chain finds.
-        **settings: The other arguments of ``ConfiguredNames`` and ``AnthropicAdapter``.
-    """
+    """Claude in one AWS region."""
 
     service: ClassVar[str] = "aws.bedrock"
     extra: ClassVar[str] = "bedrock"
@@ -62,14 +54,7 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
         self._region = self.required("region", region)
 
     def price_provider_of(self, model: str) -> str:
-        """Whose price list holds: Anthropic's for global routes, nobody's for others.
-
-        Args:
-            model: The model as it is asked for.
-
-        Returns:
-            Name of the price list.
-        """
+        """Whose price list holds: Anthropic's for global routes, nobody's for others."""
         return self.protocol if model.startswith(GLOBAL_ROUTE) else self.name
 
     def client_arguments(self) -> Dict[str, Any]:

@@ -33,20 +33,7 @@ GOOGLE = "publishers/google/"
 
 
 class VertexAdapter(CloudProvider):
-    """Models in one project and region; making one gives the adapter of the publisher's protocol.
-
-    Args:
-        name: Name of the provider entry.
-        publisher: ``google`` for Gemini, ``anthropic`` for Claude.
-        project: The project that is billed.
-        region: The region that is asked.
-        **settings: The arguments of ``BaseLLMProvider``. Without an ``api_key``, Google's own chain finds
-            credentials. With one, it is an API key for Gemini, which needs no project, and an access token
-            for Claude.
-
-    Raises:
-        ConfigurationError: There is no such publisher, or the project is missing.
-    """
+    """Models in one project and region; making one gives the adapter of the publisher's protocol."""
 
     service: ClassVar[str] = "gcp.vertex_ai"
     extra: ClassVar[str] = "vertex"

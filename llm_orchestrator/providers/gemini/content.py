@@ -38,38 +38,17 @@ THOUGHT = "thought"
 
 
 def text_of(parts: Iterable[JSON]) -> str:
-    """The answer's text.
-
-    Args:
-        parts: Parts of a model's turn.
-
-    Returns:
-        All text that is not the model's thinking, joined.
-    """
+    """The answer's text."""
     return "".join(text for kind, text in map(_text, parts) if kind == TEXT)
 
 
 def reasoning_of(parts: Iterable[JSON]) -> Optional[str]:
-    """The thinking that the model shows.
-
-    Args:
-        parts: Parts of a model's turn.
-
-    Returns:
-        All text of thoughts, joined; None when there is none.
-    """
+    """The thinking that the model shows."""
     return "".join(text for kind, text in map(_text, parts) if kind == THOUGHT) or None
 
 
 def calls_of(parts: Iterable[JSON]) -> List[JSON]:
-    """The calls of the application's functions; what Gemini ran itself is not among them.
-
-    Args:
-        parts: Parts of a model's turn.
-
-    Returns:
-        The ``functionCall`` objects, in order.
-    """
+    """The calls of the application's functions; what Gemini ran itself is not among them."""
     return [part["functionCall"] for part in parts if isinstance(part.get("functionCall"), abc.Mapping)]
 
 
@@ -77,12 +56,6 @@ def merge_text(parts: Iterable[JSON]) -> List[Part]:
     """Join neighbouring pieces of text, as an answer that was not streamed has them.
 
     A part that carries more than text, such as a signature, is never joined with another, as Gemini asks.
-
-    Args:
-        parts: Parts as they were streamed.
-
-    Returns:
-        The same content in as few parts as possible.
     """
     merged: List[Part] = []
     for kind, run in groupby(parts, key=_mergeable):
@@ -110,32 +83,13 @@ def _mergeable(part: JSON) -> Optional[str]:
 
 
 def state_of(message: Message, parts: Sequence[JSON]) -> Optional[JSON]:
-    """What a message must carry so that its parts can be sent back unchanged.
-
-    Args:
-        message: The model's turn as the application sees it.
-        parts: The parts it came in.
-
-    Returns:
-        The parts, or None when the message alone makes the same ones.
-    """
+    """What a message must carry so that its parts can be sent back unchanged."""
     plain = merge_text(parts)
     return None if plain == _neutral_parts(message) else {"parts": list(parts)}
 
 
 def model_parts(message: Message, index: int) -> List[Part]:
-    """The parts of a model's turn: those it came in, or new ones where it has none or was edited.
-
-    Args:
-        message: The turn.
-        index: Its position in the conversation, for the error.
-
-    Returns:
-        Its parts; none for an empty turn.
-
-    Raises:
-        InvalidMessagesError: A tool call's arguments are no JSON object.
-    """
+    """The parts of a model's turn: those it came in, or new ones where it has none or was edited."""
     kept = (message.provider_state or {}).get("parts")
     if (
         isinstance(kept, list)
@@ -174,18 +128,7 @@ def _call_part(call: ToolCall) -> Part:
 
 
 def content_parts(message: Message, index: int) -> List[Part]:
-    """The parts of a turn that the application wrote.
-
-    Args:
-        message: The turn, with text or with parts in the OpenAI Chat form.
-        index: Its position in the conversation, for the error.
-
-    Returns:
-        Gemini's parts; empty text is left out.
-
-    Raises:
-        InvalidMessagesError: A part is of a kind, or in a form, that Gemini has no field for.
-    """
+    """The parts of a turn that the application wrote."""
     parts: List[Part] = []
     for part in parts_of(message, index):
         reader = PART_READERS.get(part["type"])
@@ -203,17 +146,7 @@ def content_parts(message: Message, index: int) -> List[Part]:
 
 
 def result_part(message: Message, name: str, identifier: Optional[str], index: int) -> Part:
-    """The result of one tool call.
-
-    Args:
-        message: The tool turn.
-        name: The tool's name.
-        identifier: The id that Gemini gave the call; None when it gave none.
-        index: The turn's position in the conversation, for the error.
-
-    Returns:
-        A ``functionResponse`` part; text that is no JSON object is wrapped as ``{"result": text}``.
-    """
+    """The result of one tool call."""
     value = _json_object(message.text)
     media = [part for part in content_parts(message, index) if "text" not in part]
     response = {

@@ -18,15 +18,7 @@ CAPABILITIES = ("supportedGenerationMethods", "thinking", "temperature", "maxTem
 
 
 def read_models(body: JSON, provider: str) -> Tuple[List[ModelInfo], Optional[str]]:
-    """Translate one page of the listing.
-
-    Args:
-        body: Gemini's JSON.
-        provider: Name of the provider entry.
-
-    Returns:
-        The models, and the token of the next page or None.
-    """
+    """Translate one page of the listing."""
     entries = body.get("models")
     entries = entries if isinstance(entries, list) else []
     named = [

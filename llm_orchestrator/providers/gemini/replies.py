@@ -57,19 +57,7 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 
 
 def read_reply(body: JSON, provider: str) -> LLMResponse:
-    """Translate a whole answer.
-
-    Args:
-        body: Gemini's JSON.
-        provider: Name of the provider entry.
-
-    Returns:
-        The answer.
-
-    Raises:
-        ProviderError: The body reports a failure.
-        InvalidResponseError: It holds neither an answer nor a reason why there is none.
-    """
+    """Translate a whole answer."""
     if "error" in body:
         failure = error_of_failure(read_failure(body, None, {}))
         raise failure
@@ -191,18 +179,7 @@ _REPEATED_KEYS = frozenset({"content", "index"})
 
 
 def read_event(event: JSON, state: StreamState) -> List[StreamEvent]:
-    """Translate one event of a stream.
-
-    Args:
-        event: Gemini's JSON, in the form of a whole reply.
-        state: The memory of the stream.
-
-    Returns:
-        The pieces it carries.
-
-    Raises:
-        ProviderError: The event reports a failure.
-    """
+    """Translate one event of a stream."""
     if "error" in event:
         failure = error_of_failure(read_failure(event, None, state.headers))
         raise failure
@@ -243,14 +220,7 @@ def _pieces(part: JSON, reply: Dict[str, Any]) -> List[StreamEvent]:
 
 
 def assemble_reply(state: StreamState) -> Dict[str, Any]:
-    """Put a stream together.
-
-    Args:
-        state: The memory of the stream.
-
-    Returns:
-        The document that ``read_reply`` understands, as far as it came.
-    """
+    """Put a stream together."""
     reply = state.reply
     if not reply:
         return {}
@@ -269,16 +239,7 @@ CONFIG_FIELD = re.compile(r"(generation_?config|tool_?config)\.(.*\.)?(?P<name>\
 
 
 def read_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
-    """Read Gemini's description of a failure.
-
-    Args:
-        body: Gemini's JSON.
-        status_code: HTTP status; None for an error inside an answer, which has its status in the body.
-        headers: Headers of the reply.
-
-    Returns:
-        What Gemini said.
-    """
+    """Read Gemini's description of a failure."""
     error = body.get("error")
     if not isinstance(error, dict):
         error = {"message": _string(error) or _string(body.get("message"))}

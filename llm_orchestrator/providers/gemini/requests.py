@@ -42,19 +42,7 @@ class _OpenCall(NamedTuple):
 
 
 def generate_request(request: LLMRequest, *, stream: bool) -> WireRequest:
-    """Translate a call.
-
-    Args:
-        request: The call.
-        stream: Whether the answer is to be streamed.
-
-    Returns:
-        The request in Gemini's form.
-
-    Raises:
-        InvalidMessagesError: Gemini would reject the messages.
-        InvalidRequestError: The call names no model.
-    """
+    """Translate a call."""
     method = "streamGenerateContent?alt=sse" if stream else "generateContent"
     thinking = write_thinking(request)
     warnings: List[str] = list(thinking.warnings)
@@ -80,30 +68,13 @@ def generate_request(request: LLMRequest, *, stream: bool) -> WireRequest:
 
 
 def list_request(cursor: Optional[str]) -> WireRequest:
-    """Ask for one page of the models.
-
-    Args:
-        cursor: The page's token; None for the first.
-
-    Returns:
-        A GET request.
-    """
+    """Ask for one page of the models."""
     page = f"&pageToken={quote(cursor, safe='')}" if cursor else ""
     return WireRequest(f"models?pageSize={PAGE_SIZE}{page}")
 
 
 def model_request(model: str) -> WireRequest:
-    """Ask for one model.
-
-    Args:
-        model: The model's name.
-
-    Returns:
-        A GET request.
-
-    Raises:
-        InvalidRequestError: The name is empty.
-    """
+    """Ask for one model."""
     return WireRequest(_model_path(model))
 
 
@@ -287,18 +258,7 @@ def _schema(schema: JSON, where: str, warnings: List[str]) -> Dict[str, Any]:
 
 
 def with_safety_settings(options: JSON) -> JSON:
-    """Translate the one option that has a name of our own, ``safety_settings``.
-
-    Args:
-        options: Provider options; ``safety_settings`` is Gemini's list of ``{category, threshold}``, or a
-            mapping from category to threshold.
-
-    Returns:
-        The options with ``safetySettings`` in Gemini's form.
-
-    Raises:
-        InvalidRequestError: The settings have another form.
-    """
+    """Translate the one option that has a name of our own, ``safety_settings``."""
     if "safety_settings" not in options:
         return options
     settings = options["safety_settings"]

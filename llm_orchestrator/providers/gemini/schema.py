@@ -22,14 +22,7 @@ SINGLE_SCHEMAS = ("items", "additionalProperties", "not")
 
 
 def accepted_schema(schema: JSON) -> Tuple[Dict[str, Any], List[str]]:
-    """Rewrite a schema so that Gemini accepts it.
-
-    Args:
-        schema: A JSON Schema as pydantic or a user writes it.
-
-    Returns:
-        The schema Gemini is sent, and the names of the recursive properties that had to become optional.
-    """
+    """Rewrite a schema so that Gemini accepts it."""
     rewriter = _Rewriter(_references_of_definitions(schema))
     return rewriter.rewrite(schema, ROOT), rewriter.made_optional
 

@@ -29,14 +29,7 @@ class Thinking(NamedTuple):
 
 
 def write_thinking(request: LLMRequest) -> Thinking:
-    """Translate ``reasoning_effort``; the thoughts themselves are asked for with it.
-
-    Args:
-        request: The call.
-
-    Returns:
-        The ``thinkingConfig`` to send.
-    """
+    """Translate ``reasoning_effort``; the thoughts themselves are asked for with it."""
     effort = request.reasoning_effort
     if effort is None:
         return Thinking()
@@ -54,13 +47,6 @@ def write_thinking(request: LLMRequest) -> Thinking:
 
 
 def form_of_thinking(request: LLMRequest) -> Optional[str]:
-    """Name the form in which the effort is sent, where there is another.
-
-    Args:
-        request: The call.
-
-    Returns:
-        ``LEVEL``, or None.
-    """
+    """Name the form in which the effort is sent, where there is another."""
     has_level = request.reasoning_effort not in (None, NO_THINKING) and LEVEL not in request.without
     return LEVEL if has_level else None

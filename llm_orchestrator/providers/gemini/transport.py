@@ -35,11 +35,7 @@ class ErrorReply:
 
 
 class BadStatusError(Exception):
-    """The provider answered with another status than 200.
-
-    Args:
-        response: The reply.
-    """
+    """The provider answered with another status than 200."""
 
     def __init__(self, response: ErrorReply) -> None:
         super().__init__(f"status {response.status_code}")
@@ -47,17 +43,7 @@ class BadStatusError(Exception):
 
 
 class GeminiTransport:
-    """One client of google-genai and the HTTP clients under it, for all threads or for one event loop.
-
-    Args:
-        base_url: Where the API is.
-        api_version: The version of the API.
-        vertexai: Whether it is Vertex AI.
-        **identity: Who asks, for the SDK's client: an ``api_key``, or a ``project`` and its ``location``.
-
-    Raises:
-        ImportError: google-genai is not installed.
-    """
+    """One client of google-genai and the HTTP clients under it, for all threads or for one event loop."""
 
     def __init__(
         self, *, base_url: str, api_version: str = API_VERSION, vertexai: bool = False, **identity: Any
@@ -98,36 +84,14 @@ class GeminiTransport:
         }
 
     def open(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request and wait for the head of the reply.
-
-        Args:
-            wire: What to send.
-            limits: How long to wait.
-
-        Returns:
-            The open reply.
-
-        Raises:
-            BadStatusError: The status is not 200.
-        """
+        """Send one request and wait for the head of the reply."""
         if self._inner is None:
             return TypedCalls(self._genai).open(wire, limits)
         reply: RawReply = self._inner._request(self._request(wire, limits), stream=True).response_stream
         return reply
 
     async def aopen(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request and wait for the head of the reply, async.
-
-        Args:
-            wire: What to send.
-            limits: How long to wait.
-
-        Returns:
-            The open reply.
-
-        Raises:
-            BadStatusError: The status is not 200.
-        """
+        """Send one request and wait for the head of the reply, async."""
         if self._inner is None:
             return await TypedCalls(self._genai).aopen(wire, limits)
         sent = await self._inner._async_request(self._request(wire, limits), stream=True)
@@ -183,15 +147,7 @@ async def _arefuse(response: Any) -> None:
 
 
 def bad_status(response: Any, content: bytes) -> BadStatusError:
-    """Make the error of a reply; Gemini may wrap the error of a stream in an array.
-
-    Args:
-        response: The reply.
-        content: Its body.
-
-    Returns:
-        The error.
-    """
+    """Make the error of a reply; Gemini may wrap the error of a stream in an array."""
     content = content.strip()
     if content.startswith(b"[") and content.endswith(b"]"):
         content = content[1:-1]

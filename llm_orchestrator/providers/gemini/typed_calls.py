@@ -27,25 +27,13 @@ Call = Tuple[str, Dict[str, Any]]
 
 
 class TypedCalls:
-    """Makes requests by the typed calls of one client.
-
-    Args:
-        client: The ``genai.Client``.
-    """
+    """Makes requests by the typed calls of one client."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
 
     def open(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Make one call; of a stream, up to its first event.
-
-        Args:
-            wire: What to send.
-            limits: How long to wait.
-
-        Returns:
-            The reply as the raw one would have been.
-        """
+        """Make one call; of a stream, up to its first event."""
         name, arguments = _typed_call(wire, limits)
         result = getattr(self._client.models, name)(**arguments)
         if name != "generate_content_stream":
@@ -54,15 +42,7 @@ class TypedCalls:
         return BufferedReply(_with_first(next(events, b""), events))
 
     async def aopen(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Make one call, async; of a stream, up to its first event.
-
-        Args:
-            wire: What to send.
-            limits: How long to wait.
-
-        Returns:
-            The reply as the raw one would have been.
-        """
+        """Make one call, async; of a stream, up to its first event."""
         name, arguments = _typed_call(wire, limits)
         result = await getattr(self._client.aio.models, name)(**arguments)
         if name != "generate_content_stream":

@@ -17,16 +17,7 @@ TRANSLATED = ("$ref", "anyOf", "const", "enum", "items", "nullable", "properties
 
 
 def legacy_schema(schema: JSON, where: str, warnings: List[str]) -> Dict[str, Any]:
-    """Write a schema in the SDK's words.
-
-    Args:
-        schema: A JSON Schema.
-        where: What it describes, for the warning.
-        warnings: Where to say what was lost.
-
-    Returns:
-        The schema in the form of Gemini's old ``Schema``.
-    """
+    """Write a schema in the SDK's words."""
     writer = _Writer(schema)
     written = writer.write(schema, ())
     if writer.lost:

@@ -29,15 +29,7 @@ __all__ = ["LegacyTransport", "error_of_legacy"]
 
 
 class LegacyTransport:
-    """The clients of google-generativeai for one address.
-
-    Args:
-        api_key: The key; it travels in a header.
-        base_url: Where the API is.
-
-    Raises:
-        ImportError: google-generativeai is not installed.
-    """
+    """The clients of google-generativeai for one address."""
 
     def __init__(self, *, api_key: str, base_url: str) -> None:
         from google.ai import generativelanguage_v1beta as api
@@ -56,19 +48,7 @@ class LegacyTransport:
                 session.mount(scheme, HTTPAdapter(pool_maxsize=MAX_CONNECTIONS))
 
     def open(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request; of a stream, wait for its head.
-
-        Args:
-            wire: What to send.
-            limits: How long to wait.
-
-        Returns:
-            The reply as the API would have sent it.
-
-        Raises:
-            BadStatusError: The status is not 200.
-            InvalidRequestError: The SDK has no field for something in the body.
-        """
+        """Send one request; of a stream, wait for its head."""
         url = urlsplit(wire.path)
         options = {
             "timeout": limits.head(),
@@ -84,15 +64,7 @@ class LegacyTransport:
         return BufferedReply(_events(self._answers.stream_generate_content(request, **options)))
 
     async def aopen(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request, async; see ``open``.
-
-        Args:
-            wire: What to send.
-            limits: How long to wait.
-
-        Returns:
-            The reply.
-        """
+        """Send one request, async; see ``open``."""
         thread = ThreadPoolExecutor(1)  # not the loop's own, which an application may have filled
         try:
             return _ThreadedReply(await _run(thread, self.open, wire, limits), thread)
@@ -160,14 +132,7 @@ async def _run(thread: ThreadPoolExecutor, work: Any, *arguments: Any) -> Any:
 
 
 def error_of_legacy(error: Exception) -> Optional[ProviderError]:
-    """Turn the exceptions that only this SDK raises into ours.
-
-    Args:
-        error: The exception as it came out of the SDK.
-
-    Returns:
-        The error; None for exceptions of other kinds.
-    """
+    """Turn the exceptions that only this SDK raises into ours."""
     requests, json_format = (sys.modules.get(name) for name in ("requests", "google.protobuf.json_format"))
     if requests is not None and isinstance(error, requests.exceptions.RequestException) and _is_late(error):
         timeout = ProviderTimeoutError("The provider was silent for too long. Raise timeout, or try again.")

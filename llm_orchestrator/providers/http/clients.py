@@ -41,15 +41,7 @@ AsyncClient = TypeVar("AsyncClient")
 
 
 class Clients(Generic[SyncClient, AsyncClient]):
-    """Makes clients when they are first needed, hands them out, and closes them.
-
-    Args:
-        make: Builds the client for threads.
-        make_async: Builds the client for one event loop.
-        close: Closes a client for threads.
-        aclose: Closes a client for one event loop.
-        redactor: Knows what the SDK must not log while there are clients.
-    """
+    """Makes clients when they are first needed, hands them out, and closes them."""
 
     def __init__(
         self,
@@ -77,11 +69,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
         self._making: Dict[asyncio.AbstractEventLoop, asyncio.Task[AsyncClient]] = {}
 
     def for_threads(self) -> SyncClient:
-        """The client for sync callers.
-
-        Returns:
-            One client, shared by all threads.
-        """
+        """The client for sync callers."""
         client = self._for_threads
         if client is None:
             with self._lock:
@@ -96,11 +84,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
         return client
 
     async def for_loop(self) -> AsyncClient:
-        """The client for callers on the running loop.
-
-        Returns:
-            One client, shared by all tasks of the loop.
-        """
+        """The client for callers on the running loop."""
         import asyncio
 
         loop = asyncio.get_running_loop()

@@ -32,9 +32,6 @@ class Watch:
     """How long one reply may keep us waiting; ``with watch:`` around each wait for a sign of the answer.
 
     Entering sets the clock, leaving stops it. Only time spent inside counts as silence.
-
-    Args:
-        limits: Silence allowed and deadline of the call.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -75,14 +72,7 @@ class Watch:
         return error is None or isinstance(error, Exception)
 
     def look(self, now: float) -> float:
-        """Interrupt the wait when it is overdue.
-
-        Args:
-            now: The time on the clock of ``time.monotonic``.
-
-        Returns:
-            When to look again; infinity when there is nothing more to look for.
-        """
+        """Interrupt the wait when it is overdue."""
         if now >= self._waits_until:
             self.expired = True
             self.interrupt()
@@ -96,11 +86,7 @@ class Watch:
         raise NotImplementedError
 
     def allow(self, seconds: float) -> None:
-        """Bring the deadline forward.
-
-        Args:
-            seconds: When it is at the latest, from now; an earlier deadline stays.
-        """
+        """Bring the deadline forward."""
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
     def stop(self) -> None:
@@ -120,11 +106,7 @@ class Watch:
 
 
 class ThreadWatch(Watch):
-    """A watch for sync callers, looked at by a thread that all of them share, once it has a reply.
-
-    Args:
-        limits: Silence allowed and deadline of the call.
-    """
+    """A watch for sync callers, looked at by a thread that all of them share, once it has a reply."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
@@ -142,11 +124,7 @@ class ThreadWatch(Watch):
             _opening.reset(before)
 
     def attach(self, reply: RawReply) -> None:
-        """Watch a reply from now on.
-
-        Args:
-            reply: The reply whose socket is shut down when time is up; one without a socket stays unwatched.
-        """
+        """Watch a reply from now on."""
         connection = _socket_of(reply)
         if connection is None or connection is self._socket:
             return
@@ -182,11 +160,7 @@ class ThreadWatch(Watch):
 
 
 class LoopWatch(Watch):
-    """A watch for async callers, looked at by a timer of the running loop.
-
-    Args:
-        limits: Silence allowed and deadline of the call.
-    """
+    """A watch for async callers, looked at by a timer of the running loop."""
 
     def __init__(self, limits: Limits) -> None:
         import asyncio
@@ -299,11 +273,7 @@ _opening: ContextVar[Optional[ThreadWatch]] = ContextVar("llm_orchestrator_openi
 
 
 def watch_reply(reply: RawReply) -> None:
-    """Let the watch of the call that is being opened see its reply; for response hooks of HTTP clients.
-
-    Args:
-        reply: The reply, of which the head has come.
-    """
+    """Let the watch of the call that is being opened see its reply; for response hooks of HTTP clients."""
     watch = _opening.get()
     if watch is not None:
         watch.attach(reply)

@@ -21,25 +21,14 @@ MAX_ERROR_BODY_BYTES = 1024 * 1024
 
 
 def with_bounded_error_bodies(client: Any) -> Any:
-    """Hang the hook into the HTTP client that an OpenAI or Anthropic SDK client made for itself.
-
-    Args:
-        client: The SDK's client, sync or async.
-
-    Returns:
-        The same client.
-    """
+    """Hang the hook into the HTTP client that an OpenAI or Anthropic SDK client made for itself."""
     hook = abound_error_body if hasattr(client._client, "aclose") else bound_error_body
     client._client.event_hooks = {"response": [hook]}
     return client
 
 
 def bound_error_body(response: Any) -> None:
-    """Watch a reply from its head on, and buffer the body of a bad status; a hook for sync clients.
-
-    Args:
-        response: The HTTP library's response, of which the head has come.
-    """
+    """Watch a reply from its head on, and buffer the body of a bad status; a hook for sync clients."""
     watch_reply(response)
     if response.is_success:
         return
@@ -57,11 +46,7 @@ def bound_error_body(response: Any) -> None:
 
 
 async def abound_error_body(response: Any) -> None:
-    """Buffer the body of a bad status; a hook for async clients, where who waits for the call keeps the time.
-
-    Args:
-        response: The HTTP library's response, of which the head has come.
-    """
+    """Buffer the body of a bad status; a hook for async clients, whose caller keeps the time."""
     if response.is_success:
         return
     library, content = library_of_response(response), bytearray()

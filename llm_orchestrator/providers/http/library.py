@@ -9,11 +9,7 @@ __all__ = ["http_library_of", "library_of_response", "loaded_http_libraries"]
 
 
 def loaded_http_libraries() -> Iterator[Any]:
-    """The HTTP libraries that are loaded, the newer one first.
-
-    Yields:
-        The modules httpx2 and httpx, as far as they are loaded.
-    """
+    """The HTTP libraries that are loaded, the newer one first."""
     for name in ("httpx2", "httpx"):
         if name in sys.modules:
             yield sys.modules[name]
@@ -23,15 +19,6 @@ def http_library_of(sdk: Any) -> Any:
     """Find the HTTP library of an SDK by the ``Timeout`` class that it exports.
 
     The class's ``__module__`` does not tell: some SDKs rewrite it to their own name (anthropic 2.12).
-
-    Args:
-        sdk: The SDK's module, which exports ``Timeout``.
-
-    Returns:
-        The module of the HTTP library.
-
-    Raises:
-        ImportError: The SDK stands on a library that is not known here.
     """
     for library in loaded_http_libraries():
         if library.Timeout is sdk.Timeout:
@@ -40,12 +27,5 @@ def http_library_of(sdk: Any) -> Any:
 
 
 def library_of_response(response: Any) -> Any:
-    """Find the HTTP library that a response comes from.
-
-    Args:
-        response: The response.
-
-    Returns:
-        The module of the HTTP library.
-    """
+    """Find the HTTP library that a response comes from."""
     return sys.modules[type(response).__module__.partition(".")[0]]

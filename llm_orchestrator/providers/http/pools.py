@@ -25,29 +25,14 @@ KEEP_ALIVE_OPTIONS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 60, "TCP_KEEPCNT": 5}
 
 
 def async_client_arguments(library: Any, certificates: Any = None) -> Dict[str, Any]:
-    """The arguments that give an async HTTP client its connections.
-
-    Args:
-        library: The HTTP library, httpx or httpx2.
-        certificates: The SSL context with the certificates to trust; None for the library's own, which obeys
-            ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
-
-    Returns:
-        ``transport``; nothing where the environment names a proxy, for then the client makes transports that
-        lead there, and only without a transport from here.
-    """
+    """The arguments that give an async HTTP client its connections."""
     if _environment_names_a_proxy():
         return {}
     return {"transport": ConnectionPools(library, certificates or library.create_ssl_context())}
 
 
 class ConnectionPools:
-    """A transport for the async clients of an HTTP library, bound to one event loop as they are.
-
-    Args:
-        library: The HTTP library.
-        certificates: The SSL context of all connections.
-    """
+    """A transport for the async clients of an HTTP library, bound to one event loop as they are."""
 
     def __init__(self, library: Any, certificates: Any) -> None:
         self._transport_class = library.AsyncHTTPTransport
@@ -63,14 +48,7 @@ class ConnectionPools:
         self._places: Optional[asyncio.Semaphore] = None
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Send a request and wait for the head of its reply.
-
-        Args:
-            request: The HTTP library's request.
-
-        Returns:
-            The HTTP library's response. Its place is free again when its stream is closed.
-        """
+        """Send a request and wait for the head of its reply."""
         places = self._places or self._new_places()
         await places.acquire()
         pool = self._pool_with_room()

@@ -36,14 +36,7 @@ class BodyReader:
         self._bytes = 0
 
     def feed(self, chunk: Optional[bytes]) -> None:
-        """Take the next bytes.
-
-        Args:
-            chunk: Bytes as they came from the network; None at their end.
-
-        Raises:
-            InvalidResponseError: The body is too large.
-        """
+        """Take the next bytes."""
         if chunk is None:
             self.ended = True
             return
@@ -52,26 +45,12 @@ class BodyReader:
         _check_size(self._bytes, MAX_BODY_BYTES)
 
     def document(self) -> Dict[str, Any]:
-        """Read what was collected.
-
-        Returns:
-            The JSON object of the reply.
-
-        Raises:
-            InvalidResponseError: It is empty, no JSON, or no JSON object.
-        """
+        """Read what was collected."""
         return read_document(b"".join(self._chunks))
 
 
 async def next_chunk(chunks: AsyncIterator[bytes]) -> Optional[bytes]:
-    """Await the next piece of a body.
-
-    Args:
-        chunks: The pieces.
-
-    Returns:
-        The piece, or None at the end.
-    """
+    """Await the next piece of a body."""
     try:
         return await chunks.__anext__()
     except StopAsyncIteration:
@@ -79,17 +58,7 @@ async def next_chunk(chunks: AsyncIterator[bytes]) -> Optional[bytes]:
 
 
 def read_document(body: bytes) -> Dict[str, Any]:
-    """Read a whole reply.
-
-    Args:
-        body: The bytes of the reply.
-
-    Returns:
-        The JSON object it holds.
-
-    Raises:
-        InvalidResponseError: It is empty, no JSON, or no JSON object.
-    """
+    """Read a whole reply."""
     if not body or body.isspace():
         raise InvalidResponseError("The provider sent an empty reply. Try again, or check base_url.")
     return _parse_object(body.removeprefix(_BYTE_ORDER_MARK))
@@ -111,17 +80,7 @@ class EventReader:
         self._rest = bytearray()  # of the event that has not ended yet
 
     def feed(self, chunk: bytes) -> Iterator[Dict[str, Any]]:
-        """Take the next bytes.
-
-        Args:
-            chunk: Bytes as they came from the network.
-
-        Yields:
-            The events completed by them, in order; those before a fault are yielded before it is raised.
-
-        Raises:
-            InvalidResponseError: An event is too large or its data is no JSON object.
-        """
+        """Take the next bytes."""
         if self._at_start:
             chunk = self._without_mark(chunk)
         if b"\r" in chunk or self._held_return:
@@ -138,14 +97,7 @@ class EventReader:
             _check_size(len(self._rest), MAX_EVENT_BYTES)
 
     def end(self) -> List[Dict[str, Any]]:
-        """Say that no more bytes will come.
-
-        Returns:
-            The last event, when the stream ended without the blank line that should close it.
-
-        Raises:
-            InvalidResponseError: The stream held no event at all.
-        """
+        """Say that no more bytes will come."""
         event = self._last_event()
         if event is None and not self._events and not self.done:
             raise InvalidResponseError(

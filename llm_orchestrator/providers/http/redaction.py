@@ -40,11 +40,7 @@ LOGGERS = (
 
 
 class Redactor:
-    """Replaces secrets wherever they stand in a text.
-
-    Args:
-        secrets: Keys and other values that nobody may see; None and very short ones are left out.
-    """
+    """Replaces secrets wherever they stand in a text."""
 
     def __init__(self, secrets: Iterable[Optional[str]]) -> None:
         found = {
@@ -60,25 +56,11 @@ class Redactor:
         return f"Redactor({len(self._secrets)} secrets)"
 
     def including(self, secrets: Iterable[str]) -> Redactor:
-        """Make a redactor that knows more secrets.
-
-        Args:
-            secrets: The other secrets.
-
-        Returns:
-            A redactor for these and its own.
-        """
+        """Make a redactor that knows more secrets."""
         return Redactor([*self._secrets, *secrets])
 
     def redact(self, text: str) -> str:
-        """Replace every secret, and what is left of one whose end was cut off.
-
-        Args:
-            text: Any text.
-
-        Returns:
-            The text without secrets.
-        """
+        """Replace every secret, and what is left of one whose end was cut off."""
         for secret in self._secrets:
             beginning = secret[:TELLING_LENGTH]
             if beginning in text:
@@ -96,11 +78,7 @@ class Redactor:
         yield text[end:]
 
     def scrub(self, error: BaseException) -> None:
-        """Remove every secret from an exception and from all it was caused by, in place.
-
-        Args:
-            error: The exception that is about to be shown.
-        """
+        """Remove every secret from an exception and from all it was caused by, in place."""
         for cause in with_causes(error):
             cause.args = self._clean(cause.args)
             # SDKs and JSON readers keep the reply's text in fields of their errors, whole or parsed.
@@ -140,14 +118,7 @@ def _written_forms(secret: str) -> Iterator[str]:
 
 
 def secret_headers(headers: Mapping[str, str]) -> List[str]:
-    """The values of headers that carry credentials.
-
-    Args:
-        headers: Headers by name.
-
-    Returns:
-        The values whose header's name says that they are secret, and the bare credentials of ``Bearer ...``.
-    """
+    """The values of headers that carry credentials."""
     values = [
         value for name, value in headers.items() if any(word in name.lower() for word in SECRET_HEADER_WORDS)
     ]
@@ -212,19 +183,12 @@ def redact_logs(redactor: Redactor) -> None:
     """Keep a redactor's secrets out of the logs of SDKs and HTTP libraries, as long as it is in use.
 
     It costs nothing where these libraries log nothing. Call it once they are imported; twice is fine.
-
-    Args:
-        redactor: Knows the secrets.
     """
     _log_filter.add(redactor)
 
 
 def stop_redacting_logs(redactor: Redactor) -> None:
-    """Look for a redactor's secrets no longer; with the last one the filter is taken off the loggers.
-
-    Args:
-        redactor: Knows the secrets; one that was never given to ``redact_logs`` is fine.
-    """
+    """Look for a redactor's secrets no longer; with the last one the filter is taken off the loggers."""
     _log_filter.discard(redactor)
 
 

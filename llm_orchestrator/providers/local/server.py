@@ -20,14 +20,7 @@ START_SECONDS = 60.0
 
 
 class LocalServer:
-    """A running server; it stops when it is closed.
-
-    Args:
-        model_path: The GGUF file.
-
-    Raises:
-        ConfigurationError: The file or the package is missing, or the model cannot be loaded.
-    """
+    """A running server; it stops when it is closed."""
 
     def __init__(self, model_path: str) -> None:
         path = Path(model_path).expanduser().absolute()

@@ -19,15 +19,7 @@ KEY_LENGTH = 32
 
 
 def with_cache_key(wire: WireRequest, request: LLMRequest) -> WireRequest:
-    """Add what ``cache`` asks for.
-
-    Args:
-        wire: The request to either of OpenAI's APIs.
-        request: The call.
-
-    Returns:
-        The request with a ``prompt_cache_key`` for ``auto``, with a warning for ``off``.
-    """
+    """Add what ``cache`` asks for."""
     if request.cache == "auto":
         return evolve(wire, body={**(wire.body or {}), "prompt_cache_key": _key(request)})
     if request.cache == "off":

@@ -76,19 +76,7 @@ FUNCTION_KEYS = {"name", "arguments"}
 
 
 def build_request(request: LLMRequest, *, stream: bool, max_tokens_name: str) -> WireRequest:
-    """Translate a request.
-
-    Args:
-        request: The call.
-        stream: Whether the answer is to be streamed; its usage is then asked for.
-        max_tokens_name: The host's name for ``max_tokens``.
-
-    Returns:
-        Path and body.
-
-    Raises:
-        InvalidMessagesError: A message cannot be sent to this API.
-    """
+    """Translate a request."""
     check_tool_results(request.messages, at_once=True)
     body: Dict[str, Any] = {
         "model": request.model,
@@ -118,14 +106,7 @@ def build_request(request: LLMRequest, *, stream: bool, max_tokens_name: str) ->
 
 
 def check_media(messages: Sequence[Message]) -> None:
-    """Refuse images and files where OpenAI takes only text; compatible servers may take them there.
-
-    Args:
-        messages: The conversation.
-
-    Raises:
-        InvalidMessagesError: Another turn than the user's holds one.
-    """
+    """Refuse images and files where OpenAI takes only text; compatible servers may take them there."""
     for index, message in enumerate(messages):
         parts = parts_of(message, index) if message.role != "user" else []
         kind = next((part["type"] for part in parts if part["type"] in MEDIA), None)
@@ -193,18 +174,7 @@ def _part(part: JSON, index: int) -> JSON:
 
 
 def parse_reply(body: JSON, provider: str) -> LLMResponse:
-    """Translate a whole reply.
-
-    Args:
-        body: The chat completion.
-        provider: Name of the provider entry.
-
-    Returns:
-        The answer of the first choice.
-
-    Raises:
-        InvalidResponseError: The reply holds no answer.
-    """
+    """Translate a whole reply."""
     choice = first_choice(body)
     message = choice.get("message")
     if not isinstance(message, abc.Mapping):
@@ -236,14 +206,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
 
 
 def first_choice(body: JSON) -> JSON:
-    """Find the first choice; others come only when asked for in the provider's options.
-
-    Args:
-        body: A completion or a chunk.
-
-    Returns:
-        The choice; empty when there is none.
-    """
+    """Find the first choice; others come only when asked for in the provider's options."""
     for choice in as_list(body.get("choices")):
         if isinstance(choice, dict) and not choice.get("index"):
             return choice
@@ -278,14 +241,7 @@ def _call(entry: JSON) -> ToolCall:
 
 
 def written_arguments(called: JSON) -> str:
-    """The arguments of a function call, or the input of a custom tool, as text.
-
-    Args:
-        called: What stands under ``function`` or ``custom``.
-
-    Returns:
-        The text; servers that send an object have it written out.
-    """
+    """The arguments of a function call, or the input of a custom tool, as text."""
     written = called.get("arguments", called.get("input"))
     if isinstance(written, str):
         return written

@@ -18,15 +18,7 @@ PIECE_KEYS = ("index", "id", "type", "function", "custom")
 
 
 def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
-    """Translate one chunk.
-
-    Args:
-        event: The chunk.
-        state: The memory of the stream.
-
-    Returns:
-        The pieces it carries.
-    """
+    """Translate one chunk."""
     memory = state.reply
     choice = first_choice(event)
     reason = choice.get("finish_reason")
@@ -128,14 +120,7 @@ def _position(
 
 
 def assemble_reply(state: StreamState) -> JSON:
-    """Put the completion together.
-
-    Args:
-        state: The memory of the stream.
-
-    Returns:
-        The completion as it would have come unstreamed, as far as it came.
-    """
+    """Put the completion together."""
     memory = state.reply or _begin({})
     texts = {key: "".join(pieces) for key, pieces in memory["texts"].items()}
     message: Dict[str, Any] = {

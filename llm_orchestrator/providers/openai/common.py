@@ -61,14 +61,7 @@ REQUEST_FAULTS = frozenset(
 
 @lru_cache(maxsize=64)
 def is_hosted_by_openai(base_url: Optional[str]) -> bool:
-    """Tell OpenAI's own API, regional hosts and Azure's v1 API included, from a compatible server.
-
-    Args:
-        base_url: The address in the configuration; None is OpenAI's own.
-
-    Returns:
-        Whether everything OpenAI documents can be expected there.
-    """
+    """Tell OpenAI's own API, regional hosts and Azure's v1 API included, from a compatible server."""
     if base_url is None:
         return True
     address = urlsplit(base_url)
@@ -79,38 +72,17 @@ def is_hosted_by_openai(base_url: Optional[str]) -> bool:
 
 
 def as_mapping(value: Any) -> JSON:
-    """Take a value for a JSON object.
-
-    Args:
-        value: Anything.
-
-    Returns:
-        The value when it is an object, else an empty one.
-    """
+    """Take a value for a JSON object."""
     return value if isinstance(value, abc.Mapping) else {}
 
 
 def as_list(value: Any) -> List[Any]:
-    """Take a value for a JSON array.
-
-    Args:
-        value: Anything.
-
-    Returns:
-        The value when it is an array, else an empty one.
-    """
+    """Take a value for a JSON array."""
     return value if isinstance(value, list) else []
 
 
 def as_text(value: Any) -> str:
-    """Take a value for text.
-
-    Args:
-        value: Anything.
-
-    Returns:
-        The value when it is text, the joined text of its parts when it is a list of those, else nothing.
-    """
+    """Take a value for text."""
     if isinstance(value, str):
         return value
     return "".join(
@@ -121,39 +93,17 @@ def as_text(value: Any) -> str:
 
 
 def new_call_id() -> str:
-    """Make an id for a tool call that came without one.
-
-    Returns:
-        A new id.
-    """
+    """Make an id for a tool call that came without one."""
     return "call_" + os.urandom(12).hex()
 
 
 def arguments_of(call: ToolCall) -> str:
-    """Write a call's arguments for the next request.
-
-    Args:
-        call: The call.
-
-    Returns:
-        Their JSON text as the model wrote it, or made from ``arguments`` for a call made by hand.
-    """
+    """Write a call's arguments for the next request."""
     return call.raw_arguments or arguments_text(call.arguments)
 
 
 def image_of(part: JSON, index: int) -> Dict[str, Any]:
-    """Read an image part in the OpenAI Chat form.
-
-    Args:
-        part: The part; its ``image_url`` is an object, or just the URL.
-        index: Position of its message, for the error.
-
-    Returns:
-        The object with ``url`` and, where told, ``detail``.
-
-    Raises:
-        InvalidMessagesError: It has no URL.
-    """
+    """Read an image part in the OpenAI Chat form."""
     image = part.get("image_url")
     if isinstance(image, str):
         image = {"url": image}
@@ -167,15 +117,7 @@ def image_of(part: JSON, index: int) -> Dict[str, Any]:
 
 
 def check_tool_results(messages: Sequence[Message], *, at_once: bool) -> None:
-    """Refuse a history whose tool calls and results do not pair up; both APIs answer it with status 400.
-
-    Args:
-        messages: The conversation.
-        at_once: Whether results must directly follow the turn that asked for them.
-
-    Raises:
-        InvalidMessagesError: A result answers no call, or a call has no result.
-    """
+    """Refuse a history whose tool calls and results do not pair up; both APIs answer it with status 400."""
     unanswered: Dict[str, int] = {}
     for index, message in enumerate(messages):
         if message.role == "tool":
@@ -202,29 +144,13 @@ def _refuse_unanswered(unanswered: Mapping[str, int]) -> None:
 
 
 def state_of(message: Message, api: str) -> JSON:
-    """What an API kept in an assistant turn for itself.
-
-    Args:
-        message: The turn.
-        api: ``chat`` or ``responses``.
-
-    Returns:
-        The state; empty when there is none, or when the other API kept it.
-    """
+    """What an API kept in an assistant turn for itself."""
     state = as_mapping(message.provider_state)
     return state if state.get("api") == api else {}
 
 
 def warnings_of_state(messages: Sequence[Message], api: str) -> Tuple[str, ...]:
-    """Say that state kept by the other API is left out.
-
-    Args:
-        messages: The conversation.
-        api: The API of this call.
-
-    Returns:
-        One warning, or none.
-    """
+    """Say that state kept by the other API is left out."""
     kept_by = {as_mapping(message.provider_state).get("api", api) for message in messages}
     if kept_by <= {api}:
         return ()
@@ -235,31 +161,13 @@ def warnings_of_state(messages: Sequence[Message], api: str) -> Tuple[str, ...]:
 
 
 def same_turn(message: Message, texts: Sequence[str], calls: Sequence[ToolCall]) -> bool:
-    """Tell whether a turn still says what its kept state says, so that the state may stand for it.
-
-    Args:
-        message: The turn, which the application may have edited.
-        texts: The texts that the state may stand for.
-        calls: The tool calls of the state.
-
-    Returns:
-        Whether text and tool calls are the same.
-    """
+    """Tell whether a turn still says what its kept state says, so that the state may stand for it."""
     said = [(call.id, call.name, call.raw_arguments) for call in message.tool_calls]
     return message.text in texts and said == [(call.id, call.name, call.raw_arguments) for call in calls]
 
 
 def read_usage(raw: Any, prompt: str, completion: str) -> TokenUsage:
-    """Read a usage object.
-
-    Args:
-        raw: What stands under ``usage``.
-        prompt: The API's name of the tokens read; their details are in the field ``<prompt>_details``.
-        completion: The API's name of the tokens written.
-
-    Returns:
-        The usage; what was not told is None, and the total is the sum of both where only they were told.
-    """
+    """Read a usage object."""
     usage = as_mapping(raw)
     read, written, total = (as_count(usage.get(name)) for name in (prompt, completion, "total_tokens"))
     if read is None and written is None and total is None:
@@ -280,17 +188,7 @@ def read_usage(raw: Any, prompt: str, completion: str) -> TokenUsage:
 
 
 def read_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
-    """Read an error body, an error event or a failed response.
-
-    Args:
-        body: The JSON: OpenAI's ``{"error": {...}}``, or the same fields at its top (events, older servers).
-        status_code: HTTP status; None inside a stream or a reply with status 200, where compatible servers
-            put it into ``code``.
-        headers: Headers of the reply.
-
-    Returns:
-        What was said.
-    """
+    """Read an error body, an error event or a failed response."""
     error = body.get("error")
     detail: JSON = {"message": error} if isinstance(error, str) else as_mapping(error) or body
     number = as_count(detail.get("code"))

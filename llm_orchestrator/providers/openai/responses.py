@@ -35,18 +35,7 @@ ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
 
 def build_request(request: LLMRequest, *, stream: bool) -> WireRequest:
-    """Translate a request.
-
-    Args:
-        request: The call.
-        stream: Whether the answer is to be streamed.
-
-    Returns:
-        Path and body.
-
-    Raises:
-        InvalidMessagesError: A message cannot be sent to this API.
-    """
+    """Translate a request."""
     check_tool_results(request.messages, at_once=False)
     items = list(_input(request.messages))
     tools, tool_warnings = accepted_tools(request.tools)

@@ -37,19 +37,7 @@ INCOMPLETE_REASONS: Mapping[str, FinishReason] = {
 
 
 def parse_reply(body: JSON, provider: str) -> LLMResponse:
-    """Translate a whole reply.
-
-    Args:
-        body: The response object.
-        provider: Name of the provider entry.
-
-    Returns:
-        The answer. Structured output is that of the final message alone, since two together are no JSON.
-
-    Raises:
-        ProviderError: The response failed.
-        InvalidResponseError: The reply holds no output.
-    """
+    """Translate a whole reply."""
     if body.get("status") == "failed":
         failure = error_of_failure(read_failure(body, None, {}))
         raise failure
@@ -78,14 +66,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
 
 
 def items_of(output: Any) -> List[JSON]:
-    """Read a list of items.
-
-    Args:
-        output: What stands under ``output``.
-
-    Returns:
-        The items that are objects.
-    """
+    """Read a list of items."""
     return [item for item in as_list(output) if isinstance(item, dict)]
 
 
@@ -98,15 +79,7 @@ def _said(output: Sequence[JSON], part_type: str, field: str) -> Iterator[str]:
 
 
 def answer_text(output: Sequence[JSON], *, structured: bool) -> str:
-    """Read the text of the answer.
-
-    Args:
-        output: The items of the response.
-        structured: Whether the text is JSON, of which two messages would make none.
-
-    Returns:
-        The text of all messages; for JSON, that of the last message that is no commentary.
-    """
+    """Read the text of the answer."""
     if structured:
         final = [item for item in output if item.get("phase") != COMMENTARY]
         texts = ["".join(_said([item], "output_text", "text")) for item in final]
@@ -128,26 +101,12 @@ def _reasoning_texts(output: Sequence[JSON]) -> List[str]:
 
 
 def arguments_field(item: JSON) -> Optional[str]:
-    """Find the field in which an item asks for a tool call.
-
-    Args:
-        item: An item of the output.
-
-    Returns:
-        The field with the arguments; None when the item is no call for the application to make.
-    """
+    """Find the field in which an item asks for a tool call."""
     return CALL_ITEMS.get(as_text(item.get("type")))
 
 
 def calls_of(output: Sequence[JSON]) -> Tuple[ToolCall, ...]:
-    """Read the calls that the application is to make; what OpenAI ran itself is none.
-
-    Args:
-        output: The items of the response.
-
-    Returns:
-        The calls, in order.
-    """
+    """Read the calls that the application is to make; what OpenAI ran itself is none."""
     return tuple(
         tool_call(
             as_text(item.get("call_id")) or as_text(item.get("id")) or new_call_id(),

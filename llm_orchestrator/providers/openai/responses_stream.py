@@ -20,18 +20,7 @@ ItemKey = Union[int, str]
 
 
 def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
-    """Translate one event; keep-alives and events nobody knows say nothing.
-
-    Args:
-        event: The event.
-        state: The memory of the stream.
-
-    Returns:
-        The pieces it carries.
-
-    Raises:
-        ProviderError: The response failed.
-    """
+    """Translate one event; keep-alives and events nobody knows say nothing."""
     kind = event.get("type")
     handler = HANDLERS.get(kind) if isinstance(kind, str) else None
     if handler is None:
@@ -42,14 +31,7 @@ def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
 
 
 def assemble_reply(state: StreamState) -> JSON:
-    """Give the whole response, or put it together as far as it came.
-
-    Args:
-        state: The memory of the stream.
-
-    Returns:
-        The response object.
-    """
+    """Give the whole response, or put it together as far as it came."""
     memory = state.reply
     response: Dict[str, Any] = dict(memory["response"]) if memory else {}
     if not (state.complete and response.get("output")):

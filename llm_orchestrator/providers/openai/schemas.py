@@ -37,17 +37,7 @@ class _NotStrictError(Exception):
 
 
 def accepted_format(response_format: Optional[JSON]) -> Tuple[Optional[JSON], Warnings]:
-    """Bring the schema of a response format into the accepted shape.
-
-    Args:
-        response_format: A format in the OpenAI Chat form, or None.
-
-    Returns:
-        The format to send, and warnings.
-
-    Raises:
-        InvalidRequestError: The schema's root is no object.
-    """
+    """Bring the schema of a response format into the accepted shape."""
     named = response_format.get("json_schema") if response_format is not None else None
     if response_format is None or not isinstance(named, abc.Mapping):
         return response_format, ()
@@ -56,17 +46,7 @@ def accepted_format(response_format: Optional[JSON]) -> Tuple[Optional[JSON], Wa
 
 
 def accepted_tools(tools: Sequence[JSON]) -> Tuple[List[JSON], Warnings]:
-    """Bring the schemas of tools into the accepted shape.
-
-    Args:
-        tools: Tools in the OpenAI Chat form.
-
-    Returns:
-        The tools to send, and warnings.
-
-    Raises:
-        InvalidRequestError: A schema's root is no object.
-    """
+    """Bring the schemas of tools into the accepted shape."""
     sent: List[JSON] = []
     warnings: Warnings = ()
     for tool in tools:

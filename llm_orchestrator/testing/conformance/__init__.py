@@ -7,12 +7,12 @@ provider's; nothing leaves the machine. See ``docs/adding-a-provider.md`` for a 
 
 from __future__ import annotations
 
+from llm_orchestrator.testing.conformance.answer import Answer
 from llm_orchestrator.testing.conformance.answer_scenarios import AnswerScenarios
 from llm_orchestrator.testing.conformance.failure_scenarios import FailureScenarios
 from llm_orchestrator.testing.conformance.request_scenarios import RequestScenarios
 from llm_orchestrator.testing.conformance.sharing_scenarios import SharingScenarios
 from llm_orchestrator.testing.conformance.stream_scenarios import StreamScenarios
-from llm_orchestrator.testing.conformance.answer import Answer
 
 __all__ = ["Answer", "ProviderConformance"]
 

@@ -43,12 +43,7 @@ class UnderTest(Protocol):
 
 
 class Bench:
-    """Asks the provider under test in all four ways, and has its server answer.
-
-    Args:
-        under_test: What the author wrote.
-        server: The server.
-    """
+    """Asks the provider under test in all four ways, and has its server answer."""
 
     def __init__(self, under_test: UnderTest, server: ReplyServer) -> None:
         self.server = server
@@ -74,28 +69,12 @@ class Bench:
     # ---------------------------------------------------------------- the provider
 
     def provider(self, url: str = "", **settings: Any) -> BaseLLMProvider:
-        """Make the provider under test.
-
-        Args:
-            url: Where it finds its server; this bench's when left out.
-            **settings: Its settings.
-
-        Returns:
-            A new provider.
-        """
+        """Make the provider under test."""
         settings = {"api_key": KEY, "timeout": PATIENCE, **settings}
         return self.under_test.provider(url or self.server.url, **settings)
 
     def orchestrator(self, url: str = "", **settings: Any) -> LLMOrchestrator:
-        """Make the provider under test and put it into an orchestrator, which is closed with the bench.
-
-        Args:
-            url: Where the provider finds its server; this bench's when left out.
-            **settings: The provider's settings.
-
-        Returns:
-            A new orchestrator.
-        """
+        """Make the provider under test and put it into an orchestrator, which is closed with the bench."""
         provider = self.provider(url, **settings)
         entry = {provider.name: {"max_retries": 0}}
         config = {"active_provider": provider.name, "active_model": MODEL, "providers": entry}
@@ -110,17 +89,7 @@ class Bench:
         messages: Messages = "Hi",
         **call: Any,
     ) -> LLMResponse:
-        """Ask a provider in one of the four ways, with what the server was told to answer.
-
-        Args:
-            way: One of ``WAYS``.
-            orchestrator: Who asks; a new one when left out.
-            messages: The conversation.
-            **call: Further arguments of the call.
-
-        Returns:
-            The answer; of a stream, after its pieces were found to be the whole text.
-        """
+        """Ask a provider in one of the four ways, with what the server was told to answer."""
         asked = orchestrator or self.orchestrator()
         if way == "whole":
             return asked.send_request(messages, **call)
@@ -130,14 +99,7 @@ class Bench:
         return self.run(self.aask(way, asked, messages, **call))
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run async work on the bench's event loop, which ends with the bench.
-
-        Args:
-            work: The work.
-
-        Returns:
-            What it returned.
-        """
+        """Run async work on the bench's event loop, which ends with the bench."""
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
         return self._loop.run_until_complete(work)
@@ -145,17 +107,7 @@ class Bench:
     async def aask(
         self, way: str, orchestrator: LLMOrchestrator, messages: Messages = "Hi", **call: Any
     ) -> LLMResponse:
-        """Ask in one of the two async ways; see ``ask``.
-
-        Args:
-            way: One of the async ``WAYS``.
-            orchestrator: Who asks.
-            messages: The conversation.
-            **call: Further arguments of the call.
-
-        Returns:
-            The answer.
-        """
+        """Ask in one of the two async ways; see ``ask``."""
         if way == "async whole":
             return await orchestrator.asend_request(messages, **call)
         async with orchestrator.asend_streaming_request(messages, **call) as stream:
@@ -164,44 +116,21 @@ class Bench:
     # ---------------------------------------------------------------- its server
 
     def answers(self, way: str, *answers: Answer) -> None:
-        """Have the server answer in the form that a way of calling asks for.
-
-        Args:
-            way: One of ``WAYS``.
-            *answers: One for each request to come.
-        """
+        """Have the server answer in the form that a way of calling asks for."""
         self.server.script(*(self.reply(way, answer) for answer in answers))
 
     def reply(self, way: str, answer: Answer) -> Reply:
-        """Write an answer in the form that a way of calling asks for.
-
-        Args:
-            way: One of ``WAYS``.
-            answer: What to say.
-
-        Returns:
-            The reply.
-        """
+        """Write an answer in the form that a way of calling asks for."""
         if way in STREAMED:
             return stream_of(self.under_test.stream(answer))
         return document(self.under_test.whole(answer))
 
     def answers_with(self, content: Union[JSON, bytes]) -> None:
-        """Have the server send a document.
-
-        Args:
-            content: The document.
-        """
+        """Have the server send a document."""
         self.server.script(document(content))
 
     def fails(self, status: int, message: str = "Refused by the server.", **headers: str) -> None:
-        """Have the server report a failure.
-
-        Args:
-            status: HTTP status.
-            message: The words for people.
-            **headers: Headers of the reply, hyphens written as underscores.
-        """
+        """Have the server report a failure."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.server.script(document(self.under_test.failure(status, message), status, named))
 
@@ -209,30 +138,13 @@ class Bench:
 def document(
     content: Union[JSON, bytes], status: int = 200, headers: Optional[Dict[str, str]] = None
 ) -> Reply:
-    """Make a reply of a document.
-
-    Args:
-        content: The document.
-        status: HTTP status.
-        headers: Further headers.
-
-    Returns:
-        The reply.
-    """
+    """Make a reply of a document."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     return Reply([body], status, {"content-type": "application/json", **(headers or {})})
 
 
 def stream_of(events: Sequence[Union[JSON, bytes]], **faults: Any) -> Reply:
-    """Make a reply of the events of a stream, one piece of the body for each.
-
-    Args:
-        events: The events.
-        **faults: Fields of the reply: ``held``, ``broken``.
-
-    Returns:
-        The reply.
-    """
+    """Make a reply of the events of a stream, one piece of the body for each."""
     pieces = [
         event if isinstance(event, bytes) else b"data: %s\n\n" % json.dumps(event).encode()
         for event in events

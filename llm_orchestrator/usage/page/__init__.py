@@ -20,18 +20,7 @@ __all__ = ["make_page", "write_page"]
 
 
 def make_page(report: UsageReport, rows: Iterable[Sequence[str]]) -> str:
-    """Make the page of a report.
-
-    Args:
-        report: The report.
-        rows: The rows behind it, each one text for each of ``DETAIL_COLUMNS``.
-
-    Returns:
-        HTML.
-
-    Raises:
-        ConfigurationError: The extra ``report`` is not installed.
-    """
+    """Make the page of a report."""
     try:
         import plotly  # noqa: F401  # so that nothing else that is missing is taken for it
     except ImportError as error:
@@ -45,15 +34,7 @@ def make_page(report: UsageReport, rows: Iterable[Sequence[str]]) -> str:
 
 
 def write_page(page: str, path: Union[str, os.PathLike[str]]) -> None:
-    """Write a page to a file, which appears only when it is complete.
-
-    Args:
-        page: HTML.
-        path: The file; one that exists is replaced.
-
-    Raises:
-        ConfigurationError: The file cannot be written.
-    """
+    """Write a page to a file, which appears only when it is complete."""
     target = Path(path).expanduser()
     try:
         with atomic_file(target) as file:

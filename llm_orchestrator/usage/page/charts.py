@@ -52,15 +52,7 @@ class Chart(NamedTuple):
 
 
 def charts(report: UsageReport, figures: Figures) -> Iterator[Chart]:
-    """Draw the charts.
-
-    Args:
-        report: The report, of at least one call.
-        figures: The sums.
-
-    Yields:
-        Every chart for which there is something to show, that of the spend in any case.
-    """
+    """Draw the charts."""
     yield _spend(figures) if any(figures.spend.values()) else _nothing_spent(report)
     for draw in (_tokens, _saved, _reliability, _latency, _first_token):
         chart = draw(figures)
@@ -212,14 +204,7 @@ def _distribution_note(durations: Durations) -> str:
 
 
 def seconds(number: float) -> str:
-    """Show a duration.
-
-    Args:
-        number: Seconds.
-
-    Returns:
-        Two significant digits with a unit: ``0.35 s``, ``12 ms``.
-    """
+    """Show a duration."""
     if number < 0.1:
         return f"{number * 1000:.2g} ms"
     return f"{number:.2g} s" if number < 100 else f"{number:.0f} s"

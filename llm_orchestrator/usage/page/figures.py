@@ -32,11 +32,7 @@ class Durations:
         self.count = 0
 
     def add(self, text: str) -> None:
-        """Count one more.
-
-        Args:
-            text: Seconds; what is no positive number is not counted.
-        """
+        """Count one more."""
         try:
             number = math.floor(math.log10(float(text)) * BINS_PER_DECADE)
         except (ValueError, OverflowError):  # a file may have been edited by hand
@@ -46,25 +42,11 @@ class Durations:
 
     @staticmethod
     def start(number: int) -> float:
-        """Tell where a bin begins.
-
-        Args:
-            number: The bin's number.
-
-        Returns:
-            Seconds.
-        """
+        """Tell where a bin begins."""
         return float(10 ** (number / BINS_PER_DECADE))
 
     def quantile(self, share: float) -> Optional[float]:
-        """Tell which duration a share of all stays below, within the width of a bin.
-
-        Args:
-            share: The share, 0.5 for the median.
-
-        Returns:
-            Seconds; None when nothing was counted.
-        """
+        """Tell which duration a share of all stays below, within the width of a bin."""
         seen = 0
         for number in sorted(self.bins):
             seen += self.bins[number]
@@ -118,25 +100,14 @@ class Figures:
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[str]]) -> Figures:
-        """Sum up rows.
-
-        Args:
-            rows: For every row one text for each of ``DETAIL_COLUMNS``.
-
-        Returns:
-            The sums.
-        """
+        """Sum up rows."""
         figures = cls()
         for row in rows:
             figures.add(row)
         return figures
 
     def add(self, row: Sequence[str]) -> None:
-        """Add one row.
-
-        Args:
-            row: One text for each of ``DETAIL_COLUMNS``.
-        """
+        """Add one row."""
         self.rows += 1
         served = self._model(row[_MODEL])
         if row[_COST]:

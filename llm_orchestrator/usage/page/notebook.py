@@ -17,14 +17,7 @@ MOST_ROWS = 20
 
 
 def report_as_html(report: UsageReport) -> str:
-    """Show a report: the totals, and a table of the models that cost most.
-
-    Args:
-        report: The report.
-
-    Returns:
-        HTML.
-    """
+    """Show a report: the totals, and a table of the models that cost most."""
     ranked = sorted(report.by_model.items(), key=lambda item: item[1].cost, reverse=True)
     lines = [
         (

@@ -41,15 +41,7 @@ class Cell(NamedTuple):
 
 
 def render(report: UsageReport, figures: Figures) -> str:
-    """Make the page.
-
-    Args:
-        report: The sums of the tables.
-        figures: The sums of the charts.
-
-    Returns:
-        HTML.
-    """
+    """Make the page."""
     template = packaged_text(_PACKAGE, "page.html")
     drawn = list(charts(report, figures)) if report.total_requests else []
     parts = {
