@@ -130,9 +130,7 @@ class CostTracker(UsageLog):
         Raises:
             ConfigurationError: Meanwhile another program replaced the file by something that is not a ledger.
         """
-        from llm_orchestrator.usage.tally import report_of  # only reports need it
-
-        return report_of(
+        return UsageReport.from_cells(
             self._record_store.cells(start_date, end_date),
             again=lambda: self._record_store.cells(start_date, end_date, DETAIL_COLUMNS),
         )

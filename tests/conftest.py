@@ -21,12 +21,11 @@ import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 
-from llm_orchestrator.testing.pytest_plugin import (  # noqa: F401 (what applications get)
-    no_network,
-    scripted_orchestrator,
-)
-from tests.bench.fixtures import dialect, scripted_server, server  # noqa: F401 (every test's fixtures)
-from tests.fixtures import orchestrate, waits, way  # noqa: F401 (every test's fixtures)
+pytest_plugins = [
+    "llm_orchestrator.testing.pytest_plugin",  # what applications get
+    "tests.support.scripted_server.fixtures",
+    "tests.support.fixtures",
+]
 
 UNLIMITED = ("slow", "real_clock", "local_model", "integration")
 TOO_SLOW = pytest.StashKey[bool]()

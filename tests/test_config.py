@@ -17,7 +17,18 @@ from pydantic import ValidationError
 from llm_orchestrator.config import reader
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig, ProviderConfig
 from llm_orchestrator.config.schema import RATE_NAMES, SECTIONS
-from tests.configs import KEY, LOCAL, ROOT, config, costs, entry, fault, no_keys, schema_built, written
+from tests.support.configs import (
+    KEY,
+    LOCAL,
+    ROOT,
+    config,
+    costs,
+    entry,
+    fault,
+    no_keys,
+    schema_built,
+    written,
+)
 
 
 def test_the_example_file_loads_and_shows_every_key(monkeypatch):

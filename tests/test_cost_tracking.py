@@ -18,7 +18,7 @@ from llm_orchestrator.cost_tracker import CostTracker, UsageRecord, UsageReport,
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing import CostDetails
 from llm_orchestrator.types import TokenUsage
-from tests.costs import EIGHT, TOKENS, FixedPrices, fill, make, read
+from tests.support.costs import EIGHT, TOKENS, FixedPrices, fill, make, read
 
 
 @pytest.fixture

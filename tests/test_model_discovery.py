@@ -16,7 +16,18 @@ import pytest
 from llm_orchestrator.exceptions import ConfigurationError, RateLimitError
 from llm_orchestrator.models.names import is_fine_tuned
 from llm_orchestrator.models.registry import ModelInfo, ModelRegistry
-from tests.listings import FIRST, SECOND, THIRD, Listed, cache_path, call, clock, make, names, vanished
+from tests.support.listings import (
+    FIRST,
+    SECOND,
+    THIRD,
+    Listed,
+    cache_path,
+    call,
+    clock,
+    make,
+    names,
+    vanished,
+)
 
 # ---------------------------------------------------------------- refreshing
 

@@ -13,7 +13,7 @@ from typing import List, Tuple
 
 import pytest
 
-from tests.bench import DIALECTS, ScriptedServer
+from tests.support.scripted_server import DIALECTS, ScriptedServer
 from tools import environment
 
 pytestmark = pytest.mark.slow

@@ -25,11 +25,11 @@ from llm_orchestrator import (
     RateLimitError,
     ServerError,
 )
-from tests.bench import KEY, MODEL, Call, Dialect, ScriptedServer, Usage
-from tests.bench.places import refusing_url
-from tests.bench.replies import Reply, broken_json, empty, html, redirect
-from tests.fixtures import Orchestrate
-from tests.ways import ask
+from tests.support.fixtures import Orchestrate
+from tests.support.scripted_server import KEY, MODEL, Call, Dialect, ScriptedServer, Usage
+from tests.support.scripted_server.places import refusing_url
+from tests.support.scripted_server.replies import Reply, broken_json, empty, html, redirect
+from tests.support.ways import ask
 
 
 def answer(dialect: Dialect, way: str, **keywords: Any) -> Reply:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import sys
 
-from tests.bench import Reply, Request, ScriptedServer
-from tests.bench.echo import FaultyEcho
+from tests.support.scripted_server import Reply, Request, ScriptedServer
+from tests.support.scripted_server.echo import FaultyEcho
 
 FAULTY_SHARE = 0.2
 #: A busy machine takes its time to notice that a connection was closed.

@@ -16,7 +16,6 @@ from typing import (
     ClassVar,
     Dict,
     Iterable,
-    Iterator,
     List,
     Mapping,
     NamedTuple,
@@ -26,52 +25,19 @@ from typing import (
 )
 
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.usage.tally import Tally
+from llm_orchestrator.usage.totals import Readable, UsageTotals
 from llm_orchestrator.utils.money import format_cost
 from llm_orchestrator.utils.plural import number_of
 
 __all__ = [
-    "RowSource",
     "UsageReport",
     "UsageTotals",
 ]
 
 
-class _Readable(Mapping[str, Any]):
-    """Lets the fields of a dataclass be read as a mapping too."""
-
-    def __getitem__(self, key: str) -> Any:
-        return self.__dict__[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name in self.__dict__ if name[0] != "_")
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
 @dataclass(frozen=True, eq=False)
-class UsageTotals(_Readable):
-    """Sums over some calls; readable by attribute and as a mapping.
-
-    Attributes:
-        requests: Number of calls, however many attempts each took.
-        tokens: Prompt and completion tokens, as far as told.
-        cost: US dollars for the usage that providers reported.
-        estimated_cost: US dollars for the usage that had to be estimated; not part of ``cost``.
-        unpriced_requests: Number of calls whose cost, or a part of it, is unknown.
-        estimated_requests: Number of calls that ``estimated_cost`` is for.
-    """
-
-    requests: int
-    tokens: int
-    cost: Decimal
-    estimated_cost: Decimal
-    unpriced_requests: int
-    estimated_requests: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class UsageReport(_Readable):
+class UsageReport(Readable):
     """What was used and spent; readable by attribute and as a mapping.
 
     Attributes:
@@ -99,7 +65,39 @@ class UsageReport(_Readable):
     by_tag: Mapping[str, UsageTotals]
     by_day: Mapping[str, UsageTotals]
     estimated_requests: int = 0
-    _source: ClassVar[Optional[RowSource]] = None
+    _source: ClassVar[Optional[_Source]] = None
+
+    @classmethod
+    def from_cells(
+        cls,
+        rows: Iterable[Sequence[str]],
+        again: Optional[Callable[[], Iterable[Sequence[str]]]] = None,
+    ) -> UsageReport:
+        """Sum up ledger rows, one by one.
+
+        Args:
+            rows: For every row one text for each of ``REPORT_COLUMNS``.
+            again: Reads the same rows again, with ``DETAIL_COLUMNS``, for ``to_html``.
+
+        Returns:
+            The report.
+        """
+        tally = Tally()
+        for cells in rows:
+            tally.add(cells)
+        overall, groups = tally.totals()
+        report = cls(
+            total_requests=overall.requests,
+            total_tokens=overall.tokens,
+            total_cost=overall.cost,
+            unpriced_requests=overall.unpriced_requests,
+            estimated_cost=overall.estimated_cost,
+            estimated_requests=overall.estimated_requests,
+            **groups,
+        )
+        if again:
+            object.__setattr__(report, "_source", _Source(again, tally.rows))
+        return report
 
     def __getstate__(self) -> Dict[str, Any]:
         """Leave the ledger behind: a copy in another process is the sums alone."""
@@ -168,7 +166,7 @@ class UsageReport(_Readable):
         )
 
 
-class RowSource(NamedTuple):
+class _Source(NamedTuple):
     """The rows behind a report."""
 
     again: Callable[[], Iterable[Sequence[str]]]

@@ -4,36 +4,14 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from llm_orchestrator.usage.days import LocalDays
 from llm_orchestrator.usage.record import REPORT_COLUMNS
-from llm_orchestrator.usage.report import RowSource, UsageReport, UsageTotals
+from llm_orchestrator.usage.totals import UsageTotals
 from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
 
-__all__ = ["Tally", "report_of"]
-
-
-def report_of(
-    rows: Iterable[Sequence[str]], again: Optional[Callable[[], Iterable[Sequence[str]]]] = None
-) -> UsageReport:
-    """Sum up ledger rows into a report, one by one."""
-    tally = Tally()
-    for cells in rows:
-        tally.add(cells)
-    overall, groups = tally.totals()
-    report = UsageReport(
-        total_requests=overall.requests,
-        total_tokens=overall.tokens,
-        total_cost=overall.cost,
-        unpriced_requests=overall.unpriced_requests,
-        estimated_cost=overall.estimated_cost,
-        estimated_requests=overall.estimated_requests,
-        **groups,
-    )
-    if again:
-        object.__setattr__(report, "_source", RowSource(again, tally.rows))
-    return report
+__all__ = ["Tally"]
 
 
 class _Sums:

@@ -1,5 +1,0 @@
-"""Fixtures that the tests of several promises share."""
-
-from __future__ import annotations
-
-from tests.promises.money import path, spend  # noqa: F401 (the fixtures of the tests about money)

@@ -1,0 +1,5 @@
+"""Fixtures that the tests of several promises share."""
+
+from __future__ import annotations
+
+from tests.scenarios.money import path, spend  # noqa: F401 (the fixtures of the tests about money)

@@ -1,0 +1,362 @@
+"""``init``, ``check``, ``models`` and ``price``: from nothing to a configuration that works."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Optional, Tuple
+
+import pytest
+import yaml
+
+from llm_orchestrator import BaseLLMProvider, ConfigManager, providers
+from tests.support.scripted_server import DIALECTS, Dialect, ScriptedServer, refusing_url, silent_url
+from tests.support.scripted_server.wire import KEY
+from tests.support.small_adapter import SmallAdapter
+from tests.unit.cli.conftest import Command, configuration, without_its_key, write
+
+CHAT = DIALECTS["chat"]
+ALL = ("openai", "anthropic", "gemini", "ollama", "local")
+VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
+
+
+@pytest.mark.parametrize("active", ALL)
+def test_init_writes_a_configuration_that_loads(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, active: str
+) -> None:
+    others = [name for name in ALL if name != active]
+
+    run = command("init", active, *others, "--model", "a: model # of mine")
+
+    assert (run.code, run.out) == (0, "Wrote config.yaml.\n")
+    assert "llm-orchestrator check" in run.err
+    assert all(f"Set the variable {name}" in run.err for name in VARIABLES.values())
+    for variable in VARIABLES.values():
+        monkeypatch.setenv(variable, KEY)
+    config = ConfigManager.load("config.yaml")
+    assert list(config.providers) == [active, *others]
+    assert (config.active_provider, config.active_model) == (active, "a: model # of mine")
+    assert config.cost_tracking.log_path == "./llm_costs.csv"
+    assert (folder / "config.yaml").read_text().count("#") > 10
+
+
+@pytest.mark.parametrize(
+    ("version", "has_model", "told", "not_told"),
+    [
+        ((3, 13), False, "Save a GGUF chat model as model.gguf; a small one: pip install", "needs Python"),
+        ((3, 13), True, "Then:", "Save a GGUF"),
+        ((3, 9), False, "local needs Python 3.10 or later", "pip install"),
+    ],
+)
+def test_init_of_a_local_model_says_what_it_needs(
+    command: Command,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: Tuple[int, int],
+    has_model: bool,
+    told: str,
+    not_told: str,
+) -> None:
+    monkeypatch.setattr("llm_orchestrator.cli.starting.sys", SimpleNamespace(version_info=version))
+    if has_model:
+        (folder / "model.gguf").touch()
+
+    run = command("init", "local")
+
+    assert run.code == 0 and told in run.err and not_told not in run.err
+
+
+def test_init_never_replaces_a_file_unasked(command: Command, folder: Path) -> None:
+    (folder / "config.yaml").write_text("mine")
+
+    refused = command("init", "openai")
+    assert refused.code == 2 and "--force" in refused.err
+    assert (folder / "config.yaml").read_text() == "mine"
+
+    assert command("init", "openai", "--force").code == 0
+    assert yaml.safe_load((folder / "config.yaml").read_text())["active_provider"] == "openai"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "Name one or more of openai"),
+        (("opnai",), "Did you mean 'openai'?"),
+        (("openai", "--file", "no/folder/config.yaml"), "cannot be written"),
+    ],
+)
+def test_init_says_what_it_needs(command: Command, folder: Path, arguments: tuple, told: str) -> None:
+    run = command("init", *arguments)
+
+    assert run.code == 2 and told in run.err
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command_line",
+    [("check",), ("models",), ("ask", "Hi"), ("chat",), ("costs",)],
+    ids=lambda words: words[0],
+)
+def test_without_a_configuration_a_command_tells_how_to_get_one(
+    command: Command, folder: Path, command_line: tuple
+) -> None:
+    run = command(*command_line)
+
+    assert (run.code, run.out) == (2, "")
+    assert "llm-orchestrator init" in run.err and "--config" in run.err
+
+
+# ---------------------------------------------------------------------------------------- check
+
+
+def test_check_finds_nothing_wrong(
+    command: Command, folder: Path, server: ScriptedServer, dialect: Dialect
+) -> None:
+    write(folder, configuration(server, dialect, folder, fallback_models=["scripted-1-mini"]))
+
+    run = command("check")
+
+    assert run.code == 0, run
+    assert [line.split()[0] for line in run.out.splitlines()] == ["ok"] * 5
+    assert "answers, 2 chat models" in run.out
+    assert all(request.method == "GET" for request in server.requests), "a check costs nothing"
+
+
+def test_check_finds_a_model_the_provider_does_not_have(
+    command: Command, folder: Path, server: ScriptedServer, dialect: Dialect
+) -> None:
+    write(folder, configuration(server, dialect, folder, fallback_models=["scripted-1-mani"]))
+
+    run = command("check")
+
+    assert run.code == 1
+    assert "scripted-1-mani: the provider has no such model. Did you mean 'scripted-1-mini'?" in run.out
+
+
+def test_check_finds_a_key_that_is_refused(
+    command: Command, configured: Path, server: ScriptedServer
+) -> None:
+    server.script(CHAT.error(401, message="Incorrect API key provided."))
+
+    run = command("check")
+
+    assert run.code == 1
+    assert "failed" in run.out and "OPENAI_API_KEY" in run.out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [(refusing_url, "base_url"), (silent_url, "No answer in time")],
+    ids=["refuses", "silent"],
+)
+def test_check_finds_a_provider_that_is_down(
+    command: Command, folder: Path, server: ScriptedServer, dialect: Dialect, url: Any, told: str
+) -> None:
+    config = configuration(server, dialect, folder)
+    with url() as down:
+        config["providers"][dialect.provider]["base_url"] = down
+        write(folder, config)
+        run = command("check", "--timeout", "0.3")
+
+    assert run.code == 1, run
+    assert f"failed  {dialect.provider}: " in run.out and told in run.out
+    assert run.err == ""
+
+
+def test_check_asks_other_entries_only_when_told(
+    command: Command, configured: Path, server: ScriptedServer
+) -> None:
+    config = configuration(server, CHAT, configured)
+    config["providers"]["anthropic"] = {"api_key": "${ANTHROPIC_API_KEY}"}
+    config["providers"]["mine"] = {"adapter": "openai", "base_url": server.url + "/nothing"}
+    write(configured, config)
+
+    alone, everything = command("check"), command("check", "--all")
+
+    assert alone.code == 0 and "anthropic" not in alone.out
+    assert "warning anthropic: cannot be used." in everything.out and "ANTHROPIC_API_KEY" in everything.out
+    assert "mine: answers, but has no list of models" in everything.out
+    assert everything.code == 0
+
+
+def test_check_goes_on_when_the_active_key_is_missing(
+    command: Command, configured: Path, server: ScriptedServer
+) -> None:
+    write(configured, without_its_key(server, configured))
+
+    everything, named, alone = command("check", "--all"), command("check", "-p", "mine"), command("check")
+
+    assert (everything.code, named.code, alone.code) == (1, 0, 2)
+    failed, *others = everything.out.splitlines()[1:]
+    assert failed.startswith("failed  anthropic: cannot be used.") and "ANTHROPIC_API_KEY" in failed
+    assert others == ["ok      mine: answers, 2 chat models"]
+    assert named.out.splitlines()[1:] == others
+    assert "ANTHROPIC_API_KEY" in alone.err
+
+
+class Mute(SmallAdapter):
+    """A provider that can neither list nor validate, as one that leaves out these methods."""
+
+    list_request = BaseLLMProvider.list_request
+    model_request = BaseLLMProvider.model_request
+
+
+def test_what_cannot_be_listed_is_not_checked_and_no_failure(
+    command: Command, configured: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configuration(server, CHAT, configured)
+    monkeypatch.setitem(providers._registered, "mute", Mute)
+    config["providers"]["mute"] = {"base_url": server.url, "fallback_models": ["grey-2"]}
+    config.update(active_provider="mute", active_model="grey-1")
+    write(configured, config)
+
+    checked, both = command("check"), command("models", "--refresh", "--all")
+    alone = command("models", "--refresh")
+
+    assert (checked.code, both.code, alone.code) == (0, 0, 2)
+    assert checked.out.splitlines()[1:] == [
+        "warning mute: cannot list its models, so grey-1 and grey-2 were not checked"
+    ]
+    assert "scripted-1-mini" in both.out and "mute: cannot list its models." in both.err
+    assert "cannot list its models. Take their names from its documentation." in alone.err
+
+
+@pytest.mark.parametrize(
+    ("key", "variable", "is_set"),
+    [
+        ("written", None, True),
+        ("${MY_KEY}", "k", True),
+        ("${MY_KEY:-none}", "k", True),
+        ("${MY_KEY:-none}", None, False),
+        (None, None, False),
+    ],
+)
+def test_a_key_is_set_where_someone_set_it(
+    command: Command,
+    configured: Path,
+    server: ScriptedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    key: Optional[str],
+    variable: Optional[str],
+    is_set: bool,
+) -> None:
+    config = configuration(server, CHAT, configured)
+    config["providers"]["openai"]["api_key"] = key
+    write(configured, config)
+    monkeypatch.delenv("MY_KEY", raising=False)
+    if variable:
+        monkeypatch.setenv("MY_KEY", variable)
+
+    run = command("check")
+
+    assert (run.code, "openai: key is set" in run.out) == (0, is_set)
+
+
+def test_check_of_a_wrong_configuration_names_all_that_is_wrong(command: Command, folder: Path) -> None:
+    (folder / "config.yaml").write_text(
+        "active_provider: openai\nactive_model: x\nproviders:\n  openai:\n    api_key: ${OPENAI_API_KEY}\n    timeuot: 3\n"
+    )
+
+    run = command("check")
+
+    assert (run.code, run.out) == (2, "")
+    assert "timeuot" in run.err and "OPENAI_API_KEY" in run.err
+
+
+# ---------------------------------------------------------------------------------------- models
+
+
+def test_models_are_shown_once_they_were_asked_for(
+    command: Command, configured: Path, server: ScriptedServer
+) -> None:
+    before = command("models")
+    asked = command("models", "--refresh")
+    after = command("models", "--json")
+
+    assert (before.code, before.out) == (0, "") and "models --refresh" in before.err
+    heading, *rows = asked.out.splitlines()
+    assert heading.split() == ["name", "provider", "window", "since", "deprecated", "retires"]
+    assert [row.split() for row in rows] == [
+        ["scripted-1", "openai", "2026-01-01"],
+        ["scripted-1-mini", "openai", "2026-01-01"],
+    ]
+    assert [model["name"] for model in json.loads(after.out)] == ["scripted-1", "scripted-1-mini"]
+    assert len(server.requests) == 1
+
+
+def test_a_model_that_goes_away_is_marked(command: Command, configured: Path, server: ScriptedServer) -> None:
+    command("models", "--refresh")
+    server.script(CHAT.models(["scripted-1"]))
+    command("models", "--refresh")
+
+    shown, everything = command("models"), command("models", "--all")
+
+    assert "scripted-1-mini" not in shown.out
+    assert everything.out.splitlines()[2].split() == ["scripted-1-mini", "openai", "2026-01-01", "yes"]
+
+
+def test_a_failed_refresh_shows_what_is_known(
+    command: Command, configured: Path, server: ScriptedServer
+) -> None:
+    command("models", "--refresh")
+    server.script(CHAT.error(500, message="Down."))
+
+    run = command("models", "--refresh")
+
+    assert run.code == 1
+    assert "scripted-1-mini" in run.out and "Down." in run.err
+
+
+# ---------------------------------------------------------------------------------------- price
+
+
+def test_a_price_is_shown_with_its_source(command: Command, folder: Path) -> None:
+    run = command("price", "gpt-6-luna", "--input", "1000", "--output", "500")
+
+    assert run.code == 0
+    assert run.out.startswith("openai/gpt-6-luna\n")
+    standard = next(line.split() for line in run.out.splitlines() if line.startswith("standard "))
+    assert standard[1:] == ["$0.1", "$0.01", "$0.125", "$0.5"]
+    assert run.out.endswith("1,000 tokens in, 500 out: $0.00035\n")
+    assert "price table" in run.err
+
+
+def test_a_price_of_ones_own_counts(command: Command, configured: Path, server: ScriptedServer) -> None:
+    config = configuration(server, CHAT, configured)
+    override = {"provider": "openai", "model": "mine", "rates": {"in": "2", "out": "8"}}
+    config["cost_tracking"]["price_overrides"] = [override]
+    write(configured, config)
+
+    run = command("price", "openai/mine")
+
+    assert run.code == 0 and "$2" in run.out and "$8" in run.out
+    assert "your price_overrides" in run.err
+
+
+def test_a_price_nobody_knows_is_no_price(command: Command, folder: Path) -> None:
+    run = command("price", "gpt-6-lunar")
+
+    assert (run.code, run.out) == (1, "")
+    assert "Did you mean 'gpt-6-luna'?" in run.err and "price_overrides" in run.err
+    assert "is not known. A price" in command("price", "xyz").err
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("model", "here/model"),
+        ("here/other", "here/other"),
+        ("local/any", "local/any"),
+        ("spare", "here/spare"),
+    ],
+)
+def test_a_local_model_is_free(command: Command, folder: Path, name: str, shown: str) -> None:
+    here = {"adapter": "local", "model_path": "model.gguf", "fallback_models": ["spare"]}
+    write(folder, {"active_provider": "here", "active_model": "model", "providers": {"here": here}})
+
+    run = command("price", name)
+
+    assert (run.code, run.out, run.err) == (0, f"{shown}\nfree\n", "")
+    assert command("price", "here").code == 1, "a provider is no model"

@@ -1,0 +1,440 @@
+"""One span a call, one child an attempt, below the span in which the application made the call."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+import threading
+from typing import Any, List
+
+import pytest
+
+from llm_orchestrator import (
+    AuthenticationError,
+    ConfigurationError,
+    LLMOrchestrator,
+    LLMStream,
+    OutputParseError,
+    ProviderConnectionError,
+    ProviderError,
+    StreamInterruptedError,
+    TokenUsage,
+)
+from llm_orchestrator.testing import FakeProvider, FakeReply
+from llm_orchestrator.tracing import trace_calls
+from tests.support.configs import ROOT
+from tests.support.fakes import broken
+from tests.support.scripted_server import KEY, Dialect, ScriptedServer, Usage, echo_key
+from tests.support.ways import ask
+from tests.test_providers import answer
+from tests.unit.tracing.recorder import Recorder, attributes_of, identifier, known_names
+
+MODEL = "asked"
+#: Names that conventions for Python 3.9 do not have yet.
+NEWER = {
+    "gen_ai.request.stream",
+    "gen_ai.response.time_to_first_chunk",
+    "gen_ai.usage.reasoning.output_tokens",
+}
+SECRET = "a prompt that is nobody's business"
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+def on_fake(recorder: Recorder, *script: Any, content: bool = False, **entry: Any) -> LLMOrchestrator:
+    """A traced orchestrator whose provider answers from a script."""
+    config = {"active_provider": "fake", "active_model": MODEL, "providers": {"fake": entry}}
+    provider = FakeProvider(script or "Hello.", name="fake", base_url=entry.get("base_url"))
+    return LLMOrchestrator(config, providers={"fake": provider}, hooks=[recorder.hook(content=content)])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def warm() -> None:
+    """Pay once, outside the tests, for what the first call and the first span of a process cost."""
+    first = Recorder()
+    on_fake(first).send_request("Hi")
+    first.points("none")
+    known_names()
+
+
+# ---------------------------------------------------------------- what a span says
+
+
+def test_a_call_on_every_provider(
+    server: ScriptedServer, dialect: Dialect, way: str, recorder: Recorder
+) -> None:
+    server.script(
+        answer(
+            dialect,
+            way,
+            text="Hello, world.",
+            usage=Usage(prompt=120, completion=30, cached=100),
+            model="served-1",
+            finish="length",
+        )
+    )
+    config = dialect.config(server.url, max_retries=0)
+    with LLMOrchestrator(config, hooks=[recorder.hook()]) as orchestrator:
+        ask(orchestrator, way, SECRET, model=MODEL, temperature=0.5, max_tokens=50, tags={"team": "blue"})
+
+    span = recorder.call()
+    said = attributes_of(span)
+    assert (span.name, span.kind.name, span.status.status_code.name) == (f"chat {MODEL}", "CLIENT", "UNSET")
+    expected = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": {"gemini": "gcp.gemini"}.get(dialect.provider, dialect.provider),
+        "gen_ai.request.model": MODEL,
+        "gen_ai.request.temperature": 0.5,
+        "gen_ai.request.max_tokens": 50,
+        "gen_ai.response.model": "served-1",
+        "gen_ai.response.finish_reasons": ("length",),
+        "gen_ai.usage.input_tokens": 120,
+        "gen_ai.usage.output_tokens": 30,
+        "gen_ai.usage.cache_read.input_tokens": 100,
+        "server.address": "127.0.0.1",
+        "server.port": server.port,
+        "llm_orchestrator.tag.team": "blue",
+    }
+    assert {name: said.get(name) for name in expected} == expected
+    assert said.get("gen_ai.request.stream") is ("streamed" in way or None)
+    assert ("gen_ai.response.time_to_first_chunk" in said) is ("streamed" in way)
+    (attempt,) = recorder.attempts()
+    assert attributes_of(attempt)["http.response.status_code"] == 200
+    assert KEY not in recorder.shown() and SECRET not in recorder.shown()
+
+
+def say_everything(recorder: Recorder, way: str) -> None:
+    """A call with every parameter, a retry, and an answer that tells all there is to tell."""
+    usage = TokenUsage(9, 5, 14, cached_tokens=3, cache_write_tokens=2, reasoning_tokens=1)
+    orchestrator = on_fake(
+        recorder, broken(), FakeReply("{}", usage=usage), content=True, base_url="http://host.example"
+    )
+    parameters = {"temperature": 0.1, "max_tokens": 5, "top_p": 0.5, "top_k": 3, "stop": "x", "seed": 1}
+    ask(
+        orchestrator,
+        way,
+        frequency_penalty=0.1,
+        presence_penalty=0.1,
+        response_format={"type": "json_object"},
+        tools=[{"type": "function", "function": {"name": "clock", "parameters": {}}}],
+        tags={"team": "blue"},
+        **parameters,
+    )
+
+
+def test_every_name_is_one_of_the_conventions(recorder: Recorder, way: str, waits: List[float]) -> None:
+    say_everything(recorder, way)
+
+    names = {name for span in recorder.spans for name in attributes_of(span)}
+    own = {name for name in names if name.startswith("llm_orchestrator.")}
+    known = known_names() | (NEWER if sys.version_info < (3, 10) else set())
+    assert names - own - known == set()
+    assert len(names - own) >= 22, "everything that can be said was said"
+    assert {"gen_ai.client.token.usage", "gen_ai.client.operation.duration"} <= known
+
+
+def test_the_page_names_every_attribute(recorder: Recorder, waits: List[float]) -> None:
+    say_everything(recorder, "streamed")
+
+    names = {name for span in recorder.spans for name in attributes_of(span)}
+    page = (ROOT / "docs" / "tracing.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `([\w.]+)`", page, re.MULTILINE))
+    metrics = {name for name in documented if name.startswith("gen_ai.client.")}
+    others = {"llm_orchestrator.tag.NAME", "llm_orchestrator.cost"}
+    assert documented - metrics - others == names - {"llm_orchestrator.tag.team"}
+    assert others <= documented and len(metrics) == 3
+
+
+def test_one_child_for_each_attempt(recorder: Recorder, way: str, waits: List[float]) -> None:
+    orchestrator = on_fake(
+        recorder, broken(request_id="r-1"), broken(), "Yes.", max_retries=1, fallback_models=["second"]
+    )
+    ask(orchestrator, way)
+
+    call = recorder.call()
+    attempts = recorder.attempts()
+    assert [span.name for span in attempts] == [f"attempt {MODEL}", f"attempt {MODEL}", "attempt second"]
+    assert len(recorder.spans) == 4
+    said = [attributes_of(span) for span in attempts]
+    assert [one.get("error.type") for one in said] == ["OverloadedError", "OverloadedError", None]
+    assert [one.get("http.response.status_code") for one in said] == [529, 529, 200]
+    assert [one.get("http.request.resend_count") for one in said] == [None, 1, 2]
+    assert [one["gen_ai.request.model"] for one in said] == [MODEL, MODEL, "second"]
+    assert said[0]["llm_orchestrator.request_id"] == "r-1"
+    assert [span.status.status_code.name for span in attempts] == ["ERROR", "ERROR", "UNSET"]
+    assert not any("gen_ai.usage.input_tokens" in one for one in said), "sums would count tokens twice"
+    for span, following in zip(attempts, attempts[1:]):
+        assert span.end_time <= following.start_time  # type: ignore[operator]
+    assert call.start_time == attempts[0].start_time
+    assert call.end_time >= attempts[-1].end_time  # type: ignore[operator]
+    assert attributes_of(call)["llm_orchestrator.attempts"] == 3
+
+
+def test_a_failed_call(recorder: Recorder, way: str) -> None:
+    with pytest.raises(AuthenticationError):
+        ask(on_fake(recorder, AuthenticationError(f"No: {SECRET}", status_code=401)), way)
+
+    span = recorder.call()
+    assert (span.status.status_code.name, span.status.description) == ("ERROR", None)
+    assert attributes_of(span)["error.type"] == "AuthenticationError"
+    assert "gen_ai.response.model" not in attributes_of(span)
+    assert SECRET not in recorder.shown() and not span.events
+
+
+def test_an_answer_that_was_paid_for_tells_its_usage(recorder: Recorder, way: str) -> None:
+    from pydantic import BaseModel
+
+    class City(BaseModel):
+        name: str
+
+    reply = FakeReply("no JSON", usage=TokenUsage(7, 3, 10))
+    with pytest.raises(OutputParseError):
+        ask(on_fake(recorder, reply), way, response_format=City)
+
+    said = attributes_of(recorder.call())
+    assert said["error.type"] == "OutputParseError"
+    assert (said["gen_ai.usage.input_tokens"], said["gen_ai.output.type"]) == (7, "json")
+
+
+@pytest.mark.parametrize("way", ["streamed", "async streamed"])
+def test_a_stream_that_breaks_off(recorder: Recorder, way: str) -> None:
+    reply = FakeReply(chunks=["Once", " upon"], error=ProviderConnectionError("Cut."))
+    with pytest.raises(StreamInterruptedError):
+        ask(on_fake(recorder, reply), way)
+
+    said = attributes_of(recorder.call())
+    assert (said["error.type"], said["llm_orchestrator.status"]) == ("StreamInterruptedError", "interrupted")
+    assert "gen_ai.response.time_to_first_chunk" in said
+
+
+def test_a_stream_that_is_left_is_no_error(recorder: Recorder) -> None:
+    with on_fake(recorder, FakeReply(chunks=["a", "b", "c"])).send_streaming_request("Hi") as stream:
+        next(stream)
+
+    span = recorder.call()
+    assert span.status.status_code.name == "UNSET"
+    assert attributes_of(span)["llm_orchestrator.status"] == "interrupted"
+    assert "error.type" not in attributes_of(span)
+    assert attributes_of(span)["gen_ai.response.model"] == MODEL
+    assert "gen_ai.response.finish_reasons" not in attributes_of(span), "the provider told none"
+
+
+def test_a_call_that_is_cancelled(recorder: Recorder) -> None:
+    async def main() -> None:
+        task = asyncio.ensure_future(on_fake(recorder, FakeReply("Late.", delay=30)).asend_request("Hi"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+
+    assert attributes_of(recorder.call())["error.type"] == "CancelledError"
+
+
+def test_a_server_that_repeats_the_key(
+    server: ScriptedServer, dialect: Dialect, way: str, recorder: Recorder
+) -> None:
+    server.default = echo_key(dialect)
+    config = dialect.config(server.url, max_retries=0)
+    with LLMOrchestrator(config, hooks=[recorder.hook(content=True)]) as orchestrator:
+        with pytest.raises(ProviderError):
+            ask(orchestrator, way)
+
+    assert recorder.call() and KEY not in recorder.shown()
+
+
+# ---------------------------------------------------------------- below which span
+
+
+def test_below_the_span_of_the_caller(recorder: Recorder, way: str) -> None:
+    orchestrator = on_fake(recorder)
+    with recorder.tracer.start_as_current_span("request") as outer:
+        ask(orchestrator, way)
+
+    assert recorder.call().parent is not None
+    assert recorder.call().parent.span_id == outer.get_span_context().span_id
+    assert recorder.attempts()
+
+
+def test_a_call_without_a_caller_begins_a_trace(recorder: Recorder, way: str) -> None:
+    ask(on_fake(recorder), way)
+
+    assert recorder.call().parent is None
+
+
+def test_tasks_that_run_together_keep_their_own_parents(recorder: Recorder) -> None:
+    orchestrator = on_fake(recorder)
+
+    async def request(name: str) -> int:
+        with recorder.tracer.start_as_current_span(name) as outer:
+            stream = orchestrator.asend_streaming_request(name)
+            await asyncio.sleep(0)
+            await stream.final_response()
+            await asyncio.gather(*(orchestrator.asend_request(name) for _ in range(2)))
+            return outer.get_span_context().span_id
+
+    async def main() -> List[int]:
+        return list(await asyncio.gather(*(request(f"request {number}") for number in range(5))))
+
+    outer = asyncio.run(main())
+
+    parents = [span.parent.span_id for span in recorder.calls if span.parent]
+    assert sorted(parents) == sorted(outer * 3)
+
+
+def test_a_stream_read_elsewhere_belongs_to_who_asked_for_it(recorder: Recorder) -> None:
+    """As web frameworks read it: in another thread, after the handler has returned its response."""
+    with recorder.tracer.start_as_current_span("handler") as handler:
+        stream = on_fake(recorder).send_streaming_request("Hi")
+
+    def read() -> None:
+        with recorder.tracer.start_as_current_span("elsewhere"):
+            list(stream)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    thread.join()
+
+    assert recorder.call().parent is not None
+    assert recorder.call().parent.span_id == handler.get_span_context().span_id
+
+
+def test_a_stream_that_was_dropped_does_not_end_up_in_the_next_request(recorder: Recorder) -> None:
+    orchestrator = on_fake(recorder, FakeReply(chunks=["a", "b"]))
+    with recorder.tracer.start_as_current_span("first") as first:
+        stream: LLMStream = orchestrator.send_streaming_request("Hi")
+        next(stream)
+        del stream
+    with recorder.tracer.start_as_current_span("second") as second:
+        orchestrator.send_request("Hi")
+
+    dropped, answered = recorder.calls
+    assert attributes_of(dropped)["llm_orchestrator.status"] == "interrupted"
+    assert dropped.parent is not None and answered.parent is not None
+    assert dropped.parent.span_id == first.get_span_context().span_id
+    assert answered.parent.span_id == second.get_span_context().span_id
+    assert identifier(dropped) != identifier(answered)
+
+
+# ---------------------------------------------------------------- content
+
+
+def test_content_is_shown_only_when_asked_for(recorder: Recorder, way: str) -> None:
+    shown = Recorder()
+    for traced, content in ((recorder, False), (shown, True)):
+        ask(on_fake(traced, "The answer.", content=content), way, SECRET)
+
+    assert SECRET not in recorder.shown() and "The answer." not in recorder.shown()
+    said = attributes_of(shown.call())
+    asked = '[{"role": "user", "parts": [{"type": "text", "content": "' + SECRET + '"}]}]'
+    assert said["gen_ai.input.messages"] == asked
+    assert said["gen_ai.output.messages"] == (
+        '[{"role": "assistant", "parts": [{"type": "text", "content": "The answer."}], "finish_reason": "stop"}]'
+    )
+
+
+def test_content_of_tools_and_images(recorder: Recorder) -> None:
+    orchestrator = on_fake(recorder, content=True)
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    call = {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": '{"zone": "UTC"}'}}
+    orchestrator.send_request(
+        [
+            {"role": "user", "content": [{"type": "text", "text": "When?"}, image]},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c1", "content": "noon"},
+        ]
+    )
+
+    asked = str(attributes_of(recorder.call())["gen_ai.input.messages"])
+    assert '{"type": "text", "content": "When?"}, {"type": "image_url"}' in asked
+    assert '{"type": "tool_call", "id": "c1", "name": "clock", "arguments": {"zone": "UTC"}}' in asked
+    assert '{"type": "tool_call_response", "id": "c1", "response": "noon"}' in asked
+    assert "AAAA" not in asked
+
+
+def test_half_a_character_is_replaced(recorder: Recorder) -> None:
+    on_fake(recorder, "Half \ud83d", content=True).send_request("Grüße")
+
+    said = attributes_of(recorder.call())
+    assert "Half ?" in str(said["gen_ai.output.messages"]), "an exporter could not encode it"
+    assert "Grüße" in str(said["gen_ai.input.messages"])
+
+
+def test_an_address_that_cannot_be_is_no_reason_to_lose_the_span(recorder: Recorder) -> None:
+    on_fake(recorder, base_url="http://host.example:99999").send_request("Hi")
+
+    assert "server.port" not in attributes_of(recorder.call())
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def test_metrics_of_a_call(recorder: Recorder, way: str, waits: List[float]) -> None:
+    ask(on_fake(recorder, broken(), FakeReply("Yes.", usage=TokenUsage(12, 3, 15))), way)
+
+    tokens = {
+        point.attributes["gen_ai.token.type"]: point for point in recorder.points("gen_ai.client.token.usage")
+    }
+    assert {kind: (point.count, point.sum) for kind, point in tokens.items()} == {
+        "input": (1, 12),
+        "output": (1, 3),
+    }
+    (duration,) = recorder.points("gen_ai.client.operation.duration")
+    assert dict(duration.attributes) == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "fake",
+        "gen_ai.request.model": MODEL,
+        "gen_ai.response.model": MODEL,
+    }
+    call = recorder.call()
+    assert duration.sum == pytest.approx((call.end_time - call.start_time) / 1e9)  # type: ignore[operator]
+    assert duration.explicit_bounds[:2] == (0.01, 0.02) and tokens["input"].explicit_bounds[1] == 4
+    first_chunks = recorder.points("gen_ai.client.operation.time_to_first_chunk")
+    assert [point.count for point in first_chunks] == ([1] if "streamed" in way else [])
+
+
+def test_metrics_of_failures_name_them(recorder: Recorder, way: str) -> None:
+    with pytest.raises(AuthenticationError):
+        ask(on_fake(recorder, AuthenticationError("No.", status_code=401)), way)
+
+    (duration,) = recorder.points("gen_ai.client.operation.duration")
+    assert duration.attributes["error.type"] == "AuthenticationError"
+    assert recorder.points("gen_ai.client.token.usage") == []
+
+
+def test_tokens_that_were_not_told_are_not_counted_as_zero(recorder: Recorder) -> None:
+    on_fake(recorder, FakeReply("Yes.", usage=TokenUsage(source="missing"))).send_request("Hi")
+
+    assert recorder.points("gen_ai.client.token.usage") == []
+
+
+# ---------------------------------------------------------------- off
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+
+    with pytest.raises(ConfigurationError, match=r'pip install "llm-orchestrator\[otel\]"'):
+        trace_calls()
+
+
+PROGRAM = """
+import sys
+from llm_orchestrator import LLMOrchestrator
+from llm_orchestrator.testing import FakeProvider
+config = {"active_provider": "fake", "active_model": "m", "providers": {}}
+LLMOrchestrator(config, providers={"fake": FakeProvider("Hi")}).send_request("Hi")
+loaded = [name for name in sys.modules if name.startswith(("opentelemetry", "llm_orchestrator.tracing"))]
+assert not loaded and "llm_orchestrator.hooks" not in sys.modules, loaded
+"""
+
+
+@pytest.mark.slow
+def test_a_program_that_does_not_trace_loads_nothing_of_it() -> None:
+    subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, check=True, timeout=60)
