@@ -6,32 +6,27 @@ that whatever happens to a call, the history can go on.
 
 from __future__ import annotations
 
-import threading
 from collections import abc
-from copy import deepcopy
 from decimal import Decimal
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Mapping, NoReturn, Optional, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, Mapping, NoReturn, Optional, Protocol, Tuple, Union
 
-from llm_orchestrator.calls.history import ConversationState, read_document, write_document
+from llm_orchestrator.calls.history import ConversationState, History, read_document, write_document
+from llm_orchestrator.calls.turn import Turn
 from llm_orchestrator.exceptions import (
     InvalidRequestError,
     OrchestratorError,
-    OutputParseError,
-    OutputTruncatedError,
     ProviderSwitchError,
-    StreamInterruptedError,
 )
 from llm_orchestrator.request.arguments import call_arguments, snapshot
 from llm_orchestrator.request.messages import check_owner, read_messages
-from llm_orchestrator.streaming import AsyncLLMStream, LLMStream, StreamAccumulator
+from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 from llm_orchestrator.types import LLMResponse, Message, MessageLike, Messages, TokenUsage
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.calls.call import Call
-    from llm_orchestrator.orchestrator import LLMOrchestrator
-    from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
+    from llm_orchestrator.calls.factory import CallFactory
+    from llm_orchestrator.config.manager import OrchestratorConfig
 
 __all__ = ["Conversation"]
 
@@ -49,14 +44,13 @@ class Conversation:
         **defaults: Arguments of ``send_request`` that hold for every turn.
     """
 
-    def __init__(self, orchestrator: LLMOrchestrator, system: Optional[str] = None, **defaults: Any) -> None:
+    def __init__(self, orchestrator: OrchestratorLike, system: Optional[str] = None, **defaults: Any) -> None:
         checked = call_arguments("Hi", **defaults).request
         # The schemas of functions are made here once, and not with every turn.
         self._defaults = {**defaults, "tools": checked.tools} if checked.tools else defaults
         self._orchestrator = orchestrator.for_provider(orchestrator.active_provider, checked.model or None)
         start = () if system is None else read_messages([{"role": "system", "content": system}])
-        self._state = ConversationState(start)
-        self._in_use = threading.Lock()  # held while a call runs; never waited for
+        self._history = History(ConversationState(start))
 
     def __repr__(self) -> str:
         return (
@@ -83,22 +77,22 @@ class Conversation:
     @property
     def messages(self) -> Tuple[Message, ...]:
         """All turns so far, the system message first."""
-        return self._state.messages
+        return self._history.state.messages
 
     @property
     def cost(self) -> Decimal:
         """What the conversation has cost, in US dollars, as far as known; see ``unpriced_requests``."""
-        return self._state.cost
+        return self._history.state.cost
 
     @property
     def unpriced_requests(self) -> int:
         """Number of calls whose cost, or a part of it, is not in ``cost``, as it is not known."""
-        return self._state.unpriced_requests
+        return self._history.state.unpriced_requests
 
     @property
     def usage(self) -> TokenUsage:
         """The tokens of all calls, as far as told; its ``source`` is ``partial`` when some was not."""
-        return self._state.usage
+        return self._history.state.usage
 
     # ---------------------------------------------------------------- turns
 
@@ -153,7 +147,7 @@ class Conversation:
         Raises:
             OrchestratorError: There is no answer yet, or a call is running.
         """
-        self._take()
+        self._history.take()
         try:
             messages = self.messages
             if not messages or messages[-1].role != "assistant":
@@ -161,24 +155,24 @@ class Conversation:
             end = start = len(messages) - 1
             while start and messages[start - 1].role in ("user", "tool"):
                 start -= 1
-            self._state = evolve(self._state, messages=messages[:start])
+            self._history.state = evolve(self._history.state, messages=messages[:start])
             return messages[start:end]
         finally:
-            self._in_use.release()
+            self._history.release()
 
-    def _turn(self, messages: Any, arguments: Mapping[str, Any], *, streamed: bool) -> _Turn:
+    def _turn(self, messages: Any, arguments: Mapping[str, Any], *, streamed: bool) -> Call:
         """Check everything that can be checked before the request is sent."""
-        if self._in_use.locked():
-            raise _busy()
+        self._history.check_free()
         one = isinstance(messages, (Message, abc.Mapping))
         read = call_arguments([messages] if one else messages, **{**self._defaults, **arguments})
         request = snapshot(read.request)  # or the caller could change the history later
-        call = self._orchestrator._call(evolve(read, request=request), streamed=streamed)
-        return _Turn(self, call, request.messages)
-
-    def _take(self) -> None:
-        if not self._in_use.acquire(blocking=False):
-            raise _busy()
+        return self._orchestrator.call_factory.make(
+            evolve(read, request=request),
+            self.provider,
+            self.model,
+            streamed=streamed,
+            turn=Turn(self._history, request.messages),
+        )
 
     # ---------------------------------------------------------------- JSON
 
@@ -196,10 +190,10 @@ class Conversation:
             InvalidMessagesError: A message holds what JSON cannot.
         """
         adapter = _adapter_of(self._orchestrator, self.provider)
-        return write_document(self.provider, adapter, self.model, self._state)
+        return write_document(self.provider, adapter, self.model, self._history.state)
 
     @classmethod
-    def from_json(cls, text: str, orchestrator: LLMOrchestrator, **defaults: Any) -> Conversation:
+    def from_json(cls, text: str, orchestrator: OrchestratorLike, **defaults: Any) -> Conversation:
         """Bring a saved conversation back; it goes on with the provider entry that it was saved with.
 
         Args:
@@ -223,116 +217,30 @@ class Conversation:
                 "A saved conversation has its own system message. Leave system out, or start another one."
             )
         saved = read_document(text)
-        conversation = cls(_home_of(saved, orchestrator), **defaults)
-        conversation._state = ConversationState.from_dict(saved)
+        conversation = cls(_orchestrator_for(saved, orchestrator), **defaults)
+        conversation._history.state = ConversationState.from_dict(saved)
         check_owner(conversation.messages, conversation.provider)
         return conversation
 
 
-class _Turn:
-    """A turn under way: the call behind ``send`` or a stream, which holds the conversation until its end."""
+class OrchestratorLike(Protocol):
+    """What a conversation needs of its orchestrator."""
 
-    def __init__(self, conversation: Conversation, call: Call, messages: Tuple[Message, ...]) -> None:
-        self._conversation = conversation
-        self._call = call
-        self._messages = messages
-        self._holds = False
+    config: OrchestratorConfig
+    active_provider: str
+    active_model: Optional[str]
+    is_sibling: bool
+    call_factory: CallFactory
 
-    def send(self) -> LLMResponse:
-        with self:
-            return self._keep(self._call.send())
-
-    async def asend(self) -> LLMResponse:
-        with self:
-            return self._keep(await self._call.asend())
-
-    def open(self) -> ProviderStream:
-        """Send the request of a stream, see ``StreamedCall``, of which the following are part, too."""
-        with self:
-            return self._call.open()
-
-    async def aopen(self) -> AsyncProviderStream:
-        with self:
-            return await self._call.aopen()
-
-    def opened(self, stream: StreamAccumulator) -> None:
-        self._call.opened(stream)
-
-    def succeed(self, response: LLMResponse) -> LLMResponse:
-        response = self._keep(self._call.succeed(response))
-        self._release()
-        return response
-
-    def fail(self, error: Exception) -> None:
-        try:
-            self._call.fail(error)
-        finally:
-            self._fail(error)
-
-    def abandon(self, partial: LLMResponse, status: str) -> None:
-        try:
-            self._call.abandon(partial, status)
-        finally:
-            self._count(partial)
-            self._release()
-
-    def hand_over(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
-        self._call.hand_over(source)
-        self._count(None)
-        self._release()
-
-    def __enter__(self) -> None:
-        self._conversation._take()
-        self._holds = True
-        self._call.follow(self._conversation.messages)
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        if error is not None:
-            self._fail(error)
-        elif not self._call.is_streamed:
-            self._release()
-
-    def _keep(self, response: LLMResponse) -> LLMResponse:
-        """Let what was sent and its answer become part of the conversation."""
-        plain = Message("assistant", response.content, response.tool_calls, provider=response.provider)
-        answer = response.message or plain
-        if answer.tool_calls or answer.provider_state:
-            answer = deepcopy(answer)  # a tool may change the arguments it is given
-        conversation = self._conversation
-        conversation._state = conversation._state.with_turn((*self._messages, answer), response)
-        return response
-
-    def _fail(self, error: BaseException) -> None:
-        if isinstance(error, (OutputTruncatedError, OutputParseError)):
-            self._count(error.response)
-        elif isinstance(error, StreamInterruptedError):
-            self._count(error.partial_response)
-        self._release()
-
-    def _count(self, answer: Optional[LLMResponse]) -> None:
-        self._conversation._state = self._conversation._state.with_cost_of(answer)
-
-    def _release(self) -> None:
-        if self._holds:
-            self._holds = False
-            self._conversation._in_use.release()
+    def for_provider(self, name: str, model: Optional[str] = None) -> OrchestratorLike:
+        """Make a sibling bound to another provider."""
+        ...
 
 
-def _busy() -> OrchestratorError:
-    return OrchestratorError(
-        "Another call of this conversation is running. Let it end, or close its stream, and send again."
-    )
-
-
-def _home_of(saved: Mapping[str, Any], orchestrator: LLMOrchestrator) -> LLMOrchestrator:
+def _orchestrator_for(saved: Mapping[str, Any], orchestrator: OrchestratorLike) -> OrchestratorLike:
     """The orchestrator with whose active provider a saved conversation goes on."""
     name, active = saved["provider"], orchestrator.active_provider
-    if orchestrator._is_sibling and name != active:
+    if orchestrator.is_sibling and name != active:
         raise _foreign(name, f"this orchestrator was made for {active!r}", f"Use for_provider({name!r})")
     if name not in orchestrator.config.providers:
         raise _foreign(name, "there is none in the configuration", "Configure it")
@@ -352,5 +260,5 @@ def _foreign(name: str, problem: str, remedy: str) -> ProviderSwitchError:
     )
 
 
-def _adapter_of(orchestrator: LLMOrchestrator, name: str) -> str:
+def _adapter_of(orchestrator: OrchestratorLike, name: str) -> str:
     return orchestrator.config.providers[name].adapter or name

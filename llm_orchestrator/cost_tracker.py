@@ -19,7 +19,7 @@ from llm_orchestrator.usage.report import UsageReport, UsageTotals
 from llm_orchestrator.utils.money import format_cost
 
 if TYPE_CHECKING:
-    from llm_orchestrator.types import CostDetails, LLMResponse
+    from llm_orchestrator.types import CostDetails, Exchange, LLMResponse
 
 __all__ = ["CostTracker", "UsageRecord", "UsageReport", "UsageTotals", "format_cost"]
 
@@ -52,6 +52,7 @@ class CostTracker(UsageLog):
         *,
         at: Optional[datetime] = None,
         estimated: Optional[Mapping[str, int]] = None,
+        exchange: Optional[Exchange] = None,
     ) -> CostDetails:
         """Price an answer from what its provider reported.
 
@@ -61,11 +62,12 @@ class CostTracker(UsageLog):
             base_url: Where the answer came from; None is the vendor's own address.
             at: When the request was sent; None is now.
             estimated: Tokens the provider did not report, by class (``in``, ``out``).
+            exchange: What decides the price beside the usage, where it is known.
 
         Returns:
             The cost and how it came about; its total is None when the price or the usage is unknown.
         """
-        return self._billing.price(response, price_provider, base_url, at, estimated)
+        return self._billing.price(response, price_provider, base_url, at, estimated, exchange)
 
     def recompute(self, row: Union[Mapping[str, Any], UsageRecord]) -> Optional[Decimal]:
         """Price a row of the ledger again, from the usage as the provider reported it.

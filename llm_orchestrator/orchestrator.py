@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Type, Union
 
 from llm_orchestrator.calls.call import Call
-from llm_orchestrator.calls.chain import ModelChooser
+from llm_orchestrator.calls.factory import CallFactory
 from llm_orchestrator.calls.providers import ProviderSet
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.calls.tracker import configured_tracker, warn_of_unused_settings
@@ -22,12 +22,9 @@ from llm_orchestrator.calls.warm_up import WarmUp
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.models.registry import ModelRegistry
-from llm_orchestrator.policy import PolicySettings
-from llm_orchestrator.request.arguments import CallArguments, call_arguments, snapshot, takes_parameters_of
-from llm_orchestrator.request.messages import check_owner
+from llm_orchestrator.request.arguments import CallArguments, call_arguments, takes_parameters_of
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
-from llm_orchestrator.types import LLMResponse, Messages, ModelInfo
-from llm_orchestrator.utils.values import evolve
+from llm_orchestrator.types import LLMResponse, Messages
 
 if TYPE_CHECKING:
     import threading
@@ -63,6 +60,8 @@ class LLMOrchestrator:
         session_id: The session that costs are counted for.
         active_provider: Name of the provider entry that answers.
         active_model: The model it is asked for when a call names none.
+        is_sibling: Whether ``for_provider`` made it.
+        call_factory: Makes its calls, and those of its conversations; not for applications.
     """
 
     active_model: Optional[str]
@@ -91,8 +90,8 @@ class LLMOrchestrator:
         self.active_provider: str = self.config.active_provider
         self.active_model = self.config.active_model
         self._shared = SharedState(tracker, tuple(hooks), self.session_id)
-        self._models = ModelChooser(self.config.providers, self.registry)
-        self._is_sibling = False
+        self.call_factory = CallFactory(self.config.providers, self._providers, self.registry, self._shared)
+        self.is_sibling = False
 
     def __repr__(self) -> str:
         return (
@@ -240,7 +239,7 @@ class LLMOrchestrator:
             ConfigurationError: There is no such provider, or it lacks its key.
         """
         self._shared.check_open()
-        self._models.forget()  # the new listings may know better
+        self.call_factory.forget_models()  # the new listings may know better
         self.registry.refresh_models(provider)
 
     async def arefresh_models(self, provider: Optional[str] = None) -> None:
@@ -250,7 +249,7 @@ class LLMOrchestrator:
             provider: Name of a provider entry; None for every one that can be used.
         """
         self._shared.check_open()
-        self._models.forget()  # the new listings may know better
+        self.call_factory.forget_models()  # the new listings may know better
         await self.registry.arefresh_models(provider)
 
     def validate_model(self, model: str, provider: Optional[str] = None) -> bool:
@@ -310,7 +309,7 @@ class LLMOrchestrator:
         sibling = copy.copy(self)
         sibling.active_provider = name
         sibling.active_model = model or (self.active_model if name == self.active_provider else None)
-        sibling._is_sibling = True
+        sibling.is_sibling = True
         return sibling
 
     def close(self) -> None:
@@ -327,7 +326,7 @@ class LLMOrchestrator:
 
     def _begin_to_close(self) -> bool:
         """Whether there is something to close."""
-        if self._is_sibling or self._shared.is_closed:
+        if self.is_sibling or self._shared.is_closed:
             return False
         self._shared.flush()
         self._shared.is_closed = True
@@ -358,42 +357,8 @@ class LLMOrchestrator:
     # ---------------------------------------------------------------- parts
 
     def _call(self, arguments: CallArguments, *, streamed: bool) -> Call:
-        self._shared.check_open()
-        self._shared.flush()
-        provider = self._providers[self.active_provider]
-        entry = self._providers.entry(self.active_provider)
-        check_owner(arguments.request.messages, self.active_provider)
-        fallbacks = entry.fallback_models if arguments.fallback else ()
-        chain = self._models.chain(
-            self.active_provider, arguments.request.model or self.active_model, fallbacks
-        )
-        drop = entry.on_unsupported_parameter == "drop"
-        request = snapshot(arguments.request) if streamed else arguments.request
-        request = evolve(request, model=chain[0], strict=not drop)
-        tracker = self._shared.tracker
-        if tracker.strict_pricing:
-            for name in chain:
-                tracker.check_price(provider.name, provider.price_provider_of(name), name)
-        retries = entry.max_retries if arguments.max_retries is None else arguments.max_retries
-        return Call(
-            provider=provider,
-            request=request,
-            chain=chain,
-            settings=PolicySettings(retries, entry.max_retry_wait, drop),
-            total_timeout=arguments.total_timeout or entry.total_timeout,
-            known_model=self._known_model,
-            shared=self._shared,
-            tags=arguments.tags,
-            streamed=streamed,
-        )
+        return self.call_factory.make(arguments, self.active_provider, self.active_model, streamed=streamed)
 
     def _warm_up(self) -> WarmUp:
         self._shared.check_open()
         return WarmUp(self._providers, self.active_provider, self.active_model, self._shared)
-
-    def _known_model(self, model: str) -> Optional[ModelInfo]:
-        """What the registry knows of a model; warns once of a deprecated one."""
-        known = self.registry.known(self.active_provider, model)
-        if known is not None and known.deprecated:
-            self.registry.warn_if_deprecated(self.active_provider, model)
-        return known

@@ -1,115 +1,195 @@
 """One call of an application: plans its attempts, makes them, and hands their outcome to its record.
 
-All state of a call lives here and in its record, so that one orchestrator can serve many threads and loops at
-once.
+All state of a call is here and in its record: one orchestrator serves many threads and loops at once.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
 
 from llm_orchestrator import policy
 from llm_orchestrator.calls.record import CallRecord
 from llm_orchestrator.calls.shared import SharedState
-from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, LLMRequest, LLMResponse, Message, ModelInfo
+from llm_orchestrator.exceptions import OutputParseError, OutputTruncatedError, StreamInterruptedError
+from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, LLMRequest, LLMResponse, ModelInfo
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
+    from llm_orchestrator.calls.turn import Turn
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
     from llm_orchestrator.streaming import StreamAccumulator
 
-__all__ = ["Call"]
+__all__ = ["Call", "CallSettings"]
 
 logger = logging.getLogger(__name__)
 
 
-class Call(CallRecord):
-    """One call, from its first attempt to its record."""
+@dataclass(frozen=True)
+class CallSettings:
+    """What one call may do.
+
+    Attributes:
+        chain: The models to try, in order, beginning with the request's own.
+        max_retries: Retries on each model.
+        max_retry_wait: Longest pause in seconds.
+        drop_unsupported: Leave out a parameter that a model rejects, and ask again.
+        total_timeout: Seconds the whole call may take; None for no limit.
+        known_model: Looks up what the registry knows of a model.
+    """
+
+    chain: Sequence[str]
+    max_retries: int
+    max_retry_wait: float
+    drop_unsupported: bool
+    total_timeout: Optional[float]
+    known_model: Callable[[str], Optional[ModelInfo]]
+
+
+class Call:
+    """One call, from its first attempt to its record; entered while its attempts are made."""
 
     def __init__(
         self,
-        *,
         provider: BaseLLMProvider,
         request: LLMRequest,
-        chain: Sequence[str],
-        settings: policy.PolicySettings,
-        total_timeout: Optional[float],
-        known_model: Callable[[str], Optional[ModelInfo]],
+        settings: CallSettings,
         shared: SharedState,
+        *,
         tags: Mapping[str, str],
         streamed: bool,
+        turn: Optional[Turn] = None,
     ) -> None:
-        super().__init__(provider=provider, request=request, shared=shared, tags=tags, streamed=streamed)
-        self._chain = chain
+        self._provider = provider
+        self._request = request
         self._settings = settings
-        self._total_timeout = total_timeout
-        self._known_model = known_model
+        self._shared = shared
+        self._turn = turn
+        self._is_streamed = streamed
+        self._deadline = math.inf
         self._process = os.getpid()
+        self._record = CallRecord(provider, request, shared, tags=tags, streamed=streamed)
 
-    def follow(self, history: Tuple[Message, ...]) -> None:
-        """Put the earlier turns of a conversation before what is asked; before anything is sent."""
-        self._request = evolve(self._request, messages=history + self._request.messages)
+    # ---------------------------------------------------------------- the four ways
 
     def send(self) -> LLMResponse:
         """Get a whole answer."""
-        with _Outcome(self):
+        with self:
             return self.succeed(policy.run(self._plan(), self._attempt))
 
     async def asend(self) -> LLMResponse:
-        """Get a whole answer, async; see ``send``."""
-        with _Outcome(self):
+        """Get a whole answer, async."""
+        with self:
             return self.succeed(await policy.arun(self._plan(), self._aattempt))
 
     def open(self) -> ProviderStream:
-        """Open a streamed answer, its first piece read."""
-        with _Outcome(self):
+        """Open a streamed answer, its first piece read; its owner ends the call by a method below."""
+        with self:
             return policy.run(self._plan(), self._open_attempt)
 
     async def aopen(self) -> AsyncProviderStream:
         """Open a streamed answer, async; see ``open``."""
-        with _Outcome(self):
+        with self:
             return await policy.arun(self._plan(), self._aopen_attempt)
 
     def _attempt(self, step: Attempt) -> LLMResponse:
-        with _Attempting(self, step):
-            return self._provider.send_request(self._request_for(step))
+        with self._record.attempt(step, self._context_of(step)) as context:
+            return self._provider.send_request(self._request_for(step), context)
 
     async def _aattempt(self, step: Attempt) -> LLMResponse:
-        with _Attempting(self, step):
-            return await self._provider.asend_request(self._request_for(step))
+        with self._record.attempt(step, self._context_of(step)) as context:
+            return await self._provider.asend_request(self._request_for(step), context)
 
     def _open_attempt(self, step: Attempt) -> ProviderStream:
-        with _Attempting(self, step):
-            return self._provider.send_streaming_request(self._request_for(step))
+        with self._record.attempt(step, self._context_of(step)) as context:
+            return self._provider.send_streaming_request(self._request_for(step), context)
 
     async def _aopen_attempt(self, step: Attempt) -> AsyncProviderStream:
-        with _Attempting(self, step):
-            return await self._provider.asend_streaming_request(self._request_for(step))
+        with self._record.attempt(step, self._context_of(step)) as context:
+            return await self._provider.asend_streaming_request(self._request_for(step), context)
+
+    # ---------------------------------------------------------------- what an attempt is made of
 
     def _plan(self) -> policy.Plan:
-        self._started = time.monotonic()
-        if self._total_timeout is not None:
-            self._request = evolve(self._request, deadline=self._started + self._total_timeout)
+        settings = self._settings
+        if settings.total_timeout is not None:
+            self._deadline = time.monotonic() + settings.total_timeout
         known = self._shared.unsupported
-        unsupported = {model: known.get((self._provider.name, model), frozenset()) for model in self._chain}
-        settings = evolve(self._settings, unsupported=unsupported, time_left=self._time_left)
-        return policy.plan(self._chain, settings)
+        return policy.plan(
+            settings.chain,
+            policy.PolicySettings(
+                settings.max_retries,
+                settings.max_retry_wait,
+                settings.drop_unsupported,
+                {model: known.get((self._provider.name, model), frozenset()) for model in settings.chain},
+                self._time_left,
+            ),
+        )
 
     def _time_left(self) -> float:
-        deadline = self._request.deadline
-        return float("inf") if deadline is None else deadline - time.monotonic()
+        return self._deadline - time.monotonic()
+
+    def _context_of(self, step: Attempt) -> AttemptContext:
+        return AttemptContext(
+            self._deadline,
+            step.without,
+            not self._settings.drop_unsupported,
+            self._settings.known_model(step.model),
+        )
 
     def _request_for(self, step: Attempt) -> LLMRequest:
-        fields: Dict[str, Any] = dict.fromkeys(step.without.intersection(DROPPABLE_PARAMETERS))
-        known = self._known_model(step.model)
-        if known is not None:
-            fields.update(max_output_tokens=known.max_output_tokens, capabilities=known.capabilities)
-        return evolve(self._request, model=step.model, without=step.without, **fields)
+        if step.model == self._request.model and not step.without:
+            return self._request
+        left_out: Dict[str, Any] = dict.fromkeys(step.without.intersection(DROPPABLE_PARAMETERS))
+        return evolve(self._request, model=step.model, **left_out)
+
+    # ---------------------------------------------------------------- how it ends
+
+    def __enter__(self) -> None:
+        if self._turn is not None:
+            history = self._turn.begin()
+            self._request = evolve(self._request, messages=history + self._request.messages)
+        self._record.begin(self._request)
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if isinstance(error, Exception):
+            self.fail(error)
+        elif error is not None:
+            self._record.cancel()
+            self._end_turn()
+
+    def succeed(self, response: LLMResponse) -> LLMResponse:
+        """Record a whole answer, and complete it with its cost, its attempts and the parsed value."""
+        response = self._record.succeed(response)
+        if self._turn is not None:
+            self._turn.keep(response)
+        return response
+
+    def fail(self, error: Exception) -> None:
+        """Record that the call failed, and add its attempts to the error."""
+        try:
+            self._record.fail(error)
+        finally:
+            self._end_turn(*_paid_answer_of(error))
+
+    def abandon(self, partial: LLMResponse, status: str) -> None:
+        """Record an answer that was left early: ``interrupted`` or ``cancelled``."""
+        try:
+            self._record.abandon(partial, status)
+        finally:
+            self._end_turn(partial)
 
     def opened(self, stream: StreamAccumulator) -> None:
         """Note a stream that was opened, so that it does not go unrecorded when the program ends."""
@@ -127,51 +207,16 @@ class Call(CallRecord):
                 logger.debug("A dropped stream: its connection did not close: %s", type(error).__name__)
             self.abandon(source.partial(), "interrupted")
 
+        self._end_turn(None)
         self._shared.dropped_streams.append(finish)
 
-
-class _Attempting:
-    """Around one attempt: notes its beginning, and its end when there is no answer."""
-
-    __slots__ = ("_call", "_step")
-
-    def __init__(self, call: Call, step: Attempt) -> None:
-        self._call = call
-        self._step = step
-
-    def __enter__(self) -> None:
-        self._call.begin_attempt(self._step)
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        if error is not None:
-            self._call.fail_attempt(error)
-        elif self._call.is_streamed:
-            self._call.note_first_piece()
+    def _end_turn(self, *paid: Optional[LLMResponse]) -> None:
+        if self._turn is not None:
+            self._turn.end(*paid)
 
 
-class _Outcome:
-    """Around the attempts of a call: records its failure."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        if isinstance(error, Exception):
-            self._call.fail(error)
-        elif error is not None:
-            self._call.cancel()
+def _paid_answer_of(error: Exception) -> Tuple[Optional[LLMResponse], ...]:
+    """The answer, or the part of it, that an error came after: it was paid for. Empty where there is none."""
+    if isinstance(error, (OutputTruncatedError, OutputParseError)):
+        return (error.response,)
+    return (error.partial_response,) if isinstance(error, StreamInterruptedError) else ()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from llm_orchestrator.exceptions import InvalidMessagesError
+from llm_orchestrator.exceptions import InvalidMessagesError, OrchestratorError
 from llm_orchestrator.providers.reading import as_count
 from llm_orchestrator.types import JSON, LLMResponse, Message, TokenUsage, read_saved
 from llm_orchestrator.utils.money import ZERO, add_money
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["ConversationState", "read_document", "write_document"]
+__all__ = ["ConversationState", "History", "read_document", "write_document"]
 
 #: Of the JSON's form; a form that older versions of the library would misread gets the next one.
 VERSION = 1
@@ -81,6 +82,34 @@ class ConversationState:
             )
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise InvalidMessagesError(_unreadable(error)) from error
+
+
+class History:
+    """The state of a conversation, which one call at a time may use."""
+
+    def __init__(self, state: ConversationState) -> None:
+        self.state = state
+        self._in_use = threading.Lock()  # held while a call runs; never waited for
+
+    def check_free(self) -> None:
+        """Refuse a call while another one runs."""
+        if self._in_use.locked():
+            raise _busy()
+
+    def take(self) -> None:
+        """Begin to use it, or refuse because another call does."""
+        if not self._in_use.acquire(blocking=False):
+            raise _busy()
+
+    def release(self) -> None:
+        """Let the next call use it."""
+        self._in_use.release()
+
+
+def _busy() -> OrchestratorError:
+    return OrchestratorError(
+        "Another call of this conversation is running. Let it end, or close its stream, and send again."
+    )
 
 
 def write_document(provider: str, adapter: str, model: Optional[str], state: ConversationState) -> str:

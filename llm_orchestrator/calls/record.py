@@ -10,10 +10,12 @@ import logging
 import os
 import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Type
 
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.request.output import parse_output
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, Exchange, LLMRequest, LLMResponse
 from llm_orchestrator.usage.estimates import estimate_answer, estimate_prompt
@@ -34,10 +36,10 @@ class CallRecord:
 
     def __init__(
         self,
-        *,
         provider: BaseLLMProvider,
         request: LLMRequest,
         shared: SharedState,
+        *,
         tags: Mapping[str, str],
         streamed: bool,
     ) -> None:
@@ -46,17 +48,29 @@ class CallRecord:
         self._request = request
         self._shared = shared
         self._tags = tags
-        self.is_streamed = streamed
+        self._is_streamed = streamed
         self._attempts: List[Attempt] = []
         self._unwritten: Optional[Dict[str, Any]] = None
         self._is_open = False
         self._step = Attempt(request.model)
+        self._context = AttemptContext()
         self._began = self._started = time.monotonic()
         self._started_at = datetime.now(timezone.utc)
         self._first_piece: Optional[float] = None
         self._listeners = _listeners(shared.hooks) if shared.hooks else None
 
-    def begin_attempt(self, step: Attempt) -> None:
+    def begin(self, request: LLMRequest) -> None:
+        """Note that the call begins, with everything that is sent."""
+        self._request = request
+        self._started = time.monotonic()
+
+    def attempt(self, step: Attempt, context: AttemptContext) -> _AttemptRecord:
+        """Note one attempt: its beginning, and its end when it gives no answer."""
+        self._step = step
+        self._context = context
+        return _AttemptRecord(self)
+
+    def begin_attempt(self) -> AttemptContext:
         """Note that a request is about to be sent."""
         self._shared.check_open()
         pending = self._unwritten["cost_details"] if self._unwritten else None
@@ -64,16 +78,17 @@ class CallRecord:
         tracker.check_budget(self._shared.session_id, pending.total if pending else None)
         self._write_row(final=False)
         if self._attempts:
-            self._log_next(self._attempts[-1], step)
-        self._step = step
+            self._log_next(self._attempts[-1], self._step)
         self._is_open = True
         self._first_piece = None
         self._started_at = datetime.now(timezone.utc)
         self._began = time.monotonic()
+        return self._context
 
     def note_first_piece(self) -> None:
         """Note that the first piece of a streamed answer has arrived."""
-        self._first_piece = time.monotonic() - self._began
+        if self._is_streamed:
+            self._first_piece = time.monotonic() - self._began
 
     def fail_attempt(self, error: BaseException) -> None:
         """Note that an attempt ended without an answer; one that sent nothing leaves no trace."""
@@ -89,7 +104,7 @@ class CallRecord:
             self._shared.learn(self._provider.name, self._step.model, self._step.without)
         response = self._completed(response)
         self._end_attempt("ok", response, None)
-        response = evolve(response, attempts=tuple(self._attempts), exchange=None)
+        response = evolve(response, attempts=tuple(self._attempts))
         self._write_row(final=True)
         response = parse_output(response, self._request)
         self._tell("call", "ok", response=response)
@@ -120,7 +135,7 @@ class CallRecord:
             return
         partial = self._completed(error.partial_response)
         self._end_attempt(_status_of(error), partial, error)
-        error.partial_response = evolve(partial, attempts=tuple(self._attempts), exchange=None)
+        error.partial_response = evolve(partial, attempts=tuple(self._attempts))
 
     def abandon(self, partial: LLMResponse, status: str) -> None:
         """Record an answer that was left early."""
@@ -157,14 +172,19 @@ class CallRecord:
         provider = self._provider
         prices = provider.price_provider_of(self._step.model)
         return self._shared.tracker.price_response(
-            response, prices, provider.base_url, at=self._started_at, estimated=estimated
+            response,
+            prices,
+            provider.base_url,
+            at=self._started_at,
+            estimated=estimated,
+            exchange=self._context.exchange,
         )
 
     def _nothing(self) -> LLMResponse:
         """The answer to a request that got none, for the record."""
         model = self._step.model
-        facts = Exchange("", self._request.provider_options, {})
-        return LLMResponse("", model, self._provider.name, model, exchange=facts)
+        self._context.exchange = Exchange("", self._request.provider_options, {})
+        return LLMResponse("", model, self._provider.name, model)
 
     def _end_attempt(
         self, status: str, response: Optional[LLMResponse], error: Optional[BaseException]
@@ -201,11 +221,12 @@ class CallRecord:
             "error_type": attempt.error,
             "status_code": attempt.status_code,
             "latency": latency,
-            "streamed": self.is_streamed,
+            "streamed": self._is_streamed,
             "tags": self._tags,
             "started_at": self._started_at,
             "time_to_first_token": self._first_piece,
             "response": answer if billed else None,
+            "exchange": self._context.exchange,
             "base_url": self._provider.base_url,
             "estimated": estimated,
             "billed": billed,
@@ -240,7 +261,7 @@ class CallRecord:
             attempts=tuple(self._attempts),
             response=response,
             error=error,
-            streamed=self.is_streamed,
+            streamed=self._is_streamed,
             tags=self._tags,
             request=self._request,
             service=self._provider.service or self._provider.name,
@@ -271,6 +292,29 @@ class CallRecord:
             last.status_code,
             last.request_id,
         )
+
+
+class _AttemptRecord:
+    """Around one attempt: notes its beginning, and its end when there is no answer."""
+
+    __slots__ = ("_record",)
+
+    def __init__(self, record: CallRecord) -> None:
+        self._record = record
+
+    def __enter__(self) -> AttemptContext:
+        return self._record.begin_attempt()
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if error is not None:
+            self._record.fail_attempt(error)
+        else:
+            self._record.note_first_piece()
 
 
 def _listeners(hooks: Sequence[Hook]) -> Listeners:

@@ -17,6 +17,7 @@ from llm_orchestrator.exceptions import (
     NotSupportedError,
     ProviderError,
 )
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure, error_of_failure, error_of_transport
 from llm_orchestrator.providers.http.reader import read_document
 from llm_orchestrator.providers.http.redaction import Redactor, secret_headers
@@ -126,8 +127,8 @@ class Adapter(ABC):
     def form_sent(self, request: LLMRequest, parameter: str) -> Optional[str]:
         """Name the form in which a parameter was sent, where the provider knows another one.
 
-        It is asked when the model rejected the parameter. The form is then left out first: it stands in the
-        next request's ``without``, for which the adapter writes the parameter in its other form.
+        It is asked when the model rejected the parameter and ``WireRequest.forms`` names no form. The next
+        request is then built without that form first: it is in ``AttemptContext.without``.
 
         Args:
             request: The call, with the entry's default options.
@@ -176,6 +177,19 @@ class Adapter(ABC):
             InvalidMessagesError: The provider would reject the messages.
             InvalidRequestError: The protocol cannot express the request.
         """
+
+    def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
+        """Translate a request with what the call knows beside it; for adapters that make use of it.
+
+        Args:
+            request: The call.
+            context: What is known of the model, and which parameters and forms of them it rejects.
+            stream: Whether the answer is to be streamed.
+
+        Returns:
+            Path, body and headers; what ``build_request`` gives unless the adapter overrides this.
+        """
+        return self.build_request(request, stream=stream)
 
     @abstractmethod
     def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:

@@ -1,31 +1,27 @@
-"""Anthropic through its own SDK: the clients, the one call, and who translates what.
+"""The Anthropic adapter: Claude, and servers that speak the Messages API, through Anthropic's SDK.
 
-Requests are written by ``anthropic_requests`` and ``anthropic_messages``, answers are read by
-``anthropic_replies`` and ``anthropic_events``; this class only puts them together and talks.
+Its JSON is written and read in ``anthropic/``; this class puts that together and makes the clients.
 """
 
 from __future__ import annotations
 
-import sys
 from collections import abc
-from dataclasses import replace
-from functools import partial
-from typing import Any, Callable, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple, cast
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote
 
-from llm_orchestrator.exceptions import ConfigurationError, ProviderError
+from llm_orchestrator.exceptions import ProviderError
+from llm_orchestrator.providers.anthropic import requests as anthropic_requests
 from llm_orchestrator.providers.anthropic.events import assembled, read_event
 from llm_orchestrator.providers.anthropic.replies import read_models, read_reply
-from llm_orchestrator.providers.anthropic.requests import write_request
-from llm_orchestrator.providers.anthropic.thinking import form_of_thinking
-from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure, error_of_failure, unsupported_parameter
-from llm_orchestrator.providers.http.clients import Clients
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.pools import async_client_arguments
-from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
+from llm_orchestrator.providers.sdk import SDKProvider
+from llm_orchestrator.providers.wire import StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["AnthropicAdapter"]
 
@@ -38,12 +34,11 @@ NO_KEY = "no-key"
 REASONING_WORDS = ("thinking", "effort")
 
 
-class AnthropicAdapter(BaseLLMProvider):
+class AnthropicAdapter(SDKProvider):
     """Claude models, and servers that speak the Anthropic Messages API."""
 
     protocol: ClassVar[str] = "anthropic"
     service: ClassVar[str] = "anthropic"
-    #: The extra that brings what the adapter needs.
     extra: ClassVar[str] = "anthropic"
     #: How the names of the SDK's two client classes end; subclasses for other hosts name theirs.
     platform: ClassVar[str] = ""
@@ -51,17 +46,15 @@ class AnthropicAdapter(BaseLLMProvider):
     def __init__(self, name: str, *, api_version: Optional[str] = None, **settings: Any) -> None:
         super().__init__(name, **settings)
         self.api_version = api_version or API_VERSION
-        self._clients: Clients[Any, Any] = Clients(
-            make=lambda: self._make_client(CLIENT),
-            make_async=lambda: self._make_client(ASYNC_CLIENT),
-            close=lambda client: client.close(),
-            aclose=lambda client: client.close(),
-            redactor=self.redactor,
-        )
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         """Translate a request into the body of ``POST /v1/messages``."""
-        return replace(write_request(request, stream=stream), headers=self._version)
+        return self.build_attempt(request, AttemptContext(), stream=stream)
+
+    def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
+        """Translate a request for a model of which something is known."""
+        wire = anthropic_requests.build_request(request, context, stream=stream)
+        return evolve(wire, headers=self._version)
 
     def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
         """Translate a message."""
@@ -86,15 +79,11 @@ class AnthropicAdapter(BaseLLMProvider):
         details = error.get("details") if isinstance(error, abc.Mapping) else None
         code = details.get("error_code") if isinstance(details, abc.Mapping) else None
         if isinstance(code, str) and code:
-            failure = replace(failure, codes=(code, *failure.codes))
+            failure = evolve(failure, codes=(code, *failure.codes))
         about_reasoning = any(word in failure.message.lower() for word in REASONING_WORDS)
         if about_reasoning and unsupported_parameter(failure) is None:
-            failure = replace(failure, parameter="reasoning_effort")
+            failure = evolve(failure, parameter="reasoning_effort")
         return failure
-
-    def form_sent(self, request: LLMRequest, parameter: str) -> Optional[str]:
-        """Name the form in which a parameter was sent: ``reasoning_effort`` has two."""
-        return form_of_thinking(request) if parameter == "reasoning_effort" else None
 
     def list_request(self, cursor: Optional[str]) -> WireRequest:
         """Build the request for one page of the models."""
@@ -109,47 +98,26 @@ class AnthropicAdapter(BaseLLMProvider):
         """Translate one page of the listing."""
         return read_models(body, self.name)
 
-    def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request and wait for the head of the reply."""
-        return cast(RawReply, _sdk_call(self._clients.for_threads(), wire, limits)())
-
-    async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request and wait for the head of the reply, async."""
-        return cast(RawReply, await _sdk_call(await self._clients.for_loop(), wire, limits)())
-
-    async def aget_ready(self) -> None:
-        """Make the client of the running loop."""
-        await self._clients.for_loop()
-
-    def close(self) -> None:
-        """Close the connections of sync callers."""
-        self._clients.close()
-
-    async def aclose(self) -> None:
-        """Close the connections of the running loop, and those of sync callers."""
-        await self._clients.aclose()
-
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of both clients: where the API is, who asks; a cloud has others."""
         if not self._api_key and self.base_url is None:
-            raise ConfigurationError(
-                f"Provider {self.name!r} has no api_key. Add `api_key: ${{ANTHROPIC_API_KEY}}` to its entry, "
-                "and set the variable."
-            )
+            raise self.missing_key("ANTHROPIC_API_KEY")
         return {"api_key": self._api_key or NO_KEY, "base_url": self.base_url or BASE_URL}
 
-    def _make_client(self, kind: str) -> Any:
-        """Build one of the SDK's clients so that nothing in the environment changes what it does."""
+    def make_client(self) -> Any:
+        """Make the SDK's client for threads."""
+        return self._client_of(CLIENT)
+
+    def make_async_client(self) -> Any:
+        """Make the SDK's client for one event loop."""
+        return self._client_of(ASYNC_CLIENT)
+
+    def _client_of(self, kind: str) -> Any:
+        """Make one of the SDK's clients so that nothing in the environment changes what it does."""
         arguments = self.client_arguments()
-        try:
-            import anthropic
-        except ImportError as error:
-            raise ConfigurationError(
-                f"Provider {self.name!r} needs the Anthropic SDK. "
-                f'Install it with: pip install "llm-orchestrator[{self.extra}]".'
-            ) from error
+        anthropic = self.package("anthropic")
         client_class = getattr(anthropic, kind + self.platform)
-        # Newer SDKs write prompts and answers into spans when the environment tells them to.
+        # Newer SDKs write prompts and answers into spans when the environment asks them to.
         if hasattr(client_class, "open_telemetry"):
             arguments["open_telemetry"] = False
         if kind == ASYNC_CLIENT:
@@ -167,18 +135,3 @@ class AnthropicAdapter(BaseLLMProvider):
         error = error_of_failure(self.parse_failure(body, None, headers))
         error.request_id = self.request_id_of(headers)
         return error
-
-
-def _sdk_call(client: Any, wire: WireRequest, limits: Limits) -> Callable[[], Any]:
-    """The SDK's generic call, ready to be made, and by async callers awaited; it gives the open reply."""
-    library = sys.modules[type(client.base_url).__module__.partition(".")[0]]  # httpx or httpx2
-    options = {
-        "headers": wire.headers,
-        "timeout": library.Timeout(limits.head(), connect=min(limits.connect, limits.head())),
-        "max_retries": 0,
-        "follow_redirects": False,
-    }
-    arguments = {"cast_to": library.Response, "options": options, "stream": True}
-    if wire.method == "GET":
-        return partial(client.get, wire.path, **arguments)
-    return partial(client.post, wire.path, body=wire.body, **arguments)

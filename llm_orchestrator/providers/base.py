@@ -6,6 +6,7 @@ only in the lines that wait.
 
 from __future__ import annotations
 
+import math
 from typing import Generator, List, Mapping, Optional, Set, Tuple, TypeVar, cast
 
 from llm_orchestrator.exceptions import (
@@ -14,12 +15,15 @@ from llm_orchestrator.exceptions import (
     InvalidRequestError,
     ModelNotFoundError,
     ProviderError,
+    ProviderTimeoutError,
     UnsupportedParameterError,
 )
-from llm_orchestrator.providers.adapter import is_header_name, is_header_text
-from llm_orchestrator.providers.sending import SendingAdapter
+from llm_orchestrator.providers.adapter import Adapter, is_header_name, is_header_text
+from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.providers.errors import ErrorsOfCall
+from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
-from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.request.options import check_options, slips, with_defaults
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
 from llm_orchestrator.utils.json import merged
@@ -32,18 +36,19 @@ Result = TypeVar("Result")
 Conversation = Generator[WireRequest, JSON, Result]
 
 
-class BaseLLMProvider(SendingAdapter):
+class BaseLLMProvider(Adapter):
     """One configured provider: an adapter with the calls made out of its translations.
 
     Derive a provider from this class and write what ``Adapter`` leaves open. It serves many threads and event
     loops at once and keeps no state of a call. The constructor's arguments are those of ``Adapter``.
     """
 
-    def send_request(self, request: LLMRequest) -> LLMResponse:
+    def send_request(self, request: LLMRequest, context: Optional[AttemptContext] = None) -> LLMResponse:
         """Ask for a whole answer.
 
         Args:
             request: The call.
+            context: What the call knows beside the request; left out by whoever calls a provider alone.
 
         Returns:
             The answer.
@@ -51,16 +56,20 @@ class BaseLLMProvider(SendingAdapter):
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
         """
-        with self.errors(request):
-            request, wire = self.prepare(request, stream=False)
-            body, headers = self._exchange(wire, self.limits(request))
-            return self.response_of(body, headers, request, wire)
+        context = context or AttemptContext()
+        with self.errors(request) as errors:
+            request, errors.wire = self.prepare(request, context, stream=False)
+            body, headers = exchange(self, errors.wire, self.limits(request, context))
+            return self.response_of(body, headers, request, errors.wire, context)
 
-    async def asend_request(self, request: LLMRequest) -> LLMResponse:
+    async def asend_request(
+        self, request: LLMRequest, context: Optional[AttemptContext] = None
+    ) -> LLMResponse:
         """Ask for a whole answer, async; see ``send_request``.
 
         Args:
             request: The call.
+            context: What the call knows beside the request; left out by whoever calls a provider alone.
 
         Returns:
             The answer.
@@ -68,16 +77,20 @@ class BaseLLMProvider(SendingAdapter):
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
         """
-        with self.errors(request):
-            request, wire = self.prepare(request, stream=False)
-            body, headers = await self._aexchange(wire, self.limits(request))
-            return self.response_of(body, headers, request, wire)
+        context = context or AttemptContext()
+        with self.errors(request) as errors:
+            request, errors.wire = self.prepare(request, context, stream=False)
+            body, headers = await aexchange(self, errors.wire, self.limits(request, context))
+            return self.response_of(body, headers, request, errors.wire, context)
 
-    def send_streaming_request(self, request: LLMRequest) -> ProviderStream:
+    def send_streaming_request(
+        self, request: LLMRequest, context: Optional[AttemptContext] = None
+    ) -> ProviderStream:
         """Ask for a streamed answer and read its first piece, so that a refusal to start shows here.
 
         Args:
             request: The call.
+            context: As for ``send_request``.
 
         Returns:
             The open stream.
@@ -85,19 +98,22 @@ class BaseLLMProvider(SendingAdapter):
         Raises:
             ProviderError: The provider refused, failed or could not be reached before the first piece.
         """
-        with self.errors(request):
-            request, wire = self.prepare(request, stream=True)
-            limits = self.limits(request)
-            reply, watch = self._open(wire, limits)
-            stream = ProviderStream(self, request, wire, reply, watch)
+        context = context or AttemptContext()
+        with self.errors(request) as errors:
+            request, errors.wire = self.prepare(request, context, stream=True)
+            reply, watch = open_reply(self, errors.wire, self.limits(request, context))
+            stream = ProviderStream(self, request, errors.wire, context, reply, watch)
             stream.read_first()
             return stream
 
-    async def asend_streaming_request(self, request: LLMRequest) -> AsyncProviderStream:
+    async def asend_streaming_request(
+        self, request: LLMRequest, context: Optional[AttemptContext] = None
+    ) -> AsyncProviderStream:
         """Ask for a streamed answer and read its first piece, async; see ``send_streaming_request``.
 
         Args:
             request: The call.
+            context: As for ``send_request``.
 
         Returns:
             The open stream.
@@ -105,11 +121,11 @@ class BaseLLMProvider(SendingAdapter):
         Raises:
             ProviderError: The provider refused, failed or could not be reached before the first piece.
         """
-        with self.errors(request):
-            request, wire = self.prepare(request, stream=True)
-            limits = self.limits(request)
-            reply, watch = await self._aopen(wire, limits)
-            stream = AsyncProviderStream(self, request, wire, reply, watch)
+        context = context or AttemptContext()
+        with self.errors(request) as errors:
+            request, errors.wire = self.prepare(request, context, stream=True)
+            reply, watch = await aopen_reply(self, errors.wire, self.limits(request, context))
+            stream = AsyncProviderStream(self, request, errors.wire, context, reply, watch)
             await stream.read_first()
             return stream
 
@@ -187,11 +203,14 @@ class BaseLLMProvider(SendingAdapter):
 
     # ---------------------------------------------------------------- parts shared by the calls
 
-    def prepare(self, request: LLMRequest, *, stream: bool) -> Tuple[LLMRequest, WireRequest]:
+    def prepare(
+        self, request: LLMRequest, context: Optional[AttemptContext] = None, *, stream: bool
+    ) -> Tuple[LLMRequest, WireRequest]:
         """Build what is sent: the entry's default options below the call's own, provider options on top.
 
         Args:
             request: The call.
+            context: As for ``send_request``.
             stream: Whether the answer is to be streamed.
 
         Returns:
@@ -203,11 +222,12 @@ class BaseLLMProvider(SendingAdapter):
             UnsupportedParameterError: The protocol has no field for a parameter that may not be left out.
             ProviderError: The adapter found another fault in the request.
         """
+        context = context or AttemptContext()
         try:
-            request = with_defaults(request, self.options)
-            wire = self.build_request(request, stream=stream)
+            request = with_defaults(request, self.options, context.without)
+            wire = self.build_attempt(request, context, stream=stream)
             check_options(request.provider_options)
-            self._check_unsupported(request, wire)
+            self._check_unsupported(wire, strict=context.strict)
             self._check_headers(request.extra_headers)
         except ProviderError as error:
             error.sent = False
@@ -219,9 +239,47 @@ class BaseLLMProvider(SendingAdapter):
             left_out += slips(request.provider_options)
         return request, evolve(wire, body=body, headers=headers, warnings=wire.warnings + left_out)
 
-    def _check_unsupported(self, request: LLMRequest, wire: WireRequest) -> None:
+    def limits(
+        self, request: Optional[LLMRequest] = None, context: Optional[AttemptContext] = None
+    ) -> Limits:
+        """How long one attempt may take.
+
+        Args:
+            request: The call, whose own limits count before the provider's.
+            context: Its deadline counts, too.
+
+        Returns:
+            The limits.
+
+        Raises:
+            ProviderTimeoutError: The time of the whole call is over already; nothing was sent.
+        """
+        silence = request.timeout if request is not None and request.timeout is not None else self.timeout
+        deadline = math.inf if context is None else context.deadline
+        limits = Limits(min(self.connect_timeout, silence), silence, deadline)
+        if limits.left() <= 0:
+            error = ProviderTimeoutError("total_timeout was over before the request could be sent. Raise it.")
+            error.sent = False
+            raise error
+        return limits
+
+    def errors(
+        self, request: Optional[LLMRequest] = None, wire: Optional[WireRequest] = None
+    ) -> ErrorsOfCall:
+        """A context in which every error of SDK, HTTP library and JSON becomes one of ours.
+
+        Args:
+            request: The call, to name its model.
+            wire: The request as it was sent, where it is known already.
+
+        Returns:
+            The context manager.
+        """
+        return ErrorsOfCall(self, request, wire)
+
+    def _check_unsupported(self, wire: WireRequest, *, strict: bool) -> None:
         for parameter in wire.unsupported:
-            if request.strict or parameter not in DROPPABLE_PARAMETERS:
+            if strict or parameter not in DROPPABLE_PARAMETERS:
                 droppable = parameter in DROPPABLE_PARAMETERS
                 remedy = (
                     "Leave it out, or set on_unsupported_parameter: drop." if droppable else "Leave it out."
@@ -238,7 +296,12 @@ class BaseLLMProvider(SendingAdapter):
                 )
 
     def response_of(
-        self, body: JSON, headers: Mapping[str, str], request: LLMRequest, wire: WireRequest
+        self,
+        body: JSON,
+        headers: Mapping[str, str],
+        request: LLMRequest,
+        wire: WireRequest,
+        context: Optional[AttemptContext] = None,
     ) -> LLMResponse:
         """Make the response of a whole reply, or of one assembled from a stream.
 
@@ -247,12 +310,15 @@ class BaseLLMProvider(SendingAdapter):
             headers: Headers of the reply.
             request: The call.
             wire: The request as it was sent.
+            context: Is told what decides the price beside the usage.
 
         Returns:
             The response, with what only the call knows filled in.
         """
         response = self.parse_reply(body, headers)
-        price_headers = {name: headers[name] for name in self.price_headers if name in headers}
+        if context is not None:
+            price_headers = {name: headers[name] for name in self.price_headers if name in headers}
+            context.exchange = Exchange(wire.api, wire.body or {}, price_headers)
         redact = self.redactor_for(request).redact  # both go to log and ledger, and a server may repeat a key
         return evolve(
             response,
@@ -261,7 +327,6 @@ class BaseLLMProvider(SendingAdapter):
             request_id=redact(response.request_id or self.request_id_of(headers) or "") or None,
             warnings=response.warnings + wire.warnings,
             raw_response=body,
-            exchange=Exchange(wire.api, wire.body or {}, price_headers),
         )
 
     def _listing(self) -> Conversation[List[ModelInfo]]:
@@ -301,13 +366,16 @@ class BaseLLMProvider(SendingAdapter):
             if error.status_code is None:
                 raise
 
+    def _with_headers(self, wire: WireRequest) -> WireRequest:
+        return evolve(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
+
     def _converse(self, conversation: Conversation[Result]) -> Result:
         try:
             wire = next(conversation)
             while True:
                 try:
                     with self.errors():
-                        body, _ = self._exchange(self._with_headers(wire), self.limits())
+                        body, _ = exchange(self, self._with_headers(wire), self.limits())
                 except ProviderError as error:
                     wire = conversation.throw(error)
                 else:
@@ -321,7 +389,7 @@ class BaseLLMProvider(SendingAdapter):
             while True:
                 try:
                     with self.errors():
-                        body, _ = await self._aexchange(self._with_headers(wire), self.limits())
+                        body, _ = await aexchange(self, self._with_headers(wire), self.limits())
                 except ProviderError as error:
                     wire = conversation.throw(error)
                 else:

@@ -20,22 +20,30 @@ from llm_orchestrator.types import LLMRequest
 if TYPE_CHECKING:
     from llm_orchestrator.providers.adapter import Adapter
 
-__all__ = ["ErrorsOfCall", "ErrorsOfSending"]
+__all__ = ["ErrorsOfCall"]
 
 
 class ErrorsOfCall:
-    """A context that turns every error into one of ours: named, free of keys, with its cause."""
+    """A context that turns every error into one of ours: named, free of keys, with its cause.
 
-    __slots__ = ("_provider", "_redactor", "_request")
+    Attributes:
+        wire: The request in the provider's form, once it is known.
+    """
 
-    def __init__(self, provider: Adapter, request: Optional[LLMRequest]) -> None:
+    __slots__ = ("_provider", "_redactor", "_request", "wire")
+
+    def __init__(
+        self, provider: Adapter, request: Optional[LLMRequest], wire: Optional[WireRequest] = None
+    ) -> None:
         self._provider = provider
         self._request = request
         self._redactor = provider.redactor_for(request)
+        self.wire = wire
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> ErrorsOfCall:
         if self._knows_more:
             redact_logs(self._redactor)
+        return self
 
     def __exit__(
         self,
@@ -66,7 +74,7 @@ class ErrorsOfCall:
         elif isinstance(error, OrchestratorError) or not isinstance(error, Exception):
             translated = None
         else:
-            translated = self._provider.translate_error(error)
+            translated = _fault_of_body(error, self.wire) or self._provider.translate_error(error)
         if translated is None:
             return error
         translated = self._as_sent(translated)
@@ -80,41 +88,30 @@ class ErrorsOfCall:
         if not isinstance(error, UnsupportedParameterError) or self._request is None:
             return error
         if self._provider.asks_for(self._request, error.parameter):
-            asked = with_defaults(self._request, self._provider.options)
-            error.form = self._provider.form_sent(asked, error.parameter)
+            error.form = self._form_sent(self._request, error.parameter)
             return error
         plain = InvalidRequestError(*error.args)
         plain.__dict__.update({key: value for key, value in error.__dict__.items() if key != "parameter"})
         return plain
 
+    def _form_sent(self, request: LLMRequest, parameter: str) -> Optional[str]:
+        form = self.wire.forms.get(parameter) if self.wire is not None else None
+        return form or self._provider.form_sent(with_defaults(request, self._provider.options), parameter)
 
-class ErrorsOfSending:
-    """A context around the SDK's one call: a body that cannot be written as JSON is a fault of the request.
+
+def _fault_of_body(error: BaseException, wire: Optional[WireRequest]) -> Optional[InvalidRequestError]:
+    """A body that cannot be written as JSON is a fault of the request.
 
     Whether it can is only asked when the call failed, so that no body is written twice.
     """
-
-    __slots__ = ("_wire",)
-
-    def __init__(self, wire: WireRequest) -> None:
-        self._wire = wire
-
-    def __enter__(self) -> None:
+    if wire is None or not isinstance(error, (TypeError, ValueError, RecursionError)):
         return None
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        if not isinstance(error, (TypeError, ValueError, RecursionError)):
-            return
-        try:
-            json.dumps(self._wire.body, allow_nan=False, ensure_ascii=False).encode("utf-8")
-        except (TypeError, ValueError, RecursionError) as fault:
-            refusal = InvalidRequestError(
-                f"The request cannot be written as JSON: {fault}. Check messages, tools and provider options."
-            )
-            refusal.sent = False
-            raise refusal from error
+    try:
+        json.dumps(wire.body, allow_nan=False, ensure_ascii=False).encode("utf-8")
+    except (TypeError, ValueError, RecursionError) as fault:
+        refusal = InvalidRequestError(
+            f"The request cannot be written as JSON: {fault}. Check messages, tools and provider options."
+        )
+        refusal.sent = False
+        return refusal
+    return None

@@ -1,22 +1,19 @@
 """Gemini, on Google's SDK google-genai: the ``generateContent`` API with a key.
 
-The adapter joins two halves: the translations, in the ``gemini_`` modules beside it, and
-``gemini_transport``, which carries JSON through the SDK.
+Its JSON is written and read in ``gemini/``, whose ``transport`` carries it through the SDK.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.gemini import models as gemini_models
 from llm_orchestrator.providers.gemini import replies as gemini_replies
 from llm_orchestrator.providers.gemini import requests as gemini_requests
-from llm_orchestrator.providers.gemini.thinking import form_of_thinking
 from llm_orchestrator.providers.gemini.transport import GeminiTransport
-from llm_orchestrator.providers.http.clients import Clients
+from llm_orchestrator.providers.sdk import SDKProvider
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
@@ -27,30 +24,23 @@ BASE_URL = "https://generativelanguage.googleapis.com/"
 NO_KEY = "none"
 
 
-class GeminiAdapter(BaseLLMProvider):
+class GeminiAdapter(SDKProvider):
     """Translates to and from Gemini's JSON, and sends it with google-genai."""
 
     protocol: ClassVar[str] = "gemini"
     service: ClassVar[str] = "gcp.gemini"
     price_headers: ClassVar[Tuple[str, ...]] = ("x-gemini-service-tier",)
-    #: The extra that brings what the adapter needs.
     extra: ClassVar[str] = "gemini"
     #: What carries the JSON.
     transport: ClassVar[Any] = GeminiTransport
 
-    def __init__(self, name: str, **settings: Any) -> None:
-        super().__init__(name, **settings)
-        self._clients: Clients[Any, Any] = Clients(
-            make=self._make_transport,
-            make_async=self._make_transport,
-            close=self.transport.close,
-            aclose=self.transport.aclose,
-            redactor=self.redactor,
-        )
-
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         """Translate a call to ``generateContent`` or ``streamGenerateContent``."""
-        return gemini_requests.generate_request(request, stream=stream)
+        return self.build_attempt(request, AttemptContext(), stream=stream)
+
+    def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
+        """Translate a call to a model of which something is known."""
+        return gemini_requests.build_request(request, context, stream=stream)
 
     def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
         """Translate a whole ``GenerateContentResponse``."""
@@ -67,10 +57,6 @@ class GeminiAdapter(BaseLLMProvider):
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
         """Read a ``google.rpc.Status``, whose details hold the reason and how long to wait."""
         return gemini_replies.read_failure(body, status_code, headers)
-
-    def form_sent(self, request: LLMRequest, parameter: str) -> Optional[str]:
-        """Name the form in which a parameter was sent: ``reasoning_effort`` has two."""
-        return form_of_thinking(request) if parameter == "reasoning_effort" else None
 
     def list_request(self, cursor: Optional[str]) -> WireRequest:
         """Ask for one page of the models."""
@@ -99,32 +85,23 @@ class GeminiAdapter(BaseLLMProvider):
         reply: RawReply = await transport.aopen(wire, limits)
         return reply
 
-    async def aget_ready(self) -> None:
-        """Make the client of the running loop."""
-        await self._clients.for_loop()
-
-    def close(self) -> None:
-        """Close the connections of sync callers."""
-        self._clients.close()
-
-    async def aclose(self) -> None:
-        """Close the connections of the running loop, and those of sync callers."""
-        await self._clients.aclose()
-
     def transport_arguments(self) -> Dict[str, Any]:
         """What the SDK's client needs to know; subclasses for other hosts have others."""
         if self._api_key is None and self.base_url is None:
-            raise ConfigurationError(
-                f"Provider {self.name!r} has no api_key. Set api_key: ${{GEMINI_API_KEY}} in its entry."
-            )
+            raise self.missing_key("GEMINI_API_KEY")
         return {"base_url": self.base_url or BASE_URL, "api_key": self._api_key or NO_KEY}
 
-    def _make_transport(self) -> Any:
+    def make_client(self) -> Any:
+        """Make what carries the JSON, for threads."""
         arguments = self.transport_arguments()
-        try:
-            return self.transport(**arguments)
-        except ImportError as error:
-            raise ConfigurationError(
-                f"Provider {self.name!r} needs Google's SDK, which cannot be imported ({error}). "
-                f'Run: pip install "llm-orchestrator[{self.extra}]".'
-            ) from error
+        self.package(self.transport.PACKAGE)
+        return self.transport(**arguments)
+
+    def make_async_client(self) -> Any:
+        """Make what carries the JSON, for one event loop."""
+        return self.make_client()
+
+    @staticmethod
+    async def aclose_client(client: Any) -> None:
+        """Close what carried the JSON for one event loop."""
+        await client.aclose()

@@ -1,7 +1,6 @@
 """The OpenAI adapter: one entry, two APIs, and every server that speaks one of them.
 
-It chooses the API of a call, holds the SDK's clients and makes the one SDK call; the JSON is written and read
-in the ``openai_chat`` and ``openai_responses`` modules.
+It chooses the API of a call and makes the SDK's clients; the JSON is written and read in ``openai/``.
 """
 
 from __future__ import annotations
@@ -12,9 +11,7 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import Failure, error_of_failure
-from llm_orchestrator.providers.http.clients import Clients
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.pools import async_client_arguments
@@ -25,10 +22,11 @@ from llm_orchestrator.providers.openai import responses_reply as openai_response
 from llm_orchestrator.providers.openai import responses_stream as openai_responses_stream
 from llm_orchestrator.providers.openai.cache import with_cache_key
 from llm_orchestrator.providers.openai.common import as_list, as_text, is_hosted_by_openai, read_failure
-from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
+from llm_orchestrator.providers.sdk import SDKProvider
+from llm_orchestrator.providers.wire import StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
-__all__ = ["OpenAIAdapter", "headers_against_environment", "openai_sdk", "without_environment"]
+__all__ = ["OpenAIAdapter", "headers_against_environment", "without_environment"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 #: Sent where a server wants no key, because the SDK insists on one.
@@ -39,12 +37,11 @@ APIS = (AUTO, RESPONSES, CHAT)
 CHAT_PARAMETERS = ("stop", "seed", "frequency_penalty", "presence_penalty")
 
 
-class OpenAIAdapter(BaseLLMProvider):
+class OpenAIAdapter(SDKProvider):
     """OpenAI, Azure OpenAI (v1) and OpenAI-compatible servers."""
 
     protocol: ClassVar[str] = "openai"
     service: ClassVar[str] = "openai"
-    #: The extra that brings what the adapter needs.
     extra: ClassVar[str] = "openai"
 
     def __init__(self, name: str, *, api: str = AUTO, **arguments: Any) -> None:
@@ -54,13 +51,6 @@ class OpenAIAdapter(BaseLLMProvider):
                 f"Provider {name!r} has api: {api}, which does not exist. Use {', '.join(APIS)}."
             )
         self.api = api
-        self._clients: Clients[Any, Any] = Clients(
-            make=lambda: with_bounded_error_bodies(self.make_client()),
-            make_async=lambda: with_bounded_error_bodies(self.make_async_client()),
-            close=lambda client: client.close(),
-            aclose=lambda client: client.close(),
-            redactor=self.redactor,
-        )
 
     @property
     def hosted_by_openai(self) -> bool:
@@ -152,70 +142,38 @@ class OpenAIAdapter(BaseLLMProvider):
 
     # ---------------------------------------------------------------- talk
 
-    def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request; see ``Adapter.open_call``."""
-        reply: RawReply = _send(self._clients.for_threads(), wire, limits)
-        return reply
-
-    async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request; see ``Adapter.aopen_call``."""
-        reply: RawReply = await _send(await self._clients.for_loop(), wire, limits)
-        return reply
-
-    async def aget_ready(self) -> None:
-        """Make the client of the running loop."""
-        await self._clients.for_loop()
-
-    def close(self) -> None:
-        """Close the connections of sync callers."""
-        self._clients.close()
-
-    async def aclose(self) -> None:
-        """Close the connections of the running loop, and those of sync callers."""
-        await self._clients.aclose()
-
     def make_client(self) -> Any:
-        """Make the SDK's client for threads; subclasses for other hosts override this."""
-        return without_environment(openai_sdk(self.extra).OpenAI(**self.client_arguments()))
+        """Make the SDK's client for threads."""
+        client = self.package("openai").OpenAI(**self.client_arguments())
+        return with_bounded_error_bodies(without_environment(client))
 
     def make_async_client(self) -> Any:
-        """Make the SDK's client for one event loop; subclasses for other hosts override this."""
-        sdk = openai_sdk(self.extra)
+        """Make the SDK's client for one event loop."""
+        sdk = self.package("openai")
         http_client = sdk.DefaultAsyncHttpxClient(**async_client_arguments(http_library_of(sdk)))
-        return without_environment(sdk.AsyncOpenAI(**{"http_client": http_client, **self.client_arguments()}))
+        client = sdk.AsyncOpenAI(**{"http_client": http_client, **self.client_arguments()})
+        return with_bounded_error_bodies(without_environment(client))
 
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of both clients: everything the environment could change, and no retries."""
         key = self._api_key or (None if self.hosted_by_openai else PLACEHOLDER_KEY)
         if key is None:
-            raise ConfigurationError(
-                f"Provider {self.name!r} has no api_key. Set it in the configuration, for example to "
-                "${OPENAI_API_KEY}."
-            )
+            raise self.missing_key("OPENAI_API_KEY")
         return {
             "api_key": key,
             "base_url": self.base_url or OPENAI_URL,
             "max_retries": 0,
-            "default_headers": headers_against_environment(Authorization=f"Bearer {key}"),
+            "default_headers": headers_against_environment(
+                self.package("openai"), Authorization=f"Bearer {key}"
+            ),
         }
 
 
-def openai_sdk(extra: str = OpenAIAdapter.extra) -> Any:
-    """Import OpenAI's SDK."""
-    try:
-        import openai
-    except ImportError as error:
-        raise ConfigurationError(
-            f'The OpenAI SDK is not installed. Run: pip install "llm-orchestrator[{extra}]".'
-        ) from error
-    return openai
-
-
-def headers_against_environment(**own: str) -> Dict[str, Any]:
+def headers_against_environment(sdk: Any, **own: str) -> Dict[str, Any]:
     """Undo the headers of OPENAI_CUSTOM_HEADERS, which the SDK sends and no argument turns off."""
     lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
     names = [line.partition(":")[0].strip() for line in lines if ":" in line]
-    return {**{name: openai_sdk().Omit() for name in names}, **own} if names else {}
+    return {**{name: sdk.Omit() for name in names}, **own} if names else {}
 
 
 def without_environment(client: Any) -> Any:
@@ -223,25 +181,6 @@ def without_environment(client: Any) -> Any:
     client.organization = None
     client.project = None
     return client
-
-
-def _send(client: Any, wire: WireRequest, limits: Limits) -> Any:
-    """The SDK's one call, for both clients; ``stream`` leaves the body of the HTTP response unread."""
-    sdk = openai_sdk()
-    seconds = limits.head()
-    arguments: Dict[str, Any] = {
-        "cast_to": http_library_of(sdk).Response,
-        "stream": True,
-        "options": {
-            "headers": wire.headers,
-            "timeout": sdk.Timeout(seconds, connect=min(limits.connect, seconds)),
-            "max_retries": 0,
-            "follow_redirects": False,  # a redirect would carry the key elsewhere
-        },
-    }
-    if wire.body is None:
-        return client.get(wire.path, **arguments)
-    return client.post(wire.path, body=wire.body, **arguments)
 
 
 def _moment(seconds: Any) -> Optional[str]:

@@ -1,91 +1,86 @@
 """How one request is sent and its reply read, whatever it asks for.
 
-Time is kept, every error becomes one of ours, and nothing stays open. Sync and async differ only in the lines
-that wait. What is asked, and what becomes of the reply, stands in ``base``.
+The time to wait for a reply is limited, and nothing stays open. Sync and async differ only in the lines that
+wait. What is asked, and what becomes of the reply, is in ``base``.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Protocol, Tuple
 
-from llm_orchestrator.exceptions import ProviderTimeoutError
-from llm_orchestrator.providers.adapter import Adapter
-from llm_orchestrator.providers.errors import ErrorsOfCall, ErrorsOfSending
 from llm_orchestrator.providers.http.deadlines import LoopWatch, ThreadWatch
 from llm_orchestrator.providers.http.reader import BodyReader, next_chunk
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, abody_of, body_of, close_reply
-from llm_orchestrator.types import LLMRequest
-from llm_orchestrator.utils.values import evolve
 
-__all__ = ["SendingAdapter"]
+__all__ = ["Opens", "aexchange", "aopen_reply", "exchange", "open_reply"]
 
 
-class SendingAdapter(Adapter):
-    """An adapter whose requests are sent."""
+class Opens(Protocol):
+    """The part of an adapter that talks."""
 
-    def limits(self, request: Optional[LLMRequest] = None) -> Limits:
-        """How long one attempt may take."""
-        silence = request.timeout if request is not None and request.timeout is not None else self.timeout
-        deadline = request.deadline if request is not None and request.deadline is not None else math.inf
-        limits = Limits(min(self.connect_timeout, silence), silence, deadline)
-        if limits.left() <= 0:
-            error = ProviderTimeoutError("total_timeout was over before the request could be sent. Raise it.")
-            error.sent = False
-            raise error
-        return limits
+    def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request and wait for the head of the reply."""
 
-    def errors(self, request: Optional[LLMRequest] = None) -> ErrorsOfCall:
-        """A context in which every error of SDK, HTTP library and JSON becomes one of ours."""
-        return ErrorsOfCall(self, request)
+    async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """The same for async callers."""
 
-    def _with_headers(self, wire: WireRequest) -> WireRequest:
-        return evolve(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
+    async def aget_ready(self) -> None:
+        """Make what calls on the running loop need, before their time runs."""
 
-    def _open(self, wire: WireRequest, limits: Limits) -> Tuple[RawReply, ThreadWatch]:
-        watch = ThreadWatch(limits)
-        try:
-            with ErrorsOfSending(wire), watch.until_open():
-                reply = self.open_call(wire, limits)
-        except BaseException:
-            watch.stop()  # nobody else will: there is no reply
-            raise
-        watch.attach(reply)
-        return reply, watch
 
-    async def _aopen(self, wire: WireRequest, limits: Limits) -> Tuple[RawReply, LoopWatch]:
-        await self.aget_ready()
-        watch = LoopWatch(limits)
-        try:
-            with ErrorsOfSending(wire), watch:
-                reply = await self.aopen_call(wire, limits)
-        except BaseException:
-            watch.stop()  # as in _open
-            raise
-        return reply, watch
+def open_reply(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[RawReply, ThreadWatch]:
+    """Send a request; the watch that limits the reply's time has begun."""
+    watch = ThreadWatch(limits)
+    try:
+        with watch.until_open():
+            reply = adapter.open_call(wire, limits)
+    except BaseException:
+        watch.stop()  # nobody else will: there is no reply
+        raise
+    watch.attach(reply)
+    return reply, watch
 
-    def _exchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
-        reply, watch = self._open(wire, limits)
-        try:
-            body = BodyReader()
-            chunks = body_of(reply)
-            while not body.ended:
-                with watch:
-                    body.feed(next(chunks, None))
-            return body.document(), reply.headers
-        finally:
-            watch.stop()
-            reply.close()
 
-    async def _aexchange(self, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
-        reply, watch = await self._aopen(wire, limits)
-        chunks = abody_of(reply)
-        try:
-            body = BodyReader()
-            while not body.ended:
-                with watch:
-                    body.feed(await next_chunk(chunks))
-            return body.document(), reply.headers
-        finally:
-            watch.stop()
-            await close_reply(reply, chunks)
+async def aopen_reply(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[RawReply, LoopWatch]:
+    """Send a request, async; see ``open_reply``."""
+    await adapter.aget_ready()
+    watch = LoopWatch(limits)
+    try:
+        with watch:
+            reply = await adapter.aopen_call(wire, limits)
+    except BaseException:
+        watch.stop()  # as in open_reply
+        raise
+    return reply, watch
+
+
+def exchange(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
+    """Send a request and read the whole reply: its JSON object and its headers."""
+    reply, watch = open_reply(adapter, wire, limits)
+    try:
+        body = BodyReader()
+        chunks = body_of(reply)
+        while not body.ended:
+            with watch:
+                body.feed(next(chunks, None))
+        return body.document(), reply.headers
+    finally:
+        watch.stop()
+        reply.close()
+
+
+async def aexchange(
+    adapter: Opens, wire: WireRequest, limits: Limits
+) -> Tuple[Dict[str, Any], Mapping[str, str]]:
+    """Send a request and read the whole reply, async; see ``exchange``."""
+    reply, watch = await aopen_reply(adapter, wire, limits)
+    chunks = abody_of(reply)
+    try:
+        body = BodyReader()
+        while not body.ended:
+            with watch:
+                body.feed(await next_chunk(chunks))
+        return body.document(), reply.headers
+    finally:
+        watch.stop()
+        await close_reply(reply, chunks)

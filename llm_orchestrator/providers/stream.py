@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Deque, Dict, List, Optional, Set
 
 from llm_orchestrator.exceptions import ProviderConnectionError, ProviderError, StreamInterruptedError
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.http.deadlines import LoopWatch, ThreadWatch, Watch
 from llm_orchestrator.providers.http.reader import EventReader, next_chunk
 from llm_orchestrator.providers.wire import RawReply, StreamState, WireRequest, abody_of, body_of, close_reply
@@ -40,13 +41,20 @@ _closing_tasks: Dict[asyncio.AbstractEventLoop, Set[asyncio.Task[None]]] = {}
 class _StreamReader:
     """What both streams share: bytes in, pieces out, and the judgement whether the answer is whole."""
 
-    def __init__(
-        self, provider: BaseLLMProvider, request: LLMRequest, wire: WireRequest, reply: RawReply, watch: Watch
+    def __init__(  # noqa: PLR0917
+        self,
+        provider: BaseLLMProvider,
+        request: LLMRequest,
+        wire: WireRequest,
+        context: AttemptContext,
+        reply: RawReply,
+        watch: Watch,
     ) -> None:
         self.finished = False
         self._provider = provider
         self._request = request
         self._wire = wire
+        self._context = context
         self._reply = reply
         self._watch = watch
         self._state = StreamState(reply.headers)
@@ -57,9 +65,11 @@ class _StreamReader:
 
     def response(self) -> LLMResponse:
         """The whole answer, once the stream has finished."""
-        with self._provider.errors(self._request):
+        with self._provider.errors(self._request, self._wire):
             body = self._provider.assemble_reply(self._state)
-            return self._provider.response_of(body, self._state.headers, self._request, self._wire)
+            return self._provider.response_of(
+                body, self._state.headers, self._request, self._wire, self._context
+            )
 
     def partial(self) -> LLMResponse:
         """What is known of an answer that did not become whole."""
@@ -107,7 +117,7 @@ class _StreamReader:
         failure = self._failure
         assert failure is not None
         try:
-            with self._provider.errors(self._request):
+            with self._provider.errors(self._request, self._wire):
                 raise failure
         except ProviderError as error:
             if not delivered:
@@ -136,15 +146,16 @@ class _StreamReader:
 class ProviderStream(_StreamReader):
     """A streamed answer for sync callers: an iterator of its pieces."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         provider: BaseLLMProvider,
         request: LLMRequest,
         wire: WireRequest,
+        context: AttemptContext,
         reply: RawReply,
         watch: ThreadWatch,
     ) -> None:
-        super().__init__(provider, request, wire, reply, watch)
+        super().__init__(provider, request, wire, context, reply, watch)
         self._chunks = body_of(reply)
 
     def __iter__(self) -> ProviderStream:
@@ -211,15 +222,16 @@ class ProviderStream(_StreamReader):
 class AsyncProviderStream(_StreamReader):
     """A streamed answer for async callers: an async iterator of its pieces."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         provider: BaseLLMProvider,
         request: LLMRequest,
         wire: WireRequest,
+        context: AttemptContext,
         reply: RawReply,
         watch: LoopWatch,
     ) -> None:
-        super().__init__(provider, request, wire, reply, watch)
+        super().__init__(provider, request, wire, context, reply, watch)
         self._chunks = abody_of(reply)
         self._loop = watch.loop
         self._left = self._loop.create_future()

@@ -37,6 +37,8 @@ class WireRequest:
         api: Which of the provider's APIs it is, in the words of ``pricing.price_usage``.
         unsupported: Parameters that the API, or the model, has no field for; they were left out of the body.
         warnings: What else was done differently from what was asked, one sentence each.
+        forms: The form in which a parameter was sent, where the provider knows another one. When the model
+            rejects it, the next request is built without that form first.
     """
 
     path: str
@@ -45,6 +47,7 @@ class WireRequest:
     api: str = ""
     unsupported: Tuple[str, ...] = ()
     warnings: Tuple[str, ...] = ()
+    forms: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def method(self) -> str:

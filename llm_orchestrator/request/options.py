@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, Tuple
+from typing import AbstractSet, Any, Callable, Mapping, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, PARAMETERS, LLMRequest, checked
@@ -29,14 +29,14 @@ RESERVED_OPTIONS = ("model", "messages", "input", "contents", "stream")
 MISPLACED_OPTIONS = ("timeout", "total_timeout", "max_retries", "fallback", "tags", "extra_headers")
 
 
-def with_defaults(request: LLMRequest, options: JSON) -> LLMRequest:
+def with_defaults(request: LLMRequest, options: JSON, without: AbstractSet[str] = frozenset()) -> LLMRequest:
     """Fill in what a call left open from the options of its provider entry."""
     if not options:
         return request
     parameters = {
         name: _read(name, value)
         for name, value in options.items()
-        if name in DEFAULTABLE_PARAMETERS and name not in request.without and getattr(request, name) is None
+        if name in DEFAULTABLE_PARAMETERS and name not in without and getattr(request, name) is None
     }
     others = {name: value for name, value in options.items() if name not in DEFAULTABLE_PARAMETERS}
     return evolve(request, **parameters, provider_options=merged(others, request.provider_options))

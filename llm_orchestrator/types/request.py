@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, FrozenSet, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Mapping, Optional, Tuple, Type, Union
 
 from llm_orchestrator.types.messages import Message
 from llm_orchestrator.utils.json import JSON
@@ -55,14 +55,8 @@ class LLMRequest:
         reasoning_effort: How much the model should think, in the provider's words.
         cache: ``auto`` to use the provider's prompt cache, ``off`` not to.
         timeout: Seconds to the first byte and of silence between events; None is the provider entry's.
-        deadline: When the whole call must have ended, on the clock of ``time.monotonic``.
         extra_headers: HTTP headers of this call alone.
         provider_options: Merged into the provider's JSON body last.
-        max_output_tokens: Most tokens the model can write, where the registry knows it.
-        capabilities: What the provider's listing says the model can do, where the registry knows it.
-        without: Parameters, and forms of parameters, that the model is known to reject; defaults do not set
-            them again.
-        strict: Refuse parameters the protocol has no field for, instead of leaving them out with a warning.
     """
 
     model: str
@@ -83,13 +77,8 @@ class LLMRequest:
     reasoning_effort: Optional[str] = None
     cache: Optional[str] = None
     timeout: Optional[float] = None
-    deadline: Optional[float] = None
     extra_headers: Mapping[str, str] = field(default_factory=dict)
     provider_options: JSON = field(default_factory=dict)
-    max_output_tokens: Optional[int] = None
-    capabilities: Optional[JSON] = None
-    without: FrozenSet[str] = frozenset()
-    strict: bool = False
 
     def parameters_except(self, *taken: str) -> Tuple[str, ...]:
         """Name the parameters this call sets, but for those that a protocol has a field for.

@@ -120,8 +120,6 @@ class LLMResponse:
         latency: Seconds from the call to the complete answer.
         warnings: What the library did differently from what was asked, one sentence each.
         raw_response: The provider's JSON; for a stream, the same document assembled from its events.
-        exchange: Internal, from the adapter to the cost tracker; None in a response that reaches the
-            application.
     """
 
     content: str
@@ -144,7 +142,6 @@ class LLMResponse:
     latency: Optional[float] = None
     warnings: Tuple[str, ...] = ()
     raw_response: Optional[JSON] = field(default=None, repr=False)
-    exchange: Optional[Exchange] = field(default=None, repr=False, compare=False)
 
     @property
     def tokens_used(self) -> Dict[str, Optional[int]]:

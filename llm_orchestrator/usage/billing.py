@@ -77,20 +77,21 @@ class Billing:
             self._table = PriceTable()
         return self._table
 
-    def price(
+    def price(  # noqa: PLR0917
         self,
         response: LLMResponse,
         price_provider: str,
         base_url: Optional[str],
         at: Optional[datetime],
         estimated: Optional[Mapping[str, int]],
+        exchange: Optional[Exchange],
     ) -> CostDetails:
         """Price an answer; the arguments are those of ``CostTracker.price_response``."""
         at = at or datetime.now(timezone.utc)
         try:
-            details = self._priced(response, response.provider, base_url, at, estimated)
+            details = self._priced(response, response.provider, base_url, at, estimated, exchange)
             if details.status == "unpriced" and price_provider != response.provider:
-                details = self._priced(response, price_provider, base_url, at, estimated)
+                details = self._priced(response, price_provider, base_url, at, estimated, exchange)
         except Exception:  # whatever is wrong with a price, the answer was paid for and has to arrive
             from llm_orchestrator.types import CostDetails
 
@@ -98,16 +99,18 @@ class Billing:
             details = CostDetails("unpriced", unpriced=("error",))
         return details
 
-    def _priced(
+    def _priced(  # noqa: PLR0917
         self,
         response: LLMResponse,
         price_provider: str,
         base_url: Optional[str],
         at: datetime,
         estimated: Optional[Mapping[str, int]],
+        exchange: Optional[Exchange],
     ) -> CostDetails:
-        usage, exchange = response.usage, response.exchange or _NO_EXCHANGE
-        if usage.raw is None or response.exchange is None:
+        usage, is_known = response.usage, exchange is not None
+        exchange = exchange or _NO_EXCHANGE
+        if usage.raw is None or not is_known:
             return self.table.price_tokens(
                 price_provider,
                 response.model,
@@ -209,11 +212,10 @@ def reported_tokens(usage: TokenUsage, estimated: Optional[Mapping[str, int]]) -
     }
 
 
-def audit_facts(response: Optional[LLMResponse]) -> Dict[str, Any]:
+def audit_facts(response: Optional[LLMResponse], exchange: Optional[Exchange]) -> Dict[str, Any]:
     """List the fields of a record that an audit needs to price an answer again."""
     if response is None:
         return {}
-    exchange = response.exchange
     facts: Dict[str, Any] = {"finish_reason": response.raw_finish_reason}
     if exchange is not None:
         from llm_orchestrator.pricing.facts import price_facts

@@ -37,7 +37,7 @@ from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
 
 if TYPE_CHECKING:
     from llm_orchestrator.pricing import PriceTable
-    from llm_orchestrator.types import CostDetails, LLMResponse
+    from llm_orchestrator.types import CostDetails, Exchange, LLMResponse
     from llm_orchestrator.usage.budget import Budget
 
 __all__ = ["UsageLog"]
@@ -113,6 +113,7 @@ class UsageLog:
         started_at: Optional[datetime] = None,
         time_to_first_token: Optional[float] = None,
         response: Optional[LLMResponse] = None,
+        exchange: Optional[Exchange] = None,
         base_url: Optional[str] = None,
         estimated: Optional[Mapping[str, int]] = None,
         billed: bool = True,
@@ -145,6 +146,7 @@ class UsageLog:
             started_at: When it was sent, which decides the price; None: as ``timestamp``.
             time_to_first_token: Seconds until the first piece of a streamed answer.
             response: The answer as far as it came, for what an audit needs: the raw usage, the finish reason.
+            exchange: What decided its price beside the usage.
             base_url: Where the request went; None is the vendor's own address.
             estimated: Tokens the provider did not report, by class (``in``, ``out``). ``cost_details`` must
                 know of them.
@@ -196,7 +198,7 @@ class UsageLog:
             "cost_details": details,
             "price_provider": details.provider,
             "base_url": base_url and origin(base_url),
-            **audit_facts(response),
+            **audit_facts(response, exchange),
         }
         record = UsageRecord.of(values)
         if self.enabled:

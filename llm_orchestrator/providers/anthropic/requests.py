@@ -9,12 +9,13 @@ from llm_orchestrator.exceptions import UnsupportedParameterError
 from llm_orchestrator.providers.anthropic.messages import write_messages
 from llm_orchestrator.providers.anthropic.schemas import accepted_schema
 from llm_orchestrator.providers.anthropic.thinking import write_thinking
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
 from llm_orchestrator.utils.json import without_none
 from llm_orchestrator.utils.json_schema import with_object_at_root
 
-__all__ = ["write_request"]
+__all__ = ["build_request"]
 
 #: ``max_tokens`` is required. Thinking counts towards it: a small default would leave no room for the answer.
 DEFAULT_MAX_TOKENS = 16000
@@ -24,13 +25,13 @@ TOOL_CHOICES: Mapping[str, str] = {"auto": "auto", "none": "none", "required": "
 FORCED = ("any", "tool")
 
 
-def write_request(request: LLMRequest, *, stream: bool) -> WireRequest:
+def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
     """Translate a request."""
     conversation = write_messages(request.messages)
     tool_choice = _tool_choice(request)
-    max_tokens = _max_tokens(request)
+    max_tokens = _max_tokens(request, context)
     forced = tool_choice is not None and tool_choice["type"] in FORCED
-    thinking = write_thinking(request, max_tokens, forced=forced)
+    thinking = write_thinking(request, context, max_tokens, forced=forced)
     body = without_none(
         {
             "model": request.model,
@@ -56,13 +57,15 @@ def write_request(request: LLMRequest, *, stream: bool) -> WireRequest:
         api="messages",
         unsupported=unsupported + thinking.unsupported,
         warnings=conversation.warnings + thinking.warnings,
+        forms={"reasoning_effort": thinking.form} if thinking.form else {},
     )
 
 
-def _max_tokens(request: LLMRequest) -> int:
+def _max_tokens(request: LLMRequest, context: AttemptContext) -> int:
     if request.max_tokens is not None:
         return request.max_tokens
-    return min(DEFAULT_MAX_TOKENS, request.max_output_tokens or DEFAULT_MAX_TOKENS)
+    most = context.known.max_output_tokens if context.known is not None else None
+    return min(DEFAULT_MAX_TOKENS, most or DEFAULT_MAX_TOKENS)
 
 
 def _tool(tool: JSON) -> JSON:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import abc
 from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.types import JSON, LLMRequest
 
-__all__ = ["ADAPTIVE", "Thinking", "form_of_thinking", "write_thinking"]
+__all__ = ["ADAPTIVE", "Thinking", "write_thinking"]
 
-#: Name of the form that newer models take; in ``LLMRequest.without`` where the model rejected it.
+#: Name of the form that newer models take; in ``AttemptContext.without`` where the model rejected it.
 ADAPTIVE = "adaptive thinking"
 NO_THINKING = "none"
 #: The share of ``max_tokens`` that is the budget, where the model takes no effort.
@@ -34,35 +35,31 @@ class Thinking(NamedTuple):
 
     thinking: Optional[JSON] = None
     effort: Optional[str] = None
+    form: Optional[str] = None
     unsupported: Tuple[str, ...] = ()
     warnings: Tuple[str, ...] = ()
 
 
-def write_thinking(request: LLMRequest, max_tokens: int, *, forced: bool) -> Thinking:
+def write_thinking(
+    request: LLMRequest, context: AttemptContext, max_tokens: int, *, forced: bool
+) -> Thinking:
     """Translate ``reasoning_effort``."""
     effort = request.reasoning_effort
     if effort is None:
         return Thinking()
     if effort == NO_THINKING:
-        if _supports(request, "thinking", "types", "disabled") is False:
+        if _supports(context, "thinking", "types", "disabled") is False:
             return Thinking(unsupported=("reasoning_effort",))
         return Thinking({"type": "disabled"})
-    if form_of_thinking(request) is not None:
-        return Thinking(None if forced else {"type": "adaptive"}, effort)
-    return _with_budget(request, effort, max_tokens, forced)
+    is_adaptive = _supports(context, "thinking", "types", "adaptive") is not False
+    if is_adaptive and ADAPTIVE not in context.without:
+        return Thinking(None if forced else {"type": "adaptive"}, effort, ADAPTIVE)
+    return _with_budget(request, context, max_tokens, forced)
 
 
-def form_of_thinking(request: LLMRequest) -> Optional[str]:
-    """Name the form in which the effort is sent, where there is another."""
-    if request.reasoning_effort in (None, NO_THINKING) or ADAPTIVE in request.without:
-        return None
-    adaptive = _supports(request, "thinking", "types", "adaptive")
-    return None if adaptive is False else ADAPTIVE
-
-
-def _with_budget(request: LLMRequest, effort: str, max_tokens: int, forced: bool) -> Thinking:
-    share = SHARES.get(effort)
-    thinks = _supports(request, "thinking", "types", "enabled") is not False
+def _with_budget(request: LLMRequest, context: AttemptContext, max_tokens: int, forced: bool) -> Thinking:
+    share = SHARES.get(request.reasoning_effort or "")
+    thinks = _supports(context, "thinking", "types", "enabled") is not False
     if share is None or not thinks or forced or max_tokens <= SMALLEST_BUDGET:
         return Thinking(unsupported=("reasoning_effort",))
     budget = max(SMALLEST_BUDGET, int(max_tokens * share))
@@ -70,9 +67,9 @@ def _with_budget(request: LLMRequest, effort: str, max_tokens: int, forced: bool
     return Thinking({"type": "enabled", "budget_tokens": budget}, warnings=(warning,))
 
 
-def _supports(request: LLMRequest, *names: str) -> Optional[bool]:
+def _supports(context: AttemptContext, *names: str) -> Optional[bool]:
     """What the provider's listing says of a capability; None where it is not known."""
-    found: Any = request.capabilities
+    found: Any = context.known.capabilities if context.known is not None else None
     for name in (*names, "supported"):
         found = found.get(name) if isinstance(found, abc.Mapping) else None
     return found if isinstance(found, bool) else None

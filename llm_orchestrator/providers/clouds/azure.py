@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Awaitable, Callable, ClassVar, Dict, Optional, Tuple
 
-from llm_orchestrator.providers.clouds.base import ConfiguredNames, needs_package
+from llm_orchestrator.providers.clouds.base import ConfiguredNames
+from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.openai_adapter import (
     AUTO,
     CHAT,
     OpenAIAdapter,
     headers_against_environment,
-    openai_sdk,
     without_environment,
 )
 
@@ -45,15 +45,17 @@ class AzureAdapter(ConfiguredNames, OpenAIAdapter):
         return True
 
     def make_client(self) -> Any:
-        """Make the SDK's client for threads; see ``OpenAIAdapter.make_client``."""
-        return _without_token(openai_sdk(self.extra).AzureOpenAI(**self.client_arguments()))
+        """Make the SDK's client for threads."""
+        client = self.package("openai").AzureOpenAI(**self.client_arguments())
+        return with_bounded_error_bodies(_without_token(client))
 
     def make_async_client(self) -> Any:
-        """Make the SDK's client for one event loop; see ``OpenAIAdapter.make_client``."""
+        """Make the SDK's client for one event loop."""
         arguments = self.client_arguments()
         if "azure_ad_token_provider" in arguments:
             arguments["azure_ad_token_provider"] = _in_thread(arguments["azure_ad_token_provider"])
-        return _without_token(openai_sdk(self.extra).AsyncAzureOpenAI(**arguments))
+        client = self.package("openai").AsyncAzureOpenAI(**arguments)
+        return with_bounded_error_bodies(_without_token(client))
 
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of both clients; see ``OpenAIAdapter.client_arguments``."""
@@ -61,14 +63,14 @@ class AzureAdapter(ConfiguredNames, OpenAIAdapter):
             "azure_endpoint": self._endpoint,
             "api_version": self._api_version,
             "max_retries": 0,
-            "default_headers": headers_against_environment(),
+            "default_headers": headers_against_environment(self.package("openai")),
             **self._credentials(),
         }
 
     def _credentials(self) -> Dict[str, Any]:
         if self._api_key is not None:
             return {"api_key": self._api_key}
-        identity = needs_package("azure.identity", self.extra)
+        identity = self.package("azure.identity")
         chain = identity.DefaultAzureCredential()
         return {"azure_ad_token_provider": identity.get_bearer_token_provider(chain, TOKEN_SCOPE)}
 

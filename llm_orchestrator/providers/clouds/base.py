@@ -6,7 +6,6 @@ exceptions when there are none.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, ClassVar, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import (
@@ -23,7 +22,7 @@ from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import ModelInfo
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["CloudProvider", "ConfiguredNames", "needs_package", "with_version_in_body"]
+__all__ = ["CloudProvider", "ConfiguredNames", "with_version_in_body"]
 
 
 class CloudProvider(BaseLLMProvider):
@@ -100,16 +99,6 @@ class ConfiguredNames(CloudProvider):
         raise NotSupportedError(
             f"The host of provider {self.name!r} cannot validate models. Call the model to find out."
         )
-
-
-def needs_package(module: str, extra: str) -> Any:
-    """Import a cloud's library."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise ConfigurationError(
-            f'{module} is not installed. Run: pip install "llm-orchestrator[{extra}]".'
-        ) from error
 
 
 def with_version_in_body(wire: WireRequest, version: str) -> WireRequest:

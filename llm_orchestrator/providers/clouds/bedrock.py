@@ -12,7 +12,8 @@ from typing import Any, AsyncIterator, ClassVar, Dict, Iterator, Mapping, Option
 
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.anthropic_adapter import AnthropicAdapter
-from llm_orchestrator.providers.clouds.base import ConfiguredNames, needs_package, with_version_in_body
+from llm_orchestrator.providers.clouds.base import ConfiguredNames, with_version_in_body
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
@@ -60,17 +61,17 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of both clients; see ``AnthropicAdapter.client_arguments``."""
         if self._api_key is None:
-            needs_package("boto3", self.extra)
-        needs_package("botocore", self.extra)
+            self.package("boto3")
+        self.package("botocore")
         return {
             "api_key": self._api_key,
             "aws_region": self._region,
             "base_url": self.base_url or f"https://bedrock-runtime.{self._region}.amazonaws.com",
         }
 
-    def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
+    def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
         """Translate a request, whose model the SDK moves into the path; see ``AnthropicAdapter``."""
-        return with_version_in_body(super().build_request(request, stream=stream), self.api_version)
+        return with_version_in_body(super().build_attempt(request, context, stream=stream), self.api_version)
 
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
         """Read a failure, whose kind Bedrock tells in a header; see ``Adapter.parse_failure``."""

@@ -13,9 +13,9 @@ from llm_orchestrator.providers.anthropic_adapter import AnthropicAdapter
 from llm_orchestrator.providers.clouds.base import (
     CloudProvider,
     ConfiguredNames,
-    needs_package,
     with_version_in_body,
 )
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, ModelInfo
@@ -90,7 +90,7 @@ class ClaudeOnVertex(VertexAdapter, ConfiguredNames, AnthropicAdapter):
 
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of both clients; see ``AnthropicAdapter.client_arguments``."""
-        needs_package("google.auth.transport.requests", self.extra)
+        self.package("google.auth.transport.requests")
         return {
             "region": self._region,
             "project_id": self._project,
@@ -98,9 +98,9 @@ class ClaudeOnVertex(VertexAdapter, ConfiguredNames, AnthropicAdapter):
             "base_url": f"{self.host}/v1",
         }
 
-    def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
+    def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
         """Translate a request, whose model the SDK moves into the path; see ``AnthropicAdapter``."""
-        return with_version_in_body(super().build_request(request, stream=stream), self.api_version)
+        return with_version_in_body(super().build_attempt(request, context, stream=stream), self.api_version)
 
 
 class GeminiOnVertex(VertexAdapter, GeminiAdapter):
@@ -126,9 +126,9 @@ class GeminiOnVertex(VertexAdapter, GeminiAdapter):
             **(where if self._api_key is None else {"api_key": self._api_key}),
         }
 
-    def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
-        """Translate a call; see ``GeminiAdapter.build_request``."""
-        return _published(super().build_request(request, stream=stream))
+    def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
+        """Translate a call; see ``GeminiAdapter.build_attempt``."""
+        return _published(super().build_attempt(request, context, stream=stream))
 
     def list_request(self, cursor: Optional[str]) -> WireRequest:
         """Ask for one page of Google's models; see ``GeminiAdapter.list_request``."""

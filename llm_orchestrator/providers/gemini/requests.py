@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, NoReturn, Optional, Tup
 from urllib.parse import quote
 
 from llm_orchestrator.exceptions import InvalidMessagesError, InvalidRequestError
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.gemini.content import calls_of, content_parts, model_parts, result_part
 from llm_orchestrator.providers.gemini.schema import accepted_schema
 from llm_orchestrator.providers.gemini.thinking import write_thinking
@@ -20,7 +21,7 @@ from llm_orchestrator.types import JSON, LLMRequest, Message
 from llm_orchestrator.utils.json import without_none
 from llm_orchestrator.utils.json_schema import with_object_at_root
 
-__all__ = ["generate_request", "list_request", "model_request", "with_safety_settings"]
+__all__ = ["build_request", "list_request", "model_request", "with_safety_settings"]
 
 PAGE_SIZE = 1000
 
@@ -41,10 +42,10 @@ class _OpenCall(NamedTuple):
 # ---------------------------------------------------------------- requests
 
 
-def generate_request(request: LLMRequest, *, stream: bool) -> WireRequest:
+def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
     """Translate a call."""
     method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-    thinking = write_thinking(request)
+    thinking = write_thinking(request, context)
     warnings: List[str] = list(thinking.warnings)
     body = {
         "systemInstruction": _system_instruction(request.messages, warnings),
@@ -64,6 +65,7 @@ def generate_request(request: LLMRequest, *, stream: bool) -> WireRequest:
         api="generate_content",
         unsupported=unsupported + thinking.unsupported,
         warnings=tuple(warnings),
+        forms={"reasoning_effort": thinking.form} if thinking.form else {},
     )
 
 

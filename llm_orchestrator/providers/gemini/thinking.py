@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Mapping, NamedTuple, Optional, Tuple
 
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.types import JSON, LLMRequest
 
-__all__ = ["LEVEL", "Thinking", "form_of_thinking", "write_thinking"]
+__all__ = ["LEVEL", "Thinking", "write_thinking"]
 
-#: Name of the form that newer models take; in ``LLMRequest.without`` where the model rejected it.
+#: Name of the form that newer models take; in ``AttemptContext.without`` where the model rejected it.
 LEVEL = "thinking level"
 NO_THINKING = "none"
 #: Google's own table of budgets for efforts, https://ai.google.dev/gemini-api/docs/openai#thinking
@@ -24,29 +25,25 @@ class Thinking(NamedTuple):
     """What is sent for a ``reasoning_effort``, and what could not be."""
 
     config: Optional[JSON] = None
+    form: Optional[str] = None
     unsupported: Tuple[str, ...] = ()
     warnings: Tuple[str, ...] = ()
 
 
-def write_thinking(request: LLMRequest) -> Thinking:
+def write_thinking(request: LLMRequest, context: AttemptContext) -> Thinking:
     """Translate ``reasoning_effort``; the thoughts themselves are asked for with it."""
     effort = request.reasoning_effort
     if effort is None:
         return Thinking()
-    if (request.capabilities or {}).get("thinking") is False:
+    capabilities = context.known.capabilities if context.known is not None else None
+    if (capabilities or {}).get("thinking") is False:
         return Thinking(unsupported=("reasoning_effort",))
     if effort == NO_THINKING:
         return Thinking({"thinkingBudget": 0})
-    if form_of_thinking(request) is not None:
-        return Thinking({"thinkingLevel": effort.upper(), "includeThoughts": True})
+    if LEVEL not in context.without:
+        return Thinking({"thinkingLevel": effort.upper(), "includeThoughts": True}, LEVEL)
     budget = BUDGETS.get(effort)
     if budget is None:
         return Thinking(unsupported=("reasoning_effort",))
     warning = f"reasoning_effort was sent as a budget of {budget} tokens: {request.model} takes no level."
     return Thinking({"thinkingBudget": budget, "includeThoughts": True}, warnings=(warning,))
-
-
-def form_of_thinking(request: LLMRequest) -> Optional[str]:
-    """Name the form in which the effort is sent, where there is another."""
-    has_level = request.reasoning_effort not in (None, NO_THINKING) and LEVEL not in request.without
-    return LEVEL if has_level else None

@@ -45,6 +45,9 @@ class BadStatusError(Exception):
 class GeminiTransport:
     """One client of google-genai and the HTTP clients under it, for all threads or for one event loop."""
 
+    #: What has to be installed.
+    PACKAGE = "google.genai"
+
     def __init__(
         self, *, base_url: str, api_version: str = API_VERSION, vertexai: bool = False, **identity: Any
     ) -> None:

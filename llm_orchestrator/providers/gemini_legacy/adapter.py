@@ -10,6 +10,7 @@ from collections import abc
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ProviderError
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from llm_orchestrator.providers.gemini_legacy.schema import legacy_schema
 from llm_orchestrator.providers.gemini_legacy.transport import LegacyTransport, error_of_legacy
@@ -33,9 +34,9 @@ class GeminiLegacyAdapter(GeminiAdapter):
     extra: ClassVar[str] = "gemini-legacy"
     transport: ClassVar[Any] = LegacyTransport
 
-    def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
-        """Translate a call, in the fields that the SDK knows; see ``GeminiAdapter.build_request``."""
-        wire = super().build_request(request, stream=stream)
+    def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
+        """Translate a call, in the fields that the SDK knows; see ``GeminiAdapter.build_attempt``."""
+        wire = super().build_attempt(request, context, stream=stream)
         warnings: List[str] = []
         body = dict(wire.body or {})
         settings, unsupported = _known_settings(body.pop("generationConfig", {}), warnings)

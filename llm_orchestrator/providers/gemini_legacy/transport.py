@@ -31,6 +31,9 @@ __all__ = ["LegacyTransport", "error_of_legacy"]
 class LegacyTransport:
     """The clients of google-generativeai for one address."""
 
+    #: What has to be installed.
+    PACKAGE = "google.ai.generativelanguage_v1beta"
+
     def __init__(self, *, api_key: str, base_url: str) -> None:
         from google.ai import generativelanguage_v1beta as api
         from requests.adapters import HTTPAdapter

@@ -1,0 +1,53 @@
+"""A turn of a conversation: what its call does to the history when it begins and when it ends."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Optional, Tuple
+
+from llm_orchestrator.calls.history import History
+from llm_orchestrator.types import LLMResponse, Message
+
+__all__ = ["Turn"]
+
+
+class Turn:
+    """One turn: its call uses the history until its end, and adds to it only when the answer is whole."""
+
+    def __init__(self, history: History, messages: Tuple[Message, ...]) -> None:
+        self._history = history
+        self._messages = messages
+        self._is_open = False
+
+    def begin(self) -> Tuple[Message, ...]:
+        """Take the history; its messages go before the turn's own."""
+        self._history.take()
+        self._is_open = True
+        return self._history.state.messages
+
+    def keep(self, response: LLMResponse) -> None:
+        """Add what was sent and its whole answer."""
+        plain = Message("assistant", response.content, response.tool_calls, provider=response.provider)
+        answer = response.message or plain
+        if answer.tool_calls or answer.provider_state:
+            answer = deepcopy(answer)  # a tool may change the arguments it is given
+        self._history.state = self._history.state.with_turn((*self._messages, answer), response)
+        self._close()
+
+    def end(self, *paid: Optional[LLMResponse]) -> None:
+        """End without a whole answer; the second time nothing happens.
+
+        Args:
+            *paid: What came of the answer, for its cost, None where that is unknown; nothing at all where no
+                answer was paid for.
+        """
+        if not self._is_open:
+            return
+        for answer in paid:
+            self._history.state = self._history.state.with_cost_of(answer)
+        self._close()
+
+    def _close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._history.release()

@@ -1,0 +1,30 @@
+"""What passes between a call and its provider beside the request and the answer, for one attempt."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import FrozenSet, Optional
+
+from llm_orchestrator.types import Exchange, ModelInfo
+
+__all__ = ["AttemptContext"]
+
+
+@dataclass
+class AttemptContext:
+    """One attempt: what the call knows of it, and what its provider notes for the price.
+
+    Attributes:
+        deadline: When the whole call must have ended, on the clock of ``time.monotonic``.
+        without: Parameters, and forms of parameters, that the model is known to reject.
+        strict: Refuse parameters the protocol has no field for, instead of leaving them out with a warning.
+        known: What the registry knows of the model; None where it knows nothing.
+        exchange: What decides the price beside the usage; set by the provider when an answer has come.
+    """
+
+    deadline: float = math.inf
+    without: FrozenSet[str] = frozenset()
+    strict: bool = False
+    known: Optional[ModelInfo] = None
+    exchange: Optional[Exchange] = None

@@ -1,0 +1,112 @@
+"""What the adapters of the vendors' SDKs share: their clients, the one call, and a missing SDK."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any, ClassVar, Dict
+
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.http.clients import Clients
+from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
+
+__all__ = ["SDKProvider"]
+
+
+class SDKProvider(BaseLLMProvider):
+    """A provider that talks through a vendor's SDK. Derive from it and write ``make_client`` and its twin."""
+
+    #: The extra that installs what the adapter needs.
+    extra: ClassVar[str] = ""
+
+    def __init__(self, name: str, **settings: Any) -> None:
+        super().__init__(name, **settings)
+        self._clients: Clients[Any, Any] = Clients(
+            make=self.make_client,
+            make_async=self.make_async_client,
+            close=self.close_client,
+            aclose=self.aclose_client,
+            redactor=self.redactor,
+        )
+
+    def make_client(self) -> Any:
+        """Make the SDK's client for threads."""
+        raise NotImplementedError
+
+    def make_async_client(self) -> Any:
+        """Make the SDK's client for one event loop; called in a thread, for importing an SDK takes long."""
+        raise NotImplementedError
+
+    # Static, for a client is closed after its provider is gone.
+
+    @staticmethod
+    def close_client(client: Any) -> None:
+        """Close a client for threads."""
+        client.close()
+
+    @staticmethod
+    async def aclose_client(client: Any) -> None:
+        """Close a client for one event loop."""
+        await client.close()
+
+    def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request; see ``Adapter.open_call``."""
+        reply: RawReply = _generic_call(self._clients.for_threads(), wire, limits)
+        return reply
+
+    async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request, async; see ``Adapter.aopen_call``."""
+        reply: RawReply = await _generic_call(await self._clients.for_loop(), wire, limits)
+        return reply
+
+    async def aget_ready(self) -> None:
+        """Make the client of the running loop."""
+        await self._clients.for_loop()
+
+    def close(self) -> None:
+        """Close the connections of sync callers."""
+        self._clients.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop, and those of sync callers."""
+        await self._clients.aclose()
+
+    def package(self, name: str) -> Any:
+        """Import a package that the adapter's extra installs."""
+        try:
+            return import_module(name)
+        except ImportError as error:
+            raise ConfigurationError(
+                f"Provider {self.name!r} needs the package {name}, which cannot be imported ({error}). "
+                f'Run: pip install "llm-orchestrator[{self.extra}]".'
+            ) from error
+
+    def missing_key(self, variable: str) -> ConfigurationError:
+        """The error for an entry that needs a key and has none."""
+        return ConfigurationError(
+            f"Provider {self.name!r} has no api_key. Add `api_key: ${{{variable}}}` to its entry, and set "
+            "the variable."
+        )
+
+
+def _generic_call(client: Any, wire: WireRequest, limits: Limits) -> Any:
+    """The generic call that the SDKs of OpenAI and Anthropic share; async clients return an awaitable.
+
+    ``stream`` leaves the body of the HTTP response unread.
+    """
+    library = sys.modules[type(client.base_url).__module__.partition(".")[0]]  # httpx or httpx2
+    seconds = limits.head()
+    arguments: Dict[str, Any] = {
+        "cast_to": library.Response,
+        "stream": True,
+        "options": {
+            "headers": wire.headers,
+            "timeout": library.Timeout(seconds, connect=min(limits.connect, seconds)),
+            "max_retries": 0,
+            "follow_redirects": False,  # a redirect would carry the key elsewhere
+        },
+    }
+    if wire.body is None:
+        return client.get(wire.path, **arguments)
+    return client.post(wire.path, body=wire.body, **arguments)
