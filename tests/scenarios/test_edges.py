@@ -57,16 +57,18 @@ def test_each_model_is_sent_its_own_output_limit(tmp_path: Path) -> None:
             limits = {"first": 64000, "second": 4096}
             return [replace(model, max_output_tokens=limits[model.name]) for model in models], cursor
 
+        def build_attempt(self, request: Any, context: Any, *, stream: bool) -> Any:
+            known.append((request.model, context.known.max_output_tokens))
+            return super().build_attempt(request, context, stream=stream)
+
+    known: List[Any] = []
     fake = Listing([ServerError("Broken."), "Fine."], models=["first", "second"])
     settings = config(tmp_path, fallback_models=["second"], max_retries=0)
     with LLMOrchestrator(settings, providers={"fake": fake}) as orchestrator:
         orchestrator.refresh_models()
         orchestrator.send_request("Hi")
 
-    assert [(request.model, request.max_output_tokens) for request in fake.requests] == [
-        ("first", 64000),
-        ("second", 4096),
-    ]
+    assert known == [("first", 64000), ("second", 4096)]
 
 
 def test_a_fallback_to_a_deprecated_model_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

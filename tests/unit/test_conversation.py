@@ -28,8 +28,9 @@ from llm_orchestrator import (
     TokenUsage,
     ToolCall,
 )
-from llm_orchestrator.request import messages
 from llm_orchestrator.testing import FakeProvider, FakeReply
+from llm_orchestrator.types import messages
+from llm_orchestrator.utils.values import evolve
 from tests.support.fakes import ANSWER, play, warm  # noqa: F401 (warm is a fixture)
 
 TWO = {"active_provider": "one", "active_model": "model-one", "providers": {}}
@@ -342,7 +343,7 @@ def test_nobody_can_change_what_was_said() -> None:
 def test_a_provider_that_makes_no_message_is_no_trouble() -> None:
     class Terse(FakeProvider):
         def parse_reply(self, body: Any, headers: Any) -> Any:
-            return messages.evolve(super().parse_reply(body, headers), message=None)
+            return evolve(super().parse_reply(body, headers), message=None)
 
     conversation = play(provider_class=Terse).orchestrator.start_conversation()
     conversation.send("Hi")

@@ -105,7 +105,6 @@ def test_pieces_text_and_the_whole_answer(perform: Perform) -> None:
         same = {name: getattr(whole, name) for name in own}
         assert replace(stream.response, **same, raw_response=None) == replace(whole, raw_response=None)
         assert [attempt.error for attempt in stream.response.attempts] == [None]
-        assert stream.response.exchange is None
         assert scene.rows == ["priced ok final"] * 2
         assert [row.streamed for row in scene.tracker.records] == [True, False]
 
@@ -240,7 +239,7 @@ def test_s3_an_error_after_text_keeps_the_text_and_repeats_nothing(perform: Perf
         assert isinstance(error.__cause__, ServerError)
         partial = error.partial_response
         assert partial is not None and partial.content == "Four, of"
-        assert partial.usage.source != "reported" and partial.exchange is None
+        assert partial.usage.source != "reported"
         assert partial.attempts == error.attempts and error.attempts[0].error == "StreamInterruptedError"
         assert reader.stream.response is None
         assert (scene.asked, scene.rows) == ([MODEL], ["priced interrupted final"])

@@ -25,6 +25,7 @@ from llm_orchestrator.exceptions import (
 )
 from llm_orchestrator.providers.adapter import Adapter
 from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure, error_of_failure
 from llm_orchestrator.providers.http import deadlines
 from llm_orchestrator.providers.wire import BufferedReply, Limits, StreamState, WireRequest
@@ -49,8 +50,12 @@ def body_of(adapter: SmallAdapter, **parameters: Any) -> Dict[str, Any]:
 def send(request: pytest.FixtureRequest) -> Callable[..., LLMResponse]:
     """Sends a request for a whole answer, sync or async."""
 
-    def ask(adapter: SmallAdapter, asked: LLMRequest = REQUEST) -> LLMResponse:
-        return asyncio.run(adapter.asend_request(asked)) if is_async else adapter.send_request(asked)
+    def ask(
+        adapter: SmallAdapter, asked: LLMRequest = REQUEST, context: Optional[AttemptContext] = None
+    ) -> LLMResponse:
+        if is_async:
+            return asyncio.run(adapter.asend_request(asked, context))
+        return adapter.send_request(asked, context)
 
     is_async = request.param
     return ask
@@ -121,12 +126,14 @@ def test_a_parameter_without_a_field_is_left_out_with_a_warning(send: Callable[.
 
 
 @pytest.mark.parametrize(
-    "asked", [{"top_k": 40, "strict": True}, {"stop": ("END",)}], ids=["strict", "not droppable"]
+    ("asked", "strict"),
+    [({"top_k": 40}, True), ({"stop": ("END",)}, False)],
+    ids=["strict", "not droppable"],
 )
-def test_a_parameter_without_a_field_is_refused(asked: Dict[str, Any]) -> None:
+def test_a_parameter_without_a_field_is_refused(asked: Dict[str, Any], strict: bool) -> None:
     adapter = SmallAdapter(ANSWER)
     with pytest.raises(UnsupportedParameterError) as caught:
-        adapter.send_request(request(**asked))
+        adapter.send_request(request(**asked), AttemptContext(strict=strict))
     assert caught.value.parameter == next(iter(asked))
     assert caught.value.sent is False and adapter.sent == []
 
@@ -188,7 +195,7 @@ def test_limits_of_the_entry_and_of_the_call() -> None:
     assert adapter.limits() == Limits(5, 30, math.inf)
     assert adapter.limits(REQUEST) == Limits(5, 30, math.inf)
     deadline = time.monotonic() + 100
-    assert adapter.limits(request(timeout=2, deadline=deadline)) == Limits(2, 2, deadline)
+    assert adapter.limits(request(timeout=2), AttemptContext(deadline)) == Limits(2, 2, deadline)
 
 
 def test_connecting_takes_no_longer_than_the_timeout() -> None:
@@ -199,7 +206,7 @@ def test_connecting_takes_no_longer_than_the_timeout() -> None:
 def test_a_call_whose_time_is_over_is_not_sent(send: Callable[..., LLMResponse], left: float) -> None:
     adapter = SmallAdapter(ANSWER)
     with pytest.raises(ProviderTimeoutError, match="total_timeout") as caught:
-        send(adapter, request(deadline=time.monotonic() + left))
+        send(adapter, REQUEST, AttemptContext(time.monotonic() + left))
     assert caught.value.sent is False and adapter.sent == []
 
 
@@ -214,7 +221,8 @@ def test_the_head_waits_for_the_smaller_of_both_limits() -> None:
 
 def test_a_whole_answer(send: Callable[..., LLMResponse]) -> None:
     adapter = SmallAdapter(ANSWER[:5], ANSWER[5:])
-    response = send(adapter)
+    context = AttemptContext()
+    response = send(adapter, REQUEST, context)
     assert (response.content, response.usage.prompt_tokens) == ("Hello.", 7)
     assert (response.model, response.requested_model, response.request_id) == (
         "model-1",
@@ -222,7 +230,7 @@ def test_a_whole_answer(send: Callable[..., LLMResponse]) -> None:
         "request-1",
     )
     assert response.raw_response == {"text": "Hello.", "usage": 7}
-    assert response.exchange is not None and response.exchange.api == "chat"
+    assert context.exchange is not None and context.exchange.api == "chat"
     assert adapter.replies[0].closed == 1
 
 
@@ -289,7 +297,7 @@ def test_a_deadline_that_passed_while_the_head_was_waited_for(send: Callable[...
 
     deadline = time.monotonic() + 0.01
     with pytest.raises(ProviderTimeoutError):
-        send(SmallAdapter(answer=late), request(deadline=deadline))
+        send(SmallAdapter(answer=late), REQUEST, AttemptContext(deadline))
     assert [reply.closed for reply in replies] == [1]
 
 

@@ -109,7 +109,6 @@ def test_a_stream_read_to_its_end(reader: Reader) -> None:
         "request-1",
     )
     assert response.raw_response == {"text": "Hello.", "usage": 7}
-    assert response.exchange is not None and response.exchange.request["stream"] is True
     assert adapter.replies[0].closed, "the connection is released"
 
 

@@ -22,6 +22,7 @@ from llm_orchestrator import (
     TokenUsage,
     ToolCall,
 )
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.testing import FakeProvider, FakeReply
 from tests.support.fakes import MODEL, play, warm  # noqa: F401 (warm is a fixture)
 from tests.support.ways import ask
@@ -138,20 +139,20 @@ def test_a_request_that_was_refused_before_sending_is_not_noted(way: str) -> Non
 Timed = Callable[[FakeProvider, LLMRequest], Awaitable[Any]]
 
 
-async def whole(provider: FakeProvider, request: LLMRequest) -> Any:
-    return provider.send_request(request)
+async def whole(provider: FakeProvider, *asked: Any) -> Any:
+    return provider.send_request(*asked)
 
 
-async def streamed(provider: FakeProvider, request: LLMRequest) -> Any:
-    return list(provider.send_streaming_request(request))
+async def streamed(provider: FakeProvider, *asked: Any) -> Any:
+    return list(provider.send_streaming_request(*asked))
 
 
-async def async_whole(provider: FakeProvider, request: LLMRequest) -> Any:
-    return await provider.asend_request(request)
+async def async_whole(provider: FakeProvider, *asked: Any) -> Any:
+    return await provider.asend_request(*asked)
 
 
-async def async_streamed(provider: FakeProvider, request: LLMRequest) -> Any:
-    return [event async for event in await provider.asend_streaming_request(request)]
+async def async_streamed(provider: FakeProvider, *asked: Any) -> Any:
+    return [event async for event in await provider.asend_streaming_request(*asked)]
 
 
 @pytest.mark.real_clock
@@ -172,7 +173,7 @@ def test_delays_pass_and_too_long_ones_are_timeouts(timed: Timed) -> None:
 def test_a_delay_between_chunks_keeps_to_the_end_of_the_call(timed: Timed) -> None:
     provider = FakeProvider(FakeReply(chunks=["a", "b", "c"], delay=0.1))
     with pytest.raises(StreamInterruptedError) as caught:
-        asyncio.run(timed(provider, LLMRequest("m", (), deadline=time.monotonic() + 0.17)))
+        asyncio.run(timed(provider, LLMRequest("m", ()), AttemptContext(time.monotonic() + 0.17)))
     assert isinstance(caught.value.__cause__, ProviderTimeoutError)
     assert caught.value.partial_text == "a"
 

@@ -8,6 +8,8 @@ import pytest
 
 from llm_orchestrator.exceptions import InvalidRequestError, UnsupportedParameterError
 from llm_orchestrator.providers.anthropic_adapter import AnthropicAdapter
+from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.types import ModelInfo
 from tests.support.shapes.anthropic_shapes import ADAPTER, body, request
 
 WEATHER = {
@@ -47,7 +49,9 @@ def test_the_configured_api_version_is_sent_with_every_kind_of_request() -> None
 def test_max_tokens_is_the_callers_or_else_fits_the_model(
     asked: Optional[int], known: Optional[int], sent: int
 ) -> None:
-    assert body(max_tokens=asked, max_output_tokens=known)["max_tokens"] == sent
+    context = AttemptContext(known=ModelInfo("some-model", "anthropic", max_output_tokens=known))
+    wire = ADAPTER.build_attempt(request(max_tokens=asked), context, stream=False)
+    assert wire.body is not None and wire.body["max_tokens"] == sent
 
 
 @pytest.mark.parametrize(

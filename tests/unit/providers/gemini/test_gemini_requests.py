@@ -8,6 +8,7 @@ from typing import Any, Dict
 import pytest
 
 from llm_orchestrator.exceptions import InvalidRequestError, UnsupportedParameterError
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from tests.support.shapes.gemini_shapes import ADAPTER, WEATHER, body, request
 
@@ -76,7 +77,7 @@ def test_what_gemini_has_no_field_for_is_said() -> None:
     assert wire.unsupported == ("parallel_tool_calls",)
     assert "cache='off' was not sent" in wire.warnings[0]
     with pytest.raises(UnsupportedParameterError, match="parallel_tool_calls"):
-        ADAPTER.prepare(request(parallel_tool_calls=False, strict=True), stream=False)
+        ADAPTER.prepare(request(parallel_tool_calls=False), AttemptContext(strict=True), stream=False)
 
 
 def test_what_gemini_does_anyway_needs_no_word() -> None:
