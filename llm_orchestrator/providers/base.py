@@ -7,7 +7,7 @@ only in the lines that wait.
 from __future__ import annotations
 
 import math
-from typing import Generator, List, Mapping, Optional, Set, Tuple, TypeVar, cast
+from typing import Any, Dict, Generator, List, Mapping, Optional, Set, Tuple, TypeVar, cast
 
 from llm_orchestrator.exceptions import (
     AuthenticationError,
@@ -232,12 +232,16 @@ class BaseLLMProvider(Adapter):
         except ProviderError as error:
             error.sent = False
             raise
-        left_out = tuple(f"{name} was not sent: {self.name} does not take it." for name in wire.unsupported)
-        body = merged(wire.body or {}, self.translate_options(request.provider_options))
-        headers = {**self.headers, **wire.headers, **request.extra_headers}
+        changes: Dict[str, Any] = {}
         if request.provider_options:
-            left_out += slips(request.provider_options)
-        return request, evolve(wire, body=body, headers=headers, warnings=wire.warnings + left_out)
+            changes["body"] = merged(wire.body or {}, self.translate_options(request.provider_options))
+        if self.headers or request.extra_headers:
+            changes["headers"] = {**self.headers, **wire.headers, **request.extra_headers}
+        warnings = [f"{name} was not sent: {self.name} does not take it." for name in wire.unsupported]
+        warnings += slips(request.provider_options)
+        if warnings:
+            changes["warnings"] = (*wire.warnings, *warnings)
+        return request, evolve(wire, **changes) if changes else wire
 
     def limits(
         self, request: Optional[LLMRequest] = None, context: Optional[AttemptContext] = None
