@@ -6,7 +6,6 @@ opens one HTTP call through the vendor's SDK. What makes calls out of these stan
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections import abc
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -19,16 +18,16 @@ from llm_orchestrator.exceptions import (
 )
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure, error_of_failure, error_of_transport
+from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
 from llm_orchestrator.providers.http.reader import read_document
 from llm_orchestrator.providers.http.redaction import Redactor, secret_headers
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
-__all__ = ["Adapter", "is_header_name", "is_header_text"]
+__all__ = ["Adapter"]
 
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_CONNECT_TIMEOUT = 10.0
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Adapter(ABC):
@@ -378,30 +377,6 @@ class Adapter(ABC):
     async def aclose(self) -> None:
         """Close the connections of the running loop, and those of sync callers."""
         self.close()
-
-
-def is_header_name(text: str) -> bool:
-    """Tell whether HTTP can carry a text as the name of a header (RFC 9110, section 5.6.2).
-
-    Args:
-        text: The text.
-
-    Returns:
-        Whether it consists of letters, digits and the few signs that HTTP allows.
-    """
-    return _HEADER_NAME.fullmatch(text) is not None
-
-
-def is_header_text(text: str) -> bool:
-    """Tell whether HTTP can carry a text as the value of a header.
-
-    Args:
-        text: The text.
-
-    Returns:
-        Whether it is printable ASCII without blanks at its ends.
-    """
-    return text.isascii() and text.isprintable() and text == text.strip()
 
 
 def _error_body(response: Any) -> JSON:

@@ -18,9 +18,10 @@ from llm_orchestrator.exceptions import (
     ProviderTimeoutError,
     UnsupportedParameterError,
 )
-from llm_orchestrator.providers.adapter import Adapter, is_header_name, is_header_text
+from llm_orchestrator.providers.adapter import Adapter
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.errors import ErrorsOfCall
+from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.wire import Limits, WireRequest
