@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 from llm_orchestrator import LLMOrchestrator
-from tests.scenarios.everywhere import config_of_all, siblings
+from tests.support.everywhere import config_of_all, siblings
 from tools import environment
 from tools.soak_traffic import CALLS_IN_ROUND, Tally, run_round
 

@@ -14,7 +14,7 @@ import pytest
 
 from llm_orchestrator.testing.conformance.bench import document, stream_of
 from llm_orchestrator.testing.reply_server import ReplyServer
-from tests.docs.provider_page import code_blocks, write_package
+from tests.support.provider_page import code_blocks, write_package
 from tools import environment
 
 pytestmark = pytest.mark.slow

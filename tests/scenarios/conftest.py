@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from tests.scenarios.money import path, spend  # noqa: F401 (the fixtures of the tests about money)
+from tests.support.money import path, spend  # noqa: F401 (the fixtures of the tests about money)

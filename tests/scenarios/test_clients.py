@@ -19,8 +19,8 @@ import pytest
 from llm_orchestrator import LLMOrchestrator, LLMResponse, OrchestratorError, ProviderError
 from llm_orchestrator.providers.http.clients import Clients
 from llm_orchestrator.providers.http.redaction import Redactor
-from tests.scenarios.everywhere import config_of_all, siblings
-from tests.scenarios.programs import run_program
+from tests.support.everywhere import config_of_all, siblings
+from tests.support.programs import run_program
 from tests.support.fixtures import Orchestrate
 from tests.support.scripted_server import (
     BEFORE_HEAD,
@@ -41,7 +41,7 @@ from tests.support.ways import ask
 
 @pytest.mark.slow
 def test_c1_loops_one_after_the_other_and_side_by_side(server: ScriptedServer, dialect: Dialect) -> None:
-    run = run_program("tests.scenarios.loops", dialect.name, server.url, "loops", debug=True)
+    run = run_program("tests.support.programs.loops", dialect.name, server.url, "loops", debug=True)
 
     assert (run.stderr, run.returncode) == ("", 0)
     assert run.stdout == "14 answers, 1 of them different, 21 in the report\n"
@@ -51,7 +51,7 @@ def test_c1_loops_one_after_the_other_and_side_by_side(server: ScriptedServer, d
 def test_c1_loops_closed_without_ado(server: ScriptedServer, dialect: Dialect) -> None:
     """Their sockets cannot be closed any more and only Python's garbage collector frees them."""
     run = run_program(
-        "tests.scenarios.loops", dialect.name, server.url, "careless loops", strict=False, debug=True
+        "tests.support.programs.loops", dialect.name, server.url, "careless loops", strict=False, debug=True
     )
 
     assert (run.stderr, run.returncode) == ("", 0)
@@ -120,7 +120,7 @@ def never_ending(request: Request) -> Reply:
 @pytest.mark.slow
 def test_c2_streams_that_outlive_their_loop_print_nothing(server: ScriptedServer, dialect: Dialect) -> None:
     server.default = never_ending
-    run = run_program("tests.scenarios.loops", dialect.name, server.url, "left streams", debug=True)
+    run = run_program("tests.support.programs.loops", dialect.name, server.url, "left streams", debug=True)
 
     assert (run.stderr, run.returncode) == ("", 0)
     assert run.stdout == "2 answers, 1 of them different, 12 in the report\n"
@@ -327,7 +327,7 @@ def test_c3_500_tasks_at_once_with_faults(server: ScriptedServer, tmp_path: Path
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_c3_after_a_fork_both_processes_work(server: ScriptedServer, dialect: Dialect) -> None:
     server.default = echo
-    run = run_program("tests.scenarios.forks", dialect.name, server.url)
+    run = run_program("tests.support.programs.forks", dialect.name, server.url)
 
     assert (run.stderr, run.returncode) == ("", 0)
     assert run.stdout == "4 right in the parent\n4 right in the child\n4 right in the parent\n"
@@ -344,7 +344,7 @@ def test_c4_memory_stays_flat_over_2000_calls(server: ScriptedServer, tmp_path: 
         return smart_reply(request)
 
     server.default = forgetful
-    run = run_program("tests.scenarios.memory", server.url, str(tmp_path / "costs.csv"))
+    run = run_program("tests.support.programs.memory", server.url, str(tmp_path / "costs.csv"))
 
     assert (run.stderr, run.returncode) == ("", 0), "ResourceWarnings would be here"
     assert int(run.stdout) < 50, f"{run.stdout} bytes more for every call"

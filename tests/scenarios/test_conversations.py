@@ -17,7 +17,7 @@ from llm_orchestrator import (
     ProviderError,
     StreamInterruptedError,
 )
-from tests.scenarios.leaving import ASYNC, SYNC, AsyncLeave, Leave
+from tests.support.leaving import ASYNC, SYNC, AsyncLeave, Leave
 from tests.support.fixtures import Orchestrate
 from tests.support.scripted_server import (
     BEFORE_HEAD,

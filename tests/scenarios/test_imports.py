@@ -11,7 +11,7 @@ import pytest
 
 import llm_orchestrator
 from llm_orchestrator import OrchestratorError
-from tests.scenarios.programs import run_program
+from tests.support.programs import run_program
 from tests.support.fixtures import Orchestrate
 from tests.support.scripted_server import Dialect, ScriptedServer
 from tests.support.ways import ask
@@ -33,7 +33,7 @@ def test_c6_temperature_reaches_the_wire_on_every_generation(
 
 @pytest.mark.slow
 def test_c7_importing_does_nothing_but_import() -> None:
-    run = run_program("tests.scenarios.importing")
+    run = run_program("tests.support.programs.importing")
 
     assert (run.stdout, run.stderr, run.returncode) == ("", "", 0)
 

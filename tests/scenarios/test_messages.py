@@ -17,8 +17,8 @@ from llm_orchestrator import (
     ReasoningDelta,
     ToolCallDelta,
 )
-from tests.scenarios.histories import HISTORIES, RULES, Case
-from tests.scenarios.money import answer
+from tests.support.histories import HISTORIES, RULES, Case
+from tests.support.money import answer
 from tests.support.fixtures import Orchestrate
 from tests.support.scripted_server import SIGNATURE, Call, Dialect, ScriptedServer, Usage
 from tests.support.scripted_server.replies import json_reply

@@ -26,7 +26,7 @@ from llm_orchestrator.calls import record as call_record
 from llm_orchestrator.pricing import PriceTable
 from llm_orchestrator.usage import billing
 from llm_orchestrator.usage import recorder as usage_log
-from tests.scenarios.money import Spend, answer, price, rows
+from tests.support.money import Spend, answer, price, rows
 from tests.support.scripted_server import (
     BEFORE_HEAD,
     KEY,

@@ -10,7 +10,7 @@ import pytest
 
 from llm_orchestrator import FinishReason, InvalidRequestError, LLMOrchestrator, UnsupportedParameterError
 from llm_orchestrator.types import DROPPABLE_PARAMETERS
-from tests.scenarios.money import answer
+from tests.support.money import answer
 from tests.support.configs import ROOT
 from tests.support.fixtures import Orchestrate
 from tests.support.scripted_server import MODEL, Dialect, Reply, ScriptedServer

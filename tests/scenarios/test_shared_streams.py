@@ -12,8 +12,8 @@ import pytest
 from llm_orchestrator import LLMOrchestrator, OrchestratorError, StreamInterruptedError
 from llm_orchestrator.providers import stream as provider_stream
 from llm_orchestrator.testing import FakeReply
-from tests.scenarios.leaving import INTERRUPTED
-from tests.scenarios.open_streams import (
+from tests.support.leaving import INTERRUPTED
+from tests.support.open_streams import (
     gone,
     in_thread,
     nothing_printed,  # noqa: F401 (a fixture)

@@ -26,7 +26,7 @@ import pytest
 from pydantic import BaseModel, Field, RootModel
 
 from llm_orchestrator import InvalidRequestError, OutputParseError, OutputTruncatedError
-from tests.scenarios.money import Spend, answer, price, rows
+from tests.support.money import Spend, answer, price, rows
 from tests.support.fixtures import Orchestrate
 from tests.support.scripted_server import Call, Dialect, ScriptedServer
 from tests.support.scripted_server.wire_base import Json

@@ -29,7 +29,7 @@ from tests.support.fakes import broken
 from tests.support.scripted_server import KEY, Dialect, ScriptedServer, Usage, echo_key
 from tests.support.ways import ask
 from tests.test_providers import answer
-from tests.unit.tracing.recorder import Recorder, attributes_of, identifier, known_names
+from tests.support.recorder import Recorder, attributes_of, identifier, known_names
 
 MODEL = "asked"
 #: Names that conventions for Python 3.9 do not have yet.

@@ -14,7 +14,7 @@ from llm_orchestrator.usage.page import figures
 from llm_orchestrator.usage.page.figures import Durations, Figures
 from llm_orchestrator.usage.record import COLUMNS, DETAIL_COLUMNS
 from tests.support.costs import EIGHT
-from tests.unit.usage.page.ledgers import made_up, row, write
+from tests.support.ledgers import made_up, row, write
 
 
 @pytest.fixture(autouse=True)

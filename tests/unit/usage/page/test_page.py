@@ -17,7 +17,7 @@ import pytest
 from llm_orchestrator import ConfigurationError, CostTracker
 from llm_orchestrator.usage.page import figures
 from llm_orchestrator.usage.report import UsageReport
-from tests.unit.usage.page.ledgers import made_up, row, write
+from tests.support.ledgers import made_up, row, write
 
 pytest.importorskip("plotly", reason="the page is an extra: make environment")
 

@@ -1,6 +1,6 @@
 """A program that calls, forks, and calls again in both processes; a test runs it and reads what it prints.
 
-python -m tests.scenarios.forks DIALECT SERVER_URL
+python -m tests.support.programs.forks DIALECT SERVER_URL
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A program that makes 2,000 calls and prints by how many bytes each of the last ones let its memory grow.
 
-python -W error -m tests.scenarios.memory SERVER_URL LEDGER_FILE
+python -W error -m tests.support.programs.memory SERVER_URL LEDGER_FILE
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tracemalloc
 from typing import List
 
 from llm_orchestrator import LLMOrchestrator
-from tests.scenarios.everywhere import config_of_all, siblings
+from tests.support.everywhere import config_of_all, siblings
 
 #: The first calls import the SDKs, which nobody needs to trace; then caches and free lists fill up for a while.
 FIRST, WARM_UP, MEASURED = 16, 1184, 800

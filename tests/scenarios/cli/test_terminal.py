@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.costs import EIGHT, read
 from tests.support.scripted_server import DIALECTS, ScriptedServer, Stall
-from tests.unit.cli.conftest import arguments_of, configuration, shared, write
+from tests.scenarios.cli.conftest import arguments_of, configuration, shared, write
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.costs import EIGHT
-from tests.unit.cli.conftest import Command
-from tests.unit.usage.page.ledgers import made_up, write
+from tests.scenarios.cli.conftest import Command
+from tests.support.ledgers import made_up, write
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """A program that uses one orchestrator on many event loops; a test runs it and looks at what it prints.
 
-python -W error -m tests.scenarios.loops DIALECT SERVER_URL SCENARIO
+python -W error -m tests.support.programs.loops DIALECT SERVER_URL SCENARIO
 """
 
 from __future__ import annotations

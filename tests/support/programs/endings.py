@@ -1,6 +1,6 @@
 """A program that ends without having closed anything, with a stream that it began and did not read on.
 
-python -W error -m tests.scenarios.endings DIALECT SERVER_URL LEDGER HOW
+python -W error -m tests.support.programs.endings DIALECT SERVER_URL LEDGER HOW
 """
 
 from __future__ import annotations

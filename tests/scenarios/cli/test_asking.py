@@ -11,7 +11,7 @@ import pytest
 from tests.support.costs import read
 from tests.support.scripted_server import DIALECTS, Dialect, ScriptedServer
 from tests.support.scripted_server.replies import Reply
-from tests.unit.cli.conftest import Command, configuration, without_its_key, write
+from tests.scenarios.cli.conftest import Command, configuration, without_its_key, write
 
 CHAT = DIALECTS["chat"]
 

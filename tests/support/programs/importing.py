@@ -1,6 +1,6 @@
 """A program that imports the library and complains of anything else that happens.
 
-python -W error -m tests.scenarios.importing
+python -W error -m tests.support.programs.importing
 """
 
 from __future__ import annotations

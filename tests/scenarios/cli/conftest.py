@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 import pytest
 import yaml
 
-from tests.scenarios.programs import SDK_WARNINGS
+from tests.support.programs import SDK_WARNINGS
 from tests.support.configs import no_keys  # noqa: F401 (every test's fixture)
 from tests.support.scripted_server import DIALECTS, Dialect, ScriptedServer
 from tests.support.scripted_server.wire import KEY

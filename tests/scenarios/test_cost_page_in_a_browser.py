@@ -13,7 +13,7 @@ from typing import Any, Dict, List
 import pytest
 
 from llm_orchestrator import CostTracker
-from tests.unit.usage.page.ledgers import made_up, row, write
+from tests.support.ledgers import made_up, row, write
 from tests.unit.usage.page.test_page import NASTY
 
 pytest.importorskip("plotly", reason="the page is an extra: make environment")

@@ -26,7 +26,7 @@ from llm_orchestrator.pricing import PriceTable
 from llm_orchestrator.pricing.facts import price_facts
 from llm_orchestrator.testing import FakeProvider
 from llm_orchestrator.types import Exchange
-from tests.scenarios.money import rows
+from tests.support.money import rows
 from tests.support.costs import TOKENS, make
 from tests.unit.usage.test_ledger import in_child, needs_fork, succeeded
 

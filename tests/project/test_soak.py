@@ -8,7 +8,7 @@ from typing import Any, Dict
 import pytest
 
 from llm_orchestrator import ServerError, StreamInterruptedError
-from tests.scenarios.programs import run_program
+from tests.support.programs import run_program
 from tools.soak import NOISE, Memory, Run, report
 from tools.soak_traffic import CALLS_IN_ROUND, Tally
 

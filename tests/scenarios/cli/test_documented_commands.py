@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.scripted_server import ScriptedServer
 from tests.support.scripted_server.wire import KEY
-from tests.unit.cli.conftest import Command
+from tests.scenarios.cli.conftest import Command
 from tools.environment import ROOT
 
 PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
