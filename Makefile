@@ -1,62 +1,94 @@
 # Everything a contributor runs. Each command makes its environment first and leaves it for the next one.
 #
-#   make test                        on the newest Python found
-#   make test PYTHON=python3.9       on another one
+#   make test                        the fast tests, on the newest Python found
+#   make test PYTHON=3.9             on another one, in an environment of its own
 #   make test ARGS="-k pricing"      with options for pytest
 
 PYTHON =
 ARGS =
-python = .venv/bin/python
+venv = $(if $(PYTHON),.venvs/$(notdir $(PYTHON)),.venv)
+python = $(venv)/bin/python
+# More processes than four do not pay: each imports the SDKs and collects the tests anew.
+pytest = $(python) -m pytest -q --numprocesses=auto --maxprocesses=4
 
-.PHONY: help test demo lint format typecheck coverage bench bench-check soak integration docs docs-serve environment clean
+# The Python that makes environments: any from 3.9 on that is here; it looks for the newest by itself.
+base = $$(for python in python3 python python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 \
+	"$$HOME"/.pyenv/versions/3.*/bin/python; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && echo "$$python" && break; done)
+
+.PHONY: help test test-all announce demo lint format typecheck coverage bench bench-check soak integration docs \
+	docs-serve environment clean
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
-environment: ## Make or update .venv
-	@"$$(command -v python3 || command -v python || command -v "$(PYTHON)")" tools/environment.py .venv --python "$(PYTHON)"
+environment: $(venv)/ready ## Make or update .venv
 
-test: environment ## Run the tests, the local model's included
-	$(python) -m pytest -m "not integration" $(ARGS)
+$(venv)/ready: pyproject.toml tools/environment.py
+	@"$(base)" tools/environment.py "$(venv)" --python "$(PYTHON)" --group dev
+	@touch "$@"
 
-demo: environment ## Stream an answer from a real local model
-	@$(python) -c 'import sys; sys.exit("The local model needs Python 3.10 or later." if sys.version_info < (3, 10) else 0)'
-	$(python) examples/demo.py
+test: announce $(venv)/ready ## Run the fast tests
+	@$(pytest) -m "not integration and not slow" $(ARGS)
 
-lint: environment typecheck ## Check format, style, docstrings and types
+announce:
+	@echo "The fast tests take about three minutes on two cores and need nothing but this machine."
+	@test -e $(venv)/ready || echo "First $(venv) is made: one to five minutes, 900 MB on disk ('make clean' removes it)."
+
+test-all: $(venv)/ready ## Run every test, those that take long or build packages too
+	@$(pytest) -m "not integration" $(ARGS)
+
+demo: ## Stream an answer from a real local model; leaves 260 MB in .venvs/demo
+	@test -e .venvs/demo/ready || echo "First .venvs/demo is made: about a minute, 260 MB on disk ('make clean' removes it)."
+	@$(MAKE) --no-print-directory .venvs/demo/ready
+	.venvs/demo/bin/python examples/demo.py
+
+.venvs/demo/ready: pyproject.toml tools/environment.py
+	@"$(base)" tools/environment.py .venvs/demo --python "$(PYTHON)" --extras local
+	@.venvs/demo/bin/python -c 'import sys; sys.exit("The local model needs Python 3.10 or later." if sys.version_info < (3, 10) else 0)'
+	@touch "$@"
+
+.venvs/lowest/ready: pyproject.toml tools/environment.py
+	@"$(base)" tools/environment.py .venvs/lowest --python 3.9 --group test --lowest
+	@touch "$@"
+
+test-lowest: .venvs/lowest/ready ## Run the tests of the adapters on the oldest releases that pyproject.toml allows
+	@.venvs/lowest/bin/python -m pytest -q -n auto --maxprocesses=4 -m "not integration" \
+		tests/unit/providers tests/sdk tests/test_providers.py $(ARGS)
+
+lint: $(venv)/ready typecheck ## Check format, style, docstrings and types
 	$(python) -m black --check --quiet .
-	$(python) -m ruff check .
+	$(python) -m ruff check --quiet .
 
-format: environment ## Format the code and mend what ruff can mend
+format: $(venv)/ready ## Format the code and mend what ruff can mend
 	$(python) -m ruff check --fix --quiet . || true
 	$(python) -m black --quiet .
 
-typecheck: environment ## Check the types, strictly
+typecheck: $(venv)/ready ## Check the types, strictly
 	$(python) -m mypy
 
-# Counting makes a test half as slow again, so a unit test may use more.
-coverage: override ARGS += --unit-seconds=1 --cov --cov-report=term:skip-covered --cov-report=json
-coverage: test ## Run the tests and check the coverage each part promises
+coverage: override ARGS += --cov --cov-report=term:skip-covered --cov-report=json
+coverage: test-all ## Run every test and check the coverage each part promises
 	$(python) tools/check_coverage.py coverage.json
 
-bench: environment ## Measure the library, beside the vendors' SDKs and alone
+bench: $(venv)/ready ## Measure the library, beside the vendors' SDKs and alone
 	for script in benchmarks/bench_*.py; do $(python) "$$script" || exit 1; done
 
-bench-check: environment ## Fail when a target of the comparison with the SDKs is missed by over 15 %
+bench-check: $(venv)/ready ## Fail when a target of the comparison with the SDKs is missed by over 15 %
 	$(python) benchmarks/bench_speed.py --check $(ARGS)
 
-soak: environment ## Run mixed traffic with faults for a minute; ARGS="--seconds 3600" for longer
+soak: $(venv)/ready ## Run mixed traffic with faults for a minute; ARGS="--seconds 3600" for longer
 	$(python) -m tools.soak $(ARGS)
 
-integration: environment ## Call the real providers whose keys are set (costs a little money)
+integration: $(venv)/ready ## Call the real providers whose keys are set (costs a little money)
 	$(python) -m pytest -m integration $(ARGS)
 
-docs: environment ## Build the documentation site into site/; a warning is an error
+docs: $(venv)/ready ## Build the documentation site into site/; a warning is an error
 	$(python) tools/make_site.py
 
 docs-serve: docs ## Build the site and show it at http://localhost:8000
 	$(python) -m http.server --bind localhost --directory site 8000
 
 clean: ## Remove environments, caches and build results
-	rm -rf .venv .venvs .tools .cache build dist site .coverage coverage.json .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venvs .cache build dist site .coverage .coverage.* coverage.json .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,7 +27,7 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 from llm_orchestrator import LLMOrchestrator
 from tests.support.everywhere import config_of_all, siblings
-from tools import environment
+from tools.environment import ROOT
 from tools.soak_traffic import CALLS_IN_ROUND, Tally, run_round
 
 #: Every stall costs this long, so it is short.
@@ -104,7 +104,7 @@ def soak(seconds: float, ledger: Path) -> Run:
     """Call for some seconds."""
     server = subprocess.Popen(
         [sys.executable, "-m", "tools.soak_server"],
-        cwd=environment.ROOT,
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

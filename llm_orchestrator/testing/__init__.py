@@ -2,7 +2,8 @@
 
 ``FakeProvider`` answers from a script, ``ScriptedOrchestrator`` puts it where an application has its
 orchestrator. The pytest fixtures are in ``pytest_plugin``, the suite for authors of providers is in
-``conformance``. The names are imported when they are first used: pytest loads this package in every run.
+``conformance``. The names are imported when they are first used, so that the
+plugin alone costs nothing.
 """
 
 from __future__ import annotations

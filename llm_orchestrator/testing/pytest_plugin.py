@@ -1,6 +1,7 @@
-"""The fixtures that pytest finds wherever this library is installed.
+"""The fixtures for tests of applications, for who names them in a ``conftest.py``.
 
-Every pytest run of every user loads this module, so it imports nothing until a fixture is asked for.
+``pytest_plugins = ["llm_orchestrator.testing.pytest_plugin"]`` there is all it takes. Nothing of the library is
+imported until a fixture is asked for.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from llm_orchestrator.testing import NetworkGuard, ScriptedOrchestrator
 
 __all__ = ["no_network", "scripted_orchestrator"]
-
-pytest.register_assert_rewrite("llm_orchestrator.testing.conformance")
 
 
 @pytest.fixture

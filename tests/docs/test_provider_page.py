@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Iterator, List
 
@@ -15,7 +14,8 @@ import pytest
 from llm_orchestrator.testing.conformance.bench import document, stream_of
 from llm_orchestrator.testing.reply_server import ReplyServer
 from tests.support.provider_page import code_blocks, write_package
-from tools import environment
+from tests.support.wheels import build_wheel, install
+from tools.environment import python_in
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +28,8 @@ with LLMOrchestrator("config.yaml") as orchestrator:
 #: An application's test, in the folder of the page, where the library is an ordinary package.
 APPLICATION = """
 import socket
+
+pytest_plugins = ["llm_orchestrator.testing.pytest_plugin"]
 
 def test_answer(scripted_orchestrator):
     scripted_orchestrator.answers("Hello from the script.")
@@ -42,14 +44,10 @@ def test_leaving(no_network):
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page's folder, with an environment into which it was installed by the page's command."""
     folder = write_package(tmp_path_factory.mktemp("page") / "parrot-provider")
-    (install,) = [line for line in commands() if line.startswith("pip install")]
-    dist = folder.parent / "dist"
-    environment.run_uv("build", "--quiet", "--wheel", "--out-dir", str(dist))
-    environment.run_uv("venv", "--quiet", "--python", sys.executable, str(folder / ".venv"))
-    python = str(environment.python_in(folder / ".venv"))
-    (wheel,) = dist.glob("*.whl")
-    packages = [str(folder) if word == "." else word for word in install.split()[2:]]
-    environment.run_uv("pip", "install", "--quiet", "--python", python, f"{wheel}[cli]", *packages)
+    (command,) = [line for line in commands() if line.startswith("pip install")]
+    packages = [str(folder) if word == "." else word for word in command.split()[2:]]
+    wheel = build_wheel(folder.parent / "dist")
+    install(folder / ".venv", f"{wheel}[cli]", *packages)
     return folder
 
 
@@ -69,7 +67,7 @@ def commands() -> List[str]:
 def run(folder: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a program of the package's environment, with nothing of this project in sight."""
     settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    program = environment.python_in(folder / ".venv").with_name(command[0])
+    program = python_in(folder / ".venv").with_name(command[0])
     return subprocess.run(
         [str(program), *command[1:]],
         cwd=folder,
@@ -106,7 +104,7 @@ def test_the_command_of_the_page_asks_it(package: Path, parrots: ReplyServer) ->
     assert (ended.returncode, ended.stdout) == (0, "Hello, hello.\n"), ended.stderr
 
 
-def test_the_fixtures_are_there_wherever_the_library_is_installed(package: Path) -> None:
+def test_an_application_names_the_plugin_and_has_its_fixtures(package: Path) -> None:
     (package / "application").mkdir()
     (package / "application" / "test_application.py").write_text(APPLICATION)
     ended = run(package, "pytest", "-q", "application")

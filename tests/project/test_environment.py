@@ -1,24 +1,14 @@
-"""The tool that makes the environments: what it takes over from pip, and which interpreters it accepts."""
+"""The tool that makes the environments: which interpreters it takes, and which releases are the oldest."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from tools import environment
-
-pytestmark = pytest.mark.slow  # each starts pip or an interpreter
-
-
-def test_an_index_that_only_pip_knows_reaches_uv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_INDEX_URL", "http://index.invalid/simple")
-    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "http://more.invalid/simple http://most.invalid/simple")
-    settings = environment.pip_settings()
-    assert settings["UV_DEFAULT_INDEX"] == "http://index.invalid/simple"
-    assert settings["UV_INDEX"] == "http://more.invalid/simple http://most.invalid/simple"
-    assert settings["UV_INDEX_STRATEGY"] == "unsafe-best-match"
 
 
 def test_an_interpreter_that_does_not_run_is_passed_over(
@@ -28,14 +18,25 @@ def test_an_interpreter_that_does_not_run_is_passed_over(
     shim.write_text("#!/bin/sh\nexit 127\n")
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert environment.find_python("3.0") is None
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"No Python 3\.0 was found"):
+        environment.find_python("3.0")
 
 
 @pytest.mark.parametrize("name", ["{}.{}", "python{}.{}"])
 def test_an_interpreter_is_named_by_its_version(name: str) -> None:
-    assert environment.named_python(name.format(*sys.version_info)) == sys.executable
+    assert environment.find_python(name.format(*sys.version_info)) == sys.executable
 
 
-def test_the_name_of_no_interpreter_is_refused() -> None:
-    with pytest.raises(SystemExit, match="There is no Python 3"):
-        environment.named_python("3.0")
+def test_an_interpreter_is_named_by_its_path() -> None:
+    assert environment.find_python(sys.executable) == sys.executable
+    with pytest.raises(SystemExit, match="Install it or name another one"):
+        environment.find_python("/no/such/python")
+
+
+def test_every_dependency_has_an_oldest_release() -> None:
+    project = (environment.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    ranges = re.findall(r'"([\w.-]+)(?:\[.*?\])?>=', project)
+    floors = dict(line.split("==") for line in environment.floors().splitlines())
+    assert len(floors) == len(set(ranges)) and set(ranges) == set(floors), "a floor for each, and one only"
+    assert floors["pydantic"] == "2.10" and floors["google-genai"] == "1.47"

@@ -8,8 +8,8 @@ from typing import Any, Dict, List
 import pytest
 
 from llm_orchestrator import ConfigurationError
-from tests.support.money import Spend, answer, price
 from tests.support.fixtures import Orchestrate
+from tests.support.money import Spend, answer, price
 from tests.support.scripted_server import Dialect, ScriptedServer, Usage
 from tests.support.ways import ask
 

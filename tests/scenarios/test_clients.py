@@ -20,8 +20,8 @@ from llm_orchestrator import LLMOrchestrator, LLMResponse, OrchestratorError, Pr
 from llm_orchestrator.providers.http.clients import Clients
 from llm_orchestrator.providers.http.redaction import Redactor
 from tests.support.everywhere import config_of_all, siblings
-from tests.support.programs import run_program
 from tests.support.fixtures import Orchestrate
+from tests.support.programs import run_program
 from tests.support.scripted_server import (
     BEFORE_HEAD,
     DIALECTS,

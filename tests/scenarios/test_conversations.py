@@ -17,8 +17,8 @@ from llm_orchestrator import (
     ProviderError,
     StreamInterruptedError,
 )
-from tests.support.leaving import ASYNC, SYNC, AsyncLeave, Leave
 from tests.support.fixtures import Orchestrate
+from tests.support.leaving import ASYNC, SYNC, AsyncLeave, Leave
 from tests.support.scripted_server import (
     BEFORE_HEAD,
     SIGNATURE,

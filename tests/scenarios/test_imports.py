@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
-from pathlib import Path
 from typing import List
 
 import pytest
 
 import llm_orchestrator
 from llm_orchestrator import OrchestratorError
-from tests.support.programs import run_program
+from tests.support.configs import ROOT
 from tests.support.fixtures import Orchestrate
+from tests.support.programs import run_program
 from tests.support.scripted_server import Dialect, ScriptedServer
 from tests.support.ways import ask
-from tools import environment
 
 PROMPT = "a prompt that is nobody's business"
 ANSWER = "an answer that is nobody's business"
@@ -77,7 +76,7 @@ def test_c7_info_logs_carry_no_prompt_and_no_answer(
 
 def test_c7_the_core_has_two_dependencies() -> None:
     """Read without a parser: Python 3.9 has none for TOML. The wheel is looked at in the packaging tests."""
-    project = (Path(environment.ROOT) / "pyproject.toml").read_text(encoding="utf-8")
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (listed,) = re.findall(r"^dependencies = \[(.*?)\]", project, re.MULTILINE | re.DOTALL)
 
     assert [re.match(r"[\w-]+", entry).group() for entry in re.findall(r'"(.*?)"', listed)] == [  # type: ignore

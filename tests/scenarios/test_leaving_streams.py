@@ -17,6 +17,7 @@ from llm_orchestrator import LLMOrchestrator, OrchestratorError
 from llm_orchestrator.providers.http import deadlines
 from llm_orchestrator.providers.http import pools as connection_pools
 from llm_orchestrator.testing import FakeReply
+from tests.support.fakes import play
 from tests.support.leaving import (
     ASYNC,
     CANCELLED,
@@ -45,7 +46,6 @@ from tests.support.open_streams import (
     unfinished,
 )
 from tests.support.programs import run_program
-from tests.support.fakes import play
 from tests.support.scripted_server import BEFORE_HEAD, DIALECTS, Dialect, Reply, Reset, ScriptedServer, html
 from tests.support.streams import TrackingProvider
 
@@ -305,7 +305,9 @@ def test_c2_a_program_that_ends_records_the_streams_it_left(
     server.script(unfinished(dialect))
     ledger = tmp_path / "costs.csv"
 
-    run = run_program("tests.support.programs.endings", dialect.name, server.url, str(ledger), how, debug=True)
+    run = run_program(
+        "tests.support.programs.endings", dialect.name, server.url, str(ledger), how, debug=True
+    )
 
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
     (row,) = csv.DictReader(ledger.read_text(encoding="utf-8").splitlines())

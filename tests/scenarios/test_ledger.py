@@ -26,8 +26,8 @@ from llm_orchestrator.pricing import PriceTable
 from llm_orchestrator.pricing.facts import price_facts
 from llm_orchestrator.testing import FakeProvider
 from llm_orchestrator.types import Exchange
-from tests.support.money import rows
 from tests.support.costs import TOKENS, make
+from tests.support.money import rows
 from tests.unit.usage.test_ledger import in_child, needs_fork, succeeded
 
 WHEN = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)

@@ -17,9 +17,9 @@ from llm_orchestrator import (
     ReasoningDelta,
     ToolCallDelta,
 )
+from tests.support.fixtures import Orchestrate
 from tests.support.histories import HISTORIES, RULES, Case
 from tests.support.money import answer
-from tests.support.fixtures import Orchestrate
 from tests.support.scripted_server import SIGNATURE, Call, Dialect, ScriptedServer, Usage
 from tests.support.scripted_server.replies import json_reply
 from tests.support.ways import ask

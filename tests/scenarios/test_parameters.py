@@ -10,9 +10,9 @@ import pytest
 
 from llm_orchestrator import FinishReason, InvalidRequestError, LLMOrchestrator, UnsupportedParameterError
 from llm_orchestrator.types import DROPPABLE_PARAMETERS
-from tests.support.money import answer
 from tests.support.configs import ROOT
 from tests.support.fixtures import Orchestrate
+from tests.support.money import answer
 from tests.support.scripted_server import MODEL, Dialect, Reply, ScriptedServer
 from tests.support.ways import ask
 

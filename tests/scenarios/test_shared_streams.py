@@ -12,6 +12,7 @@ import pytest
 from llm_orchestrator import LLMOrchestrator, OrchestratorError, StreamInterruptedError
 from llm_orchestrator.providers import stream as provider_stream
 from llm_orchestrator.testing import FakeReply
+from tests.support.fakes import play
 from tests.support.leaving import INTERRUPTED
 from tests.support.open_streams import (
     gone,
@@ -22,7 +23,6 @@ from tests.support.open_streams import (
     run,
     unfinished,
 )
-from tests.support.fakes import play
 from tests.support.scripted_server import Dialect, ScriptedServer
 
 

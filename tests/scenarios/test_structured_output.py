@@ -26,8 +26,8 @@ import pytest
 from pydantic import BaseModel, Field, RootModel
 
 from llm_orchestrator import InvalidRequestError, OutputParseError, OutputTruncatedError
-from tests.support.money import Spend, answer, price, rows
 from tests.support.fixtures import Orchestrate
+from tests.support.money import Spend, answer, price, rows
 from tests.support.scripted_server import Call, Dialect, ScriptedServer
 from tests.support.scripted_server.wire_base import Json
 from tests.support.ways import ask

@@ -7,6 +7,13 @@ provider's; nothing leaves the machine. See ``docs/adding-a-provider.md`` for a 
 
 from __future__ import annotations
 
+import pytest
+
+# So that a scenario that fails shows the values it compared: said before the modules are imported.
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{kind}_scenarios" for kind in ("answer", "failure", "request", "sharing", "stream"))
+)
+
 from llm_orchestrator.testing.conformance.answer import Answer
 from llm_orchestrator.testing.conformance.answer_scenarios import AnswerScenarios
 from llm_orchestrator.testing.conformance.failure_scenarios import FailureScenarios

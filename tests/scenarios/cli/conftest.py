@@ -13,11 +13,13 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 import pytest
 import yaml
 
+from tests.support.configs import (
+    ROOT,
+    no_keys,  # noqa: F401 (every test's fixture)
+)
 from tests.support.programs import SDK_WARNINGS
-from tests.support.configs import no_keys  # noqa: F401 (every test's fixture)
 from tests.support.scripted_server import DIALECTS, Dialect, ScriptedServer
 from tests.support.scripted_server.wire import KEY
-from tools.environment import ROOT
 
 pytest.importorskip("typer", reason="the command line is an extra: make environment")
 pytest.importorskip("rich", reason="the command line is an extra: make environment")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.cli.conftest import Command, configuration, without_its_key, write
 from tests.support.costs import read
 from tests.support.scripted_server import DIALECTS, Dialect, ScriptedServer
 from tests.support.scripted_server.replies import Reply
-from tests.scenarios.cli.conftest import Command, configuration, without_its_key, write
 
 CHAT = DIALECTS["chat"]
 

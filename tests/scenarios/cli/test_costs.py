@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.costs import EIGHT
 from tests.scenarios.cli.conftest import Command
+from tests.support.costs import EIGHT
 from tests.support.ledgers import made_up, write
 
 

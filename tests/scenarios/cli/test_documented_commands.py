@@ -9,10 +9,10 @@ from typing import List
 
 import pytest
 
+from tests.scenarios.cli.conftest import Command
+from tests.support.configs import ROOT
 from tests.support.scripted_server import ScriptedServer
 from tests.support.scripted_server.wire import KEY
-from tests.scenarios.cli.conftest import Command
-from tools.environment import ROOT
 
 PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 TALK = "I am Ada.\nWho am I?\n"

@@ -11,11 +11,11 @@ from typing import List
 
 import pytest
 
-from tests.support.programs import run_program
+from tests.scenarios.cli.conftest import arguments_of, configuration, process, shared, write
 from tests.support.configs import ROOT
 from tests.support.costs import EIGHT, read
+from tests.support.programs import run_program
 from tests.support.scripted_server import DIALECTS, ScriptedServer, Stall
-from tests.scenarios.cli.conftest import arguments_of, configuration, process, shared, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="pipes and signals of POSIX")]
 

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from llm_orchestrator import BaseLLMProvider, ConfigManager, providers
+from tests.scenarios.cli.conftest import Command, configuration, without_its_key, write
 from tests.support.scripted_server import DIALECTS, Dialect, ScriptedServer, refusing_url, silent_url
 from tests.support.scripted_server.wire import KEY
 from tests.support.small_adapter import SmallAdapter
-from tests.scenarios.cli.conftest import Command, configuration, without_its_key, write
 
 CHAT = DIALECTS["chat"]
 ALL = ("openai", "anthropic", "gemini", "ollama", "local")

@@ -14,9 +14,9 @@ from typing import Any, Iterator
 
 import pytest
 
+from tests.scenarios.cli.conftest import arguments_of, configuration, shared, write
 from tests.support.costs import EIGHT, read
 from tests.support.scripted_server import DIALECTS, ScriptedServer, Stall
-from tests.scenarios.cli.conftest import arguments_of, configuration, shared, write
 
 pytestmark = [
     pytest.mark.slow,

@@ -14,8 +14,8 @@ import pytest
 from llm_orchestrator.testing.conformance import ProviderConformance
 from llm_orchestrator.testing.conformance.request_scenarios import PARAMETERS
 from llm_orchestrator.types import MODEL_PARAMETERS
-from tests.support.provider_page import write_package
 from tests.support.configs import ROOT
+from tests.support.provider_page import write_package
 
 pytestmark = pytest.mark.slow
 

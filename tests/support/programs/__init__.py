@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from tools import environment
+from tests.support.configs import ROOT
 
 #: What the SDKs for Python 3.9 warn of themselves at import; the same as in pyproject.toml.
 SDK_WARNINGS = (
@@ -22,7 +22,7 @@ def run_program(
     rules = [f"-W{rule}" for rule in (("error",) if strict else ()) + SDK_WARNINGS]
     return subprocess.run(
         [sys.executable, *rules, "-m", module, *arguments],
-        cwd=environment.ROOT,
+        cwd=ROOT,
         env={**os.environ, "PYTHONASYNCIODEBUG": "1" if debug else ""},
         capture_output=True,
         text=True,

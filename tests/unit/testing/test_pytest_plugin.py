@@ -1,4 +1,4 @@
-"""The fixtures that pytest finds where the library is installed: a scripted orchestrator, and no network."""
+"""The fixtures of the pytest plugin: a scripted orchestrator, and no network."""
 
 from __future__ import annotations
 
@@ -205,9 +205,9 @@ def test_in_plain_sight(no_network):
 
 @pytest.mark.slow
 def test_what_fails_where_nobody_looks_fails_the_test(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text("from llm_orchestrator.testing.pytest_plugin import no_network\n")
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["llm_orchestrator.testing.pytest_plugin"]\n')
     (tmp_path / "test_unseen.py").write_text(UNSEEN)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:llm_orchestrator"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     ended = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False)
     for unseen in ("on_a_thread", "in_a_task", "on_a_datagram_transport"):
         assert f"ERROR at teardown of test_{unseen}" in ended.stdout

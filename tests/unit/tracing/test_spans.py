@@ -26,10 +26,10 @@ from llm_orchestrator.testing import FakeProvider, FakeReply
 from llm_orchestrator.tracing import trace_calls
 from tests.support.configs import ROOT
 from tests.support.fakes import broken
+from tests.support.recorder import Recorder, attributes_of, identifier, known_names
 from tests.support.scripted_server import KEY, Dialect, ScriptedServer, Usage, echo_key
 from tests.support.ways import ask
 from tests.test_providers import answer
-from tests.support.recorder import Recorder, attributes_of, identifier, known_names
 
 MODEL = "asked"
 #: Names that conventions for Python 3.9 do not have yet.
