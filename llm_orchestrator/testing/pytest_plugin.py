@@ -1,7 +1,7 @@
 """The fixtures for tests of applications, for who names them in a ``conftest.py``.
 
-``pytest_plugins = ["llm_orchestrator.testing.pytest_plugin"]`` there is all it takes. Nothing of the library is
-imported until a fixture is asked for.
+``pytest_plugins = ["llm_orchestrator.testing.pytest_plugin"]`` there is all it takes. Nothing of the library
+is imported until a fixture is asked for.
 """
 
 from __future__ import annotations
