@@ -1,6 +1,6 @@
-"""Shows mkdocstrings, which makes the API reference, the parameters of methods that take those of a function.
+"""Shows mkdocstrings, which makes the API reference, the parameters of methods that take those of a template.
 
-It reads the sources without running them, and so does not see what ``takes_parameters_of`` does to a signature.
+It reads the sources without running them, so it does not see what ``takes_parameters_of`` does.
 """
 
 from __future__ import annotations
