@@ -84,10 +84,12 @@ integration: $(venv)/ready ## Call the real providers whose keys are set (costs 
 	$(python) -m pytest -m integration $(ARGS)
 
 docs: $(venv)/ready ## Build the documentation site into site/; a warning is an error
-	$(python) tools/make_site.py
+	@$(python) -c 'import sys; sys.exit("The site needs Python 3.11 or later." if sys.version_info < (3, 11) else 0)'
+	$(python) -m zensical build --clean --strict --config-file mkdocs.yml
+	@echo "The site is in site/; begin with site/index.html."
 
-docs-serve: docs ## Build the site and show it at http://localhost:8000
-	$(python) -m http.server --bind localhost --directory site 8000
+docs-serve: $(venv)/ready ## Show the site at http://localhost:8000 and keep it current while you write
+	$(python) -m zensical serve --config-file mkdocs.yml
 
 clean: ## Remove environments, caches and build results
 	rm -rf .venv .venvs .cache build dist site .coverage .coverage.* coverage.json .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,6 +1,6 @@
 """Changing the provider is an edit of the YAML: one program, unchanged, on every provider.
 
-The program is the README's first block. The real SDKs run on the scripted server, the local model in process.
+The program is that of the README's quick start. The real SDKs run on the scripted server, the local model in process.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def test_the_program_runs_on_the_local_model(
     assert len((folder / "usage.csv").read_text().splitlines()) == 3
 
 
-def test_the_readme_begins_with_the_program() -> None:
+def test_the_readme_shows_the_program() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
-    assert blocks[0] == PROGRAM
+    assert PROGRAM in blocks
