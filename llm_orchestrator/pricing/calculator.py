@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, 
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing.bill import Bill
-from llm_orchestrator.pricing.table import Book, Match, load
+from llm_orchestrator.pricing.book import PriceBook, Match, load
 from llm_orchestrator.pricing.terms import PriceFactors, Terms, read_terms
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, Usage, read_usage
 from llm_orchestrator.types import CostDetails
@@ -67,12 +67,12 @@ class PriceTable:
             self._overrides.setdefault(str(override["provider"]), []).append(override)
         # Checked now, not at the first call that happens to need them.
         for provider, entries in self._overrides.items():
-            Book(provider, _NOTHING, entries)
+            PriceBook(provider, _NOTHING, entries)
         self._discount = _factor(discount)
         self._stale_after_days = stale_after_days
         self._path = path
         self._table: Optional[JSON] = None
-        self._record_store: Dict[str, Book] = {}
+        self._record_store: Dict[str, PriceBook] = {}
         self._version = self._as_of = ""
         self._fresh_until = "9999-12-31"
 
@@ -239,7 +239,7 @@ class PriceTable:
 
     def _details(
         self,
-        book: Book,
+        book: PriceBook,
         match: Match,
         day: str,
         usage: Usage,
@@ -301,7 +301,7 @@ class PriceTable:
             return f"The price table is of {self._as_of}."
         return None
 
-    def _free(self, book: Book, model: str) -> CostDetails:
+    def _free(self, book: PriceBook, model: str) -> CostDetails:
         return CostDetails(
             "free",
             total=_ZERO,
@@ -328,11 +328,11 @@ class PriceTable:
             }
         )
 
-    def _book(self, provider: str) -> Book:
+    def _book(self, provider: str) -> PriceBook:
         book = self._record_store.get(provider)
         if book is None:
             data = self._loaded()["providers"].get(provider, _NOTHING)
-            book = self._record_store[provider] = Book(provider, data, self._overrides.get(provider, ()))
+            book = self._record_store[provider] = PriceBook(provider, data, self._overrides.get(provider, ()))
         return book
 
     def _loaded(self) -> JSON:

@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Seq
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.packaged import packaged_text
 
-__all__ = ["COMPONENTS", "STANDARD", "Book", "Match", "ModelPrices", "Rates", "load"]
+__all__ = ["COMPONENTS", "STANDARD", "PriceBook", "Match", "ModelPrices", "Rates", "load"]
 
 #: Every class of billed tokens, and the part of the cost it belongs to.
 COMPONENTS = {
@@ -165,7 +165,7 @@ class Match(NamedTuple):
 _NOT_SOUGHT = Match(ModelPrices("", {"periods": ()}, {}), "")
 
 
-class Book:
+class PriceBook:
     """All prices of one provider: the table's, and the user's overrides in front of them."""
 
     def __init__(
