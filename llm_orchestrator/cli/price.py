@@ -14,7 +14,7 @@ from llm_orchestrator.config.manager import OrchestratorConfig
 from llm_orchestrator.cost_tracker import format_cost
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing import PriceTable
-from llm_orchestrator.pricing.table import STANDARD, ModelPrices
+from llm_orchestrator.pricing.book import STANDARD, ModelPrices
 from llm_orchestrator.types import TokenUsage
 from llm_orchestrator.utils.suggestions import nearly
 

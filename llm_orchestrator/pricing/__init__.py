@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_orchestrator.pricing.calculator import PriceTable
+from llm_orchestrator.pricing.table import PriceTable
 from llm_orchestrator.pricing.shipped import price_usage
 from llm_orchestrator.types import CostDetails
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Context, Decimal
 from typing import Dict, Iterable, List, Optional
 
-from llm_orchestrator.pricing.table import STANDARD, Book, ModelPrices, Rates
+from llm_orchestrator.pricing.book import STANDARD, PriceBook, ModelPrices, Rates
 from llm_orchestrator.pricing.terms import Terms
 from llm_orchestrator.pricing.usage import Request
 
@@ -44,7 +44,9 @@ class Bill:
         "unpriced",
     )
 
-    def __init__(self, book: Book, prices: ModelPrices, day: str, terms: Terms, discount: Decimal) -> None:
+    def __init__(
+        self, book: PriceBook, prices: ModelPrices, day: str, terms: Terms, discount: Decimal
+    ) -> None:
         self.amounts = dict(_NO_AMOUNTS)
         self.counts: Dict[str, int] = {}
         self.rates: Dict[str, Decimal] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Mapping, Optional, Union
 
-from llm_orchestrator.pricing.calculator import PriceTable
+from llm_orchestrator.pricing.table import PriceTable
 from llm_orchestrator.pricing.usage import JSON, RawUsage
 from llm_orchestrator.types import CostDetails
 

@@ -1,335 +1,386 @@
-"""The price table: loading ``prices.json``, finding a model in it, and the rates that hold on a given day.
+"""What one call costs, and how sure that is: the face of the pricing package.
 
-Nothing here knows a token count. Prices are data: what differs between providers (names of tiers, regions,
-which class stands in for a missing one) is written in the table, not in this code.
+A ``PriceTable`` joins the shipped prices with the user's own (overrides, discount); ``price_usage`` in
+``shipped`` is the same with the shipped prices alone. Unknown is never zero: what cannot be priced has
+``total=None``.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from datetime import date
-from decimal import Context, Decimal
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+import logging
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.utils.packaged import packaged_text
+from llm_orchestrator.pricing.bill import Bill
+from llm_orchestrator.pricing.book import PriceBook, Match, load
+from llm_orchestrator.pricing.terms import PriceFactors, Terms, read_terms
+from llm_orchestrator.pricing.usage import InvalidUsageError, Request, Usage, read_usage
+from llm_orchestrator.types import CostDetails
+from llm_orchestrator.types.cost import DEFAULTS
 
-__all__ = ["COMPONENTS", "STANDARD", "Book", "Match", "ModelPrices", "Rates", "load"]
+if TYPE_CHECKING:
+    from llm_orchestrator.types import TokenUsage
 
-#: Every class of billed tokens, and the part of the cost it belongs to.
-COMPONENTS = {
-    "in": "input",
-    "tool_in": "input",
-    "search_in": "input",
-    "audio_in": "input",
-    "image_in": "input",
-    "video_in": "input",
-    "cache_read": "cache_read",
-    "audio_cache_read": "cache_read",
-    "image_cache_read": "cache_read",
-    "cache_write": "cache_write",
-    "cache_write_1h": "cache_write",
-    "cache_write_12h": "cache_write",
-    "out": "output",
-    "audio_out": "output",
-    "image_out": "output",
-    "video_out": "output",
-}
+__all__ = ["PriceTable"]
 
-#: Classes of tokens that never have a rate of their own in the table.
-_DERIVED = ("tool_in", "search_in")
+logger = logging.getLogger(__name__)
 
-#: The name of the ordinary tier; providers have several for it.
-STANDARD = "standard"
+JSON = Mapping[str, Any]
+RawUsage = Union[JSON, Sequence[Optional[JSON]], None]
 
-_EXACT = Context(prec=60)
-_DATE_SUFFIX = re.compile(r"(?:-\d{8}|-\d{4}-\d{2}-\d{2}|@\d{8})$")
-_PREFIXES = ("models/", "publishers/google/models/")
+_NOTHING: Dict[str, Any] = {}
+_ZERO, _ONE = Decimal(0), Decimal(1)
+_NO_USAGE = Usage((), _NOTHING)
+_warned: Set[str] = set()
 
 
-class Line(NamedTuple):
-    """What one class of tokens costs: the part of the cost it belongs to, and its rate in dollars."""
+class PriceTable:
+    """The prices that hold for one configuration. Safe to share between threads.
 
-    part: str
-    per_million: Decimal
-    per_token: Decimal
+    Args:
+        overrides: The user's prices: mappings with ``provider``, ``model``, ``rates`` (dollars per million
+            tokens by class, such as ``{"in": "1.25", "out": "10"}``), and optionally ``from`` (first day,
+            UTC) and ``note``.
+        discount: Factor on table prices, 0.9 for ten per cent off; overrides are not discounted.
+        stale_after_days: Prices older than this many days are marked ``stale``; None never does.
+        path: A price table in the format of the shipped ``prices.json``, to use instead of it.
 
-
-class Rates(NamedTuple):
-    """The rates of one model for one kind of request, by class of tokens."""
-
-    lines: Mapping[str, Line]
-    long_context: bool
-    period_from: Optional[str]
-    confirmed_until: Optional[str]
-    free: bool
-
-
-class _Choice(NamedTuple):
-    """The rates of one day and tier: those of short prompts, and of prompts over a number of tokens."""
-
-    short: Optional[Rates]
-    long: Optional[Rates]
-    over: float
-
-
-_NEVER = float("inf")
-_NO_CHOICE = _Choice(None, None, _NEVER)
-
-
-class ModelPrices:
-    """The dated prices of one model."""
+    Raises:
+        ConfigurationError: If an override lacks a part, names an unknown class or holds a value that is no
+            price or no day, or the discount is no factor.
+    """
 
     def __init__(
         self,
-        name: str,
-        entry: Mapping[str, Any],
-        parents: Mapping[str, Sequence[str]],
-        source: str = "table",
+        overrides: Iterable[Mapping[str, Any]] = (),
+        discount: Union[Decimal, float, str] = 1,
+        stale_after_days: Optional[int] = 30,
+        path: Optional[str] = None,
     ) -> None:
-        self.name = name
-        self.source = source
-        self.dated = bool(entry.get("dated"))
-        self.note: Optional[str] = entry.get("note")
-        self.search_tokens = int(entry.get("search_tokens", 0))
-        self.region_multiplier = Decimal(entry.get("region", {}).get("multiplier", 1))
-        self._periods: List[Mapping[str, Any]] = list(entry["periods"])
-        self._spans = [(period.get("from") or "", period.get("to") or "9999") for period in self._periods]
-        self._parents = parents
-        self._choices: Dict[Tuple[str, str], _Choice] = {}
-
-    def covers(self, day: str) -> bool:
-        """Tell whether there is a price for that day (``YYYY-MM-DD``)."""
-        return self._index(day) is not None
-
-    def tiers(self, day: str) -> Tuple[str, ...]:
-        """Name the service tiers that have rates of their own on that day."""
-        index = self._index(day)
-        return () if index is None else tuple(self._periods[index].get("tiers", ()))
-
-    def rates(self, day: str, tier: str, prompt: int) -> Optional[Rates]:
-        """Return the rates of one request; None when the table has none for that day and tier."""
-        choice = self._choices.get((day, tier))
-        if choice is None:
-            choice = self._choices[day, tier] = self._choose(day, tier)
-        return choice.long if prompt > choice.over else choice.short
-
-    def long_prompt(self, day: str, tier: str) -> Optional[int]:
-        """Return the tokens of a prompt above which other rates hold; None where they never do."""
-        self.rates(day, tier, 0)
-        over = self._choices[day, tier].over
-        return None if over == _NEVER else int(over)
-
-    def _index(self, day: str) -> Optional[int]:
-        for index in range(len(self._spans) - 1, -1, -1):
-            begin, end = self._spans[index]
-            if begin <= day:
-                return index if day < end else None
-        return None
-
-    def _choose(self, day: str, tier: str) -> _Choice:
-        index = self._index(day)
-        if index is None:
-            return _NO_CHOICE
-        period = self._periods[index]
-        # The user's prices hold for every tier; the table tells each tier's own.
-        is_table = tier != STANDARD and self.source == "table"
-        shape = period.get("tiers", {}).get(tier) if is_table else period
-        if shape is None:
-            return _NO_CHOICE
-        short = self._compile(period, shape["rates"], False)
-        if "long" not in shape:
-            return _Choice(short, short, _NEVER)
-        return _Choice(short, self._compile(period, shape["long"]["rates"], True), shape["long"]["over"])
-
-    def _compile(self, period: Mapping[str, Any], listed: Mapping[str, Any], is_long: bool) -> Rates:
-        own = {name: Decimal(rate) for name, rate in listed.items()}
-        rates = dict(own)
-        for name in COMPONENTS:
-            stand_in = next((parent for parent in self._parents.get(name, ()) if parent in own), None)
-            if name not in own and stand_in is not None:
-                rates[name] = own[stand_in]
-        lines = {name: Line(COMPONENTS[name], rate, rate.scaleb(-6, _EXACT)) for name, rate in rates.items()}
-        return Rates(lines, is_long, period.get("from"), period.get("confirmed_until"), not any(own.values()))
-
-
-class Match(NamedTuple):
-    """A model found in the table, and how: ``exact``, ``dated``, ``override`` or ``requested``."""
-
-    prices: ModelPrices
-    how: str
-
-
-#: Not the same as None, which is a model that was sought and has no price.
-_NOT_SOUGHT = Match(ModelPrices("", {"periods": ()}, {}), "")
-
-
-class Book:
-    """All prices of one provider: the table's, and the user's overrides in front of them."""
-
-    def __init__(
-        self, provider: str, data: Mapping[str, Any], overrides: Iterable[Mapping[str, Any]] = ()
-    ) -> None:
-        self.provider = provider
-        self.free = bool(data.get("free"))
-        self.api: Optional[str] = data.get("api")
-        self._host: Optional[str] = data.get("host")
-        self._regional: Dict[str, bool] = {}
-        self.regions = frozenset(data.get("regions", ()))
-        self._tier_names: Mapping[str, str] = data.get("tier_names", {})
-        self.fees = {name: Decimal(rate) for name, rate in data.get("fees_per_1k", {}).items()}
-        self._parents = data.get("parents", {"cache_read": ["in"], "tool_in": ["in"], "image_in": ["in"]})
-        self._entries: Mapping[str, Any] = data.get("models", {})
-        self._names = {name: key for key, entry in self._entries.items() for name in entry["names"]}
-        self._models: Dict[str, ModelPrices] = {}
-        self._overrides = self._read_overrides(overrides)
-        self._found: Dict[Tuple[str, Optional[str], str], Optional[Match]] = {}
+        self._overrides: Dict[str, List[Mapping[str, Any]]] = {}
+        for override in overrides:
+            missing = [name for name in ("provider", "model", "rates") if not override.get(name)]
+            if missing:
+                raise ConfigurationError(f"price_overrides: {override} lacks {missing[0]!r}. Add it.")
+            self._overrides.setdefault(str(override["provider"]), []).append(override)
+        # Checked now, not at the first call that happens to need them.
+        for provider, entries in self._overrides.items():
+            PriceBook(provider, _NOTHING, entries)
+        self._discount = _factor(discount)
+        self._stale_after_days = stale_after_days
+        self._path = path
+        self._table: Optional[JSON] = None
+        self._record_store: Dict[str, PriceBook] = {}
+        self._version = self._as_of = ""
+        self._fresh_until = "9999-12-31"
 
     @property
-    def names(self) -> Tuple[str, ...]:
-        """Every name of a model that has prices."""
-        return tuple(sorted({*self._overrides, *self._names}))
+    def version(self) -> str:
+        """Version of the price table in use."""
+        self._loaded()
+        return self._version
 
-    def tier(self, name: Optional[str]) -> str:
-        """Translate a provider's name of a service tier into the table's."""
-        if not name:
-            return STANDARD
-        name = name.lower()
-        return self._tier_names.get(name, name)
+    def price(
+        self,
+        provider: str,
+        model: str,
+        usage: RawUsage,
+        *,
+        requested_model: Optional[str] = None,
+        api: Optional[str] = None,
+        at: Union[date, str, None] = None,
+        service_tier: Optional[str] = None,
+        batch: bool = False,
+        base_url: Optional[str] = None,
+        headers: Optional[Mapping[str, str]] = None,
+        request: Optional[JSON] = None,
+        response: Optional[JSON] = None,
+        estimated: Optional[Mapping[str, int]] = None,
+    ) -> CostDetails:
+        """Price one call with this table; the parameters are those of ``price_usage``.
 
-    def is_regional(self, base_url: Optional[str]) -> bool:
-        """Tell whether a base URL belongs to one of the provider's regions with a surcharge."""
-        if base_url is None or self._host is None:
-            return False
-        if base_url not in self._regional:
-            from urllib.parse import urlsplit
+        ``estimated`` holds counts of what was not reported, by class (``in``, ``out``). They are priced like
+        the rest, are part of ``total``, and what they came to is told apart in ``estimated``.
 
-            region, _, host = (urlsplit(base_url).hostname or "").partition(".")
-            self._regional[base_url] = host == self._host and region in self.regions
-        return self._regional[base_url]
-
-    def find(self, model: str, requested: Optional[str], day: str) -> Optional[Match]:
-        """Find the price of a call: the served model's, else the requested one's; never by prefix."""
-        key = (model, requested, day)
-        match = self._found.get(key, _NOT_SOUGHT)
-        if match is _NOT_SOUGHT:
-            if len(self._found) > 4096:  # names come from outside; the cache must not grow for ever
-                self._found.clear()
-            candidates = self._search(model, requested)
-            match = next((found for found in candidates if found.prices.covers(day)), None)
-            self._found[key] = match
-        return match
-
-    def _search(self, model: str, requested: Optional[str]) -> Iterable[Match]:
-        served = self._override(model)
-        asked = self._override(requested) if requested else None
-        if served:
-            yield Match(served, "override")
-        # A user prices the name written in the configuration; the reply names its snapshot.
-        if asked and requested and self._is_same(model, requested):
-            yield Match(asked, "override")
-        found = self._listed(model)
-        if found:
-            yield found
-        if asked:
-            yield Match(asked, "requested")
-        found = self._listed(requested) if requested else None
-        if found:
-            yield Match(found.prices, "requested")
-
-    def _override(self, model: str) -> Optional[ModelPrices]:
-        return self._overrides.get(model) or self._overrides.get(self._normalize(model))
-
-    def _listed(self, model: str) -> Optional[Match]:
-        name = self._normalize(model)
-        if name in self._names:
-            return Match(self._prices(self._names[name]), "exact")
-        base = self._names.get(_DATE_SUFFIX.sub("", name))
-        if base is not None and self._prices(base).dated:
-            return Match(self._prices(base), "dated")
-        return None
-
-    def _is_same(self, served: str, requested: str) -> bool:
-        if _DATE_SUFFIX.sub("", self._normalize(served)) == self._normalize(requested):
-            return True
-        first, second = self._listed(served), self._listed(requested)
-        return first is not None and second is not None and first.prices is second.prices
-
-    def _normalize(self, model: str) -> str:
-        name = model.lower()
-        for prefix in (*_PREFIXES, self.provider + "/"):
-            if name.startswith(prefix):
-                name = name[len(prefix) :]
-        return name
-
-    def _prices(self, key: str) -> ModelPrices:
-        if key not in self._models:
-            self._models[key] = ModelPrices(key, self._entries[key], self._parents)
-        return self._models[key]
-
-    def _read_overrides(self, overrides: Iterable[Mapping[str, Any]]) -> Dict[str, ModelPrices]:
-        by_model: Dict[str, List[Dict[str, Any]]] = {}
-        for override in overrides:
-            period = {"from": _checked_day(override), "rates": _checked_rates(override)}
-            periods = by_model.setdefault(str(override["model"]), [])
-            if any(period["from"] == other["from"] for other in periods):
-                raise ConfigurationError(f"{_place(override)}: two prices begin on the same day. Remove one.")
-            periods.append(period)
-        return {
-            model: ModelPrices(
-                model,
-                {"periods": sorted(periods, key=lambda period: period["from"] or "")},
-                self._parents,
-                "user",
-            )
-            for model, periods in by_model.items()
-        }
-
-
-def _place(override: Mapping[str, Any]) -> str:
-    return f"price_overrides for {override.get('provider')}/{override.get('model')}"
-
-
-def _checked_day(override: Mapping[str, Any]) -> Optional[str]:
-    value = override.get("from")
-    if value is None:
-        return None
-    try:
-        return date.fromisoformat(str(value)[:10]).isoformat()
-    except ValueError:
-        raise ConfigurationError(
-            f"{_place(override)}: {value!r} is no day. Write one such as 2026-01-31."
-        ) from None
-
-
-def _checked_rates(override: Mapping[str, Any]) -> Dict[str, Decimal]:
-    where = _place(override)
-    allowed = [name for name in COMPONENTS if name not in _DERIVED]
-    rates = {}
-    for name, value in override["rates"].items():
-        if name not in allowed:
-            raise ConfigurationError(
-                f"{where}: {name!r} is no rate. Use dollars per million tokens under {', '.join(allowed)}."
-            )
+        Returns:
+            The cost and how it came about.
+        """
+        book = self._book(provider)
+        if book.free:
+            return self._free(book, model)
+        request, response = request or _NOTHING, response or _NOTHING
+        call = PriceFactors(service_tier, batch, base_url, headers or _NOTHING, request, response)
+        requested_model = requested_model or request.get("model")
         try:
-            # By way of text: the number as the user wrote it, not its binary neighbour.
-            rates[name] = Decimal(str(value))
-        except ArithmeticError:
-            rates[name] = Decimal("NaN")
-        if not rates[name].is_finite() or rates[name] < 0:
-            raise ConfigurationError(
-                f"{where}: {value!r} is no price. Write dollars per million tokens, such as 0.25."
-            )
-    return rates
+            read = read_usage(usage, api=api or book.api, request=request, requested_model=requested_model)
+            if read is None and estimated is None:
+                return self._unpriced("usage", "The provider reported no usage.")
+            read = read or _NO_USAGE
+            terms = read_terms(book, read.raw, call)
+        except InvalidUsageError as error:
+            return self._unpriced("invalid_usage", str(error))
+        except (AttributeError, TypeError) as error:  # what came from outside may have any shape
+            return self._unpriced("invalid_usage", f"The usage is not built as this provider's is: {error}.")
+        day = _utc_day(at) if at is not None else self._as_of
+        match = book.find(model, requested_model, day)
+        if match is None:
+            return self._unpriced("model", "The price table does not know this model.")
+        return self._details(book, match, day, read, terms, estimated=estimated)
+
+    def knows(self, provider: str, model: str, at: Union[date, str]) -> bool:
+        """Tell whether a model has a price.
+
+        Args:
+            provider: Provider whose prices to use.
+            model: Model that will be asked.
+            at: The day, as for ``price_usage``.
+
+        Returns:
+            Whether calls of it can be priced.
+        """
+        book = self._book(provider)
+        return book.free or book.find(model, None, _utc_day(at)) is not None
+
+    def find(self, provider: str, model: str, at: Union[date, str]) -> Optional[Match]:
+        """Find what the table, or an override, says of a model.
+
+        Args:
+            provider: Provider whose prices to use.
+            model: The model's name, as it is configured or as the provider names it.
+            at: The day, as for ``price_usage``.
+
+        Returns:
+            The model's prices and how they were found; None when there are none for that day.
+        """
+        return self._book(provider).find(model, None, _utc_day(at))
+
+    def is_free(self, provider: str) -> bool:
+        """Tell whether a provider charges nothing, whatever the model.
+
+        Args:
+            provider: Provider whose prices to use.
+
+        Returns:
+            Whether every call is free.
+        """
+        return self._book(provider).free
+
+    def names(self, provider: str) -> Tuple[str, ...]:
+        """Name the models of a provider that the table has, whether or not they have a price today.
+
+        Args:
+            provider: Provider whose prices to use.
+
+        Returns:
+            The names.
+        """
+        return self._book(provider).names
+
+    @property
+    def providers(self) -> Tuple[str, ...]:
+        """The providers that the table or an override has prices for."""
+        return tuple(dict.fromkeys((*self._overrides, *self._loaded()["providers"])))
+
+    def price_tokens(
+        self,
+        provider: str,
+        model: str,
+        usage: TokenUsage,
+        *,
+        requested_model: Optional[str] = None,
+        at: Union[date, str, None] = None,
+        service_tier: Optional[str] = None,
+        batch: bool = False,
+        base_url: Optional[str] = None,
+        request: Optional[JSON] = None,
+        estimated: Optional[Mapping[str, int]] = None,
+    ) -> CostDetails:
+        """Price normalized counts, for a call whose raw usage is not at hand.
+
+        Args:
+            provider: Provider whose prices to use.
+            model: Model that served the call.
+            usage: The counts; cache writes are taken at the shortest lifetime.
+            requested_model: Model that was asked for.
+            at: When the request was sent, as for ``price_usage``.
+            service_tier: Tier that was served.
+            batch: Whether the call was part of a batch.
+            base_url: Base URL the request went to.
+            request: The request's JSON body, or what is known of it, as for ``price_usage``.
+            estimated: Counts of what was not reported, as for ``price``.
+
+        Returns:
+            The cost and how it came about.
+        """
+        raw = {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "prompt_tokens_details": {
+                "cached_tokens": usage.cached_tokens,
+                "cache_write_tokens": usage.cache_write_tokens,
+            },
+        }
+        known = usage.prompt_tokens is not None or usage.completion_tokens is not None
+        return self.price(
+            provider,
+            model,
+            raw if known else None,
+            api="chat",
+            requested_model=requested_model,
+            at=at,
+            service_tier=service_tier,
+            batch=batch,
+            base_url=base_url,
+            request=request,
+            estimated=estimated,
+        )
+
+    def _details(
+        self,
+        book: PriceBook,
+        match: Match,
+        day: str,
+        usage: Usage,
+        terms: Terms,
+        *,
+        estimated: Optional[Mapping[str, int]] = None,
+    ) -> CostDetails:
+        prices = match.prices
+        discount = self._discount if prices.source == "table" else _ONE
+        bill = Bill(book, prices, day, terms, discount)
+        for request in usage.requests + terms.extra:
+            bill.add(request)
+        if terms.calls:
+            bill.add_tools()
+        if usage.missing:
+            bill.add_missing(name for name in usage.missing if not estimated or name not in estimated)
+        guess = None
+        if estimated is not None:
+            prompt = sum(request.prompt for request in usage.requests[:1]) + estimated.get("in", 0)
+            guess = bill.add_estimate(Request(dict(estimated), prompt))
+        stale = self._stale_note(match, bill, day) if prices.source == "table" else None
+        status = bill.status or ("stale" if stale else "priced")
+        unpriced = status == "unpriced"
+        amounts: Mapping[str, Optional[Decimal]] = dict.fromkeys(bill.amounts) if unpriced else bill.amounts
+        return CostDetails.of(
+            {
+                "status": status,
+                "total": None if unpriced else bill.total(),
+                **amounts,
+                "counts": bill.counts,
+                "rates": bill.rates,
+                "recorded": terms.recorded,
+                "model": prices.name,
+                "provider": book.provider,
+                "match": match.how,
+                "source": prices.source,
+                "price_version": self._version,
+                "period_from": bill.main.period_from if bill.main else None,
+                "tier": terms.tier,
+                "long_context": bill.long_context,
+                "multiplier": prices.region_multiplier if terms.regional else _ONE,
+                "discount": discount,
+                "estimated": None if unpriced else guess,
+                "unpriced": tuple(bill.unpriced),
+                "notes": usage.notes + terms.notes + _notes_on_price(match, stale),
+            }
+        )
+
+    def _stale_note(self, match: Match, bill: Bill, day: str) -> Optional[str]:
+        """Say why a price may be out of date, and warn about it once per process."""
+        confirmed = bill.main.confirmed_until if bill.main else None
+        if confirmed is not None and day > confirmed:
+            name = match.prices.name
+            self._warn(f"The price of {name} was confirmed until {confirmed} only; check what it costs now.")
+            return f"This price was confirmed until {confirmed} only."
+        if day > self._fresh_until:
+            days = self._stale_after_days
+            self._warn(f"The price table is of {self._as_of}, over {days} days ago; update the library.")
+            return f"The price table is of {self._as_of}."
+        return None
+
+    def _free(self, book: PriceBook, model: str) -> CostDetails:
+        return CostDetails(
+            "free",
+            total=_ZERO,
+            input=_ZERO,
+            cache_read=_ZERO,
+            cache_write=_ZERO,
+            output=_ZERO,
+            fees=_ZERO,
+            model=model,
+            provider=book.provider,
+            match="exact",
+            source="table",
+            price_version=self._version,
+        )
+
+    def _unpriced(self, unpriced: str, note: str) -> CostDetails:
+        return CostDetails.of(
+            {
+                **DEFAULTS,
+                "status": "unpriced",
+                "price_version": self._version,
+                "unpriced": (unpriced,),
+                "notes": (note,),
+            }
+        )
+
+    def _book(self, provider: str) -> PriceBook:
+        book = self._record_store.get(provider)
+        if book is None:
+            data = self._loaded()["providers"].get(provider, _NOTHING)
+            book = self._record_store[provider] = PriceBook(provider, data, self._overrides.get(provider, ()))
+        return book
+
+    def _loaded(self) -> JSON:
+        if self._table is None:
+            table = load(self._path)
+            self._version, self._as_of = str(table["version"]), str(table["as_of"])
+            if self._stale_after_days is not None:
+                self._fresh_until = _days_after(self._as_of, self._stale_after_days)
+            self._table = table
+        return self._table
+
+    @staticmethod
+    def _warn(message: str) -> None:
+        if message not in _warned:
+            _warned.add(message)
+            logger.warning(message)
 
 
-def load(file: Optional[str] = None) -> Mapping[str, Any]:
-    """Read a price table."""
-    if file is None:
-        text = packaged_text("llm_orchestrator.pricing", "prices.json")
-    else:
-        with open(file, encoding="utf-8") as stream:
-            text = stream.read()
-    table: Mapping[str, Any] = json.loads(text)
-    return table
+def _factor(discount: Union[Decimal, float, str]) -> Decimal:
+    try:
+        factor = Decimal(str(discount))
+    except ArithmeticError:
+        factor = _ZERO
+    if not factor.is_finite() or factor <= 0:
+        raise ConfigurationError(f"The discount {discount!r} is no factor. Write 0.9 for ten per cent off.")
+    return factor
+
+
+def _notes_on_price(match: Match, stale: Optional[str]) -> Tuple[str, ...]:
+    notes: Tuple[str, ...] = (stale,) if stale else ()
+    if match.how == "requested":
+        notes += ("The served model has no price of its own; the requested model's was used.",)
+    return (*notes, match.prices.note) if match.prices.note else notes
+
+
+def _utc_day(at: Union[date, str]) -> str:
+    """The UTC day of a moment, ``YYYY-MM-DD``; naive times are local, a bare date is taken as it is."""
+    if isinstance(at, str):
+        if len(at) == 10:
+            return date.fromisoformat(at).isoformat()
+        at = datetime.fromisoformat(at.replace("Z", "+00:00"))
+    if isinstance(at, datetime):
+        at = (at if at.tzinfo is timezone.utc else at.astimezone(timezone.utc)).date()
+    return at.isoformat()
+
+
+def _days_after(day: str, days: int) -> str:
+    try:
+        return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
+    except OverflowError:  # somebody's way to say never
+        return date.max.isoformat()

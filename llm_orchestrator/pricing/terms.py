@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import abc
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from llm_orchestrator.pricing.table import STANDARD, Book
+from llm_orchestrator.pricing.book import STANDARD, PriceBook
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, image_generation
 
 __all__ = ["TIER_HEADER", "PriceFactors", "Terms", "find_header", "read_terms"]
@@ -53,7 +53,7 @@ class PriceFactors(NamedTuple):
     response: JSON
 
 
-def read_terms(book: Book, usage: JSON, call: PriceFactors) -> Terms:
+def read_terms(book: PriceBook, usage: JSON, call: PriceFactors) -> Terms:
     """Read the terms of a call."""
     tier, notes = _tier(book, usage, call)
     request, response = call.request, call.response
@@ -74,7 +74,7 @@ def read_terms(book: Book, usage: JSON, call: PriceFactors) -> Terms:
     return Terms(tier, regional, calls, recorded, extra, unknown, notes)
 
 
-def _tier(book: Book, usage: JSON, call: PriceFactors) -> Tuple[str, Tuple[str, ...]]:
+def _tier(book: PriceBook, usage: JSON, call: PriceFactors) -> Tuple[str, Tuple[str, ...]]:
     """The tier to bill, and a note where it is only assumed."""
     request, response = call.request, call.response
     if call.batch:

@@ -18,7 +18,7 @@ import pytest
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing import CostDetails, PriceTable, calculator, price_usage
-from llm_orchestrator.pricing.table import COMPONENTS, load
+from llm_orchestrator.pricing.book import COMPONENTS, load
 from llm_orchestrator.types import TokenUsage
 
 CHAT = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
