@@ -105,9 +105,7 @@ def empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def certificates(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, empty_folder: Path
-) -> None:
+def certificates(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, empty_folder: Path) -> None:
     """Trust nobody: a new client reads all certificates, for 20 ms, and the scripted server has none."""
     if request.node.get_closest_marker("integration"):
         return

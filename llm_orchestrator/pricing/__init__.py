@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llm_orchestrator.pricing.table import PriceTable
 from llm_orchestrator.pricing.shipped import price_usage
+from llm_orchestrator.pricing.table import PriceTable
 from llm_orchestrator.types import CostDetails
 
 __all__ = ["CostDetails", "PriceTable", "price_usage"]

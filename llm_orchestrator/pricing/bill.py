@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Context, Decimal
 from typing import Dict, Iterable, List, Optional
 
-from llm_orchestrator.pricing.book import STANDARD, PriceBook, ModelPrices, Rates
+from llm_orchestrator.pricing.book import STANDARD, ModelPrices, PriceBook, Rates
 from llm_orchestrator.pricing.terms import Terms
 from llm_orchestrator.pricing.usage import Request
 

@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Seq
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.packaged import packaged_text
 
-__all__ = ["COMPONENTS", "STANDARD", "PriceBook", "Match", "ModelPrices", "Rates", "load"]
+__all__ = ["COMPONENTS", "STANDARD", "Match", "ModelPrices", "PriceBook", "Rates", "load"]
 
 #: Every class of billed tokens, and the part of the cost it belongs to.
 COMPONENTS = {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, 
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing.bill import Bill
-from llm_orchestrator.pricing.book import PriceBook, Match, load
+from llm_orchestrator.pricing.book import Match, PriceBook, load
 from llm_orchestrator.pricing.terms import PriceFactors, Terms, read_terms
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, Usage, read_usage
 from llm_orchestrator.types import CostDetails
