@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import subprocess
+import sys
 from typing import List
 
 import pytest
@@ -35,6 +37,69 @@ def test_c7_importing_does_nothing_but_import() -> None:
     run = run_program("tests.support.programs.importing")
 
     assert (run.stdout, run.stderr, run.returncode) == ("", "", 0)
+
+
+SILENT = """
+import logging, sys
+import llm_orchestrator
+root, own = logging.getLogger(), logging.getLogger("llm_orchestrator")
+assert root.handlers == [], root.handlers
+assert [type(handler).__name__ for handler in own.handlers] == ["NullHandler"], own.handlers
+assert (own.level, own.propagate) == (logging.NOTSET, True)
+from llm_orchestrator.orchestrator import LLMOrchestrator
+from llm_orchestrator.testing import FakeProvider
+settings = {"active_provider": "fake", "active_model": "m"}
+LLMOrchestrator(settings, providers={"fake": FakeProvider(name="fake")}).send_request("Hi")
+names = [name for name in logging.root.manager.loggerDict if name.startswith("llm_orchestrator.")]
+assert names and not any(logging.getLogger(name).handlers for name in names)
+"""
+
+
+@pytest.mark.slow  # it starts a Python
+def test_c7_the_library_adds_a_null_handler_and_prints_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", SILENT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.slow
+def test_importing_the_package_reads_no_table_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, llm_orchestrator.pricing as p\n"
+        "assert p.shipped._default_table._table is None\n"
+        "assert not {'pydantic', 'yaml', 'urllib.parse', 'asyncio'} & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.slow
+def test_the_plugin_imports_next_to_nothing() -> None:
+    program = (
+        "import sys, pytest; before = set(sys.modules)\n"
+        "import llm_orchestrator.testing.pytest_plugin\n"
+        "print(*sorted(name for name in set(sys.modules) - before))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    ours = ("exceptions", "types", "utils", "testing")
+    loaded = {name for name in ended.stdout.split() if name.startswith("llm_orchestrator.")}
+    assert {name.split(".")[1] for name in loaded} <= set(ours)
+    assert "pydantic" not in ended.stdout.split()
+
+
+PROGRAM = """
+import sys
+from llm_orchestrator import LLMOrchestrator
+from llm_orchestrator.testing import FakeProvider
+config = {"active_provider": "fake", "active_model": "m", "providers": {}}
+LLMOrchestrator(config, providers={"fake": FakeProvider("Hi")}).send_request("Hi")
+loaded = [name for name in sys.modules if name.startswith(("opentelemetry", "llm_orchestrator.tracing"))]
+assert not loaded and "llm_orchestrator.hooks" not in sys.modules, loaded
+"""
+
+
+@pytest.mark.slow
+def test_a_program_that_does_not_trace_loads_nothing_of_it() -> None:
+    subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, check=True, timeout=60)
 
 
 def _is_ours(name: str) -> bool:

@@ -10,7 +10,7 @@ import threading
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import pytest
 
@@ -27,8 +27,8 @@ from llm_orchestrator.pricing.facts import price_facts
 from llm_orchestrator.testing import FakeProvider
 from llm_orchestrator.types import Exchange
 from tests.support.costs import TOKENS, make
+from tests.support.forks import needs_fork, start_child, succeeded
 from tests.support.money import rows
-from tests.unit.usage.test_ledger import in_child, needs_fork, succeeded
 
 WHEN = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 no_locks = pytest.mark.skipif(sys.platform == "win32", reason="this system has no file locks")
@@ -39,18 +39,29 @@ no_locks = pytest.mark.skipif(sys.platform == "win32", reason="this system has n
 
 @needs_fork
 @pytest.mark.slow
-def test_p6_eight_processes_append_to_one_ledger_and_every_row_is_intact(path: Path) -> None:
+@pytest.mark.parametrize("rotate_mb", [None, 0.02])
+def test_p6_eight_processes_append_to_one_ledger_and_every_row_is_intact(
+    path: Path, rotate_mb: Optional[float]
+) -> None:
     def work(name: str) -> None:
-        tracker = make(path)
+        tracker = make(path, rotate_mb=rotate_mb)
         for number in range(100):
-            tracker.log_usage("p", name, TOKENS, cost=Decimal("0.1"), request_id=f"{name}-{number}")
+            request_id = f"{name}-{number}"
+            tracker.log_usage(
+                "p", name, TOKENS, cost=Decimal("0.1"), request_id=request_id, tags={"a": "b,c"}
+            )
 
-    children = [in_child(lambda name=name: work(name)) for name in "abcdefgh"]
+    children = [start_child(lambda name=name: work(name)) for name in "abcdefgh"]
     assert [succeeded(child) for child in children] == [True] * 8
-    found = rows(path)
+
+    files = sorted(path.parent.iterdir())
+    assert (len(files) > 1) == bool(rotate_mb)
+    assert {file.read_text().count("timestamp") for file in files} == {1}
+    found = [row for file in files for row in rows(file)]
     assert {row["request_id"] for row in found} == {f"{name}-{n}" for name in "abcdefgh" for n in range(100)}
     assert (len(found), {row["schema"] for row in found}) == (800, {"v2"})
-    assert make(path).get_usage_report().total_cost == 80
+    report = make(path).get_usage_report()
+    assert (report.total_requests, report.total_cost) == (800, 80)
 
 
 @needs_fork
@@ -64,7 +75,7 @@ def test_p6_a_killed_process_loses_at_most_the_row_in_flight(path: Path) -> None
             tracker.log_usage("p", f"m{number}", TOKENS, cost=Decimal(1))
             os.write(write_end, b".")
 
-    child = in_child(work)
+    child = start_child(work)
     finished = sum(len(os.read(read_end, 1)) for _ in range(50))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

@@ -21,6 +21,7 @@ from llm_orchestrator import (
     RateLimitError,
     StreamInterruptedError,
 )
+from tests.support.errors import FAMILY, make, throw
 from tests.support.fixtures import Orchestrate
 from tests.support.scripted_server import BEFORE_HEAD, DIALECTS, MODEL, Dialect, Reply, Reset, ScriptedServer
 from tests.support.ways import WAYS, ask
@@ -316,6 +317,16 @@ def fail_in_a_worker(config: Dict[str, Any], way: str, tries: int) -> Any:
     """Raise what a call raises, in another process."""
     with LLMOrchestrator(config) as orchestrator:
         return ask(orchestrator, way, max_retries=tries)
+
+
+@pytest.mark.slow  # it starts a Python
+def test_r6_every_error_arrives_from_a_worker_process_as_itself() -> None:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        results = {name: pool.submit(throw, name) for name in FAMILY}
+        for name, result in results.items():
+            error = result.exception(timeout=60)
+            assert type(error) is FAMILY[name]
+            assert vars(error) == vars(make(name))
 
 
 @pytest.mark.slow

@@ -3,54 +3,14 @@
 from __future__ import annotations
 
 import copy
-import multiprocessing
 import pickle
-from concurrent.futures import ProcessPoolExecutor
-from typing import Any, Callable, Dict, List, Type
+from typing import Any, Callable, Dict, List
 
 import pytest
 
 from llm_orchestrator import exceptions
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError
-from llm_orchestrator.types import Attempt, FinishReason, LLMResponse, TokenUsage
-
-FAMILY: Dict[str, Type[OrchestratorError]] = {
-    name: getattr(exceptions, name) for name in exceptions.__all__ if name != "OrchestratorError"
-}
-ATTEMPTS = (Attempt("a", error="ServerError", status_code=500, request_id="r1", latency=0.5), Attempt("b"))
-RESPONSE = LLMResponse(
-    "Half", "a", "p", usage=TokenUsage(1, 2, 3), finish_reason=FinishReason.LENGTH, raw_response={"id": "x"}
-)
-#: Fields of ProviderError, all told.
-FIELDS: Dict[str, Any] = {
-    "provider": "p",
-    "model": "a",
-    "status_code": 429,
-    "code": "slow_down",
-    "request_id": "r2",
-    "retry_after": 2.5,
-}
-#: What single classes take beside the fields of their base.
-OWN: Dict[str, Dict[str, Any]] = {
-    "InvalidMessagesError": {"index": 3},
-    "UnsupportedParameterError": {"parameter": "temperature"},
-    "StreamInterruptedError": {"partial_text": "Half", "partial_response": RESPONSE},
-    "OutputTruncatedError": {"response": RESPONSE},
-    "OutputParseError": {"response": RESPONSE},
-}
-
-
-def make(name: str) -> OrchestratorError:
-    """One error with every field set, as it leaves a call."""
-    kind = FAMILY[name]
-    error = kind("What happened.", **(FIELDS if issubclass(kind, ProviderError) else {}), **OWN.get(name, {}))
-    error.attempts = ATTEMPTS
-    return error
-
-
-def throw(name: str) -> None:
-    """Raise an error with a cause that no other process could read."""
-    raise make(name) from ValueError(lambda: None)
+from tests.support.errors import ATTEMPTS, FAMILY, FIELDS, make
 
 
 def through_pickle(protocol: int) -> Callable[[OrchestratorError], Any]:
@@ -81,16 +41,6 @@ def test_r6_what_was_learned_about_one_error_survives() -> None:
     error.retry_limit, error.may_retry, error.sent = 1, False, False
     again = pickle.loads(pickle.dumps(error))
     assert (again.retry_limit, again.may_retry, again.sent) == (1, False, False)
-
-
-@pytest.mark.slow  # it starts a Python
-def test_r6_errors_arrive_from_a_worker_process_as_themselves() -> None:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        results = {name: pool.submit(throw, name) for name in FAMILY}
-        for name, result in results.items():
-            error = result.exception(timeout=60)
-            assert type(error) is FAMILY[name]
-            assert vars(error) == vars(make(name))
 
 
 def test_the_tree_is_the_contract() -> None:

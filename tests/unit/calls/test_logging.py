@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from contextlib import suppress
 from typing import Any, List, Tuple
 
@@ -119,25 +117,3 @@ def test_c7_no_prompt_answer_or_key_from_info_up(
     for secret in (PROMPT, ANSWER, KEY):
         assert secret not in text
     assert KEY not in read_all(caplog, logging.DEBUG)
-
-
-SILENT = """
-import logging, sys
-import llm_orchestrator
-root, own = logging.getLogger(), logging.getLogger("llm_orchestrator")
-assert root.handlers == [], root.handlers
-assert [type(handler).__name__ for handler in own.handlers] == ["NullHandler"], own.handlers
-assert (own.level, own.propagate) == (logging.NOTSET, True)
-from llm_orchestrator.orchestrator import LLMOrchestrator
-from llm_orchestrator.testing import FakeProvider
-settings = {"active_provider": "fake", "active_model": "m"}
-LLMOrchestrator(settings, providers={"fake": FakeProvider(name="fake")}).send_request("Hi")
-names = [name for name in logging.root.manager.loggerDict if name.startswith("llm_orchestrator.")]
-assert names and not any(logging.getLogger(name).handlers for name in names)
-"""
-
-
-@pytest.mark.slow  # it starts a Python
-def test_c7_the_library_adds_a_null_handler_and_prints_nothing() -> None:
-    done = subprocess.run([sys.executable, "-c", SILENT], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

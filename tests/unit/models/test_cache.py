@@ -64,29 +64,6 @@ def test_many_threads_refresh_at_once_without_loss(cache_path):
     assert sorted(os.listdir(cache_path.parent)) == ["models.json", "models.json.lock"]
 
 
-WRITER = """
-import sys
-from llm_orchestrator.models.registry import ModelInfo, ModelRegistry
-class Provider:
-    def get_available_models(self):
-        return [ModelInfo("model", "")]
-path, word = sys.argv[1:]
-for number in range(20):
-    ModelRegistry({f"{word}{number}": Provider()}, path).refresh_models()
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no lock between processes")
-def test_many_processes_refresh_at_once_without_loss(cache_path):
-    words = "abcd"
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(cache_path), word]) for word in words]
-    assert [writer.wait() for writer in writers] == [0, 0, 0, 0]
-    entries = [f"{word}{number}" for word in words for number in range(20)]
-    registry = ModelRegistry({entry: Listed() for entry in entries}, cache_path)
-    assert [entry for entry in entries if names(registry, entry) != ["model"]] == []
-
-
 @pytest.mark.parametrize(
     "content",
     [

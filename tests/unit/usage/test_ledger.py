@@ -7,12 +7,11 @@ import os
 import sys
 import threading
 import time
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Iterator, List, Optional
+from typing import Iterator, List
 
 import pytest
 
@@ -20,8 +19,7 @@ from llm_orchestrator.cost_tracker import CostTracker, UsageRecord
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.ledger import Ledger
 from tests.support.costs import EIGHT, TOKENS, fill, make, read
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+from tests.support.forks import needs_fork, start_child, succeeded
 
 
 @pytest.fixture
@@ -319,55 +317,12 @@ def test_threads_share_a_tracker(tracker: CostTracker, path: Path, monkeypatch: 
     assert {entry.requests for entry in report.by_model.values()} == {10}
 
 
-def in_child(work: Any) -> int:
-    """Run a function in a forked process; return the process's id."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # other tests' threads may be about
-        child = os.fork()
-    if not child:
-        try:
-            work()
-            os._exit(0)
-        finally:  # the child must not go on with the tests
-            os._exit(1)
-    return child
-
-
-def succeeded(child: int) -> bool:
-    return os.waitpid(child, 0)[1] == 0
-
-
-@needs_fork
-@pytest.mark.slow
-@pytest.mark.parametrize("rotate_mb", [None, 0.02])
-def test_p6_processes_append_to_one_ledger(path: Path, rotate_mb: Optional[float]) -> None:
-    def work(name: str) -> None:
-        tracker = make(path, rotate_mb=rotate_mb)
-        for number in range(100):
-            request_id = f"{name}-{number}"
-            tracker.log_usage(
-                "p", name, TOKENS, cost=Decimal("0.1"), request_id=request_id, tags={"a": "b,c"}
-            )
-
-    children = [in_child(lambda name=name: work(name)) for name in "abcd"]
-    assert [succeeded(child) for child in children] == [True] * 4
-
-    files = sorted(path.parent.iterdir())
-    assert (len(files) > 1) == bool(rotate_mb)
-    rows = [row for file in files for row in read(file)]
-    assert {row["request_id"] for row in rows} == {f"{name}-{n}" for name in "abcd" for n in range(100)}
-    assert len(rows) == 400
-    assert {file.read_text().count("timestamp") for file in files} == {1}
-    report = make(path).get_usage_report()
-    assert (report.total_requests, report.total_cost) == (400, 40)
-
-
 @needs_fork
 def test_both_processes_work_after_a_fork_while_a_record_is_written(tracker: CostTracker, path: Path) -> None:
     tracker.log_usage("p", "before", TOKENS)
     tracker.log_usage_later(provider="p", model="handed over", tokens=TOKENS)
     with tracker._lock:  # as another thread would hold it in the middle of a record
-        assert succeeded(in_child(lambda: tracker.log_usage("p", "child", TOKENS)))
+        assert succeeded(start_child(lambda: tracker.log_usage("p", "child", TOKENS)))
     tracker.log_usage("p", "parent", TOKENS)
     assert [row["model"] for row in read(path)] == ["before", "child", "handed over", "parent"]
 

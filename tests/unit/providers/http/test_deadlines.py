@@ -14,15 +14,11 @@ from typing import Any, Awaitable, Callable, Iterator, List, Optional, Tuple
 
 import pytest
 
-from llm_orchestrator.exceptions import ProviderTimeoutError, StreamInterruptedError
-from llm_orchestrator.providers import stream as provider_stream
+from llm_orchestrator.exceptions import ProviderTimeoutError
 from llm_orchestrator.providers.http import deadlines
 from llm_orchestrator.providers.http.deadlines import LoopWatch, ThreadWatch, Watch
 from llm_orchestrator.providers.wire import Limits
-from tests.support.fixtures import Orchestrate
 from tests.support.forks import in_child
-from tests.support.scripted_server import Dialect, Pings, ScriptedServer, Stall
-from tests.support.ways import ask
 
 LONG = Limits(300, 300)
 
@@ -505,40 +501,3 @@ def test_the_timer_of_a_loop(shortened: bool) -> None:
         return time.monotonic() - started
 
     assert 0.09 <= asyncio.run(main()) < 0.6
-
-
-# ---------------------------------------------------------------- real SDKs on the scripted server
-
-
-@pytest.mark.real_clock
-@pytest.mark.parametrize("way", ["streamed", "async streamed"])
-@pytest.mark.parametrize("sign", ["ping", "comment"])
-def test_signs_of_life_do_not_end_a_silence(
-    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, sign: str
-) -> None:
-    pings = Pings(dialect.ping) if sign == "ping" else Pings()
-    server.script(dialect.stream(["Hel", "lo"], complete=False).but(fault=pings))
-    started = time.monotonic()
-    with pytest.raises(StreamInterruptedError) as caught:
-        ask(orchestrate(timeout=0.3), way)
-    assert 0.25 <= time.monotonic() - started < 0.8
-    assert isinstance(caught.value.__cause__, ProviderTimeoutError)
-    assert caught.value.partial_text == "Hello"
-    assert server.wait_for_connections(0)
-
-
-@pytest.mark.real_clock
-@pytest.mark.parametrize("way", ["streamed", "async streamed"])
-def test_a_server_that_does_not_end_a_complete_stream_is_not_waited_for(
-    orchestrate: Orchestrate,
-    server: ScriptedServer,
-    dialect: Dialect,
-    way: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(provider_stream, "DRAIN_SECONDS", 0.1)
-    server.script(dialect.stream(["Hel", "lo"]).but(fault=Stall()))
-    started = time.monotonic()
-    timeout = 0.3 if dialect.name == "gemini" else 30  # Gemini's answer is complete, but more may follow
-    assert ask(orchestrate(timeout=timeout), way).content == "Hello"
-    assert time.monotonic() - started < 0.8
