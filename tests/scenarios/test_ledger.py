@@ -297,10 +297,14 @@ def book(tracker: CostTracker, call: Dict[str, Any], at: datetime = WHEN, **fiel
         call["model"],
         usage,
         raw_response=call.get("response", {}),
-        exchange=exchange,
     )
     details = tracker.price_response(
-        response, call["provider"], call.get("base_url"), at=at, estimated=call.get("estimated")
+        response,
+        call["provider"],
+        call.get("base_url"),
+        at=at,
+        estimated=call.get("estimated"),
+        exchange=exchange,
     )
     record = tracker.log_usage(
         call["provider"],
@@ -308,6 +312,7 @@ def book(tracker: CostTracker, call: Dict[str, Any], at: datetime = WHEN, **fiel
         usage,
         cost_details=details,
         response=response,
+        exchange=exchange,
         started_at=at,
         base_url=call.get("base_url"),
         estimated=call.get("estimated"),
