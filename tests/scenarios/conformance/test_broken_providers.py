@@ -29,7 +29,7 @@ MISSPELT = "test_making_one_talks_to_nobody"
 def report(tmp_path_factory: pytest.TempPathFactory) -> List[ElementTree.Element]:
     """How the scenarios ended against the providers that break them, in a pytest run of its own."""
     folder = write_package(tmp_path_factory.mktemp("broken"))
-    shutil.copy(ROOT / "tests" / "conformance" / "broken_parrots.py", folder / "test_broken.py")
+    shutil.copy(ROOT / "tests" / "support" / "broken_parrots.py", folder / "test_broken.py")
     chosen = ["test_broken.py::TestBroken", f"test_broken.py::TestMisspelt::{MISSPELT}"]
     command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "--junitxml=report.xml", *chosen]
     settings = {**os.environ, "PYTHONPATH": str(ROOT)}

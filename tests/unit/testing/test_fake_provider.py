@@ -162,7 +162,7 @@ def test_delays_pass_and_too_long_ones_are_timeouts(timed: Timed) -> None:
     started = time.monotonic()
     asyncio.run(timed(provider, LLMRequest("m", (), timeout=5)))
     pauses = 3 + 1 if "streamed" in timed.__name__ else 1  # before each chunk and the end
-    assert 0.02 * pauses <= time.monotonic() - started < 0.02 * pauses + 0.5
+    assert 0.02 * pauses <= time.monotonic() - started < 0.02 * pauses + 5
     with pytest.raises(ProviderTimeoutError) as caught:
         asyncio.run(timed(provider, LLMRequest("m", (), timeout=0.005)))
     assert caught.value.retry_limit == 1
