@@ -1,39 +1,10 @@
-"""How answers and reports show themselves in a notebook."""
+"""How reports show themselves in a notebook."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from llm_orchestrator import CostTracker, FinishReason, LLMResponse, Message, TokenUsage, ToolCall
-
-
-def test_an_answer_shows_its_text_escaped_and_nothing_else_of_the_call() -> None:
-    response = LLMResponse(
-        "<b>4</b> & more",
-        "m",
-        "p",
-        usage=TokenUsage(1, 2, 1234),
-        finish_reason=FinishReason.STOP,
-        cost=Decimal("0.00075"),
-        reasoning="a secret thought",
-        message=Message("assistant", "<b>4</b>"),
-        raw_response={"echo": "a secret prompt"},
-        request_id="req_1",
-    )
-    shown = response._repr_html_()
-    assert "&lt;b&gt;4&lt;/b&gt; &amp; more" in shown and "<b>" not in shown
-    assert "p/m, stop, 1,234 tokens, cost $0.00075" in shown
-    assert "secret" not in shown
-
-
-def test_an_answer_without_text_shows_what_it_has() -> None:
-    call = ToolCall("1", "clock", {"zone": "<UTC>"}, '{"zone": "<UTC>"}')
-    assert (
-        "clock({&quot;zone&quot;: &quot;&lt;UTC&gt;&quot;})"
-        in LLMResponse("", "m", "p", tool_calls=(call,))._repr_html_()
-    )
-    refused = LLMResponse("", "m", "p", refusal="I <will> not.")._repr_html_()
-    assert "I &lt;will&gt; not." in refused and "tokens unknown, cost unknown" in refused
+from llm_orchestrator import CostTracker
 
 
 def test_a_report_shows_its_totals_and_the_models_that_cost_most() -> None:
