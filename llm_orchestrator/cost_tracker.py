@@ -1,30 +1,40 @@
 """CostTracker: records what every request used and cost, keeps the sums, and reports them.
 
-Rows go to the ledger file, or stay in memory when there is none; beside the file only running totals are
-kept. How a record is made is in ``usage_log``, the file in ``ledger``, prices in ``billing``, limits in
-``budget``, the sums of a report in ``usage_report``.
+It holds the parts that do so: ``usage.recorder`` keeps records and sums, ``usage.billing`` knows prices,
+``usage.attempts`` makes the record of an attempt, ``usage.report`` the sums of a report.
 """
 
 from __future__ import annotations
 
+import os
 from datetime import date, datetime, timezone
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage.record import DETAIL_COLUMNS, UsageRecord
-from llm_orchestrator.usage.recorder import UsageLog
+from llm_orchestrator.types import Attempt, LLMResponse
+from llm_orchestrator.usage.attempts import CallFacts, attempt_record, given_cost, is_refused
+from llm_orchestrator.usage.budget import make_budget
+from llm_orchestrator.usage.ledger import Ledger
+from llm_orchestrator.usage.record import DETAIL_COLUMNS, Tokens, UsageRecord, as_usage, as_utc
+from llm_orchestrator.usage.recorder import Recorder
 from llm_orchestrator.usage.report import UsageReport, UsageTotals
 from llm_orchestrator.utils.money import format_cost
+from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
-    from llm_orchestrator.types import CostDetails, Exchange, LLMResponse
+    from llm_orchestrator.pricing import PriceTable
+    from llm_orchestrator.types import CostDetails, Exchange
+    from llm_orchestrator.usage.billing import Billing
 
 __all__ = ["CostTracker", "UsageRecord", "UsageReport", "UsageTotals", "format_cost"]
 
+_NO_ANSWER = LLMResponse("", "", "")
 
-class CostTracker(UsageLog):
+
+class CostTracker:
     """Records usage and cost of every request, for many threads and processes at once.
 
     Args:
@@ -44,6 +54,183 @@ class CostTracker(UsageLog):
             or a budget is set while nothing is counted.
     """
 
+    def __init__(
+        self,
+        enabled: bool = True,
+        log_path: Union[str, Path, None] = "./llm_costs.csv",
+        *,
+        fsync: bool = False,
+        rotate_mb: Optional[float] = None,
+        session_id: Optional[str] = None,
+        price_table: Optional[PriceTable] = None,
+        strict_pricing: bool = False,
+        session_budget: Optional[Decimal] = None,
+        day_budget: Optional[Decimal] = None,
+    ) -> None:
+        self.enabled = enabled
+        self.session_id = session_id or _new_id()
+        self.strict_pricing = strict_pricing
+        self._given_table = price_table
+        self._priced_by: Optional[Billing] = None
+        ledger = Ledger(log_path, fsync=fsync, rotate_mb=rotate_mb) if enabled and log_path else None
+        self._recorder = Recorder(ledger, make_budget(enabled, session_budget, day_budget, ledger))
+
+    @property
+    def _billing(self) -> Billing:
+        if self._priced_by is None:
+            from llm_orchestrator.usage.billing import (
+                Billing,
+            )  # with the first price: it brings all of pricing
+
+            self._priced_by = Billing(self._given_table)
+        return self._priced_by
+
+    @property
+    def log_path(self) -> Optional[Path]:
+        """The ledger file; None when records are kept in memory, or not at all."""
+        ledger = self._recorder.store.ledger
+        return ledger.path if ledger else None
+
+    @property
+    def price_table(self) -> PriceTable:
+        """The prices in use, loaded when first needed."""
+        return self._billing.table
+
+    def add(self, record: UsageRecord) -> None:
+        """Keep the record of an attempt; every record comes by here.
+
+        A ledger that cannot be written is logged as an error and never raised: the answer was paid for.
+
+        Args:
+            record: The record, complete.
+        """
+        if self.enabled:
+            self._recorder.add(record)
+
+    def log_usage(
+        self,
+        provider: str,
+        model: str,
+        tokens: Tokens,
+        session_id: Optional[str] = None,
+        *,
+        cost: Optional[Decimal] = None,
+        cost_details: Optional[CostDetails] = None,
+        status: str = "ok",
+        call_id: Optional[str] = None,
+        attempt: int = 1,
+        final: bool = True,
+        requested_model: Optional[str] = None,
+        request_id: Optional[str] = None,
+        error_type: Optional[str] = None,
+        status_code: Optional[int] = None,
+        latency: Optional[float] = None,
+        streamed: bool = False,
+        tags: Optional[Mapping[str, str]] = None,
+        timestamp: Optional[datetime] = None,
+        started_at: Optional[datetime] = None,
+        time_to_first_token: Optional[float] = None,
+        response: Optional[LLMResponse] = None,
+        base_url: Optional[str] = None,
+        estimated: Optional[Mapping[str, int]] = None,
+        billed: bool = True,
+    ) -> UsageRecord:
+        """Record one request that was sent.
+
+        A ledger that cannot be written is logged as an error and never raised: the answer was paid for.
+
+        Args:
+            provider: Name of the configured provider entry.
+            model: Model that answered; for a failed attempt the one asked.
+            tokens: A mapping with the keys prompt, completion and total, a ``TokenUsage``, or None when
+                unknown.
+            session_id: The session; None: the tracker's own.
+            cost: US dollars, when they are known already.
+            cost_details: How the call was priced, when it is priced already. Without either the price table
+                prices the tokens; an unknown price stays None.
+            status: ``ok``, ``error``, ``interrupted`` or ``cancelled``.
+            call_id: The same for all attempts of one call; None: the row is a call of its own.
+            attempt: Position of the request within its call, counted from 1.
+            final: Whether the call ended with this request.
+            requested_model: Model that was asked.
+            request_id: The provider's id of the request.
+            error_type: Name of the error class.
+            status_code: HTTP status. A request answered with an error status costs nothing.
+            latency: Seconds the request took.
+            streamed: Whether the answer was streamed.
+            tags: The tags given to the call.
+            timestamp: When the request ended; naive is local time, None is now.
+            started_at: When it was sent, which decides the price; None: as ``timestamp``.
+            time_to_first_token: Seconds until the first piece of a streamed answer.
+            response: The answer as far as it came, for what an audit needs: the raw usage, the finish reason.
+            base_url: Where the request went; None is the vendor's own address.
+            estimated: Tokens the provider did not report, by class (``in``, ``out``). ``cost_details`` must
+                know of them.
+            billed: False: the provider refused the request, it costs nothing.
+
+        Returns:
+            The record as it was stored.
+
+        Raises:
+            ValueError: ``tokens`` has a key other than prompt, completion and total, or a value that is not a
+                count; or ``cost`` is not an amount of money.
+        """
+        usage = as_usage(tokens)
+        ended_at = as_utc(timestamp) or datetime.now(timezone.utc)
+        started_at = as_utc(started_at)
+        if cost is not None:
+            cost_details = given_cost(cost, cost_details.status if cost_details else "priced")
+        elif cost_details is None and billed and not is_refused(status, status_code, usage):
+            at = started_at or ended_at
+            cost_details = self._billing.price_tokens(provider, model, usage, requested_model, at)
+        record = attempt_record(
+            CallFacts(session_id or self.session_id, call_id or _new_id(), streamed, tags or {}, base_url),
+            Attempt(
+                requested_model or "",
+                error=error_type,
+                status_code=status_code,
+                request_id=request_id,
+                latency=latency,
+                started_at=started_at,
+                time_to_first_token=time_to_first_token,
+            ),
+            evolve(response or _NO_ANSWER, provider=provider, model=model, usage=usage),
+            number=attempt,
+            status=status,
+            details=cost_details,
+            estimated=estimated,
+            ended_at=ended_at,
+        )
+        record = evolve(record, final=final)
+        self.add(record)
+        return record
+
+    def log_usage_later(self, **fields: Any) -> None:
+        """Hand over what ``log_usage`` would record, for finalizers: takes no lock and touches no file.
+
+        The record is written with the next record, report or export, or by ``close``.
+
+        Args:
+            **fields: The arguments of ``log_usage``, by name.
+        """
+        fields.setdefault("timestamp", datetime.now(timezone.utc))
+        self._recorder.hand_over(partial(self.log_usage, **fields))
+
+    def get_session_cost(self, session_id: Optional[str] = None) -> Decimal:
+        """Return what this process spent in a session, for the usage that providers reported.
+
+        Args:
+            session_id: The session; None: the tracker's own.
+
+        Returns:
+            US dollars; calls with an unknown price are not in it, nor are estimates.
+        """
+        return self._recorder.session_cost(session_id or self.session_id)
+
+    def close(self) -> None:
+        """Write what is waiting and give the ledger file back; a record that comes later opens it again."""
+        self._recorder.close()
+
     def price_response(
         self,
         response: LLMResponse,
@@ -62,12 +249,15 @@ class CostTracker(UsageLog):
             base_url: Where the answer came from; None is the vendor's own address.
             at: When the request was sent; None is now.
             estimated: Tokens the provider did not report, by class (``in``, ``out``).
-            exchange: What decides the price beside the usage, where it is known.
+            exchange: What else decides the price: the API, the request that was sent, headers. None: the
+                answer's counts are priced.
 
         Returns:
             The cost and how it came about; its total is None when the price or the usage is unknown.
         """
-        return self._billing.price(response, price_provider, base_url, at, estimated, exchange)
+        return self._billing.price(
+            response, price_provider, base_url, at=at, estimated=estimated, exchange=exchange
+        )
 
     def recompute(self, row: Union[Mapping[str, Any], UsageRecord]) -> Optional[Decimal]:
         """Price a row of the ledger again, from the usage as the provider reported it.
@@ -113,9 +303,7 @@ class CostTracker(UsageLog):
         Raises:
             BudgetExceededError: The budget of the session or of the day is spent.
         """
-        if self._budget:
-            self._flush()
-            self._budget.check(session_id, pending)
+        self._recorder.check_budget(session_id, pending)
 
     def get_usage_report(
         self, start_date: Optional[date] = None, end_date: Optional[date] = None
@@ -132,9 +320,10 @@ class CostTracker(UsageLog):
         Raises:
             ConfigurationError: Meanwhile another program replaced the file by something that is not a ledger.
         """
+        store = self._recorder.store
         return UsageReport.from_cells(
-            self._record_store.cells(start_date, end_date),
-            again=lambda: self._record_store.cells(start_date, end_date, DETAIL_COLUMNS),
+            store.cells(start_date, end_date),
+            again=lambda: store.cells(start_date, end_date, DETAIL_COLUMNS),
         )
 
     def export_to_csv(
@@ -159,7 +348,7 @@ class CostTracker(UsageLog):
         """
         from llm_orchestrator.usage.export import write_csv
 
-        return self._record_store.export(path, write_csv, start_date, end_date)
+        return self._recorder.store.export(path, write_csv, start_date, end_date)
 
     def export_to_jsonl(
         self,
@@ -168,7 +357,7 @@ class CostTracker(UsageLog):
         start_date: Optional[date] = None,
         end_date: Optional[date] = None,
     ) -> int:
-        """Write the same rows as JSON lines: one object a row; money is text, which keeps it exact.
+        """Write the same rows as JSON lines: one object a row; money is a string, which keeps it exact.
 
         Args:
             path: The file to write; one that exists is replaced when the new one is complete.
@@ -183,7 +372,7 @@ class CostTracker(UsageLog):
         """
         from llm_orchestrator.usage.export import write_jsonl
 
-        return self._record_store.export(path, write_jsonl, start_date, end_date)
+        return self._recorder.store.export(path, write_jsonl, start_date, end_date)
 
     def to_dicts(
         self, start_date: Optional[date] = None, end_date: Optional[date] = None
@@ -199,4 +388,8 @@ class CostTracker(UsageLog):
         """
         from llm_orchestrator.usage.export import typed
 
-        return [typed(row) for row in self._record_store.rows(start_date, end_date)]
+        return [typed(row) for row in self._recorder.store.rows(start_date, end_date)]
+
+
+def _new_id() -> str:
+    return os.urandom(16).hex()

@@ -102,13 +102,13 @@ def test_misspelled_tokens_are_refused_instead_of_lost(tracker: CostTracker, pat
 
 @pytest.mark.parametrize("count", [1.5, 10.0, "10", -1, True])
 def test_tokens_that_are_no_count_are_refused_instead_of_lost(tracker: CostTracker, count: Any) -> None:
-    with pytest.raises(ValueError, match="is no count of completion tokens"):
+    with pytest.raises(ValueError, match="is not a number of completion tokens"):
         tracker.log_usage("p", "m", {"prompt": 2, "completion": count})
 
 
 @pytest.mark.parametrize("cost", [Decimal("NaN"), float("inf"), "free"])
 def test_a_cost_that_is_no_money_is_refused_instead_of_lost(tracker: CostTracker, cost: Any) -> None:
-    with pytest.raises(ValueError, match="is no amount of money"):
+    with pytest.raises(ValueError, match="is not an amount of money"):
         tracker.log_usage("p", "m", TOKENS, cost=cost)
 
 
@@ -124,8 +124,8 @@ def test_without_a_cost_the_price_table_is_asked_once(tracker: CostTracker) -> N
 
     assert record.cost == Decimal("0.000015")
     (asked,) = tracker.price_table.asked  # type: ignore[attr-defined]
-    assert (asked["provider"], asked["model"]) == ("openai", "priced")
-    assert (asked["requested_model"], asked["at"], asked["usage"].prompt_tokens) == ("alias", when, 10)
+    assert (asked.provider, asked.model) == ("openai", "priced")
+    assert (asked.requested_model, asked.at, asked.usage.prompt_tokens) == ("alias", when, 10)
 
 
 def test_without_a_table_of_its_own_the_tracker_uses_the_one_shipped() -> None:
@@ -396,7 +396,7 @@ def test_a_disabled_tracker_stores_and_writes_nothing(path: Path) -> None:
 
 def test_what_a_finalizer_hands_over_is_written_with_the_next_use(tracker: CostTracker, path: Path) -> None:
     before = datetime.now(timezone.utc)
-    with tracker._lock:  # a finalizer may run while any thread holds it
+    with tracker._recorder._lock:  # a finalizer may run while any thread holds it
         for model in ("a", "b"):
             tracker.log_usage_later(
                 provider="p", model=model, tokens=TOKENS, status="interrupted", cost=Decimal(1)

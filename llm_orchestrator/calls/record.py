@@ -11,13 +11,14 @@ import os
 import time
 from datetime import datetime, timezone
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Type
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Type
 
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.request.output import parse_output
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, Exchange, LLMRequest, LLMResponse
+from llm_orchestrator.usage.attempts import CallFacts, attempt_record
 from llm_orchestrator.usage.estimates import estimate_answer, estimate_prompt
 from llm_orchestrator.utils.values import evolve
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.hooks import Hook, Listeners
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.types import CostDetails
+    from llm_orchestrator.usage.record import UsageRecord
 
 __all__ = ["CallRecord"]
 
@@ -50,7 +52,8 @@ class CallRecord:
         self._tags = tags
         self._is_streamed = streamed
         self._attempts: List[Attempt] = []
-        self._unwritten: Optional[Dict[str, Any]] = None
+        self._facts = CallFacts(shared.session_id, self.id, streamed, tags, provider.base_url)
+        self._unwritten: Optional[UsageRecord] = None
         self._is_open = False
         self._step = Attempt(request.model)
         self._context = AttemptContext()
@@ -73,9 +76,8 @@ class CallRecord:
     def begin_attempt(self) -> AttemptContext:
         """Note that a request is about to be sent."""
         self._shared.check_open()
-        pending = self._unwritten["cost_details"] if self._unwritten else None
-        tracker = self._shared.tracker
-        tracker.check_budget(self._shared.session_id, pending.total if pending else None)
+        pending = self._unwritten.cost if self._unwritten else None
+        self._shared.tracker.check_budget(self._shared.session_id, pending)
         self._write_row(final=False)
         if self._attempts:
             self._log_next(self._attempts[-1], self._step)
@@ -207,37 +209,23 @@ class CallRecord:
         answer = response or self._nothing()
         estimated = _missing_tokens(answer, self._request) if billed else None
         details = self._price(answer, estimated) if estimated else answer.cost_details
-        self._unwritten = {
-            "provider": self._provider.name,
-            "model": answer.model,
-            "tokens": answer.usage,
-            "session_id": self._shared.session_id,
-            "cost_details": details,
-            "status": status,
-            "call_id": self.id,
-            "attempt": len(self._attempts),
-            "requested_model": self._step.model,
-            "request_id": request_id,
-            "error_type": attempt.error,
-            "status_code": attempt.status_code,
-            "latency": latency,
-            "streamed": self._is_streamed,
-            "tags": self._tags,
-            "started_at": self._started_at,
-            "time_to_first_token": self._first_piece,
-            "response": answer if billed else None,
-            "exchange": self._context.exchange,
-            "base_url": self._provider.base_url,
-            "estimated": estimated,
-            "billed": billed,
-        }
+        self._unwritten = attempt_record(
+            self._facts,
+            attempt,
+            answer,
+            number=len(self._attempts),
+            status=status,
+            details=details,
+            estimated=estimated,
+            exchange=self._context.exchange if billed else None,
+        )
         self._tell("attempt", status, response=response, error=error)
 
     def _write_row(self, *, final: bool) -> None:
         """Write the row of the last attempt; only what follows it tells whether it ended the call."""
-        row, self._unwritten = self._unwritten, None
-        if row is not None:
-            self._shared.tracker.log_usage(**row, final=final)
+        record, self._unwritten = self._unwritten, None
+        if record is not None:
+            self._shared.tracker.add(evolve(record, final=final))
 
     # ---------------------------------------------------------------- telling others
 

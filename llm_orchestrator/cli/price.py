@@ -13,7 +13,7 @@ from llm_orchestrator.cli.terminal import FAILED, fail, note, say, show_table
 from llm_orchestrator.config.manager import OrchestratorConfig
 from llm_orchestrator.cost_tracker import format_cost
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.pricing import PriceTable
+from llm_orchestrator.pricing import PriceTable, PricingQuery
 from llm_orchestrator.pricing.book import STANDARD, ModelPrices
 from llm_orchestrator.types import TokenUsage
 from llm_orchestrator.utils.suggestions import nearly
@@ -45,7 +45,7 @@ def price(
         _show_rates(prices, today.isoformat())
         if prompt is not None or completion is not None:
             usage = TokenUsage(prompt or 0, completion or 0, (prompt or 0) + (completion or 0))
-            details = table.price_tokens(provider, name, usage, at=today)
+            details = table.price(PricingQuery(provider, name, usage, at=today))
             say(f"{prompt or 0:,} tokens in, {completion or 0:,} out: {format_cost(details.total)}")
         source = "your price_overrides" if prices.source == "user" else f"the price table {table.version}"
         note(f"From {source}." + (f" {prices.note}" if prices.note else ""))

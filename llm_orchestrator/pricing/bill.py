@@ -123,13 +123,13 @@ class Bill:
             self.amounts["fees"] = _multiply_add(count, price, self.amounts["fees"])
 
     def add_estimate(self, request: Request) -> Decimal:
-        """Add estimated tokens, and tell the dollars they came to."""
+        """Add estimated tokens; returns the dollars they came to."""
         before = self.total()
         self.add(request)
         return _EXACT.subtract(self.total(), before)
 
     def add_missing(self, classes: Iterable[str]) -> None:
-        """Note what the provider did not tell; output of a model that has none is not missed."""
+        """Note what the provider did not report; output of a model that has none is not missing."""
         for name in classes:
             if name != "out" or self.main is None or name in self.main.lines:
                 self.unpriced.append(name)

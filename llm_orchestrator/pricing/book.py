@@ -1,7 +1,7 @@
-"""The price table: loading ``prices.json``, finding a model in it, and the rates that hold on a given day.
+"""All prices of one provider: loading ``prices.json``, finding a model in it, and the rates of a given day.
 
 Nothing here knows a token count. Prices are data: what differs between providers (names of tiers, regions,
-which class stands in for a missing one) is written in the table, not in this code.
+which class replaces a missing one) is written in the table, not in this code.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class ModelPrices:
         self._choices: Dict[Tuple[str, str], _Choice] = {}
 
     def covers(self, day: str) -> bool:
-        """Tell whether there is a price for that day (``YYYY-MM-DD``)."""
+        """Whether there is a price for that day (``YYYY-MM-DD``)."""
         return self._index(day) is not None
 
     def tiers(self, day: str) -> Tuple[str, ...]:
@@ -133,7 +133,7 @@ class ModelPrices:
         if index is None:
             return _NO_CHOICE
         period = self._periods[index]
-        # The user's prices hold for every tier; the table tells each tier's own.
+        # The user's prices hold for every tier; the table has each tier's own.
         is_table = tier != STANDARD and self.source == "table"
         shape = period.get("tiers", {}).get(tier) if is_table else period
         if shape is None:
@@ -199,7 +199,7 @@ class PriceBook:
         return self._tier_names.get(name, name)
 
     def is_regional(self, base_url: Optional[str]) -> bool:
-        """Tell whether a base URL belongs to one of the provider's regions with a surcharge."""
+        """Whether a base URL belongs to one of the provider's regions with a surcharge."""
         if base_url is None or self._host is None:
             return False
         if base_url not in self._regional:
@@ -299,7 +299,7 @@ def _checked_day(override: Mapping[str, Any]) -> Optional[str]:
         return date.fromisoformat(str(value)[:10]).isoformat()
     except ValueError:
         raise ConfigurationError(
-            f"{_place(override)}: {value!r} is no day. Write one such as 2026-01-31."
+            f"{_place(override)}: {value!r} is not a date. Write one such as 2026-01-31."
         ) from None
 
 
@@ -310,16 +310,16 @@ def _checked_rates(override: Mapping[str, Any]) -> Dict[str, Decimal]:
     for name, value in override["rates"].items():
         if name not in allowed:
             raise ConfigurationError(
-                f"{where}: {name!r} is no rate. Use dollars per million tokens under {', '.join(allowed)}."
+                f"{where}: {name!r} is not a rate. Use dollars per million tokens under {', '.join(allowed)}."
             )
         try:
-            # By way of text: the number as the user wrote it, not its binary neighbour.
+            # By way of a string: the number as the user wrote it, not its binary neighbour.
             rates[name] = Decimal(str(value))
         except ArithmeticError:
             rates[name] = Decimal("NaN")
         if not rates[name].is_finite() or rates[name] < 0:
             raise ConfigurationError(
-                f"{where}: {value!r} is no price. Write dollars per million tokens, such as 0.25."
+                f"{where}: {value!r} is not a price. Write dollars per million tokens, such as 0.25."
             )
     return rates
 

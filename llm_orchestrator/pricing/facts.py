@@ -1,7 +1,7 @@
 """What decided the price of a call beside its usage, small enough to be kept with the call.
 
-Requests and replies hold prompts and answers, which have no place in the ledger. Here they are reduced to the
-few fields that the calculator reads, so that pricing the facts later gives the same bill as pricing the call.
+Requests and responses hold prompts and answers, which have no place in the ledger. Here they are reduced to
+the few fields that a price depends on, so that pricing the facts later gives the same bill as the call.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from collections import abc
 from typing import Any, Dict, List, Mapping, Sequence
 
 from llm_orchestrator.pricing.terms import TIER_HEADER, find_header
+from llm_orchestrator.utils.json import JSON
 
 __all__ = ["price_facts"]
 
-JSON = Mapping[str, Any]
-
 _TERMS = ("service_tier", "serviceTier", "speed", "inference_geo")
-_TOLD = (*_TERMS, "tool_usage")
+_REPORTED = (*_TERMS, "tool_usage")
 _BILLED_ITEMS = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call")
 
 
@@ -29,9 +28,9 @@ def price_facts(request: JSON, headers: Mapping[str, str], response: JSON) -> Di
     tier = find_header(headers, TIER_HEADER)
     if tier:
         facts["headers"] = {TIER_HEADER: tier}
-    told = _told(response)
-    if told:
-        facts["response"] = told
+    reported = _reported(response)
+    if reported:
+        facts["response"] = reported
     return facts
 
 
@@ -44,20 +43,20 @@ def _asked(request: JSON) -> Dict[str, Any]:
     return asked
 
 
-def _told(response: JSON) -> Dict[str, Any]:
-    told = {name: response[name] for name in _TOLD if name in response}
+def _reported(response: JSON) -> Dict[str, Any]:
+    reported = {name: response[name] for name in _REPORTED if name in response}
     items = [_reduced(item) for item in response.get("output") or () if _is_billed(item)]
     if items:
-        told["output"] = items
+        reported["output"] = items
     if response.get("tools"):
-        told["tools"] = _image_tools(response["tools"])
+        reported["tools"] = _image_tools(response["tools"])
     if response.get("candidates"):
         searches = sum(_searches(candidate) for candidate in response["candidates"])
         # The queries themselves are the user's words.
-        told["candidates"] = (
+        reported["candidates"] = (
             [{"groundingMetadata": {"webSearchQueries": [""] * searches}}] if searches else []
         )
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in reported.items() if value}
 
 
 def _is_billed(item: Any) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Mapping, Optional, Union
 
+from llm_orchestrator.pricing.query import NOTHING, PricingQuery, RawUsage
 from llm_orchestrator.pricing.table import PriceTable
-from llm_orchestrator.pricing.usage import JSON, RawUsage
 from llm_orchestrator.types import CostDetails
+from llm_orchestrator.utils.json import JSON
 
 __all__ = ["price_usage"]
 
@@ -39,11 +40,11 @@ def price_usage(
             None where a chunk had none; None when there was none at all.
         requested_model: Model that was asked for; priced when the served one is unknown.
         api: ``chat``, ``responses``, ``messages``, ``generate_content`` or ``embeddings``.
-        at: When the request was sent: a datetime (naive is local time), a date or ISO 8601 text. None prices
-            by the day the table was made.
-        service_tier: Tier that was served, where the caller knows it; fields of the reply come first.
+        at: When the request was sent: a datetime (naive is local time), a date or an ISO 8601 string. None
+            prices by the day the table was made.
+        service_tier: Tier that was served, where the caller knows it; fields of the response come first.
         batch: Whether the request was part of a batch.
-        base_url: Base URL of the request; tells a region with a surcharge.
+        base_url: Base URL of the request; shows a region with a surcharge.
         headers: Response headers; Gemini names the served tier there.
         request: The request's JSON body: requested tier, cache lifetime, tools.
         response: The response's JSON body without its usage: served tier, tool usage, output items.
@@ -52,9 +53,9 @@ def price_usage(
         The cost and how it came about; ``total`` is None when it is unknown.
 
     Raises:
-        ValueError: ``at`` is a text that is no date.
+        ValueError: ``at`` is a string that is not a date.
     """
-    return _default_table.price(
+    query = PricingQuery(
         provider,
         model,
         usage,
@@ -64,7 +65,8 @@ def price_usage(
         service_tier=service_tier,
         batch=batch,
         base_url=base_url,
-        headers=headers,
-        request=request,
-        response=response,
+        headers=headers or NOTHING,
+        request=request or NOTHING,
+        response=response or NOTHING,
     )
+    return _default_table.price(query)

@@ -1,4 +1,4 @@
-"""What one call costs, and how sure that is: the face of the pricing package.
+"""What one call costs, and how sure that is: where the pricing package is entered.
 
 A ``PriceTable`` joins the shipped prices with the user's own (overrides, discount); ``price_usage`` in
 ``shipped`` is the same with the shipped prices alone. Unknown is never zero: what cannot be priced has
@@ -10,29 +10,25 @@ from __future__ import annotations
 import logging
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing.bill import Bill
 from llm_orchestrator.pricing.book import Match, PriceBook, load
-from llm_orchestrator.pricing.terms import PriceFactors, Terms, read_terms
+from llm_orchestrator.pricing.query import NOTHING, PricingQuery
+from llm_orchestrator.pricing.terms import Terms, read_terms
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, Usage, read_usage
 from llm_orchestrator.types import CostDetails
-from llm_orchestrator.types.cost import DEFAULTS
-
-if TYPE_CHECKING:
-    from llm_orchestrator.types import TokenUsage
+from llm_orchestrator.utils.json import JSON
+from llm_orchestrator.utils.values import build, evolve
 
 __all__ = ["PriceTable"]
 
 logger = logging.getLogger(__name__)
 
-JSON = Mapping[str, Any]
-RawUsage = Union[JSON, Sequence[Optional[JSON]], None]
-
-_NOTHING: Dict[str, Any] = {}
 _ZERO, _ONE = Decimal(0), Decimal(1)
-_NO_USAGE = Usage((), _NOTHING)
+_NO_USAGE = Usage((), NOTHING)
+_UNPRICED = CostDetails("unpriced")
 _warned: Set[str] = set()
 
 
@@ -48,8 +44,8 @@ class PriceTable:
         path: A price table in the format of the shipped ``prices.json``, to use instead of it.
 
     Raises:
-        ConfigurationError: If an override lacks a part, names an unknown class or holds a value that is no
-            price or no day, or the discount is no factor.
+        ConfigurationError: If an override lacks a part, names an unknown class or holds a value that is not
+            a price or not a date, or the discount is not a factor.
     """
 
     def __init__(
@@ -67,12 +63,12 @@ class PriceTable:
             self._overrides.setdefault(str(override["provider"]), []).append(override)
         # Checked now, not at the first call that happens to need them.
         for provider, entries in self._overrides.items():
-            PriceBook(provider, _NOTHING, entries)
+            PriceBook(provider, NOTHING, entries)
         self._discount = _factor(discount)
         self._stale_after_days = stale_after_days
         self._path = path
         self._table: Optional[JSON] = None
-        self._record_store: Dict[str, PriceBook] = {}
+        self._by_provider: Dict[str, PriceBook] = {}
         self._version = self._as_of = ""
         self._fresh_until = "9999-12-31"
 
@@ -82,55 +78,41 @@ class PriceTable:
         self._loaded()
         return self._version
 
-    def price(
-        self,
-        provider: str,
-        model: str,
-        usage: RawUsage,
-        *,
-        requested_model: Optional[str] = None,
-        api: Optional[str] = None,
-        at: Union[date, str, None] = None,
-        service_tier: Optional[str] = None,
-        batch: bool = False,
-        base_url: Optional[str] = None,
-        headers: Optional[Mapping[str, str]] = None,
-        request: Optional[JSON] = None,
-        response: Optional[JSON] = None,
-        estimated: Optional[Mapping[str, int]] = None,
-    ) -> CostDetails:
-        """Price one call with this table; the parameters are those of ``price_usage``.
+    def price(self, query: PricingQuery) -> CostDetails:
+        """Price one call with this table.
 
-        ``estimated`` holds counts of what was not reported, by class (``in``, ``out``). They are priced like
-        the rest, are part of ``total``, and what they came to is told apart in ``estimated``.
+        Args:
+            query: What is known of the call.
 
         Returns:
             The cost and how it came about.
+
+        Raises:
+            ValueError: ``query.at`` is a string that is not a date.
         """
-        book = self._book(provider)
+        book = self._book(query.provider)
         if book.free:
-            return self._free(book, model)
-        request, response = request or _NOTHING, response or _NOTHING
-        call = PriceFactors(service_tier, batch, base_url, headers or _NOTHING, request, response)
-        requested_model = requested_model or request.get("model")
+            return self._free(book, query.model)
         try:
-            read = read_usage(usage, api=api or book.api, request=request, requested_model=requested_model)
-            if read is None and estimated is None:
+            usage = read_usage(query, book.api)
+            if usage is None and query.estimated is None:
                 return self._unpriced("usage", "The provider reported no usage.")
-            read = read or _NO_USAGE
-            terms = read_terms(book, read.raw, call)
+            usage = usage or _NO_USAGE
+            terms = read_terms(book, usage.raw, query)
         except InvalidUsageError as error:
             return self._unpriced("invalid_usage", str(error))
         except (AttributeError, TypeError) as error:  # what came from outside may have any shape
-            return self._unpriced("invalid_usage", f"The usage is not built as this provider's is: {error}.")
-        day = _utc_day(at) if at is not None else self._as_of
-        match = book.find(model, requested_model, day)
+            return self._unpriced(
+                "invalid_usage", f"The usage object does not have this provider's format: {error}."
+            )
+        day = _utc_day(query.at) if query.at is not None else self._as_of
+        match = book.find(query.model, query.asked_model, day)
         if match is None:
             return self._unpriced("model", "The price table does not know this model.")
-        return self._details(book, match, day, read, terms, estimated=estimated)
+        return self._details(book, match, day, usage, terms, estimated=query.estimated)
 
     def knows(self, provider: str, model: str, at: Union[date, str]) -> bool:
-        """Tell whether a model has a price.
+        """Say whether a model has a price.
 
         Args:
             provider: Provider whose prices to use.
@@ -157,7 +139,7 @@ class PriceTable:
         return self._book(provider).find(model, None, _utc_day(at))
 
     def is_free(self, provider: str) -> bool:
-        """Tell whether a provider charges nothing, whatever the model.
+        """Say whether a provider charges nothing, whatever the model.
 
         Args:
             provider: Provider whose prices to use.
@@ -183,60 +165,6 @@ class PriceTable:
         """The providers that the table or an override has prices for."""
         return tuple(dict.fromkeys((*self._overrides, *self._loaded()["providers"])))
 
-    def price_tokens(
-        self,
-        provider: str,
-        model: str,
-        usage: TokenUsage,
-        *,
-        requested_model: Optional[str] = None,
-        at: Union[date, str, None] = None,
-        service_tier: Optional[str] = None,
-        batch: bool = False,
-        base_url: Optional[str] = None,
-        request: Optional[JSON] = None,
-        estimated: Optional[Mapping[str, int]] = None,
-    ) -> CostDetails:
-        """Price normalized counts, for a call whose raw usage is not at hand.
-
-        Args:
-            provider: Provider whose prices to use.
-            model: Model that served the call.
-            usage: The counts; cache writes are taken at the shortest lifetime.
-            requested_model: Model that was asked for.
-            at: When the request was sent, as for ``price_usage``.
-            service_tier: Tier that was served.
-            batch: Whether the call was part of a batch.
-            base_url: Base URL the request went to.
-            request: The request's JSON body, or what is known of it, as for ``price_usage``.
-            estimated: Counts of what was not reported, as for ``price``.
-
-        Returns:
-            The cost and how it came about.
-        """
-        raw = {
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "prompt_tokens_details": {
-                "cached_tokens": usage.cached_tokens,
-                "cache_write_tokens": usage.cache_write_tokens,
-            },
-        }
-        known = usage.prompt_tokens is not None or usage.completion_tokens is not None
-        return self.price(
-            provider,
-            model,
-            raw if known else None,
-            api="chat",
-            requested_model=requested_model,
-            at=at,
-            service_tier=service_tier,
-            batch=batch,
-            base_url=base_url,
-            request=request,
-            estimated=estimated,
-        )
-
     def _details(
         self,
         book: PriceBook,
@@ -245,7 +173,7 @@ class PriceTable:
         usage: Usage,
         terms: Terms,
         *,
-        estimated: Optional[Mapping[str, int]] = None,
+        estimated: Optional[Mapping[str, int]],
     ) -> CostDetails:
         prices = match.prices
         discount = self._discount if prices.source == "table" else _ONE
@@ -264,7 +192,8 @@ class PriceTable:
         status = bill.status or ("stale" if stale else "priced")
         unpriced = status == "unpriced"
         amounts: Mapping[str, Optional[Decimal]] = dict.fromkeys(bill.amounts) if unpriced else bill.amounts
-        return CostDetails.of(
+        return build(
+            CostDetails,
             {
                 "status": status,
                 "total": None if unpriced else bill.total(),
@@ -285,7 +214,7 @@ class PriceTable:
                 "estimated": None if unpriced else guess,
                 "unpriced": tuple(bill.unpriced),
                 "notes": usage.notes + terms.notes + _notes_on_price(match, stale),
-            }
+            },
         )
 
     def _stale_note(self, match: Match, bill: Bill, day: str) -> Optional[str]:
@@ -318,21 +247,13 @@ class PriceTable:
         )
 
     def _unpriced(self, unpriced: str, note: str) -> CostDetails:
-        return CostDetails.of(
-            {
-                **DEFAULTS,
-                "status": "unpriced",
-                "price_version": self._version,
-                "unpriced": (unpriced,),
-                "notes": (note,),
-            }
-        )
+        return evolve(_UNPRICED, price_version=self._version, unpriced=(unpriced,), notes=(note,))
 
     def _book(self, provider: str) -> PriceBook:
-        book = self._record_store.get(provider)
+        book = self._by_provider.get(provider)
         if book is None:
-            data = self._loaded()["providers"].get(provider, _NOTHING)
-            book = self._record_store[provider] = PriceBook(provider, data, self._overrides.get(provider, ()))
+            data = self._loaded()["providers"].get(provider, NOTHING)
+            book = self._by_provider[provider] = PriceBook(provider, data, self._overrides.get(provider, ()))
         return book
 
     def _loaded(self) -> JSON:
@@ -357,7 +278,9 @@ def _factor(discount: Union[Decimal, float, str]) -> Decimal:
     except ArithmeticError:
         factor = _ZERO
     if not factor.is_finite() or factor <= 0:
-        raise ConfigurationError(f"The discount {discount!r} is no factor. Write 0.9 for ten per cent off.")
+        raise ConfigurationError(
+            f"The discount {discount!r} is not a factor above 0. Write 0.9 for ten per cent off."
+        )
     return factor
 
 

@@ -1,23 +1,23 @@
 """What decides a price outside the token counts: the tier that was served, the region, and the tools' fees.
 
-Providers tell these in different places: a field of the reply, of its usage, a header, the URL. What was
-served counts; what was asked for is only believed where nothing tells what was served.
+Providers report these in different places: a field of the response, of its usage, a header, the URL. What was
+served counts; what was requested is only believed where nothing says what was served.
 """
 
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from llm_orchestrator.pricing.book import STANDARD, PriceBook
+from llm_orchestrator.pricing.query import PricingQuery
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, image_generation
+from llm_orchestrator.utils.json import JSON
 
-__all__ = ["TIER_HEADER", "PriceFactors", "Terms", "find_header", "read_terms"]
+__all__ = ["TIER_HEADER", "Terms", "find_header", "read_terms"]
 
 #: Where Gemini names the served tier.
 TIER_HEADER = "x-gemini-service-tier"
-
-JSON = Mapping[str, Any]
 
 
 class Terms(NamedTuple):
@@ -42,26 +42,15 @@ class Terms(NamedTuple):
     notes: Tuple[str, ...]
 
 
-class PriceFactors(NamedTuple):
-    """What is known of a call besides its usage; the fields are parameters of ``price_usage``."""
-
-    service_tier: Optional[str]
-    batch: bool
-    base_url: Optional[str]
-    headers: Mapping[str, str]
-    request: JSON
-    response: JSON
-
-
-def read_terms(book: PriceBook, usage: JSON, call: PriceFactors) -> Terms:
-    """Read the terms of a call."""
-    tier, notes = _tier(book, usage, call)
-    request, response = call.request, call.response
+def read_terms(book: PriceBook, usage: JSON, query: PricingQuery) -> Terms:
+    """Read the terms of a call; ``usage`` is its usage object, that of a stream put together."""
+    tier, notes = _tier(book, usage, query)
+    request, response = query.request, query.response
     region = usage.get("inference_geo") or request.get("inference_geo")
-    regional = region in book.regions if region else book.is_regional(call.base_url)
+    regional = region in book.regions if region else book.is_regional(query.base_url)
     server_tools = usage.get("server_tool_use")
-    tells_tools = "output" in response or "tool_usage" in response or "candidates" in response
-    if not server_tools and not tells_tools:
+    reports_tools = "output" in response or "tool_usage" in response or "candidates" in response
+    if not server_tools and not reports_tools:
         return Terms(tier, regional, {}, {}, (), (), notes)
     calls = _calls_with_fee(server_tools or {}, response)
     recorded = _calls_without_fee(server_tools or {}, response)
@@ -74,10 +63,10 @@ def read_terms(book: PriceBook, usage: JSON, call: PriceFactors) -> Terms:
     return Terms(tier, regional, calls, recorded, extra, unknown, notes)
 
 
-def _tier(book: PriceBook, usage: JSON, call: PriceFactors) -> Tuple[str, Tuple[str, ...]]:
+def _tier(book: PriceBook, usage: JSON, query: PricingQuery) -> Tuple[str, Tuple[str, ...]]:
     """The tier to bill, and a note where it is only assumed."""
-    request, response = call.request, call.response
-    if call.batch:
+    request, response = query.request, query.response
+    if query.batch:
         return "batch", ()
     served = (
         response.get("service_tier")
@@ -85,8 +74,8 @@ def _tier(book: PriceBook, usage: JSON, call: PriceFactors) -> Tuple[str, Tuple[
         or usage.get("service_tier")
         or usage.get("serviceTier")
         or usage.get("trafficType")
-        or (call.headers and find_header(call.headers, TIER_HEADER))
-        or call.service_tier
+        or (query.headers and find_header(query.headers, TIER_HEADER))
+        or query.service_tier
     )
     asked = request.get("service_tier") or request.get("serviceTier")
     tier = book.tier(served or asked)
@@ -98,7 +87,7 @@ def _tier(book: PriceBook, usage: JSON, call: PriceFactors) -> Tuple[str, Tuple[
         tier = book.tier(served or asked)
     if tier == STANDARD or served:
         return tier, ()
-    return tier, (f"The reply does not tell its service tier; {tier} was requested and is assumed.",)
+    return tier, (f"The response does not name its service tier; {tier} was requested and is assumed.",)
 
 
 def find_header(headers: Mapping[str, str], name: str) -> Optional[str]:
@@ -110,9 +99,9 @@ def find_header(headers: Mapping[str, str], name: str) -> Optional[str]:
 
 
 def _calls_with_fee(server_tools: JSON, response: JSON) -> Dict[str, int]:
-    told = (response.get("tool_usage") or {}).get("web_search") or {}
+    reported = (response.get("tool_usage") or {}).get("web_search") or {}
     items = _items(response)
-    searches = told.get("num_requests")
+    searches = reported.get("num_requests")
     if searches is None:
         searches = sum(1 for item in items if _is_search(item))
     return _used(
@@ -137,7 +126,7 @@ def _calls_without_fee(server_tools: JSON, response: JSON) -> Dict[str, int]:
 def _used(calls: Dict[str, int]) -> Dict[str, int]:
     for name, count in calls.items():
         if type(count) is not int or count < 0:
-            raise InvalidUsageError(f"{count!r} is no count of calls of {name}.")
+            raise InvalidUsageError(f"{count!r} is not a number of calls of {name}.")
     return {name: count for name, count in calls.items() if count}
 
 

@@ -1,4 +1,4 @@
-"""From a provider's raw usage object to counts that do not overlap.
+"""From what a provider reported to counts that do not overlap.
 
 The three providers count differently: OpenAI and Gemini include cached tokens in the prompt, Anthropic does
 not; OpenAI and Anthropic include reasoning in the output, Gemini does not. Here all of it becomes one thing,
@@ -8,14 +8,15 @@ contradict each other raise ``InvalidUsageError``; nothing is clamped.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-__all__ = ["InvalidUsageError", "Request", "Usage", "read_usage"]
+from llm_orchestrator.pricing.query import NOTHING, PricingQuery
+from llm_orchestrator.types import TokenUsage
+from llm_orchestrator.utils.json import JSON
 
-JSON = Mapping[str, Any]
+__all__ = ["InvalidUsageError", "Request", "Usage", "image_generation", "read_usage"]
+
 _OPENAI_APIS = ("chat", "responses", "embeddings")
-
-RawUsage = Union[JSON, Sequence[Optional[JSON]], None]
 
 
 class InvalidUsageError(ValueError):
@@ -37,12 +38,12 @@ class Request(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """All that a usage object tells about the bill.
+    """All that a usage says about the bill.
 
     Attributes:
         requests: The parts to price, each by itself.
         raw: The usage object; for a stream its usages put together.
-        missing: Classes the provider did not tell, or that cannot be priced.
+        missing: Classes the provider did not report, or that cannot be priced.
         notes: Remarks for the bill.
     """
 
@@ -52,20 +53,21 @@ class Usage(NamedTuple):
     notes: Tuple[str, ...] = ()
 
 
-def read_usage(
-    raw: RawUsage, *, api: Optional[str] = None, request: JSON, requested_model: Optional[str] = None
-) -> Optional[Usage]:
-    """Read a usage object, or the usages of a stream in order."""
+def read_usage(query: PricingQuery, usual_api: Optional[str] = None) -> Optional[Usage]:
+    """Read a usage object, the usages of a stream in order, or counts; None when nothing was reported."""
+    raw = query.usage
+    if isinstance(raw, TokenUsage):
+        return _read_counts(raw, query.request)
     streamed = isinstance(raw, (list, tuple))
-    told: List[Any] = [usage for usage in (raw if isinstance(raw, (list, tuple)) else (raw,)) if usage]
-    if not told:
+    reported: List[Any] = [usage for usage in (raw if isinstance(raw, (list, tuple)) else (raw,)) if usage]
+    if not reported:
         return None
-    last = told[-1]
+    last, api = reported[-1], query.api or usual_api
     if "promptTokenCount" in last or "totalTokenCount" in last or "candidatesTokenCount" in last:
         return _read_gemini(last)
     if api in _OPENAI_APIS or _is_openai(last):
-        return _read_openai(last, request, api == "embeddings")
-    return _read_anthropic(told, streamed, requested_model)
+        return _read_openai(last, query.request, api == "embeddings")
+    return _read_anthropic(reported, streamed, query.asked_model)
 
 
 def _is_openai(usage: JSON) -> bool:
@@ -76,9 +78,9 @@ def _counts(usage: JSON, *names: str) -> List[int]:
     """These counts; one that is absent or null is zero, as providers leave zeros out."""
     counts = [usage.get(name) or 0 for name in names]
     for count in counts:
-        if type(count) is not int or count < 0:  # a bool is no count
+        if type(count) is not int or count < 0:  # a bool is not a count
             raise InvalidUsageError(
-                f"{dict(zip(names, counts))} holds {count!r}, which is no count of tokens."
+                f"{dict(zip(names, counts))} holds {count!r}, which is not a number of tokens."
             )
     return counts
 
@@ -91,7 +93,7 @@ def _rest(total: int, parts: int, name: str) -> int:
 
 
 def _split_prompt(prompt: int, cached: int, write: int, media: Dict[str, int]) -> Dict[str, int]:
-    """Divide a prompt into classes when only totals of cached and of media tokens are told."""
+    """Divide a prompt into classes when only totals of cached and of media tokens are reported."""
     # Where these totals overlap, the surplus media tokens must have been cached ones: they move to the cached
     # class of their kind or, past that, are the cache writes already counted.
     tokens = {"cache_read": cached, **media}
@@ -107,6 +109,25 @@ def _split_prompt(prompt: int, cached: int, write: int, media: Dict[str, int]) -
         surplus -= moved
     tokens["in"] = _rest(prompt, sum(tokens.values()) + write, "the prompt")
     return tokens
+
+
+# --- Counts without a usage object ---
+
+
+def _read_counts(usage: TokenUsage, request: JSON) -> Optional[Usage]:
+    if usage.prompt_tokens is None and usage.completion_tokens is None:
+        return None
+    prompt, output, cached, write = _counts(
+        vars(usage), "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens"
+    )
+    tokens = _openai_cache_write(write, NOTHING, request) if write else {}
+    tokens["in"] = _rest(prompt, cached + write, "the prompt")
+    tokens["cache_read"] = cached
+    tokens["out"] = output
+    missing: Tuple[str, ...] = () if usage.prompt_tokens is not None else ("in",)
+    if usage.completion_tokens is None:
+        missing += ("out",)
+    return Usage((Request(tokens, prompt),), NOTHING, missing)
 
 
 # --- OpenAI: Chat Completions, Responses, Embeddings ---
@@ -147,7 +168,7 @@ def _openai_prompt(prompt: int, usage: JSON, request: JSON) -> Dict[str, int]:
 
 
 def _openai_media(prompt: int, write: int, details: JSON) -> Dict[str, int]:
-    """Divide a prompt with audio or images, whose cached part may be told by kind."""
+    """Divide a prompt with audio or images, whose cached part may be reported by kind."""
     cached, audio, image = _counts(details, "cached_tokens", "audio_tokens", "image_tokens")
     known = details.get("cached_tokens_details") or {}
     cached_audio, cached_image = _counts(known, "audio_tokens", "image_tokens")
@@ -167,7 +188,7 @@ def _openai_cache_write(write: int, details: JSON, request: JSON) -> Dict[str, i
     if split:
         long_lived, short_lived = _counts(split, "ttl_12h_tokens", "ttl_30m_tokens")
         _rest(write, long_lived + short_lived, "cache_write_tokens")
-    else:  # Chat Completions tells no lifetimes: the one asked for
+    else:  # Chat Completions reports no lifetimes: the one that was requested
         asked = (request.get("prompt_cache_options") or {}).get("ttl")
         long_lived = write if asked == "12h" else 0
     return {"cache_write": write - long_lived, "cache_write_12h": long_lived}
@@ -195,7 +216,7 @@ def _read_gemini(usage: JSON) -> Usage:
         "candidatesTokenCount",
         "thoughtsTokenCount",
     )
-    if usage.get("candidatesTokenCount") is None:  # where nothing else tells it, the total does
+    if usage.get("candidatesTokenCount") is None:  # it is what is left of the total
         known = prompt + tool_prompt + thoughts
         candidates = max(0, _counts(usage, "totalTokenCount")[0] - known)
     tokens = _gemini_prompt(prompt, cached, usage)
@@ -242,11 +263,11 @@ _ANTHROPIC_COUNTS = (
 )
 
 
-def _read_anthropic(told: List[JSON], streamed: bool, requested_model: Optional[str]) -> Usage:
-    usage = _merge_anthropic(told) if len(told) > 1 else told[0]
+def _read_anthropic(reported: List[JSON], streamed: bool, requested_model: Optional[str]) -> Usage:
+    usage = _merge_anthropic(reported) if len(reported) > 1 else reported[0]
     missing: Tuple[str, ...] = () if usage.get("input_tokens") is not None else ("in",)
     # message_start carries a placeholder, not a count: alone it says nothing about the output.
-    if usage.get("output_tokens") is None or (streamed and len(told) == 1):
+    if usage.get("output_tokens") is None or (streamed and len(reported) == 1):
         missing += ("out",)
         usage = {name: value for name, value in usage.items() if name != "output_tokens"}
     requests, unknown = _anthropic_requests(usage, requested_model)
@@ -258,16 +279,16 @@ def _read_anthropic(told: List[JSON], streamed: bool, requested_model: Optional[
     return Usage(requests, usage, missing + unknown, notes)
 
 
-def _merge_anthropic(told: List[JSON]) -> Dict[str, Any]:
+def _merge_anthropic(reported: List[JSON]) -> Dict[str, Any]:
     """Put a stream's usages together: a later value replaces the earlier, none is added."""
     merged: Dict[str, Any] = {}
-    for usage in told:
+    for usage in reported:
         merged.update((name, value) for name, value in usage.items() if value is not None)
     split = merged.get("cache_creation") or {}
     total = merged.get("cache_creation_input_tokens")
     used = [name for name, count in split.items() if count]
     if total is not None and len(used) == 1:
-        merged["cache_creation"] = {used[0]: total}  # the total may have grown since the split was told
+        merged["cache_creation"] = {used[0]: total}  # the total may have grown since the split was reported
     return merged
 
 
@@ -328,8 +349,8 @@ def _adds_up(messages: List[JSON], usage: JSON) -> bool:
 
 def image_generation(request: JSON, response: JSON) -> Tuple[Tuple[Request, ...], Tuple[str, ...]]:
     """Read what an image model did as a tool of another model."""
-    told = (response.get("tool_usage") or {}).get("image_gen") or {}
-    if not told.get("total_tokens"):
+    reported = (response.get("tool_usage") or {}).get("image_gen") or {}
+    if not reported.get("total_tokens"):
         used = any(item.get("type") == "image_generation_call" for item in response.get("output") or ())
         return (), ("image_gen",) if used else ()
     tools = [*(response.get("tools") or ()), *(request.get("tools") or ())]
@@ -337,14 +358,14 @@ def image_generation(request: JSON, response: JSON) -> Tuple[Tuple[Request, ...]
     model = next((name for name in models if name), None)
     if model is None:
         return (), ("image_gen",)
-    cached = told.get("cached_tokens_details") or {}
+    cached = reported.get("cached_tokens_details") or {}
     details = {
-        **(told.get("input_tokens_details") or {}),
-        "cached_tokens": told.get("cached_tokens"),
+        **(reported.get("input_tokens_details") or {}),
+        "cached_tokens": reported.get("cached_tokens"),
         "cached_tokens_details": {"image_tokens": cached.get("cached_image_tokens")},
     }
-    prompt, output = _counts(told, "input_tokens", "output_tokens")
+    prompt, output = _counts(reported, "input_tokens", "output_tokens")
     tokens = _openai_prompt(prompt, {"input_tokens_details": details}, {})
-    written = told.get("output_tokens_details") or {"image_tokens": output}
+    written = reported.get("output_tokens_details") or {"image_tokens": output}
     tokens.update(_openai_output(output, written))
     return (Request(tokens, prompt, model),), ()

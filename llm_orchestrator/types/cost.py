@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-__all__ = ["DEFAULTS", "CostDetails"]
+from llm_orchestrator.utils.values import evolve
+
+__all__ = ["CostDetails"]
 
 
 @dataclass(frozen=True)
@@ -72,18 +74,13 @@ class CostDetails:
     def of(cls, fields: Dict[str, Any]) -> CostDetails:
         """Make one from its fields by name.
 
-        A frozen dataclass sets its fields one by one through ``object.__setattr__``; for this one, made with
-        every call, that would cost more than the arithmetic.
-
         Args:
-            fields: Every field by its name; ``DEFAULTS`` has those of an empty one.
+            fields: Every field that is not left at its default.
 
         Returns:
             The details.
         """
-        details = cls.__new__(cls)
-        object.__setattr__(details, "__dict__", fields)
-        return details
+        return evolve(_EMPTY, **fields)
 
 
-DEFAULTS: Mapping[str, Any] = {**CostDetails("").__dict__}
+_EMPTY = CostDetails("")

@@ -1,6 +1,6 @@
-"""What may still be spent: sums of a shared ledger, kept up to date, and the limits they are held against.
+"""What may still be spent: sums of a shared ledger, kept up to date, and the limits they are compared with.
 
-A budget is a check before each attempt and no reservation: requests under way at that moment may still
+A budget is a check before each attempt, not a reservation: requests under way at that moment may still
 overshoot it. What other processes wrote to the ledger counts, and so do estimates; a call without a price
 cannot count.
 """
@@ -15,13 +15,13 @@ from decimal import Decimal
 from typing import IO, Dict, Iterable, Iterator, Optional, Sequence, Set, Tuple
 
 from llm_orchestrator.exceptions import BudgetExceededError, ConfigurationError
-from llm_orchestrator.usage.days import LocalDays
+from llm_orchestrator.usage.days import LocalClock
 from llm_orchestrator.usage.ledger import Identity, Ledger, identity
 from llm_orchestrator.usage.ledger_csv import LineReader
 from llm_orchestrator.usage.record import REPORT_COLUMNS, UsageRecord
 from llm_orchestrator.utils.money import ZERO, add_money, format_cost
 
-__all__ = ["Budget", "LedgerTail"]
+__all__ = ["Budget", "LedgerTail", "make_budget"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +31,27 @@ WARNING_SHARE = Decimal("0.8")
 _TIME, _COST, _SESSION = map(REPORT_COLUMNS.index, ("timestamp", "cost", "session_id"))
 
 
+def make_budget(
+    enabled: bool, session: Optional[Decimal], day: Optional[Decimal], ledger: Optional[Ledger]
+) -> Optional[Budget]:
+    """Make the budget of a tracker; None when nothing is limited."""
+    if session is None and day is None:
+        return None
+    if not enabled:
+        raise ConfigurationError(
+            "A budget is set, but cost tracking is off, so nothing would be counted. Turn it on."
+        )
+    return Budget(session, day, ledger)
+
+
 class Budget:
-    """Holds what was spent against the limits, for many threads and for all processes of one ledger."""
+    """Compares what was spent with the limits, for many threads and for all processes of one ledger."""
 
     def __init__(self, session: Optional[Decimal], day: Optional[Decimal], ledger: Optional[Ledger]) -> None:
         limits = {"session": session, "day": day}
         self._limits = {kind: None if most is None else Decimal(str(most)) for kind, most in limits.items()}
         self._spent: Dict[str, Dict[str, Decimal]] = {"session": {}, "day": {}}
-        self._days = LocalDays()
+        self._clock = LocalClock()
         self._tail = LedgerTail(ledger) if ledger else None
         self._warned: Set[Tuple[str, str]] = set()
         self._lock = threading.Lock()
@@ -52,7 +65,7 @@ class Budget:
 
     def check(self, session_id: str, pending: Optional[Decimal] = None) -> None:
         """Refuse to go on when a budget is spent."""
-        today = self._days.of(str(datetime.now(timezone.utc)))
+        today = self._clock.day(str(datetime.now(timezone.utc)))
         with self._lock:
             self._catch_up()
             for kind, name in (("session", session_id), ("day", today)):
@@ -70,7 +83,7 @@ class Budget:
         if spent >= WARNING_SHARE * limit and (kind, name) not in self._warned:
             self._warned.add((kind, name))
             logger.warning(
-                "%s of the budget of %s for %s %s are spent.",
+                "%s of %s has been spent of the budget for %s %s.",
                 format_cost(spent),
                 format_cost(limit),
                 kind,
@@ -90,7 +103,7 @@ class Budget:
             ) from error
 
     def _add(self, timestamp: str, session_id: str, cost: Decimal) -> None:
-        for kind, name in (("session", session_id), ("day", self._days.of(timestamp))):
+        for kind, name in (("session", session_id), ("day", self._clock.day(timestamp))):
             if self._limits[kind] is not None:
                 spent = self._spent[kind]
                 spent[name] = add_money(spent.get(name, ZERO), cost)

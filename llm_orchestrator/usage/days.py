@@ -1,4 +1,4 @@
-"""The local day of a ledger row."""
+"""The one local clock of the reports: the hour and the day of a ledger row, in local time."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ from typing import Dict
 
 from llm_orchestrator.usage.record import parse_timestamp
 
-__all__ = ["LocalDays"]
+__all__ = ["LocalClock"]
 
 #: So many minutes are remembered at once.
 _REMEMBERED = 4096
+_HOUR, _DAY = len("2026-01-01T00"), len("2026-01-01")
 
 
-class LocalDays:
-    """Tells the day of a timestamp in local time; fast, as rows of one minute tend to come together."""
+class LocalClock:
+    """Reads timestamps in local time; fast, as rows of one minute tend to come together."""
 
     def __init__(self) -> None:
-        self._of_minute: Dict[str, str] = {}
+        self._hours: Dict[str, str] = {}
 
-    def of(self, timestamp: str) -> str:
-        """Tell the day."""
+    def day(self, timestamp: str) -> str:
+        """``YYYY-MM-DD``."""
+        return self.hour(timestamp)[:_DAY]
+
+    def hour(self, timestamp: str) -> str:
+        """``YYYY-MM-DDTHH``."""
         minute = timestamp[:16]
-        day = self._of_minute.get(minute)
-        if day is None:
-            if len(self._of_minute) >= _REMEMBERED:
-                self._of_minute.clear()
-            day = self._of_minute[minute] = parse_timestamp(timestamp).astimezone().date().isoformat()
-        return day
+        hour = self._hours.get(minute)
+        if hour is None:
+            if len(self._hours) >= _REMEMBERED:
+                self._hours.clear()
+            hour = self._hours[minute] = parse_timestamp(timestamp).astimezone().isoformat()[:_HOUR]
+        return hour

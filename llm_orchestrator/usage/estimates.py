@@ -1,4 +1,4 @@
-"""Estimates of tokens that no provider reported: for streams that were cut and requests left without a reply.
+"""Estimates of tokens that no provider reported: for streams that were cut and requests without a response.
 
 An estimate is a lower bound: hidden reasoning, images and what a server generated after the connection was
 gone are not in it. It is always flagged, and never added to what was reported.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ESTIMATOR", "estimate_answer", "estimate_prompt", "estimate_tokens"]
 
-#: Name of the method, as it stands in the ledger; a change of the numbers below is a new name.
+#: Name of the method in the ledger; a change of the numbers below is a new name.
 ESTIMATOR = "characters-1"
 
 # Measured against OpenAI's o200k tokenizer: 4 characters of ASCII are one token within 5 % for English and

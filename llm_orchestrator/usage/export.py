@@ -22,17 +22,17 @@ def write_csv(path: Path, rows: Iterable[Row]) -> int:
 
 def write_jsonl(path: Path, rows: Iterable[Row]) -> int:
     """Write rows to a new file, each as a JSON object in a line of its own; otherwise as ``write_csv``."""
-    # Money stays text: a JSON number would become a binary fraction in most readers.
-    lines = (json.dumps(typed(row), default=_as_text).encode() + b"\n" for row in rows)
+    # Money stays a string: a JSON number would become a binary fraction in most readers.
+    lines = (json.dumps(typed(row), default=_as_string).encode() + b"\n" for row in rows)
     return _write(path, b"", lines)
 
 
 def typed(row: Row) -> Dict[str, Any]:
-    """Read the texts of a row as what they stand for."""
+    """Read the strings of a row as the values they are."""
     return {name: _value(name, text) for name, text in row.items()}
 
 
-def _as_text(value: Any) -> str:
+def _as_string(value: Any) -> str:
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 

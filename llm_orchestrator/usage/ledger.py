@@ -81,7 +81,7 @@ class Ledger:
         for file, path in self.files():
             yield from read_rows(file, path)
 
-    def cells(self, wanted: Sequence[str] = REPORT_COLUMNS) -> Iterator[List[str]]:
+    def cells(self, wanted: Sequence[str] = REPORT_COLUMNS) -> Iterator[Sequence[str]]:
         """Read what a report needs of all rows, much faster than ``rows``."""
         for file, path in self.files():
             yield from read_cells(file, path, wanted)
@@ -108,7 +108,7 @@ class Ledger:
         return [path for path, file in paths[first:] if file != current]
 
     def would_read(self, path: Path) -> bool:
-        """Tell whether a file is, or by its name would become, one of the ledger's."""
+        """Whether a file is, or by its name would become, one of the ledger's."""
         if path.exists() and self.path.exists() and path.samefile(self.path):
             return True
         is_beside = os.path.realpath(path.parent) == os.path.realpath(self.path.parent)
@@ -164,7 +164,7 @@ class Ledger:
                 if identity(status) == self._opened:
                     return self._descriptor, status.st_size, locked
             self.close()  # this gives the lock back, too
-        raise OSError(errno.EBUSY, "the file is replaced again and again", str(self.path))
+        raise OSError(errno.EBUSY, "another program keeps replacing the file", str(self.path))
 
     def _lead_in(self, descriptor: int, size: int) -> bytes:
         """What has to stand before the next row: the header, the end of a half-written row, or nothing."""
@@ -220,7 +220,7 @@ class Ledger:
 
 
 def identity(status: os.stat_result) -> Identity:
-    """Tell what a file is, whatever it is called."""
+    """What a file is, whatever it is called."""
     return status.st_dev, status.st_ino
 
 

@@ -1,7 +1,7 @@
-"""The text of a ledger: rows to lines and back, safe for spreadsheets, whatever a line holds.
+"""The CSV of a ledger: rows to lines and back, safe for spreadsheets, whatever a line holds.
 
-A row is one physical line. Lines are read one by one, so that a broken one never takes the next with it; the
-lines this library wrote are read on a fast path that looks no further than a report needs.
+A row is one physical line. Lines are read one by one, so that a broken one never takes the next with it; of
+the lines this library wrote, a report reads the beginning only.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import io
 import logging
 import re
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
+from typing import IO, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Pattern, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.record import (
@@ -30,20 +31,14 @@ logger = logging.getLogger(__name__)
 
 Row = Mapping[str, str]
 
-# A spreadsheet would run a cell that begins like this as a formula; the apostrophe in front makes it text.
+# A spreadsheet would run a cell that begins like this as a formula; the apostrophe in front prevents that.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 # Whatever some reader takes for the end of a line, and control characters that break CSV readers.
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 # Either of them, or a comma or a quote.
 _AWKWARD = re.compile("^'*[=+\\-@\t\r]|[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029,\"]")
 _is_awkward = _AWKWARD.search
-_QUOTED = re.compile(r'"((?:[^"]|"")*)",')
 _OLD_SCHEMA = "1"  # of version 0.1
-_LAST = len(REPORT_COLUMNS) - 1
-_PROMPT, _COMPLETION, _TOTAL, _COST, _ESTIMATED = (
-    REPORT_COLUMNS.index(name)
-    for name in ("prompt_tokens", "completion_tokens", "total_tokens", "cost", "estimated_cost")
-)
 
 
 def encode(cells: Iterable[str]) -> bytes:
@@ -85,17 +80,31 @@ def check_header(header: str, path: Path) -> List[str]:
     return columns
 
 
+#: A cell as most are, and one that a report computes with; any other form is left to the careful reader.
+_PLAIN = r"""([^,"']*|"(?!')[^"]*(?:""[^"]*)*")"""
+_COUNT, _MONEY = r"(\d*)", r"(\d+(?:\.\d+)?|)"
+_NUMBERS = {
+    **dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), _COUNT),
+    **dict.fromkeys(("cost", "estimated_cost"), _MONEY),
+}
+
+
+@lru_cache(maxsize=4)
+def _beginning(columns: Tuple[str, ...]) -> Pattern[str]:
+    """The beginning of a row, so many of its columns: reading further would take twice as long."""
+    return re.compile(",".join(_NUMBERS.get(column, _PLAIN) for column in columns) + ",")
+
+
 class LineReader:
-    """Reads the lines of one file below its header, and counts those that are no rows."""
+    """Reads the lines of one file below its header, and counts those that are not rows."""
 
     def __init__(self, header: str, path: Path, wanted: Sequence[str] = REPORT_COLUMNS) -> None:
         self._wanted = wanted
-        self._more = len(wanted) - len(REPORT_COLUMNS)
         self.columns = check_header(header, path)
         self.broken = 0
         self._header = header
-        self._is_ours = tuple(self.columns) == COLUMNS
-        self._minutes: Dict[str, bool] = {}
+        is_ours = tuple(self.columns) == COLUMNS and COLUMNS[: len(wanted)] == wanted
+        self._match = _beginning(COLUMNS[: len(wanted)]).match if is_ours else None
 
     def row(self, line: str) -> Optional[Dict[str, str]]:
         """Read a line by column name; None when it is not a whole row."""
@@ -115,60 +124,31 @@ class LineReader:
             whole = False
         if whole:
             return row
-        # Without file locks two processes may both have written the header: no row, and no loss.
+        # Without file locks two processes may both have written the header: not a row, and no loss.
         self.broken += line != self._header
         return None
 
-    def cells(self, line: str) -> Optional[List[str]]:
+    def cells(self, line: str) -> Optional[Sequence[str]]:
         """Read what a report needs of a line, a cell for each wanted column; None as for ``row``."""
-        cells = self._quick_cells(line) if self._is_ours else None
-        if cells is not None:
-            return cells
-        row = self.row(line)
-        return None if row is None else [row.get(name, "") for name in self._wanted]
-
-    def _quick_cells(self, line: str) -> Optional[List[str]]:
-        """The same without a look at the rest of the line; None: the line has to be read with care."""
-        cells = line.split(",", _LAST)
-        if len(cells) <= _LAST or not line.endswith(END_OF_ROW) or line.count('"') % 2:
-            return None
-        rest = cells[_LAST]
-        head = line[: -len(rest)]
-        if '"' in head or "'" in head or not self._has_numbers(cells):
-            return None
-        if rest[0] == ",":
-            cells[_LAST], end = "", 1
-        else:
-            tags = _QUOTED.match(rest)
-            if tags is None:
-                return None
-            cells[_LAST], end = tags.group(1).replace('""', '"'), tags.end()
-        if self._more:
-            *more, beyond = rest[end:].split(",", self._more)
-            taken = rest[end : -len(beyond)]
-            if len(more) < self._more or '"' in taken or "'" in taken:
-                return None
-            cells += more
+        cells = self._first_cells(line) if self._match else None
+        if cells is None:
+            row = self.row(line)
+            cells = None if row is None else [row.get(name, "") for name in self._wanted]
         return cells
 
-    def _has_numbers(self, cells: Sequence[str]) -> bool:
-        counts = cells[_PROMPT] + cells[_COMPLETION] + cells[_TOTAL]
-        if counts and not counts.isdecimal():
-            return False
-        for place in (_COST, _ESTIMATED):
-            if cells[place] and not cells[place].replace(".", "", 1).isdecimal():
-                return False
-        return self._is_time(cells[0])
-
-    def _is_time(self, text: str) -> bool:
-        minute = text[:16]  # rows of one minute tend to follow each other
-        if minute not in self._minutes:
-            try:
-                parse_timestamp(text)
-            except ValueError:
-                return False
-            self._minutes = {minute: True}
-        return True
+    def _first_cells(self, line: str) -> Optional[Sequence[str]]:
+        """The same of a line as this library writes it; None for any other."""
+        match = self._match(line) if self._match else None
+        if match is None or not line.endswith(END_OF_ROW) or line.count('"') % 2:
+            return None
+        cells = match.groups()
+        try:
+            parse_timestamp(cells[0])
+        except ValueError:
+            return None
+        if '"' in match.group():
+            return [cell[1:-1].replace('""', '"') if cell[:1] == '"' else cell for cell in cells]
+        return cells
 
 
 def read_rows(file: IO[bytes], path: Path) -> Iterator[Dict[str, str]]:
@@ -176,7 +156,9 @@ def read_rows(file: IO[bytes], path: Path) -> Iterator[Dict[str, str]]:
     return _read(file, path, LineReader.row)
 
 
-def read_cells(file: IO[bytes], path: Path, wanted: Sequence[str] = REPORT_COLUMNS) -> Iterator[List[str]]:
+def read_cells(
+    file: IO[bytes], path: Path, wanted: Sequence[str] = REPORT_COLUMNS
+) -> Iterator[Sequence[str]]:
     """Read what a report needs of a ledger file; broken lines are skipped with one warning."""
     return _read(file, path, LineReader.cells, wanted)
 

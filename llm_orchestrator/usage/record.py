@@ -1,7 +1,7 @@
 """One row of the ledger as a value: what one request to a model used and cost, why, and how it ended.
 
-A record turns itself into a row of text; from there on, ledger, report and export know nothing but rows. The
-columns that a report reads come first, those only an audit needs after them, JSON last.
+A record turns itself into a row of strings; from there on, ledger, report and export know nothing but rows.
+The columns that a report reads come first, those only an audit needs after them, JSON last.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Union
 
 from llm_orchestrator.types import MISSING_USAGE, TokenUsage
+from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.types import CostDetails
@@ -49,9 +50,9 @@ class UsageRecord:
         timestamp: When the request ended, in UTC.
         provider: Name of the configured provider entry.
         model: Model that answered; for a failed attempt the one asked.
-        prompt_tokens: Everything the model read, cached tokens included; None when not told.
-        completion_tokens: Everything the model wrote, reasoning included; None when not told.
-        total_tokens: Prompt and completion together; None when not told.
+        prompt_tokens: Everything the model read, cached tokens included; None when not reported.
+        completion_tokens: Everything the model wrote, reasoning included; None when not reported.
+        total_tokens: Prompt and completion together; None when not reported.
         cost: US dollars, what was estimated included; None when unknown.
         session_id: The session the call belongs to.
         call_id: The same for all attempts of one call.
@@ -123,7 +124,7 @@ class UsageRecord:
 
     @classmethod
     def of(cls, fields: Dict[str, Any]) -> UsageRecord:
-        """Make one from its fields by name; much faster than the constructor, and one is made for every call.
+        """Make one from its fields by name.
 
         Args:
             fields: Every field that is not left at its default.
@@ -131,9 +132,7 @@ class UsageRecord:
         Returns:
             The record.
         """
-        record = cls.__new__(cls)
-        object.__setattr__(record, "__dict__", {**_DEFAULTS, **fields})
-        return record
+        return evolve(_EMPTY, **fields)
 
     @property
     def estimated(self) -> bool:
@@ -148,10 +147,10 @@ class UsageRecord:
         return self.cost_details.estimated if self.cost_details else None
 
     def to_row(self) -> Dict[str, str]:
-        """Write the record as text by column name.
+        """Write the record as strings by column name.
 
         Returns:
-            One text for each of ``COLUMNS``; an empty one where the value is not known.
+            One string for each of ``COLUMNS``; an empty one where the value is unknown.
         """
         values = self.__dict__
         row = dict.fromkeys(COLUMNS, "")
@@ -179,7 +178,7 @@ class UsageRecord:
         return row
 
 
-_DEFAULTS = {**UsageRecord(datetime.min, "", "", None, None, None, None, "", "").__dict__}
+_EMPTY = UsageRecord(datetime.min, "", "", None, None, None, None, "", "")
 #: What a CSV file must have to serve as a ledger.
 REQUIRED_COLUMNS = (
     "timestamp",
@@ -264,7 +263,7 @@ def as_usage(tokens: Tokens) -> TokenUsage:
         The usage; a total left out is the sum of the two parts when both are known.
 
     Raises:
-        ValueError: The mapping has another key, or a value that is no count.
+        ValueError: The mapping has another key, or a value that is not a count.
     """
     if isinstance(tokens, TokenUsage):
         return tokens
@@ -284,7 +283,9 @@ def _count(tokens: Mapping[str, Optional[int]], key: str) -> Optional[int]:
     if count is None:
         return None
     if isinstance(count, bool) or not hasattr(count, "__index__") or count < 0:
-        raise ValueError(f"{count!r} is no count of {key} tokens. Use whole numbers from 0, or None.")
+        raise ValueError(
+            f"{count!r} is not a number of {key} tokens. Use a whole number from 0, or None if unknown."
+        )
     return int(count)
 
 
@@ -321,7 +322,7 @@ def parse_timestamp(text: str) -> datetime:
         The point in time, with its zone.
 
     Raises:
-        ValueError: The text is not a timestamp.
+        ValueError: The string is not a timestamp.
     """
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return moment if moment.tzinfo else moment.astimezone(timezone.utc)
@@ -337,7 +338,7 @@ def parse_counts(text: str) -> Dict[str, int]:
         The counts by name.
 
     Raises:
-        ValueError: The text is no such list.
+        ValueError: The string is not such a list.
     """
     pairs = (pair.rpartition("=") for pair in text.split())
     return {name: int(count) for name, _, count in pairs}

@@ -42,7 +42,7 @@ class UsageReport(Readable):
 
     Attributes:
         total_requests: Number of calls, however many attempts each took.
-        total_tokens: Prompt and completion tokens, as far as told.
+        total_tokens: Prompt and completion tokens, as far as reported.
         total_cost: US dollars for the usage that providers reported.
         unpriced_requests: Number of calls whose cost, or a part of it, is unknown.
         estimated_cost: US dollars for the usage that had to be estimated; not part of ``total_cost``.
@@ -76,7 +76,7 @@ class UsageReport(Readable):
         """Sum up ledger rows, one by one.
 
         Args:
-            rows: For every row one text for each of ``REPORT_COLUMNS``.
+            rows: For every row one string for each of ``REPORT_COLUMNS``.
             again: Reads the same rows again, with ``DETAIL_COLUMNS``, for ``to_html``.
 
         Returns:

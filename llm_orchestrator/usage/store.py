@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from collections import deque
-from datetime import date, datetime, timezone
+from datetime import date
 from pathlib import Path
-from typing import Any, Callable, Deque, Iterable, Iterator, List, Optional, Sequence, Union
+from typing import Any, Callable, Deque, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.ledger import Ledger
@@ -30,20 +31,22 @@ OVERDUE = 1.0
 class RecordStore:
     """Keeps records, for many threads and event loops at once."""
 
-    def __init__(self, ledger: Optional[Ledger], on_unwritten: Callable[[UsageRecord], None]) -> None:
+    def __init__(
+        self, ledger: Optional[Ledger], on_unwritten: Optional[Callable[[UsageRecord], None]]
+    ) -> None:
         self.ledger = ledger
         self._on_unwritten = on_unwritten
         self._records: List[UsageRecord] = []
-        self._waiting: Deque[UsageRecord] = deque()
+        self._waiting: Deque[Tuple[UsageRecord, float]] = deque()  # each with the time since when
         self._lock = threading.Lock()
 
     def add(self, record: UsageRecord) -> None:
         """Keep a record; never raises, as the answer it is about was paid for."""
         if self.ledger is None:
             self._records.append(record)
-            self._on_unwritten(record)
+            self._note_unwritten(record)
         else:
-            self._waiting.append(record)
+            self._waiting.append((record, time.monotonic()))
             self.flush()
 
     def flush(self, *, wait: Optional[bool] = None) -> None:
@@ -55,12 +58,12 @@ class RecordStore:
             if not self._lock.acquire(blocking=wait):
                 return  # the thread that holds it writes these, too, or the next record does
             try:
-                if self._waiting and not self._write(self._waiting[0], wait):
+                if self._waiting and not self._write(*self._waiting[0], wait):
                     return
             finally:
                 self._lock.release()
 
-    def _write(self, record: UsageRecord, wait: bool) -> bool:
+    def _write(self, record: UsageRecord, since: float, wait: bool) -> bool:
         """Whether the record is out of the way: written, or reported as lost."""
         assert self.ledger is not None, "only records for a file wait"
         row: Any = record
@@ -69,7 +72,7 @@ class RecordStore:
             if wait:
                 written = self.ledger.append(row)
             else:
-                written = self.ledger.append(row, patience=0, insist=_is_overdue(record))
+                written = self.ledger.append(row, patience=0, insist=time.monotonic() - since > OVERDUE)
         except Exception as error:  # noqa: BLE001 (whatever is wrong with it, the answer was paid for)
             self.ledger.close()  # a descriptor that went bad is not used again
             logger.error(
@@ -78,11 +81,15 @@ class RecordStore:
                 error,
                 row,
             )
-            self._on_unwritten(record)
+            self._note_unwritten(record)
             written = True
         if written:
             self._waiting.popleft()
         return written
+
+    def _note_unwritten(self, record: UsageRecord) -> None:
+        if self._on_unwritten:
+            self._on_unwritten(record)
 
     def rows(self, start_date: Optional[date], end_date: Optional[date]) -> Iterator[Row]:
         """Read the records back."""
@@ -150,7 +157,7 @@ def _always(timestamp: str) -> bool:
 
 
 def _period(start_date: Optional[date], end_date: Optional[date]) -> Callable[[str], bool]:
-    """Tell whether a timestamp lies between two dates."""
+    """A test whether a timestamp lies between two dates."""
     start, end = as_utc(start_date), as_utc(end_date, end_of_day=True)
     if start is None and end is None:
         return _always
@@ -171,7 +178,3 @@ def _on_event_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _is_overdue(record: UsageRecord) -> bool:
-    return (datetime.now(timezone.utc) - record.timestamp).total_seconds() > OVERDUE

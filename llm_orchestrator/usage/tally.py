@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
-from llm_orchestrator.usage.days import LocalDays
+from llm_orchestrator.usage.days import LocalClock
 from llm_orchestrator.usage.record import REPORT_COLUMNS
 from llm_orchestrator.usage.totals import UsageTotals
 from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
@@ -76,12 +76,12 @@ class Tally:
         self._cells: Dict[Tuple[str, ...], _Sums] = {}
         # Calls of several rows whose last one is still to come: what has been counted for them.
         self._unfinished: Dict[str, Set[Tuple[str, int]]] = {}
-        self._days = LocalDays()
+        self._clock = LocalClock()
 
     def add(self, row: Sequence[str]) -> None:
         """Add a row."""
         self.rows += 1
-        day = self._days.of(row[_TIME])
+        day = self._clock.day(row[_TIME])
         key = (row[_PROVIDER], row[_MODEL], row[_SESSION], day, row[_TAGS])
         sums = self._cells.get(key)
         if sums is None:

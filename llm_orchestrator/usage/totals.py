@@ -28,7 +28,7 @@ class UsageTotals(Readable):
 
     Attributes:
         requests: Number of calls, however many attempts each took.
-        tokens: Prompt and completion tokens, as far as told.
+        tokens: Prompt and completion tokens, as far as reported.
         cost: US dollars for the usage that providers reported.
         estimated_cost: US dollars for the usage that had to be estimated; not part of ``cost``.
         unpriced_requests: Number of calls whose cost, or a part of it, is unknown.

@@ -1,20 +1,25 @@
-"""Copies of frozen values."""
+"""Frozen values made and copied fast: every call makes several of them.
+
+A frozen dataclass sets its fields one by one through ``object.__setattr__``, and ``dataclasses.replace``
+reads every field before; for a value of twenty fields that costs more than the work it is made for.
+"""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Dict, Type, TypeVar
 
-__all__ = ["evolve"]
+__all__ = ["build", "evolve"]
 
 Value = TypeVar("Value")
 
 
-def evolve(value: Value, **changes: Any) -> Value:
-    """Copy a frozen dataclass with some of its fields changed.
+def build(kind: Type[Value], fields: Dict[str, Any]) -> Value:
+    """Make a frozen dataclass from a dict of all its fields, which then belongs to it."""
+    value = object.__new__(kind)
+    object.__setattr__(value, "__dict__", fields)
+    return value
 
-    ``dataclasses.replace`` takes ten times as long, for it reads and sets every field anew, and every call
-    makes several copies.
-    """
-    copy = object.__new__(type(value))
-    copy.__dict__.update(value.__dict__, **changes)
-    return copy
+
+def evolve(value: Value, **changes: Any) -> Value:
+    """Copy a frozen dataclass with some of its fields changed."""
+    return build(type(value), {**value.__dict__, **changes})

@@ -126,7 +126,12 @@ def test_c2_a_finalizer_waits_for_no_lock(
     clients = clients_of(orchestrator)
     pool = pool_of(clients.for_threads()._client)
 
-    with tracker._lock, clients._lock, pool._optional_thread_lock, deadlines._Watchdog.running()._wake._cond:
+    with (
+        tracker._recorder._lock,
+        clients._lock,
+        pool._optional_thread_lock,
+        deadlines._Watchdog.running()._wake._cond,
+    ):
         in_thread(streams.clear)
         assert tracker.records == []
 

@@ -22,10 +22,12 @@ from llm_orchestrator import (
     LLMResponse,
     TokenUsage,
 )
-from llm_orchestrator.pricing import PriceTable
+from llm_orchestrator.pricing import PriceTable, PricingQuery
 from llm_orchestrator.pricing.facts import price_facts
 from llm_orchestrator.testing import FakeProvider
-from llm_orchestrator.types import Exchange
+from llm_orchestrator.types import Attempt, Exchange
+from llm_orchestrator.usage import store
+from llm_orchestrator.usage.attempts import CallFacts, attempt_record
 from tests.support.costs import TOKENS, make
 from tests.support.forks import needs_fork, start_child, succeeded
 from tests.support.money import rows
@@ -144,7 +146,7 @@ def test_an_event_loop_does_not_wait_for_a_thread_that_writes(path: Path) -> Non
     async def log() -> None:
         tracker.log_usage("p", "queued", TOKENS)
 
-    with tracker._record_store._lock:  # as a thread holds it that waits for the disk
+    with tracker._recorder.store._lock:  # as a thread holds it that waits for the disk
         asyncio.run(log())
     assert not path.exists()
     tracker.close()
@@ -152,19 +154,24 @@ def test_an_event_loop_does_not_wait_for_a_thread_that_writes(path: Path) -> Non
 
 
 @no_locks
-def test_a_row_that_waited_too_long_is_written_without_the_lock(path: Path) -> None:
+def test_a_row_that_waited_too_long_is_written_without_the_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import fcntl
 
     tracker = make(path)
     tracker.log_usage("p", "first", TOKENS)
 
-    async def log(moment: datetime) -> None:
-        tracker.log_usage("p", "late", TOKENS, timestamp=moment)
+    async def log(model: str) -> None:
+        tracker.log_usage("p", model, TOKENS)
 
     with open(path, "rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        asyncio.run(log(datetime.now(timezone.utc) - timedelta(seconds=5)))
-        assert [row["model"] for row in rows(path)] == ["first", "late"]
+        asyncio.run(log("waiting"))
+        assert [row["model"] for row in rows(path)] == ["first"]
+        monkeypatch.setattr(store, "OVERDUE", -1.0)
+        asyncio.run(log("next"))
+        assert [row["model"] for row in rows(path)] == ["first", "waiting", "next"]
     tracker.close()
 
 
@@ -281,8 +288,14 @@ CALLS: Dict[str, Dict[str, Any]] = {
 }
 
 
-def book(tracker: CostTracker, call: Dict[str, Any], at: datetime = WHEN, **fields: Any) -> Dict[str, str]:
-    """Log a call as an orchestrator does, and give its row back."""
+def book(
+    tracker: CostTracker,
+    call: Dict[str, Any],
+    at: datetime = WHEN,
+    ended_at: Optional[datetime] = None,
+    status: str = "ok",
+) -> Dict[str, str]:
+    """Record a call as an orchestrator does, and give its row back."""
     exchange = Exchange(call.get("api", ""), call.get("asked", {}), call.get("headers", {}))
     raw = call["raw"]
     usage = (
@@ -290,35 +303,23 @@ def book(tracker: CostTracker, call: Dict[str, Any], at: datetime = WHEN, **fiel
         if raw
         else TokenUsage(source="missing")
     )
-    response = LLMResponse(
-        "",
-        call["model"],
-        call["provider"],
-        call["model"],
-        usage,
-        raw_response=call.get("response", {}),
-    )
+    model, base_url, estimated = call["model"], call.get("base_url"), call.get("estimated")
+    response = LLMResponse("", model, call["provider"], model, usage, raw_response=call.get("response", {}))
     details = tracker.price_response(
+        response, call["provider"], base_url, at=at, estimated=estimated, exchange=exchange
+    )
+    record = attempt_record(
+        CallFacts("session", "call", False, {}, base_url),
+        Attempt(model, started_at=at),
         response,
-        call["provider"],
-        call.get("base_url"),
-        at=at,
-        estimated=call.get("estimated"),
+        number=1,
+        status=status,
+        details=details,
+        estimated=estimated,
         exchange=exchange,
+        ended_at=ended_at,
     )
-    record = tracker.log_usage(
-        call["provider"],
-        call["model"],
-        usage,
-        cost_details=details,
-        response=response,
-        exchange=exchange,
-        started_at=at,
-        base_url=call.get("base_url"),
-        estimated=call.get("estimated"),
-        requested_model=call["model"],
-        **fields,
-    )
+    tracker.add(record)
     assert record.cost == details.total
     return record.to_row()
 
@@ -370,8 +371,9 @@ def test_a_call_is_priced_by_the_day_it_began(path: Path) -> None:
     usage = {"input_tokens": 300_000, "output_tokens": 1}
     call = {"provider": "anthropic", "model": "claude-sonnet-4-6", "raw": usage}
     tracker = CostTracker(log_path=path)
-    row = book(tracker, call, at=before, timestamp=before + timedelta(minutes=5))
-    assert Decimal(row["cost"]) == table.price("anthropic", "claude-sonnet-4-6", usage, at=before).total
+    row = book(tracker, call, at=before, ended_at=before + timedelta(minutes=5))
+    query = PricingQuery("anthropic", "claude-sonnet-4-6", usage, at=before)
+    assert Decimal(row["cost"]) == table.price(query).total
     assert Decimal(row["cost"]) > Decimal("1.8")
     assert tracker.recompute(row) == Decimal(row["cost"])
 
@@ -384,11 +386,10 @@ def test_the_facts_that_are_kept_price_a_call_like_the_call_itself(name: str) ->
     table = PriceTable()
 
     def priced(request: Any, headers: Any, response: Any) -> Any:
-        return table.price(
-            call["provider"], call["model"], call["raw"], request=request, headers=headers, response=response
-        )
+        query = PricingQuery(call["provider"], call["model"], call["raw"])
+        return table.price(query._replace(request=request, headers=headers, response=response))
 
-    kept = priced(facts.get("request"), facts.get("headers"), facts.get("response"))
+    kept = priced(facts.get("request", {}), facts.get("headers", {}), facts.get("response", {}))
     assert kept == priced(asked, headers, told)
     assert "secret" not in str(facts)
 
@@ -474,7 +475,7 @@ def test_a_budget_warns_once_at_eighty_percent(caplog: pytest.LogCaptureFixture)
     for _ in range(3):
         tracker.check_budget("s")
     assert [record.getMessage() for record in caplog.records] == [
-        "$0.80 of the budget of $1.00 for session s are spent."
+        "$0.80 of $1.00 has been spent of the budget for session s."
     ]
 
 

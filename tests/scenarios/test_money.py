@@ -24,8 +24,7 @@ from llm_orchestrator import (
 )
 from llm_orchestrator.calls import record as call_record
 from llm_orchestrator.pricing import PriceTable
-from llm_orchestrator.usage import billing
-from llm_orchestrator.usage import recorder as usage_log
+from llm_orchestrator.usage import attempts, billing
 from tests.support.money import Spend, answer, price, rows
 from tests.support.scripted_server import (
     BEFORE_HEAD,
@@ -327,7 +326,7 @@ AFTER = BEFORE + timedelta(seconds=2)
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(BEFORE)
-    for module in (billing, call_record, usage_log):
+    for module in (attempts, billing, call_record):
         monkeypatch.setattr(module, "datetime", clock)
     return clock
 

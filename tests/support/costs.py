@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from llm_orchestrator.cost_tracker import CostTracker
-from llm_orchestrator.pricing import CostDetails
+from llm_orchestrator.pricing import CostDetails, PricingQuery
 from llm_orchestrator.types import TokenUsage
 
 TOKENS = {"prompt": 10, "completion": 5, "total": 15}
@@ -20,16 +20,14 @@ class FixedPrices:
     """A price table where a token of the model ``priced`` costs a micro-dollar, others are unknown."""
 
     def __init__(self) -> None:
-        self.asked: List[Dict[str, Any]] = []
+        self.asked: List[PricingQuery] = []
 
-    def price_tokens(self, provider: str, model: str, usage: TokenUsage, **facts: Any) -> CostDetails:
-        self.asked.append({"provider": provider, "model": model, "usage": usage, **facts})
-        if model != "priced" or usage.total_tokens is None:
+    def price(self, query: PricingQuery) -> CostDetails:
+        self.asked.append(query)
+        tokens = query.usage.total_tokens if isinstance(query.usage, TokenUsage) else None
+        if query.model != "priced" or tokens is None:
             return CostDetails(status="unpriced", total=None)
-        return CostDetails(status="priced", total=usage.total_tokens * Decimal("0.000001"))
-
-    def price(self, provider: str, model: str, usage: Any, **facts: Any) -> CostDetails:
-        return self.price_tokens(provider, model, TokenUsage(source="missing"))
+        return CostDetails(status="priced", total=tokens * Decimal("0.000001"))
 
 
 def make(path: Optional[Path], **settings: Any) -> CostTracker:

@@ -24,9 +24,9 @@ class RecordingTracker(CostTracker):
         super().__init__(log_path=None, session_id="session", price_table=FixedPrices())  # type: ignore[arg-type]
         self.records: List[UsageRecord] = []
 
-    def log_usage(self, *arguments: Any, **fields: Any) -> UsageRecord:
-        self.records.append(super().log_usage(*arguments, **fields))
-        return self.records[-1]
+    def add(self, record: UsageRecord) -> None:
+        super().add(record)
+        self.records.append(record)
 
 
 @dataclass

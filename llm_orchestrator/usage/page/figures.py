@@ -10,7 +10,8 @@ import math
 from decimal import Decimal
 from typing import Dict, Iterable, Optional, Sequence, Tuple
 
-from llm_orchestrator.usage.record import DETAIL_COLUMNS, parse_timestamp
+from llm_orchestrator.usage.days import LocalClock
+from llm_orchestrator.usage.record import DETAIL_COLUMNS
 from llm_orchestrator.utils.money import ZERO, add_money
 
 __all__ = ["Durations", "Figures", "ModelFigures"]
@@ -20,6 +21,7 @@ BINS_PER_DECADE = 20
 #: Different hours, times models, from which on spend is kept by day.
 MOST_PERIODS = 2_000
 _HOUR, _DAY = len("2026-01-01T00"), len("2026-01-01")
+#: So many lists of rates are remembered at once.
 _REMEMBERED = 4096
 _MILLION = Decimal(1_000_000)
 
@@ -42,11 +44,11 @@ class Durations:
 
     @staticmethod
     def start(number: int) -> float:
-        """Tell where a bin begins."""
+        """Where a bin begins."""
         return float(10 ** (number / BINS_PER_DECADE))
 
     def quantile(self, share: float) -> Optional[float]:
-        """Tell which duration a share of all stays below, within the width of a bin."""
+        """The duration that a share of all stays below, within the width of a bin."""
         seen = 0
         for number in sorted(self.bins):
             seen += self.bins[number]
@@ -94,7 +96,7 @@ class Figures:
         self.spend: Dict[Tuple[str, str], Decimal] = {}
         self.rows = 0
         self._period = _HOUR
-        self._hours: Dict[str, str] = {}
+        self._clock = LocalClock()
         self._rates: Dict[str, Dict[str, Decimal]] = {}
         self._asked: Dict[str, str] = {}  # by call, the model last asked while the call goes on
 
@@ -151,7 +153,7 @@ class Figures:
     # ---------------------------------------------------------------- spend over time
 
     def _add_spend(self, timestamp: str, model: str, cost: Decimal) -> None:
-        key = (self._hour(timestamp)[: self._period], model)
+        key = (self._clock.hour(timestamp)[: self._period], model)
         before = self.spend.get(key)
         if before is None and self._period == _HOUR and len(self.spend) >= MOST_PERIODS:
             self._go_on_by_day()
@@ -164,16 +166,6 @@ class Figures:
         for (hour, model), cost in hours.items():
             key = (hour[:_DAY], model)
             self.spend[key] = add_money(self.spend.get(key, ZERO), cost)
-
-    def _hour(self, timestamp: str) -> str:
-        minute = timestamp[:16]  # rows of one minute tend to come together
-        hour = self._hours.get(minute)
-        if hour is None:
-            if len(self._hours) >= _REMEMBERED:
-                self._hours.clear()
-            moment = parse_timestamp(timestamp).astimezone()
-            hour = self._hours[minute] = moment.isoformat()[:_HOUR]
-        return hour
 
     # ---------------------------------------------------------------- caching
 

@@ -15,7 +15,8 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.pricing import CostDetails, PriceTable, calculator, price_usage
+from llm_orchestrator.pricing import CostDetails, PriceTable, PricingQuery, price_usage
+from llm_orchestrator.pricing import table as price_table
 from llm_orchestrator.pricing.book import COMPONENTS, load
 from llm_orchestrator.types import TokenUsage
 
@@ -25,7 +26,7 @@ TABLE = load()
 
 @pytest.fixture(autouse=True)
 def _fresh_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calculator, "_warned", set())
+    monkeypatch.setattr(price_table, "_warned", set())
 
 
 def openai(model: str, **known: Any) -> CostDetails:
@@ -138,7 +139,10 @@ def test_prices_are_stale_31_days_after_the_table_and_warn_once(caplog: pytest.L
     assert (stale.status, stale.total) == ("stale", Decimal("0.00225"))
     assert len(caplog.records) == 1 and "2026-11-22" in caplog.text
     for never in (None, 99_999_999):
-        assert PriceTable(stale_after_days=never).price("openai", "gpt-5", CHAT, at=first).status == "priced"
+        assert (
+            PriceTable(stale_after_days=never).price(PricingQuery("openai", "gpt-5", CHAT, at=first)).status
+            == "priced"
+        )
 
 
 def test_a_price_confirmed_to_a_day_is_stale_after_it(caplog: pytest.LogCaptureFixture) -> None:
@@ -155,7 +159,7 @@ MINE = {"provider": "openai", "model": "gpt-5", "rates": {"in": "1", "out": 8, "
 
 
 def test_an_override_comes_before_the_table() -> None:
-    details = PriceTable([MINE], discount="0.5").price("openai", "gpt-5", CHAT)
+    details = PriceTable([MINE], discount="0.5").price(PricingQuery("openai", "gpt-5", CHAT))
     assert (details.match, details.source, details.total) == ("override", "user", Decimal("0.0018"))
     assert details.discount == 1
 
@@ -163,9 +167,9 @@ def test_an_override_comes_before_the_table() -> None:
 def test_an_override_of_the_requested_name_covers_its_snapshots() -> None:
     table = PriceTable([MINE])
     for served in ("gpt-5-2025-08-07", "gpt-5-2030-01-01"):
-        details = table.price("openai", served, CHAT, requested_model="gpt-5")
+        details = table.price(PricingQuery("openai", served, CHAT, requested_model="gpt-5"))
         assert (details.match, details.source) == ("override", "user")
-    other = table.price("openai", "gpt-4o", CHAT, requested_model="gpt-5")
+    other = table.price(PricingQuery("openai", "gpt-4o", CHAT, requested_model="gpt-5"))
     assert (other.model, other.source) == ("gpt-4o", "table")
 
 
@@ -173,7 +177,7 @@ def test_an_override_holds_from_its_day_on() -> None:
     later = {**MINE, "from": date(2026, 6, 1), "rates": {"in": "0.5", "out": "4"}}
     table = PriceTable([{**later}, {**MINE, "from": "2026-03-01"}])
     rates = [
-        table.price("openai", "gpt-5", CHAT, at=day).rates["in"]
+        table.price(PricingQuery("openai", "gpt-5", CHAT, at=day)).rates["in"]
         for day in ("2026-02-28", "2026-03-01", "2026-06-01")
     ]
     assert rates == [Decimal("1.25"), Decimal(1), Decimal("0.5")]
@@ -182,38 +186,37 @@ def test_an_override_holds_from_its_day_on() -> None:
 def test_an_override_prices_somebody_elses_host() -> None:
     mine = {"provider": "ollama", "model": "llama", "rates": {"in": "0.1", "out": "0.2"}}
     table = PriceTable([mine])
-    assert table.price("ollama", "llama", CHAT).total == Decimal("0.00012")
-    assert table.price(
-        "ollama", "llama", {**CHAT, "prompt_tokens_details": {"cached_tokens": 1000}}
-    ).total == Decimal("0.00012")
-    assert table.price("ollama", "llama-2", CHAT).status == "unpriced"
+    assert table.price(PricingQuery("ollama", "llama", CHAT)).total == Decimal("0.00012")
+    cached = {**CHAT, "prompt_tokens_details": {"cached_tokens": 1000}}
+    assert table.price(PricingQuery("ollama", "llama", cached)).total == Decimal("0.00012")
+    assert table.price(PricingQuery("ollama", "llama-2", CHAT)).status == "unpriced"
 
 
 def test_an_override_at_zero_is_free() -> None:
     mine = {"provider": "ollama", "model": "llama", "rates": {"in": 0, "out": 0}}
-    details = PriceTable([mine]).price("ollama", "llama", CHAT)
+    details = PriceTable([mine]).price(PricingQuery("ollama", "llama", CHAT))
     assert (details.status, details.total) == ("free", Decimal(0))
 
 
 def test_an_override_covers_every_tier() -> None:
-    details = PriceTable([MINE]).price("openai", "gpt-5", CHAT, batch=True)
+    details = PriceTable([MINE]).price(PricingQuery("openai", "gpt-5", CHAT, batch=True))
     assert (details.status, details.tier, details.total) == ("priced", "batch", Decimal("0.0018"))
 
 
 @pytest.mark.parametrize(
     ("odd", "words"),
     [
-        ({"rates": {"input": "1"}}, "'input' is no rate"),
-        ({"rates": {"in": "-1"}}, "'-1' is no price"),
-        ({"rates": {"in": "a"}}, "'a' is no price"),
-        ({"rates": {"in": None}}, "None is no price"),
-        ({"rates": {"in": True}}, "True is no price"),
+        ({"rates": {"input": "1"}}, "'input' is not a rate"),
+        ({"rates": {"in": "-1"}}, "'-1' is not a price"),
+        ({"rates": {"in": "a"}}, "'a' is not a price"),
+        ({"rates": {"in": None}}, "None is not a price"),
+        ({"rates": {"in": True}}, "True is not a price"),
         ({"rates": {}}, "lacks 'rates'"),
         ({"model": ""}, "lacks 'model'"),
-        ({"from": "01.02.2026"}, "'01.02.2026' is no day"),
+        ({"from": "01.02.2026"}, "'01.02.2026' is not a date"),
     ],
 )
-def test_an_override_that_is_no_price_is_refused(odd: Dict[str, Any], words: str) -> None:
+def test_an_override_that_is_not_a_price_is_refused(odd: Dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         PriceTable([{**MINE, **odd}])
 
@@ -224,15 +227,15 @@ def test_two_overrides_from_one_day_are_refused() -> None:
 
 
 @pytest.mark.parametrize("discount", [0, -1, "NaN", "a", None])
-def test_a_discount_that_is_no_factor_is_refused(discount: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"no factor\. Write 0\.9"):
+def test_a_discount_that_is_not_a_factor_is_refused(discount: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"not a factor above 0\. Write 0\.9"):
         PriceTable(discount=discount)
 
 
 def test_a_discount_takes_its_share_of_every_part() -> None:
     response = {"tool_usage": {"web_search": {"num_requests": 1}}}
-    full = PriceTable().price("openai", "gpt-5", CHAT, response=response)
-    less = PriceTable(discount=0.9).price("openai", "gpt-5", CHAT, response=response)
+    full = PriceTable().price(PricingQuery("openai", "gpt-5", CHAT, response=response))
+    less = PriceTable(discount=0.9).price(PricingQuery("openai", "gpt-5", CHAT, response=response))
     assert less.discount == Decimal("0.9")
     assert [less.total, less.input, less.fees] == [
         part * Decimal("0.9") for part in (full.total, full.input, full.fees)
@@ -286,10 +289,37 @@ def test_a_negative_number_of_searches_is_no_discount() -> None:
 
 def test_normalized_counts_are_priced_like_raw_ones() -> None:
     usage = TokenUsage(prompt_tokens=1110, completion_tokens=3, cached_tokens=1000, cache_write_tokens=100)
-    details = PriceTable().price_tokens("anthropic", "claude-sonnet-4-6", usage)
+    details = PriceTable().price(PricingQuery("anthropic", "claude-sonnet-4-6", usage))
     assert details.total == Decimal("0.000750")
-    assert PriceTable().price_tokens("openai", "gpt-5", TokenUsage(source="missing")).status == "unpriced"
-    assert PriceTable().price_tokens("openai", "gpt-5", TokenUsage(prompt_tokens=10)).status == "partial"
+    assert (details.counts, details.unpriced) == (
+        {"cache_write": 100, "in": 10, "cache_read": 1000, "out": 3},
+        (),
+    )
+
+
+@pytest.mark.parametrize(
+    ("usage", "status", "unpriced"),
+    [
+        (TokenUsage(source="missing"), "unpriced", ("usage",)),
+        (TokenUsage(cached_tokens=5), "unpriced", ("usage",)),
+        (TokenUsage(prompt_tokens=10), "partial", ("out",)),
+        (TokenUsage(completion_tokens=10), "partial", ("in",)),
+        (TokenUsage(prompt_tokens=10, completion_tokens=1, cached_tokens=11), "unpriced", ("invalid_usage",)),
+        (TokenUsage(prompt_tokens=-1, completion_tokens=1), "unpriced", ("invalid_usage",)),
+    ],
+)
+def test_normalized_counts_may_be_incomplete_or_wrong(
+    usage: TokenUsage, status: str, unpriced: Tuple[str, ...]
+) -> None:
+    details = PriceTable().price(PricingQuery("openai", "gpt-5", usage))
+    assert (details.status, details.unpriced) == (status, unpriced)
+
+
+def test_normalized_cache_writes_live_as_long_as_was_requested() -> None:
+    usage = TokenUsage(prompt_tokens=1110, completion_tokens=3, cache_write_tokens=100)
+    request = {"prompt_cache_options": {"ttl": "12h"}}
+    details = PriceTable().price(PricingQuery("openai", "gpt-5.6-sol", usage, request=request))
+    assert details.counts["cache_write_12h"] == 100
 
 
 # --- what holds for any call ---
@@ -375,7 +405,9 @@ def test_one_table_serves_many_threads() -> None:
     table, totals = PriceTable(), []
 
     def work() -> None:
-        totals.extend(table.price("openai", model, CHAT).total for model in ("gpt-5", "gpt-4o", "o3") * 20)
+        totals.extend(
+            table.price(PricingQuery("openai", model, CHAT)).total for model in ("gpt-5", "gpt-4o", "o3") * 20
+        )
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -391,5 +423,5 @@ def test_another_table_can_be_used(tmp_path: Path) -> None:
     table = {"version": "7", "as_of": "2026-01-01", "providers": {"me": {"models": {"mine": entry}}}}
     file = tmp_path / "prices.json"
     file.write_text(json.dumps(table))
-    details = PriceTable(path=str(file)).price("me", "mine", CHAT)
+    details = PriceTable(path=str(file)).price(PricingQuery("me", "mine", CHAT))
     assert (details.total, details.price_version) == (Decimal("0.0012"), "7")

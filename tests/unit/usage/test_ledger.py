@@ -152,7 +152,7 @@ def test_a_folder_that_took_the_place_loses_no_answer_and_is_named(
 def test_a_row_that_cannot_be_made_is_logged_and_does_not_stop_the_next(
     tracker: CostTracker, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tracker._record_store.add(
+    tracker._recorder.store.add(
         UsageRecord(datetime.now(), "p", "odd", 1, 1, 2, None, "s", "c", usage_raw={(1, 2): 3})
     )
     tracker.log_usage("p", "m", TOKENS)
@@ -280,7 +280,7 @@ AWKWARD = ["a\nb", "a\u2028b", 'say "hi"', "\udcff", "\x00"]
 def test_text_from_outside_is_one_harmless_cell(
     tracker: CostTracker, path: Path, text: str, unlogged: None
 ) -> None:
-    tracker.log_usage(text, text, TOKENS, text, request_id=text, tags={text: text})
+    tracker.log_usage(text, text, TOKENS, text, cost=Decimal(1), request_id=text, tags={text: text})
     tracker.log_usage("p", "m", TOKENS)
     assert len(path.read_text(encoding="utf-8").splitlines()) == 3
     hostile, plain = read(path)
@@ -321,7 +321,7 @@ def test_threads_share_a_tracker(tracker: CostTracker, path: Path, monkeypatch: 
 def test_both_processes_work_after_a_fork_while_a_record_is_written(tracker: CostTracker, path: Path) -> None:
     tracker.log_usage("p", "before", TOKENS)
     tracker.log_usage_later(provider="p", model="handed over", tokens=TOKENS)
-    with tracker._lock:  # as another thread would hold it in the middle of a record
+    with tracker._recorder._lock:  # as another thread would hold it in the middle of a record
         assert succeeded(start_child(lambda: tracker.log_usage("p", "child", TOKENS)))
     tracker.log_usage("p", "parent", TOKENS)
     assert [row["model"] for row in read(path)] == ["before", "child", "handed over", "parent"]
