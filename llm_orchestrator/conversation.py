@@ -24,7 +24,7 @@ from llm_orchestrator.exceptions import (
 )
 from llm_orchestrator.request.arguments import call_arguments, snapshot
 from llm_orchestrator.request.messages import check_owner, read_messages
-from llm_orchestrator.streaming import AsyncLLMStream, LLMStream, StreamAccumulator
+from llm_orchestrator.streaming import AsyncLLMStream, LLMStream, StreamCore
 from llm_orchestrator.types import LLMResponse, Message, MessageLike, Messages, TokenUsage
 from llm_orchestrator.utils.values import evolve
 
@@ -255,7 +255,7 @@ class _Turn:
         with self:
             return await self._call.aopen()
 
-    def opened(self, stream: StreamAccumulator) -> None:
+    def opened(self, stream: StreamCore) -> None:
         self._call.opened(stream)
 
     def succeed(self, response: LLMResponse) -> LLMResponse:

@@ -21,7 +21,7 @@ from llm_orchestrator.utils.values import evolve
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
-    from llm_orchestrator.streaming import StreamAccumulator
+    from llm_orchestrator.streaming import StreamCore
 
 __all__ = ["Call"]
 
@@ -111,7 +111,7 @@ class Call(CallRecord):
             fields.update(max_output_tokens=known.max_output_tokens, capabilities=known.capabilities)
         return evolve(self._request, model=step.model, without=step.without, **fields)
 
-    def opened(self, stream: StreamAccumulator) -> None:
+    def opened(self, stream: StreamCore) -> None:
         """Note a stream that was opened, so that it does not go unrecorded when the program ends."""
         self._shared.open_streams.add(stream)
 

@@ -1,8 +1,8 @@
 """One streamed answer of one provider, from the open reply to its last piece, sync and async.
 
-Both streams share everything but the read itself. A stream is complete only when the provider said so:
-whatever ends it before becomes ``StreamInterruptedError`` once a piece has been delivered, and the plain
-error before.
+What becomes of the bytes is written once, in ``StreamReader``; the two streams only wait. A stream is
+complete only when the provider said so: whatever ends it before becomes ``StreamInterruptedError`` once a
+piece has been delivered, and the plain error before.
 """
 
 from __future__ import annotations
@@ -11,20 +11,32 @@ import logging
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Deque, Dict, List, Optional, Set
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Collection,
+    ContextManager,
+    Deque,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Protocol,
+    Sequence,
+    Set,
+)
 
 from llm_orchestrator.exceptions import ProviderConnectionError, ProviderError, StreamInterruptedError
 from llm_orchestrator.providers.http.deadlines import LoopWatch, ThreadWatch, Watch
 from llm_orchestrator.providers.http.reader import EventReader, next_chunk
 from llm_orchestrator.providers.wire import RawReply, StreamState, WireRequest, abody_of, body_of, close_reply
-from llm_orchestrator.types import MISSING_USAGE, LLMRequest, LLMResponse, StreamEvent, TextDelta
+from llm_orchestrator.types import JSON, MISSING_USAGE, LLMRequest, LLMResponse, StreamEvent, TextDelta
+from llm_orchestrator.utils.steps import Steps, arun, run
 
 if TYPE_CHECKING:
     import asyncio
 
-    from llm_orchestrator.providers.base import BaseLLMProvider
-
-__all__ = ["AsyncProviderStream", "ProviderStream"]
+__all__ = ["AsyncProviderStream", "ProviderStream", "StreamReader", "StreamingProvider"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +49,47 @@ DRAIN_CHUNKS = 10
 _closing_tasks: Dict[asyncio.AbstractEventLoop, Set[asyncio.Task[None]]] = {}
 
 
-class _StreamReader:
-    """What both streams share: bytes in, pieces out, and the judgement whether the answer is whole."""
+class StreamingProvider(Protocol):
+    """What a stream needs of the provider that opened it; see ``Adapter`` and ``BaseLLMProvider``."""
+
+    name: str
+    allow_missing_finish_reason: bool
+
+    @property
+    def keep_alive_events(self) -> Collection[str]:
+        """Types of events that are no sign of an answer."""
+
+    def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+        """Translate one event."""
+
+    def assemble_reply(self, state: StreamState) -> JSON:
+        """Put the reply together."""
+
+    def response_of(
+        self, body: JSON, headers: Mapping[str, str], request: LLMRequest, wire: WireRequest
+    ) -> LLMResponse:
+        """Make the response of a reply that was put together."""
+
+    def errors(self, request: Optional[LLMRequest] = None) -> ContextManager[None]:
+        """A context in which every error becomes one of ours."""
+
+
+class StreamReader:
+    """Bytes in, pieces out, the judgement whether the answer is whole, and the steps of both streams."""
 
     def __init__(
-        self, provider: BaseLLMProvider, request: LLMRequest, wire: WireRequest, reply: RawReply, watch: Watch
+        self,
+        provider: StreamingProvider,
+        request: LLMRequest,
+        wire: WireRequest,
+        reply: RawReply,
+        watch: Watch,
     ) -> None:
-        self.finished = False
+        #: The pieces that the stream's reader was given: the one place where they are kept.
+        self.delivered: List[StreamEvent] = []
+        self._ready: Deque[StreamEvent] = deque()  # those that come next
+        self._is_over = False
+        self._failure: Optional[Exception] = None  # raised after the last piece that is ready
         self._provider = provider
         self._request = request
         self._wire = wire
@@ -51,9 +97,6 @@ class _StreamReader:
         self._watch = watch
         self._state = StreamState(reply.headers)
         self._reader = EventReader()
-        self._ready: Deque[StreamEvent] = deque()
-        self._pieces: List[StreamEvent] = []
-        self._failure: Optional[Exception] = None
 
     def response(self) -> LLMResponse:
         """The whole answer, once the stream has finished."""
@@ -70,22 +113,68 @@ class _StreamReader:
             response = LLMResponse("", self._request.model, self._provider.name, self._request.model)
         known = response.usage.source != "missing"
         usage = replace(response.usage, source="partial") if known else MISSING_USAGE
-        text = "".join(piece.text for piece in self._pieces if isinstance(piece, TextDelta))
+        pieces = [*self.delivered, *self._ready]
+        text = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
         return replace(response, content=text, usage=usage)
+
+    # ---------------------------------------------------------------- steps
+
+    def _beginning(self) -> Steps[None]:
+        """Read until the first piece or the end; who cannot begin never gets the stream, so it is closed."""
+        try:
+            yield self._get_ready
+            while not (self._ready or self._is_over):
+                yield self._read
+            if self._failure is not None and not self._ready:
+                raise self._failure_to_raise(delivered=False)
+        except BaseException:
+            yield self._close
+            raise
+
+    def _ending(self) -> Steps[None]:
+        """Release the connection when nothing is left to deliver; raise why, unless the answer is whole."""
+        if self._failure is None:
+            yield from self._draining()
+        yield self._close
+        if self._failure is not None:
+            raise self._failure_to_raise(delivered=True)
+
+    def _draining(self) -> Steps[None]:
+        self._watch.allow(DRAIN_SECONDS)
+        try:
+            with self._watch:
+                for _ in range(DRAIN_CHUNKS):
+                    if (yield self._next_chunk) is None:
+                        break
+        except Exception as error:  # noqa: BLE001 (the answer is complete: only the connection is lost)
+            logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
+
+    # ---------------------------------------------------------------- what waits, each stream in its way
+
+    def _get_ready(self) -> Any:
+        raise NotImplementedError
+
+    def _read(self) -> Any:
+        """Read on until something came, or fail."""
+        raise NotImplementedError
+
+    def _next_chunk(self) -> Any:
+        raise NotImplementedError
+
+    def _close(self) -> Any:
+        raise NotImplementedError
 
     def _take(self, chunk: Optional[bytes]) -> bool:
         """Read the events of a piece of the body; None is the body's end."""
         came, state = False, self._state
         for event in self._reader.end() if chunk is None else self._reader.feed(chunk):
             came = came or event.get("type") not in self._provider.keep_alive_events
-            pieces = self._provider.parse_event(event, state)
-            self._ready += pieces
-            self._pieces += pieces
+            self._ready += self._provider.parse_event(event, state)
             if state.done:
                 break
         if chunk is None or state.done or self._reader.done:
             self._end_of_body()
-        return came or self.finished
+        return came or self._is_over
 
     def _end_of_body(self) -> None:
         if not self._state.complete and not self._provider.allow_missing_finish_reason:
@@ -93,13 +182,13 @@ class _StreamReader:
                 "The stream ended before the provider said that the answer is complete. Try again; "
                 "for a host that never says so, set allow_missing_finish_reason."
             )
-        self.finished = True
+        self._is_over = True
 
     def _fail(self, error: Exception) -> None:
         """Keep a failure until the pieces before it are delivered; one after the answer's end is none."""
+        self._is_over = True
         if self._state.complete:
             logger.debug("%s: %s after a complete answer", self._provider.name, type(error).__name__)
-            self.finished = True
         else:
             self._failure = error
 
@@ -133,12 +222,12 @@ class _StreamReader:
         return interruption
 
 
-class ProviderStream(_StreamReader):
+class ProviderStream(StreamReader):
     """A streamed answer for sync callers: an iterator of its pieces."""
 
     def __init__(
         self,
-        provider: BaseLLMProvider,
+        provider: StreamingProvider,
         request: LLMRequest,
         wire: WireRequest,
         reply: RawReply,
@@ -152,26 +241,17 @@ class ProviderStream(_StreamReader):
 
     def __next__(self) -> StreamEvent:
         while not self._ready:
-            if self._failure is not None:
-                self.close()
-                raise self._failure_to_raise(delivered=True)
-            if self.finished:
-                self._drain()
+            if self._is_over:
+                run(self._ending())
                 raise StopIteration
             self._read()
-        return self._ready.popleft()
+        piece = self._ready.popleft()
+        self.delivered.append(piece)
+        return piece
 
     def read_first(self) -> None:
         """Read until the first piece or the end, so that a refusal to start is raised here."""
-        try:
-            while not self._ready and not self.finished and self._failure is None:
-                self._read()
-        except BaseException:
-            self.close()  # nobody else will: the caller never gets the stream
-            raise
-        if self._failure is not None and not self._ready:
-            self.close()
-            raise self._failure_to_raise(delivered=False)
+        run(self._beginning())
 
     def close(self) -> None:
         """Release the connection; twice is fine. A thread that is reading wakes up and releases it itself."""
@@ -188,6 +268,9 @@ class ProviderStream(_StreamReader):
         """Release the connection of a stream that its reader dropped."""
         self.close()
 
+    def _get_ready(self) -> None:
+        """Nothing: there is no task that has to begin."""
+
     def _read(self) -> None:
         try:
             with self._watch:
@@ -196,24 +279,19 @@ class ProviderStream(_StreamReader):
         except Exception as error:  # noqa: BLE001 (raised once the pieces before it are delivered)
             self._fail(error)
 
-    def _drain(self) -> None:
-        self._watch.allow(DRAIN_SECONDS)
-        try:
-            with self._watch:
-                for _ in range(DRAIN_CHUNKS):
-                    if next(self._chunks, None) is None:
-                        break
-        except Exception as error:  # noqa: BLE001 (the answer is complete: only the connection is lost)
-            logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
+    def _next_chunk(self) -> Optional[bytes]:
+        return next(self._chunks, None)
+
+    def _close(self) -> None:
         self.close()
 
 
-class AsyncProviderStream(_StreamReader):
+class AsyncProviderStream(StreamReader):
     """A streamed answer for async callers: an async iterator of its pieces."""
 
     def __init__(
         self,
-        provider: BaseLLMProvider,
+        provider: StreamingProvider,
         request: LLMRequest,
         wire: WireRequest,
         reply: RawReply,
@@ -234,29 +312,17 @@ class AsyncProviderStream(_StreamReader):
 
     async def __anext__(self) -> StreamEvent:
         while not self._ready:
-            if self._failure is not None:
-                await self.aclose()
-                raise self._failure_to_raise(delivered=True)
-            if self.finished:
-                await self._drain()
+            if self._is_over:
+                await arun(self._ending())
                 raise StopAsyncIteration
             await self._read()
-        return self._ready.popleft()
+        piece = self._ready.popleft()
+        self.delivered.append(piece)
+        return piece
 
     async def read_first(self) -> None:
         """Read until the first piece or the end, so that a refusal to start is raised here."""
-        import asyncio
-
-        try:
-            await asyncio.sleep(0)  # a task that has not begun would be cancelled without closing anything
-            while not self._ready and not self.finished and self._failure is None:
-                await self._read()
-        except BaseException:
-            await self.aclose()  # nobody else will: the caller never gets the stream
-            raise
-        if self._failure is not None and not self._ready:
-            await self.aclose()
-            raise self._failure_to_raise(delivered=False)
+        await arun(self._beginning())
 
     async def aclose(self) -> None:
         """Release the connection; twice is fine. Who is cancelled meanwhile leaves it to finish by itself."""
@@ -299,6 +365,11 @@ class AsyncProviderStream(_StreamReader):
         except Exception as error:  # noqa: BLE001 (for ``aclose`` to raise, where there is somebody to tell)
             self._close_failure = error
 
+    async def _get_ready(self) -> None:
+        import asyncio
+
+        await asyncio.sleep(0)  # a task that has not begun would be cancelled without closing anything
+
     async def _read(self) -> None:
         try:
             with self._watch:
@@ -307,15 +378,10 @@ class AsyncProviderStream(_StreamReader):
         except Exception as error:  # noqa: BLE001 (raised once the pieces before it are delivered)
             self._fail(error)
 
-    async def _drain(self) -> None:
-        self._watch.allow(DRAIN_SECONDS)
-        try:
-            with self._watch:
-                for _ in range(DRAIN_CHUNKS):
-                    if await next_chunk(self._chunks) is None:
-                        break
-        except Exception as error:  # noqa: BLE001 (the answer is complete: only the connection is lost)
-            logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
+    async def _next_chunk(self) -> Optional[bytes]:
+        return await next_chunk(self._chunks)
+
+    async def _close(self) -> None:
         await self.aclose()
 
 
