@@ -93,9 +93,8 @@ class StreamCore:
         call: The call behind the stream.
     """
 
-    _source: Union[ProviderStream, AsyncProviderStream, None] = (
-        None  # what is found before, and once it was taken
-    )
+    #: The open stream; this None is found before, and again once it was taken.
+    _source: Union[ProviderStream, AsyncProviderStream, None] = None
 
     def __init__(self, call: StreamedCall) -> None:
         self._call = call
@@ -132,22 +131,24 @@ class StreamCore:
     # ---------------------------------------------------------------- steps
 
     def _opening(self) -> Steps[Any]:
-        """Send the request, unless it was sent before: never again, whatever became of it."""
+        """Get the open stream; the request is sent once, whatever becomes of it."""
         self._check_readable()
         if self._phase is Phase.NEW:
-            self._phase = Phase.OPENING
-            try:
-                yield self._open_source
-                self._begin()
-            except BaseException as error:  # the call has recorded it; a Ctrl-C ends the stream as well
-                self._refused(error)
-                self.hand_off()  # what was opened just before a Ctrl-C came
-                raise
-            if self._is_left:  # by another thread or task, meanwhile
-                yield from self._leaving("interrupted")
-        if self._source is None:
+            yield from self._sending()
+        if self._source is None:  # somebody closed it meanwhile
             raise OrchestratorError(_CLOSED)
         return self._source
+
+    def _sending(self) -> Steps[None]:
+        self._phase = Phase.OPENING
+        try:
+            yield self._open_source
+            self._begin()
+        except BaseException as error:  # a Ctrl-C or a cancellation ends the stream as well
+            self._refuse(error)
+            raise
+        if self._is_left:  # by another thread or task, while it was opened
+            yield from self._leaving("interrupted")
 
     def _ending(self, end: BaseException) -> Steps[None]:
         """What reading raised: the end of the answer, a failure, or an interruption of the reader."""
@@ -204,9 +205,11 @@ class StreamCore:
         self._call.opened(self)
         self._phase = Phase.OPEN
 
-    def _refused(self, error: BaseException) -> None:
+    def _refuse(self, error: BaseException) -> None:
+        """Keep why the stream was not opened; the call has recorded it already."""
         self._error = error if isinstance(error, Exception) else None
-        self._phase = Phase.FAILED if self._error is not None else Phase.CLOSED
+        self._phase = Phase.CLOSED if self._error is None else Phase.FAILED
+        self.hand_off()  # a Ctrl-C may have come just after it was opened
 
     def _finish(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
         self._phase = Phase.ENDED

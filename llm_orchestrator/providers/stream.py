@@ -127,6 +127,10 @@ class StreamReader:
                 yield self._read
             if self._failure is not None and not self._ready:
                 raise self._failure_to_raise(delivered=False)
+        except GeneratorExit:  # who made these steps was interrupted or dropped: there is nobody to wait
+            self.close_soon()
+            self.release()
+            raise
         except BaseException:
             yield self._close
             raise
@@ -149,13 +153,19 @@ class StreamReader:
         except Exception as error:  # noqa: BLE001 (the answer is complete: only the connection is lost)
             logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
 
-    # ---------------------------------------------------------------- what waits, each stream in its way
+    # ---------------------------------------------------------------- what each stream does in its way
+
+    def close_soon(self) -> None:
+        """Have the loop release the connection; for finalizers, so it takes no lock and waits for nothing."""
+
+    def release(self) -> None:
+        """Release the connection of a stream that its reader dropped, where no loop does."""
 
     def _get_ready(self) -> Any:
-        raise NotImplementedError
+        """Wait for whatever has to begin before the first read."""
 
     def _read(self) -> Any:
-        """Read on until something came, or fail."""
+        """Wait until something came; what goes wrong is kept."""
         raise NotImplementedError
 
     def _next_chunk(self) -> Any:
@@ -163,6 +173,8 @@ class StreamReader:
 
     def _close(self) -> Any:
         raise NotImplementedError
+
+    # ---------------------------------------------------------------- what becomes of the bytes
 
     def _take(self, chunk: Optional[bytes]) -> bool:
         """Read the events of a piece of the body; None is the body's end."""
@@ -261,15 +273,9 @@ class ProviderStream(StreamReader):
         self._watch.stop()
         self._reply.close()
 
-    def close_soon(self) -> None:
-        """Nothing: to release a connection takes a lock, so it is left to whoever calls ``release``."""
-
     def release(self) -> None:
-        """Release the connection of a stream that its reader dropped."""
+        """Release the connection of a dropped stream; it takes a lock, so not in finalizers."""
         self.close()
-
-    def _get_ready(self) -> None:
-        """Nothing: there is no task that has to begin."""
 
     def _read(self) -> None:
         try:
@@ -282,8 +288,7 @@ class ProviderStream(StreamReader):
     def _next_chunk(self) -> Optional[bytes]:
         return next(self._chunks, None)
 
-    def _close(self) -> None:
-        self.close()
+    _close = close
 
 
 class AsyncProviderStream(StreamReader):
@@ -342,9 +347,6 @@ class AsyncProviderStream(StreamReader):
         with suppress(RuntimeError):  # the loop is closed, and its connections with it
             self._loop.call_soon_threadsafe(self._leave)
 
-    def release(self) -> None:
-        """Nothing: the loop of a dropped stream was told to release the connection when it was dropped."""
-
     def _leave(self) -> None:
         if not self._left.done():
             self._left.set_result(None)
@@ -381,8 +383,7 @@ class AsyncProviderStream(StreamReader):
     async def _next_chunk(self) -> Optional[bytes]:
         return await next_chunk(self._chunks)
 
-    async def _close(self) -> None:
-        await self.aclose()
+    _close = aclose
 
 
 def _keep(task: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> None:
