@@ -2,34 +2,36 @@
 
 ``LLMStream`` and ``AsyncLLMStream`` iterate over text, offer typed events, hold the whole answer once the
 provider has said that it is complete, and record what was used exactly once, also when they are left early.
-They share everything but the lines that wait.
+What happens to a stream is written once, in ``StreamCore``; the two only wait.
 """
 
 from __future__ import annotations
 
+from enum import Enum, auto
+from functools import partial
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
     AsyncIterator,
     Iterator,
-    List,
     NoReturn,
     Optional,
     Protocol,
+    Sequence,
     Type,
     Union,
+    cast,
 )
 
 from llm_orchestrator.exceptions import OrchestratorError
 from llm_orchestrator.types import LLMResponse, StreamEvent, TextDelta
+from llm_orchestrator.utils.steps import Steps, arun, run
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 
-__all__ = ["AsyncLLMStream", "LLMStream", "StreamAccumulator", "StreamedCall"]
-
-_CLOSED = "The stream is closed. Send the request again for another answer."
+__all__ = ["AsyncLLMStream", "LLMStream", "StreamCore", "StreamedCall"]
 
 
 class StreamedCall(Protocol):
@@ -41,7 +43,7 @@ class StreamedCall(Protocol):
     async def aopen(self) -> AsyncProviderStream:
         """The same for async callers."""
 
-    def opened(self, stream: StreamAccumulator) -> None:
+    def opened(self, stream: StreamCore) -> None:
         """Note a stream that was opened, so that it does not go unrecorded when the program ends."""
 
     def succeed(self, response: LLMResponse) -> LLMResponse:
@@ -57,22 +59,50 @@ class StreamedCall(Protocol):
         """Leave an open stream that was dropped to the next call; called from finalizers, takes no lock."""
 
 
-class StreamAccumulator:
-    """What a stream has delivered so far, and how it ended; shared by the sync and the async stream.
+class Phase(Enum):
+    """Where a stream is: NEW -> OPENING -> OPEN -> ENDED, FAILED or CLOSED.
+
+    A refusal leads from OPENING to FAILED, leaving from everywhere before the end to CLOSED. From OPEN on,
+    who takes the source decides which end the stream comes to.
+    """
+
+    NEW = auto()
+    OPENING = auto()
+    OPEN = auto()
+    ENDED = auto()
+    FAILED = auto()
+    CLOSED = auto()
+
+
+_CLOSED = "The stream is closed. Send the request again for another answer."
+#: Why a stream cannot be read; one that failed says so with its own error.
+_UNREADABLE = {
+    Phase.OPENING: "Another reader is opening this stream. Let one thread or task read it.",
+    Phase.ENDED: "The stream has been read. Its answer is in .response, its text in .text.",
+    Phase.CLOSED: _CLOSED,
+}
+
+
+class StreamCore:
+    """What becomes of one stream, for its sync or async reader, and for whoever closes or drops it.
+
+    Threads, tasks and finalizers come at any time, and a finalizer may wait for no lock. So there is none:
+    the source is taken in one step, and only who gets it ends the stream and has it recorded.
 
     Args:
         call: The call behind the stream.
     """
 
+    #: The open stream; this None is found before, and again once it was taken.
     _source: Union[ProviderStream, AsyncProviderStream, None] = None
-    _is_opening = False
 
     def __init__(self, call: StreamedCall) -> None:
         self._call = call
-        self._pieces: List[StreamEvent] = []
+        self._phase = Phase.NEW
+        self._is_left = False
+        self._delivered: Sequence[StreamEvent] = ()
         self._response: Optional[LLMResponse] = None
         self._error: Optional[Exception] = None
-        self._closed = False
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A stream has one reader and cannot be copied. Copy its text or its response.")
@@ -80,7 +110,7 @@ class StreamAccumulator:
     @property
     def text(self) -> str:
         """The text delivered so far."""
-        return "".join(piece.text for piece in self._pieces if isinstance(piece, TextDelta))
+        return "".join(piece.text for piece in self._delivered if isinstance(piece, TextDelta))
 
     @property
     def response(self) -> Optional[LLMResponse]:
@@ -91,52 +121,111 @@ class StreamAccumulator:
         """Leave an open stream to the next call, as dropping it does and the end of the program."""
         source = self._take_source()
         if source is not None:
-            self._closed = True
+            self._phase = Phase.CLOSED
             source.close_soon()
             self._call.hand_over(source)
 
     def __del__(self) -> None:
         self.hand_off()
 
+    # ---------------------------------------------------------------- steps
+
+    def _opening(self) -> Steps[Any]:
+        """Get the open stream; the request is sent once, whatever becomes of it."""
+        self._check_readable()
+        if self._phase is Phase.NEW:
+            yield from self._sending()
+        if self._source is None:  # somebody closed it meanwhile
+            raise OrchestratorError(_CLOSED)
+        return self._source
+
+    def _sending(self) -> Steps[None]:
+        self._phase = Phase.OPENING
+        try:
+            yield self._open_source
+            self._begin()
+        except BaseException as error:  # a Ctrl-C or a cancellation ends the stream as well
+            self._refuse(error)
+            raise
+        if self._is_left:  # by another thread or task, while it was opened
+            yield from self._leaving("interrupted")
+
+    def _ending(self, end: BaseException) -> Steps[None]:
+        """What reading raised: the end of the answer, a failure, or an interruption of the reader."""
+        if isinstance(end, GeneratorExit):  # the coroutine that reads was dropped, and nobody can wait for it
+            return self.hand_off()
+        if not isinstance(end, Exception):  # Ctrl-C, a cancellation: the connection must go
+            return (yield from self._leaving("cancelled"))
+        source = self._take_source()
+        if source is None:  # somebody else closed the stream while it was read
+            raise OrchestratorError(_CLOSED) from end
+        if isinstance(end, (StopIteration, StopAsyncIteration)):
+            self._finish(source)
+        else:  # whatever it is, the stream is over and the ledger has to say so
+            self._fail(end)
+
+    def _leaving(self, status: str) -> Steps[None]:
+        """Close the stream, wherever it is; who is opening it looks at ``_is_left`` last of all."""
+        self._is_left = True
+        source = self._take_source()
+        if self._phase not in (Phase.ENDED, Phase.FAILED):
+            self._phase = Phase.CLOSED
+        if source is not None:
+            try:
+                yield partial(self._close_source, source)
+            finally:
+                self._call.abandon(source.partial(), status)
+
+    # ---------------------------------------------------------------- what waits, each shell in its way
+
+    def _open_source(self) -> Any:
+        """Have the call open the stream, and keep it."""
+        raise NotImplementedError
+
+    def _close_source(self, source: Any) -> Any:
+        """Release the connection."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------- single decisions
+
     def _take_source(self) -> Any:
         """Take the open stream, in order to end it; in one step, so that of several only one gets it."""
         return vars(self).pop("_source", None)
 
-    def _take_over(self, end: BaseException) -> None:
-        """Take the open stream at its end, unless somebody else closed it while it was read."""
-        if self._take_source() is None:
-            raise OrchestratorError(_CLOSED) from end
-
     def _check_readable(self) -> None:
         if self._error is not None:
             raise self._error
-        if self._closed:
-            raise OrchestratorError(_CLOSED)
-        if self._is_opening:
-            raise OrchestratorError("Another reader is opening this stream. Let one thread or task read it.")
-        if self._response is not None:
-            raise OrchestratorError(
-                "The stream has been read. Its answer is in .response, its text in .text."
-            )
+        if self._phase in _UNREADABLE:
+            raise OrchestratorError(_UNREADABLE[self._phase])
+
+    def _begin(self) -> None:
+        source = self._source
+        if source is not None:
+            self._delivered = source.delivered
+        self._call.opened(self)
+        self._phase = Phase.OPEN
+
+    def _refuse(self, error: BaseException) -> None:
+        """Keep why the stream was not opened; the call has recorded it already."""
+        self._error = error if isinstance(error, Exception) else None
+        self._phase = Phase.CLOSED if self._error is None else Phase.FAILED
+        self.hand_off()  # a Ctrl-C may have come just after it was opened
 
     def _finish(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
+        self._phase = Phase.ENDED
         try:
             self._response = self._call.succeed(source.response())
         except Exception as error:  # an answer that cannot be read is a failed one
-            self._failed(error)
+            self._fail(error)
             raise error from error.__cause__
 
-    def _not_opened(self, error: BaseException) -> None:
-        """Never send the request again; the call has recorded the error already."""
-        self._closed = True
-        self._error = error if isinstance(error, Exception) else None
-
-    def _failed(self, error: Exception) -> None:
+    def _fail(self, error: Exception) -> None:
         self._error = error
+        self._phase = Phase.FAILED
         self._call.fail(error)
 
 
-class LLMStream(StreamAccumulator):
+class LLMStream(StreamCore):
     """A streamed answer: iterate over it to get pieces of text.
 
     The request is sent at the first iteration, ``with``, ``events()`` or ``final_response()``. A stream can
@@ -150,7 +239,7 @@ class LLMStream(StreamAccumulator):
     _source: Optional[ProviderStream] = None
 
     def __enter__(self) -> LLMStream:
-        self._open()
+        run(self._opening())
         return self
 
     def __exit__(
@@ -159,7 +248,7 @@ class LLMStream(StreamAccumulator):
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
-        self._leave("interrupted" if error is None or isinstance(error, Exception) else "cancelled")
+        run(self._leaving(_status_of(error)))
 
     def __iter__(self) -> LLMStream:
         self._check_readable()
@@ -170,6 +259,8 @@ class LLMStream(StreamAccumulator):
             event = self._next_event()
             if isinstance(event, TextDelta):
                 return event.text
+            if event is None:
+                raise StopIteration
 
     def events(self) -> Iterator[StreamEvent]:
         """Read the stream as typed events: text, reasoning and pieces of tool calls.
@@ -180,8 +271,7 @@ class LLMStream(StreamAccumulator):
         Raises:
             ProviderError: The provider refused to start, or every attempt failed.
         """
-        self._check_readable()
-        self._open()
+        run(self._opening())
         return self._read_events()
 
     def final_response(self) -> LLMResponse:
@@ -197,73 +287,40 @@ class LLMStream(StreamAccumulator):
         """
         if self._response is None:
             self._check_readable()
-            for _ in self._read_events():
+            while self._next_event() is not None:
                 pass
         assert self._response is not None, "a stream ends with its answer or an error"
         return self._response
 
     def close(self) -> None:
         """Leave the stream: release the connection and record what is known. Twice is fine."""
-        self._leave("interrupted")
+        run(self._leaving("interrupted"))
 
     def _read_events(self) -> Iterator[StreamEvent]:
-        while True:
-            try:
-                event = self._next_event()
-            except StopIteration:
-                return
+        while (event := self._next_event()) is not None:
             yield event
 
-    def _open(self) -> ProviderStream:
-        self._check_readable()
-        if self._source is None:
-            self._is_opening = True
-            try:
-                self._source = self._call.open()
-                self._call.opened(self)
-            except BaseException as error:  # a Ctrl-C or a cancellation ends the stream as well
-                self._not_opened(error)
-                raise
-            finally:
-                self._is_opening = False
-            if self._closed:  # by another thread, meanwhile
-                self._leave("interrupted")
-                self._check_readable()
-        return self._source
-
-    def _next_event(self) -> StreamEvent:
-        source = self._source
-        if source is None:
-            if self._response is not None:
-                raise StopIteration
-            source = self._open()
+    def _next_event(self) -> Optional[StreamEvent]:
+        """The next event, None at the end; taken too often to be a step of a generator."""
+        if self._response is not None:
+            return None
+        source = self._source or cast("ProviderStream", run(self._opening()))
         try:
-            event = next(source)
-        except StopIteration as end:
-            self._take_over(end)
-            self._finish(source)
+            return next(source)
+        except BaseException as end:
+            run(self._ending(end))
+            if isinstance(end, StopIteration):
+                return None
             raise
-        except Exception as error:  # whatever it is, the stream is over and the ledger has to say so
-            self._take_over(error)
-            self._failed(error)
-            raise
-        except BaseException:  # Ctrl-C: the connection must go, and the ledger tell
-            self._leave("cancelled")
-            raise
-        self._pieces.append(event)
-        return event
 
-    def _leave(self, status: str) -> None:
-        self._closed = self._closed or self._response is None
-        source = self._take_source()
-        if source is not None:
-            try:
-                source.close()
-            finally:
-                self._call.abandon(source.partial(), status)
+    def _open_source(self) -> None:
+        self._source = self._call.open()
+
+    def _close_source(self, source: ProviderStream) -> None:
+        source.close()
 
 
-class AsyncLLMStream(StreamAccumulator):
+class AsyncLLMStream(StreamCore):
     """A streamed answer for async callers: iterate over it with ``async for`` to get pieces of text.
 
     The request is sent at the first iteration, ``async with``, the first event or ``final_response()``. A
@@ -276,7 +333,7 @@ class AsyncLLMStream(StreamAccumulator):
     _source: Optional[AsyncProviderStream] = None
 
     async def __aenter__(self) -> AsyncLLMStream:
-        await self._open()
+        await arun(self._opening())
         return self
 
     async def __aexit__(
@@ -285,7 +342,7 @@ class AsyncLLMStream(StreamAccumulator):
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
-        await self._leave("interrupted" if error is None or isinstance(error, Exception) else "cancelled")
+        await arun(self._leaving(_status_of(error)))
 
     def __aiter__(self) -> AsyncLLMStream:
         self._check_readable()
@@ -296,6 +353,8 @@ class AsyncLLMStream(StreamAccumulator):
             event = await self._next_event()
             if isinstance(event, TextDelta):
                 return event.text
+            if event is None:
+                raise StopAsyncIteration
 
     def events(self) -> AsyncIterator[StreamEvent]:
         """Read the stream as typed events: text, reasoning and pieces of tool calls.
@@ -319,67 +378,39 @@ class AsyncLLMStream(StreamAccumulator):
         """
         if self._response is None:
             self._check_readable()
-            async for _ in self._read_events():
+            while await self._next_event() is not None:
                 pass
         assert self._response is not None, "a stream ends with its answer or an error"
         return self._response
 
     async def aclose(self) -> None:
         """Leave the stream: release the connection and record what is known. Twice is fine."""
-        await self._leave("interrupted")
+        await arun(self._leaving("interrupted"))
 
     async def _read_events(self) -> AsyncIterator[StreamEvent]:
-        while True:
-            try:
-                event = await self._next_event()
-            except StopAsyncIteration:
-                return
+        while (event := await self._next_event()) is not None:
             yield event
 
-    async def _open(self) -> AsyncProviderStream:
-        self._check_readable()
-        if self._source is None:
-            self._is_opening = True
-            try:
-                self._source = await self._call.aopen()
-                self._call.opened(self)
-            except BaseException as error:  # a Ctrl-C or a cancellation ends the stream as well
-                self._not_opened(error)
-                raise
-            finally:
-                self._is_opening = False
-            if self._closed:  # by another task, meanwhile
-                await self._leave("interrupted")
-                self._check_readable()
-        return self._source
-
-    async def _next_event(self) -> StreamEvent:
-        source = self._source
-        if source is None:
-            if self._response is not None:
-                raise StopAsyncIteration
-            source = await self._open()
+    async def _next_event(self) -> Optional[StreamEvent]:
+        """The next event, None at the end; see ``LLMStream``."""
+        if self._response is not None:
+            return None
+        source = self._source or cast("AsyncProviderStream", await arun(self._opening()))
         try:
-            event = await source.__anext__()
-        except StopAsyncIteration as end:
-            self._take_over(end)
-            self._finish(source)
+            return await source.__anext__()
+        except BaseException as end:
+            await arun(self._ending(end))
+            if isinstance(end, StopAsyncIteration):
+                return None
             raise
-        except Exception as error:  # whatever it is, the stream is over and the ledger has to say so
-            self._take_over(error)
-            self._failed(error)
-            raise
-        except BaseException:  # a cancellation: the connection must go, and the ledger tell
-            await self._leave("cancelled")
-            raise
-        self._pieces.append(event)
-        return event
 
-    async def _leave(self, status: str) -> None:
-        self._closed = self._closed or self._response is None
-        source = self._take_source()
-        if source is not None:
-            try:
-                await source.aclose()
-            finally:
-                self._call.abandon(source.partial(), status)
+    async def _open_source(self) -> None:
+        self._source = await self._call.aopen()
+
+    async def _close_source(self, source: AsyncProviderStream) -> None:
+        await source.aclose()
+
+
+def _status_of(error: Optional[BaseException]) -> str:
+    """How leaving a ``with`` block is recorded: as the reader's wish, or as Ctrl-C and cancellations are."""
+    return "interrupted" if error is None or isinstance(error, Exception) else "cancelled"

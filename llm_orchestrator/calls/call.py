@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.calls.turn import Turn
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
-    from llm_orchestrator.streaming import StreamAccumulator
+    from llm_orchestrator.streaming import StreamCore
 
 __all__ = ["Call", "CallSettings"]
 
@@ -191,7 +191,7 @@ class Call:
         finally:
             self._end_turn(partial)
 
-    def opened(self, stream: StreamAccumulator) -> None:
+    def opened(self, stream: StreamCore) -> None:
         """Note a stream that was opened, so that it does not go unrecorded when the program ends."""
         self._shared.open_streams.add(stream)
 

@@ -14,7 +14,7 @@ from llm_orchestrator.exceptions import OrchestratorError
 
 if TYPE_CHECKING:
     from llm_orchestrator.hooks import Hook
-    from llm_orchestrator.streaming import StreamAccumulator
+    from llm_orchestrator.streaming import StreamCore
 
 __all__ = ["SharedState"]
 
@@ -39,7 +39,7 @@ class SharedState:
     hooks: Sequence[Hook]
     session_id: str
     unsupported: Dict[Tuple[str, str], FrozenSet[str]] = field(default_factory=dict)
-    open_streams: weakref.WeakSet[StreamAccumulator] = field(default_factory=weakref.WeakSet)
+    open_streams: weakref.WeakSet[StreamCore] = field(default_factory=weakref.WeakSet)
     dropped_streams: Deque[Callable[[], None]] = field(default_factory=deque)
     is_closed: bool = False
 

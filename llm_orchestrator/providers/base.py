@@ -19,7 +19,7 @@ from llm_orchestrator.exceptions import (
     UnsupportedParameterError,
 )
 from llm_orchestrator.providers.adapter import Adapter
-from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.errors import ErrorsOfCall
 from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
@@ -103,7 +103,8 @@ class BaseLLMProvider(Adapter):
         with self.errors(request) as errors:
             request, errors.wire = self.prepare(request, context, stream=True)
             reply, watch = open_reply(self, errors.wire, self.limits(request, context))
-            stream = ProviderStream(self, request, errors.wire, context, reply, watch)
+            sent = SentRequest(request, errors.wire, context)
+            stream = ProviderStream(self, sent, reply, watch)
             stream.read_first()
             return stream
 
@@ -126,7 +127,8 @@ class BaseLLMProvider(Adapter):
         with self.errors(request) as errors:
             request, errors.wire = self.prepare(request, context, stream=True)
             reply, watch = await aopen_reply(self, errors.wire, self.limits(request, context))
-            stream = AsyncProviderStream(self, request, errors.wire, context, reply, watch)
+            sent = SentRequest(request, errors.wire, context)
+            stream = AsyncProviderStream(self, sent, reply, watch)
             await stream.read_first()
             return stream
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import FrozenSet, Optional
+from typing import FrozenSet, NamedTuple, Optional
 
-from llm_orchestrator.types import Exchange, ModelInfo
+from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.types import Exchange, LLMRequest, ModelInfo
 
-__all__ = ["AttemptContext"]
+__all__ = ["AttemptContext", "SentRequest"]
 
 
 @dataclass
@@ -28,3 +29,11 @@ class AttemptContext:
     strict: bool = False
     known: Optional[ModelInfo] = None
     exchange: Optional[Exchange] = None
+
+
+class SentRequest(NamedTuple):
+    """A request that was sent: the call, its form in the provider's words, and its attempt."""
+
+    request: LLMRequest
+    wire: WireRequest
+    context: AttemptContext

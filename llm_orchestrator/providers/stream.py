@@ -1,8 +1,8 @@
 """One streamed answer of one provider, from the open reply to its last piece, sync and async.
 
-Both streams share everything but the read itself. A stream is complete only when the provider said so:
-whatever ends it before becomes ``StreamInterruptedError`` once a piece has been delivered, and the plain
-error before.
+What becomes of the bytes is written once, in ``StreamReader``; the two streams only wait. A stream is
+complete only when the provider said so: whatever ends it before becomes ``StreamInterruptedError`` once a
+piece has been delivered, and the plain error before.
 """
 
 from __future__ import annotations
@@ -11,21 +11,33 @@ import logging
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Deque, Dict, List, Optional, Set
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Collection,
+    ContextManager,
+    Deque,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Protocol,
+    Sequence,
+    Set,
+)
 
 from llm_orchestrator.exceptions import ProviderConnectionError, ProviderError, StreamInterruptedError
-from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.http.deadlines import LoopWatch, ThreadWatch, Watch
 from llm_orchestrator.providers.http.reader import EventReader, next_chunk
 from llm_orchestrator.providers.wire import RawReply, StreamState, WireRequest, abody_of, body_of, close_reply
-from llm_orchestrator.types import MISSING_USAGE, LLMRequest, LLMResponse, StreamEvent, TextDelta
+from llm_orchestrator.types import JSON, MISSING_USAGE, LLMRequest, LLMResponse, StreamEvent, TextDelta
+from llm_orchestrator.utils.steps import Steps, arun, run
 
 if TYPE_CHECKING:
     import asyncio
 
-    from llm_orchestrator.providers.base import BaseLLMProvider
-
-__all__ = ["AsyncProviderStream", "ProviderStream"]
+__all__ = ["AsyncProviderStream", "ProviderStream", "StreamReader", "StreamingProvider"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,38 +50,65 @@ DRAIN_CHUNKS = 10
 _closing_tasks: Dict[asyncio.AbstractEventLoop, Set[asyncio.Task[None]]] = {}
 
 
-class _StreamReader:
-    """What both streams share: bytes in, pieces out, and the judgement whether the answer is whole."""
+class StreamingProvider(Protocol):
+    """What a stream needs of the provider that opened it; see ``Adapter`` and ``BaseLLMProvider``."""
 
-    def __init__(  # noqa: PLR0917
+    name: str
+    allow_missing_finish_reason: bool
+
+    @property
+    def keep_alive_events(self) -> Collection[str]:
+        """Types of events that are no sign of an answer."""
+
+    def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+        """Translate one event."""
+
+    def assemble_reply(self, state: StreamState) -> JSON:
+        """Put the reply together."""
+
+    def response_of(
         self,
-        provider: BaseLLMProvider,
+        body: JSON,
+        headers: Mapping[str, str],
         request: LLMRequest,
         wire: WireRequest,
-        context: AttemptContext,
+        context: Optional[AttemptContext] = None,
+    ) -> LLMResponse:
+        """Make the response of a reply that was put together."""
+
+    def errors(
+        self, request: Optional[LLMRequest] = None, wire: Optional[WireRequest] = None
+    ) -> ContextManager[Any]:
+        """A context in which every error becomes one of ours."""
+
+
+class StreamReader:
+    """Bytes in, pieces out, the judgement whether the answer is whole, and the steps of both streams."""
+
+    def __init__(
+        self,
+        provider: StreamingProvider,
+        sent: SentRequest,
         reply: RawReply,
         watch: Watch,
     ) -> None:
-        self.finished = False
+        #: The pieces that the stream's reader was given: the one place where they are kept.
+        self.delivered: List[StreamEvent] = []
+        self._ready: Deque[StreamEvent] = deque()  # those that come next
+        self._is_over = False
+        self._failure: Optional[Exception] = None  # raised after the last piece that is ready
         self._provider = provider
-        self._request = request
-        self._wire = wire
-        self._context = context
+        self._sent = sent
         self._reply = reply
         self._watch = watch
         self._state = StreamState(reply.headers)
         self._reader = EventReader()
-        self._ready: Deque[StreamEvent] = deque()
-        self._pieces: List[StreamEvent] = []
-        self._failure: Optional[Exception] = None
 
     def response(self) -> LLMResponse:
         """The whole answer, once the stream has finished."""
-        with self._provider.errors(self._request, self._wire):
+        with self._provider.errors(self._sent.request, self._sent.wire):
             body = self._provider.assemble_reply(self._state)
-            return self._provider.response_of(
-                body, self._state.headers, self._request, self._wire, self._context
-            )
+            return self._provider.response_of(body, self._state.headers, *self._sent)
 
     def partial(self) -> LLMResponse:
         """What is known of an answer that did not become whole."""
@@ -77,25 +116,84 @@ class _StreamReader:
             response = self.response()
         except Exception:  # half a document may be unreadable to its adapter, the text is there all the same
             logger.debug("%s: half an answer cannot be read", self._provider.name, exc_info=True)
-            response = LLMResponse("", self._request.model, self._provider.name, self._request.model)
+            model = self._sent.request.model
+            response = LLMResponse("", model, self._provider.name, model)
         known = response.usage.source != "missing"
         usage = replace(response.usage, source="partial") if known else MISSING_USAGE
-        text = "".join(piece.text for piece in self._pieces if isinstance(piece, TextDelta))
+        pieces = [*self.delivered, *self._ready]
+        text = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
         return replace(response, content=text, usage=usage)
+
+    # ---------------------------------------------------------------- steps
+
+    def _beginning(self) -> Steps[None]:
+        """Read until the first piece or the end; who cannot begin never gets the stream, so it is closed."""
+        try:
+            yield self._get_ready
+            while not (self._ready or self._is_over):
+                yield self._read
+            if self._failure is not None and not self._ready:
+                raise self._failure_to_raise(delivered=False)
+        except GeneratorExit:  # who made these steps was interrupted or dropped: there is nobody to wait
+            self.close_soon()
+            self.release()
+            raise
+        except BaseException:
+            yield self._close
+            raise
+
+    def _ending(self) -> Steps[None]:
+        """Release the connection when nothing is left to deliver; raise why, unless the answer is whole."""
+        if self._failure is None:
+            yield from self._draining()
+        yield self._close
+        if self._failure is not None:
+            raise self._failure_to_raise(delivered=True)
+
+    def _draining(self) -> Steps[None]:
+        self._watch.allow(DRAIN_SECONDS)
+        try:
+            with self._watch:
+                for _ in range(DRAIN_CHUNKS):
+                    if (yield self._next_chunk) is None:
+                        break
+        except Exception as error:  # noqa: BLE001 (the answer is complete: only the connection is lost)
+            logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
+
+    # ---------------------------------------------------------------- what each stream does in its way
+
+    def close_soon(self) -> None:
+        """Have the loop release the connection; for finalizers, so it takes no lock and waits for nothing."""
+
+    def release(self) -> None:
+        """Release the connection of a stream that its reader dropped, where no loop does."""
+
+    def _get_ready(self) -> Any:
+        """Wait for whatever has to begin before the first read."""
+
+    def _read(self) -> Any:
+        """Wait until something came; what goes wrong is kept."""
+        raise NotImplementedError
+
+    def _next_chunk(self) -> Any:
+        raise NotImplementedError
+
+    def _close(self) -> Any:
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------- what becomes of the bytes
 
     def _take(self, chunk: Optional[bytes]) -> bool:
         """Read the events of a piece of the body; None is the body's end."""
         came, state = False, self._state
         for event in self._reader.end() if chunk is None else self._reader.feed(chunk):
             came = came or event.get("type") not in self._provider.keep_alive_events
-            pieces = self._provider.parse_event(event, state)
-            self._ready += pieces
-            self._pieces += pieces
+            self._ready += self._provider.parse_event(event, state)
             if state.done:
                 break
         if chunk is None or state.done or self._reader.done:
             self._end_of_body()
-        return came or self.finished
+        return came or self._is_over
 
     def _end_of_body(self) -> None:
         if not self._state.complete and not self._provider.allow_missing_finish_reason:
@@ -103,13 +201,13 @@ class _StreamReader:
                 "The stream ended before the provider said that the answer is complete. Try again; "
                 "for a host that never says so, set allow_missing_finish_reason."
             )
-        self.finished = True
+        self._is_over = True
 
     def _fail(self, error: Exception) -> None:
         """Keep a failure until the pieces before it are delivered; one after the answer's end is none."""
+        self._is_over = True
         if self._state.complete:
             logger.debug("%s: %s after a complete answer", self._provider.name, type(error).__name__)
-            self.finished = True
         else:
             self._failure = error
 
@@ -117,7 +215,7 @@ class _StreamReader:
         failure = self._failure
         assert failure is not None
         try:
-            with self._provider.errors(self._request, self._wire):
+            with self._provider.errors(self._sent.request, self._sent.wire):
                 raise failure
         except ProviderError as error:
             if not delivered:
@@ -143,19 +241,13 @@ class _StreamReader:
         return interruption
 
 
-class ProviderStream(_StreamReader):
+class ProviderStream(StreamReader):
     """A streamed answer for sync callers: an iterator of its pieces."""
 
-    def __init__(  # noqa: PLR0917
-        self,
-        provider: BaseLLMProvider,
-        request: LLMRequest,
-        wire: WireRequest,
-        context: AttemptContext,
-        reply: RawReply,
-        watch: ThreadWatch,
+    def __init__(
+        self, provider: StreamingProvider, sent: SentRequest, reply: RawReply, watch: ThreadWatch
     ) -> None:
-        super().__init__(provider, request, wire, context, reply, watch)
+        super().__init__(provider, sent, reply, watch)
         self._chunks = body_of(reply)
 
     def __iter__(self) -> ProviderStream:
@@ -163,26 +255,17 @@ class ProviderStream(_StreamReader):
 
     def __next__(self) -> StreamEvent:
         while not self._ready:
-            if self._failure is not None:
-                self.close()
-                raise self._failure_to_raise(delivered=True)
-            if self.finished:
-                self._drain()
+            if self._is_over:
+                run(self._ending())
                 raise StopIteration
             self._read()
-        return self._ready.popleft()
+        piece = self._ready.popleft()
+        self.delivered.append(piece)
+        return piece
 
     def read_first(self) -> None:
         """Read until the first piece or the end, so that a refusal to start is raised here."""
-        try:
-            while not self._ready and not self.finished and self._failure is None:
-                self._read()
-        except BaseException:
-            self.close()  # nobody else will: the caller never gets the stream
-            raise
-        if self._failure is not None and not self._ready:
-            self.close()
-            raise self._failure_to_raise(delivered=False)
+        run(self._beginning())
 
     def close(self) -> None:
         """Release the connection; twice is fine. A thread that is reading wakes up and releases it itself."""
@@ -192,11 +275,8 @@ class ProviderStream(_StreamReader):
         self._watch.stop()
         self._reply.close()
 
-    def close_soon(self) -> None:
-        """Nothing: to release a connection takes a lock, so it is left to whoever calls ``release``."""
-
     def release(self) -> None:
-        """Release the connection of a stream that its reader dropped."""
+        """Release the connection of a dropped stream; it takes a lock, so not in finalizers."""
         self.close()
 
     def _read(self) -> None:
@@ -207,31 +287,19 @@ class ProviderStream(_StreamReader):
         except Exception as error:  # noqa: BLE001 (raised once the pieces before it are delivered)
             self._fail(error)
 
-    def _drain(self) -> None:
-        self._watch.allow(DRAIN_SECONDS)
-        try:
-            with self._watch:
-                for _ in range(DRAIN_CHUNKS):
-                    if next(self._chunks, None) is None:
-                        break
-        except Exception as error:  # noqa: BLE001 (the answer is complete: only the connection is lost)
-            logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
-        self.close()
+    def _next_chunk(self) -> Optional[bytes]:
+        return next(self._chunks, None)
+
+    _close = close
 
 
-class AsyncProviderStream(_StreamReader):
+class AsyncProviderStream(StreamReader):
     """A streamed answer for async callers: an async iterator of its pieces."""
 
-    def __init__(  # noqa: PLR0917
-        self,
-        provider: BaseLLMProvider,
-        request: LLMRequest,
-        wire: WireRequest,
-        context: AttemptContext,
-        reply: RawReply,
-        watch: LoopWatch,
+    def __init__(
+        self, provider: StreamingProvider, sent: SentRequest, reply: RawReply, watch: LoopWatch
     ) -> None:
-        super().__init__(provider, request, wire, context, reply, watch)
+        super().__init__(provider, sent, reply, watch)
         self._chunks = abody_of(reply)
         self._loop = watch.loop
         self._left = self._loop.create_future()
@@ -246,29 +314,17 @@ class AsyncProviderStream(_StreamReader):
 
     async def __anext__(self) -> StreamEvent:
         while not self._ready:
-            if self._failure is not None:
-                await self.aclose()
-                raise self._failure_to_raise(delivered=True)
-            if self.finished:
-                await self._drain()
+            if self._is_over:
+                await arun(self._ending())
                 raise StopAsyncIteration
             await self._read()
-        return self._ready.popleft()
+        piece = self._ready.popleft()
+        self.delivered.append(piece)
+        return piece
 
     async def read_first(self) -> None:
         """Read until the first piece or the end, so that a refusal to start is raised here."""
-        import asyncio
-
-        try:
-            await asyncio.sleep(0)  # a task that has not begun would be cancelled without closing anything
-            while not self._ready and not self.finished and self._failure is None:
-                await self._read()
-        except BaseException:
-            await self.aclose()  # nobody else will: the caller never gets the stream
-            raise
-        if self._failure is not None and not self._ready:
-            await self.aclose()
-            raise self._failure_to_raise(delivered=False)
+        await arun(self._beginning())
 
     async def aclose(self) -> None:
         """Release the connection; twice is fine. Who is cancelled meanwhile leaves it to finish by itself."""
@@ -287,9 +343,6 @@ class AsyncProviderStream(_StreamReader):
         """Have the loop release the connection; for finalizers, so it takes no lock and waits for nothing."""
         with suppress(RuntimeError):  # the loop is closed, and its connections with it
             self._loop.call_soon_threadsafe(self._leave)
-
-    def release(self) -> None:
-        """Nothing: the loop of a dropped stream was told to release the connection when it was dropped."""
 
     def _leave(self) -> None:
         if not self._left.done():
@@ -311,6 +364,11 @@ class AsyncProviderStream(_StreamReader):
         except Exception as error:  # noqa: BLE001 (for ``aclose`` to raise, where there is somebody to tell)
             self._close_failure = error
 
+    async def _get_ready(self) -> None:
+        import asyncio
+
+        await asyncio.sleep(0)  # a task that has not begun would be cancelled without closing anything
+
     async def _read(self) -> None:
         try:
             with self._watch:
@@ -319,16 +377,10 @@ class AsyncProviderStream(_StreamReader):
         except Exception as error:  # noqa: BLE001 (raised once the pieces before it are delivered)
             self._fail(error)
 
-    async def _drain(self) -> None:
-        self._watch.allow(DRAIN_SECONDS)
-        try:
-            with self._watch:
-                for _ in range(DRAIN_CHUNKS):
-                    if await next_chunk(self._chunks) is None:
-                        break
-        except Exception as error:  # noqa: BLE001 (the answer is complete: only the connection is lost)
-            logger.debug("%s: connection not reusable: %s", self._provider.name, type(error).__name__)
-        await self.aclose()
+    async def _next_chunk(self) -> Optional[bytes]:
+        return await next_chunk(self._chunks)
+
+    _close = aclose
 
 
 def _keep(task: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> None:
