@@ -230,7 +230,7 @@ class CallRecord:
     ) -> None:
         if self._listeners is None:
             return
-        self._listeners.tell(
+        self._listeners.emit(
             kind=kind,
             call_id=self.id,
             provider=self._provider.name,

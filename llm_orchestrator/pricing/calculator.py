@@ -18,7 +18,7 @@ from llm_orchestrator.pricing.table import Book, Match, load
 from llm_orchestrator.pricing.terms import PriceFactors, Terms, read_terms
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, Usage, read_usage
 from llm_orchestrator.types import CostDetails
-from llm_orchestrator.types.cost import DEFAULTS
+from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.types import TokenUsage
@@ -33,6 +33,7 @@ RawUsage = Union[JSON, Sequence[Optional[JSON]], None]
 _NOTHING: Dict[str, Any] = {}
 _ZERO, _ONE = Decimal(0), Decimal(1)
 _NO_USAGE = Usage((), _NOTHING)
+_BLANK = CostDetails("unpriced")
 _warned: Set[str] = set()
 
 
@@ -264,28 +265,27 @@ class PriceTable:
         status = bill.status or ("stale" if stale else "priced")
         unpriced = status == "unpriced"
         amounts: Mapping[str, Optional[Decimal]] = dict.fromkeys(bill.amounts) if unpriced else bill.amounts
-        return CostDetails.of(
-            {
-                "status": status,
-                "total": None if unpriced else bill.total(),
-                **amounts,
-                "counts": bill.counts,
-                "rates": bill.rates,
-                "recorded": terms.recorded,
-                "model": prices.name,
-                "provider": book.provider,
-                "match": match.how,
-                "source": prices.source,
-                "price_version": self._version,
-                "period_from": bill.main.period_from if bill.main else None,
-                "tier": terms.tier,
-                "long_context": bill.long_context,
-                "multiplier": prices.region_multiplier if terms.regional else _ONE,
-                "discount": discount,
-                "estimated": None if unpriced else guess,
-                "unpriced": tuple(bill.unpriced),
-                "notes": usage.notes + terms.notes + _notes_on_price(match, stale),
-            }
+        return evolve(
+            _BLANK,
+            status=status,
+            total=None if unpriced else bill.total(),
+            **amounts,
+            counts=bill.counts,
+            rates=bill.rates,
+            recorded=terms.recorded,
+            model=prices.name,
+            provider=book.provider,
+            match=match.how,
+            source=prices.source,
+            price_version=self._version,
+            period_from=bill.main.period_from if bill.main else None,
+            tier=terms.tier,
+            long_context=bill.long_context,
+            multiplier=prices.region_multiplier if terms.regional else _ONE,
+            discount=discount,
+            estimated=None if unpriced else guess,
+            unpriced=tuple(bill.unpriced),
+            notes=usage.notes + terms.notes + _notes_on_price(match, stale),
         )
 
     def _stale_note(self, match: Match, bill: Bill, day: str) -> Optional[str]:
@@ -318,15 +318,7 @@ class PriceTable:
         )
 
     def _unpriced(self, unpriced: str, note: str) -> CostDetails:
-        return CostDetails.of(
-            {
-                **DEFAULTS,
-                "status": "unpriced",
-                "price_version": self._version,
-                "unpriced": (unpriced,),
-                "notes": (note,),
-            }
-        )
+        return evolve(_BLANK, price_version=self._version, unpriced=(unpriced,), notes=(note,))
 
     def _book(self, provider: str) -> Book:
         book = self._record_store.get(provider)

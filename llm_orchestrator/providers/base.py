@@ -20,7 +20,7 @@ from llm_orchestrator.providers.adapter import is_header_name, is_header_text
 from llm_orchestrator.providers.sending import SendingAdapter
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.wire import WireRequest
-from llm_orchestrator.request.options import check_options, slips, with_defaults
+from llm_orchestrator.request.options import check_options, likely_typos, with_defaults
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
 from llm_orchestrator.utils.json import merged
 from llm_orchestrator.utils.values import evolve
@@ -216,7 +216,7 @@ class BaseLLMProvider(SendingAdapter):
         body = merged(wire.body or {}, self.translate_options(request.provider_options))
         headers = {**self.headers, **wire.headers, **request.extra_headers}
         if request.provider_options:
-            left_out += slips(request.provider_options)
+            left_out += likely_typos(request.provider_options)
         return request, evolve(wire, body=body, headers=headers, warnings=wire.warnings + left_out)
 
     def _check_unsupported(self, request: LLMRequest, wire: WireRequest) -> None:

@@ -1,6 +1,6 @@
-"""The fixtures that pytest finds wherever this library is installed.
+"""The pytest fixtures ``no_network`` and ``scripted_orchestrator``.
 
-Every pytest run of every user loads this module, so it imports nothing until a fixture is asked for.
+pytest may load this module in every run, so it imports the library only when a fixture is used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ pytest.register_assert_rewrite("llm_orchestrator.testing.conformance")
 
 @pytest.fixture
 def no_network(request: pytest.FixtureRequest) -> Iterator[NetworkGuard]:
-    """Fail the test when something in it leaves this machine; ``allow(host)`` makes exceptions."""
+    """Fail the test when it connects to another machine; ``allow(host)`` makes exceptions."""
     from llm_orchestrator.testing.no_network import NetworkGuard
 
     guard = NetworkGuard()
@@ -29,12 +29,12 @@ def no_network(request: pytest.FixtureRequest) -> Iterator[NetworkGuard]:
     with guard.watching():
         yield guard
     if guard.refused and request.session.testsfailed == failed_before:
-        pytest.fail(guard.refused[0])  # it was raised where nobody looks, such as on a thread
+        pytest.fail(guard.refused[0])  # for a connection on a thread, where the failure is not noticed
 
 
 @pytest.fixture
 def scripted_orchestrator(no_network: NetworkGuard, tmp_path: Path) -> Iterator[ScriptedOrchestrator]:
-    """An orchestrator for the application under test that answers from a script, without the network."""
+    """An orchestrator for the application under test; it answers from a script, without network."""
     from llm_orchestrator.testing.scripted_orchestrator import ScriptedOrchestrator
 
     orchestrator = ScriptedOrchestrator(tmp_path)

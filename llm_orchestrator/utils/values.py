@@ -12,8 +12,8 @@ Value = TypeVar("Value")
 def evolve(value: Value, **changes: Any) -> Value:
     """Copy a frozen dataclass with some of its fields changed.
 
-    ``dataclasses.replace`` takes ten times as long, for it reads and sets every field anew, and every call
-    makes several copies.
+    ``dataclasses.replace`` takes ten times as long, because it sets every field anew, and every call makes
+    several copies.
     """
     copy = object.__new__(type(value))
     copy.__dict__.update(value.__dict__, **changes)

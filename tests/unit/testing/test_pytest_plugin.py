@@ -126,7 +126,7 @@ WAYS_OUT: List[Callable[[Any], None]] = [
 def test_nothing_leaves_this_machine(leave: Callable[[Any], None]) -> None:
     with pytest.raises(pytest.fail.Exception) as caught, NetworkGuard().watching():
         leave(None)
-    assert caught.match("may not use the network, but something in it called")
+    assert caught.match("may not use the network, but it connected to")
     assert caught.match("example.org, port 443" if leave is by_name else "example.org|" + NOBODY)
     assert caught.match("no_network.allow")
 
@@ -226,7 +226,9 @@ def test_the_plugin_imports_next_to_nothing() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     ours = ("", ".exceptions", ".testing", ".testing.pytest_plugin")
-    assert set(ended.stdout.split()) <= {f"llm_orchestrator{name}" for name in ours}
+    others = set(ended.stdout.split()) - {f"llm_orchestrator{name}" for name in ours}
+    values = ("llm_orchestrator.types", "llm_orchestrator.utils")  # the errors have fields of these types
+    assert [name for name in others if not name.startswith(values)] == []
 
 
 def test_an_application_may_close_it_and_get_it_again(
