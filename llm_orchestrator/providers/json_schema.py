@@ -1,4 +1,4 @@
-"""What the vendors' rules for JSON Schemas have in common: the keywords that hold schemas, and limits in words."""
+"""What the vendors' rules for JSON Schemas share: the keywords that hold schemas, and limits in words."""
 
 from __future__ import annotations
 

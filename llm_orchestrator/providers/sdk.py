@@ -1,4 +1,4 @@
-"""What the adapters of the vendors' SDKs share: their clients, the one call, and what is said of a failure."""
+"""What the adapters of the vendors' SDKs share: their clients, the one call, and errors about both."""
 
 from __future__ import annotations
 

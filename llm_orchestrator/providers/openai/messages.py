@@ -1,4 +1,4 @@
-"""What the messages of OpenAI's two APIs have in common: images, tool calls and their results, and kept state."""
+"""What the messages of OpenAI's two APIs share: images, tool calls, their results, and kept state."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections import abc
 from typing import Any, Dict, Mapping, Sequence, Tuple
 
-from llm_orchestrator.exceptions import InvalidMessagesError
+from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text
 
@@ -43,10 +43,10 @@ def read_image(part: JSON, index: int) -> Dict[str, Any]:
     if isinstance(image, str):
         image = {"url": image}
     if not isinstance(image, abc.Mapping) or not isinstance(image.get("url"), str):
-        raise InvalidMessagesError(
-            f"messages[{index}] holds an image without a URL. "
-            'Write {"type": "image_url", "image_url": {"url": ...}}.',
-            index=index,
+        raise message_error(
+            index,
+            "holds an image without a URL",
+            'Write {"type": "image_url", "image_url": {"url": ...}}',
         )
     return dict(image)
 
@@ -60,10 +60,11 @@ def check_tool_results(messages: Sequence[Message], *, at_once: bool) -> None:
     for index, message in enumerate(messages):
         if message.role == "tool":
             if unanswered.pop(message.tool_call_id or "", None) is None:
-                raise InvalidMessagesError(
-                    f"messages[{index}] is a result of the tool call {message.tool_call_id!r}, which no earlier "
-                    "turn makes, or which has its result already. Put one result after the turn with the call.",
-                    index=index,
+                raise message_error(
+                    index,
+                    f"is a result of the tool call {message.tool_call_id!r}, which no turn before it makes, "
+                    "or which has a result",
+                    "Put one result after the turn with the call",
                 )
             continue
         if at_once:
@@ -74,10 +75,10 @@ def check_tool_results(messages: Sequence[Message], *, at_once: bool) -> None:
 
 def _check_none_left(unanswered: Mapping[str, int]) -> None:
     for call_id, index in unanswered.items():
-        raise InvalidMessagesError(
-            f"messages[{index}] makes the tool call {call_id!r}, which has no result. "
-            "Add a tool message for every call.",
-            index=index,
+        raise message_error(
+            index,
+            f"makes the tool call {call_id!r}, which has no result",
+            "Add a tool message for every call",
         )
 
 

@@ -131,7 +131,7 @@ def _strict_only(schemas: Sequence[JSON], root: JSON, inlined: FrozenSet[str]) -
 
 
 def _strict_reference(schema: JSON, root: JSON, inlined: FrozenSet[str]) -> JSON:
-    """Strict mode allows nothing beside a reference: one with a description is written out, except inside itself."""
+    """Nothing may be beside a reference: one with a description is written out, except inside itself."""
     reference = schema["$ref"]
     beside = {key: value for key, value in schema.items() if key not in (*DROPPED, "$ref")}
     if not beside or reference in inlined:

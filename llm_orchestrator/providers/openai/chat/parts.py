@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from llm_orchestrator.exceptions import InvalidMessagesError
+from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.openai.messages import is_web_address, read_image
 from llm_orchestrator.providers.reading import as_mapping, as_mappings, as_text
 from llm_orchestrator.types import JSON, Message, parts_of
@@ -34,10 +34,10 @@ def _part(part: JSON, index: int) -> JSON:
         return {**part, "image_url": read_image(part, index)}
     file = as_mapping(part.get("file"))
     if file.get("file_url") or is_web_address(file.get("file_data")):
-        raise InvalidMessagesError(
-            f"messages[{index}] holds a file by its URL, which OpenAI's Chat API does not take. "
-            "Give the file as a data URL, or set api: responses.",
-            index=index,
+        raise message_error(
+            index,
+            "holds a file by its URL, which OpenAI's Chat API does not take",
+            "Pass the file as a data URL, or set api: responses",
         )
     return part
 
@@ -48,8 +48,8 @@ def check_media(messages: Sequence[Message]) -> None:
         parts = parts_of(message, index) if message.role != "user" else []
         kind = next((part["type"] for part in parts if part["type"] in MEDIA), None)
         if kind is not None:
-            raise InvalidMessagesError(
-                f"messages[{index}] holds a part of type {kind!r}, which OpenAI's Chat API takes only from "
-                "the user. Put it into a user message, or set api: responses.",
-                index=index,
+            raise message_error(
+                index,
+                f"holds a part of type {kind!r}, which OpenAI's Chat API takes only from the user",
+                "Put it into a user message, or set api: responses",
             )

@@ -1,4 +1,4 @@
-"""The chunks of a streamed completion: the text and calls in each one, and the completion put together from them."""
+"""The chunks of a streamed completion: the text and calls in each, and the whole put together from them."""
 
 from __future__ import annotations
 

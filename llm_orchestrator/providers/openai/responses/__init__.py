@@ -1,7 +1,7 @@
 """OpenAI's Responses API, where requests and replies are lists of typed items.
 
-Nothing is stored at OpenAI, so what the model needs back (encrypted reasoning, phases, items of tools that ran
-there) travels in ``Message.provider_state``. https://platform.openai.com/docs/api-reference/responses
+Nothing is stored at OpenAI, so what the model needs back (encrypted reasoning, phases, items of tools that
+ran there) travels in ``Message.provider_state``. https://platform.openai.com/docs/api-reference/responses
 """
 
 from llm_orchestrator.providers.openai.responses.replies import parse_reply

@@ -6,6 +6,7 @@ from collections import abc
 from typing import Any, Callable
 
 from llm_orchestrator.exceptions import InvalidMessagesError
+from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.openai.messages import is_web_address, read_image
 from llm_orchestrator.types import JSON, Message, parts_of
 
@@ -52,8 +53,8 @@ def assistant_part(part: JSON, index: int) -> JSON:
 
 
 def _unknown_part(kind: str, index: int) -> InvalidMessagesError:
-    return InvalidMessagesError(
-        f"messages[{index}] holds a part of type {kind!r}, which OpenAI's Responses API does not take there. "
-        "Leave it out, or set api: chat if the model takes it.",
-        index=index,
+    return message_error(
+        index,
+        f"holds a part of type {kind!r}, which OpenAI's Responses API does not take there",
+        "Leave it out, or set api: chat if the model takes it",
     )

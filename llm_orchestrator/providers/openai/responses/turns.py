@@ -40,7 +40,7 @@ FREE_ITEMS = ("message", *CALL_ITEMS)
 COMMENTARY = "commentary"
 
 
-# -------------------------------------------------------------------------------------------------- reading
+# ---------------------------------------------------------------- reading
 
 
 def read_text(items: Sequence[JSON], *, structured: bool) -> str:
@@ -96,7 +96,7 @@ def arguments_field(item: JSON) -> Optional[str]:
     return CALL_ITEMS.get(as_text(item.get("type")))
 
 
-# -------------------------------------------------------------------------------------------------- kept state
+# ---------------------------------------------------------------- kept state
 
 
 def state_to_keep(items: List[JSON]) -> Optional[JSON]:
@@ -126,7 +126,7 @@ def _is_plain(items: Sequence[JSON]) -> bool:
     return not any(_part_texts(items, "refusal", "refusal"))
 
 
-# -------------------------------------------------------------------------------------------------- writing
+# ---------------------------------------------------------------- writing
 
 
 def write_turn(message: Message, index: int) -> List[JSON]:
