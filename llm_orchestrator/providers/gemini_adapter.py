@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from llm_orchestrator.providers import gemini
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
-from llm_orchestrator.providers.gemini import models as gemini_models
-from llm_orchestrator.providers.gemini import replies as gemini_replies
-from llm_orchestrator.providers.gemini import requests as gemini_requests
+from llm_orchestrator.providers.gemini import failures, models
+from llm_orchestrator.providers.gemini.requests import with_safety_settings
 from llm_orchestrator.providers.gemini.transport import GeminiTransport
 from llm_orchestrator.providers.sdk import SDKProvider
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
@@ -20,7 +20,7 @@ from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, Str
 __all__ = ["GeminiAdapter"]
 
 BASE_URL = "https://generativelanguage.googleapis.com/"
-#: For hosts of the user's own that ask for no key; the SDK insists on one.
+#: Sent to hosts of the user's own that ask for no key; the SDK insists on one.
 NO_KEY = "none"
 
 
@@ -35,52 +35,56 @@ class GeminiAdapter(SDKProvider):
     transport: ClassVar[Any] = GeminiTransport
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
-        """Translate a call to ``generateContent`` or ``streamGenerateContent``."""
+        """Translate a request; see ``Adapter.build_request``."""
         return self.build_attempt(request, AttemptContext(), stream=stream)
 
     def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
-        """Translate a call to a model of which something is known."""
-        return gemini_requests.build_request(request, context, stream=stream)
+        """Translate a request for a model of which something is known; see ``Adapter.build_attempt``."""
+        return gemini.build_request(request, context, stream=stream)
 
     def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
-        """Translate a whole ``GenerateContentResponse``."""
-        return gemini_replies.read_reply(body, self.name)
+        """Translate a whole reply; see ``Adapter.parse_reply``."""
+        if failures.is_failure(body):
+            raise self.failure_in(body, headers)
+        return gemini.parse_reply(body, self.name)
 
     def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
-        """Translate one ``GenerateContentResponse`` of a stream."""
-        return gemini_replies.read_event(event, state)
+        """Translate one event; see ``Adapter.parse_event``."""
+        if failures.is_failure(event):
+            raise self.failure_in(event, state.headers)
+        return gemini.parse_event(event, state)
 
     def assemble_reply(self, state: StreamState) -> JSON:
-        """Put a stream together to the document an answer without streaming would have been."""
-        return gemini_replies.assemble_reply(state)
+        """Put the reply together; see ``Adapter.assemble_reply``."""
+        return gemini.assemble_reply(state)
 
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
-        """Read a ``google.rpc.Status``, whose details hold the reason and how long to wait."""
-        return gemini_replies.read_failure(body, status_code, headers)
+        """Read a failure; see ``Adapter.parse_failure``."""
+        return failures.parse_failure(body, status_code, headers)
 
     def list_request(self, cursor: Optional[str]) -> WireRequest:
-        """Ask for one page of the models."""
-        return gemini_requests.list_request(cursor)
+        """Ask for one page of the models; see ``Adapter.list_request``."""
+        return models.list_request(cursor)
 
     def model_request(self, model: str) -> WireRequest:
-        """Ask for one model."""
-        return gemini_requests.model_request(model)
+        """Ask for one model; see ``Adapter.model_request``."""
+        return models.model_request(model)
 
     def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
-        """Translate one page of the listing."""
-        return gemini_models.read_models(body, self.name)
+        """Translate one page of the listing; see ``Adapter.parse_models``."""
+        return models.parse_models(body, self.name)
 
     def translate_options(self, options: JSON) -> JSON:
         """Translate ``safety_settings``; every other option is Gemini's own field."""
-        return gemini_requests.with_safety_settings(options)
+        return with_safety_settings(options)
 
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request and wait for the head of the reply."""
+        """Send one request; see ``Adapter.open_call``."""
         reply: RawReply = self._clients.for_threads().open(wire, limits)
         return reply
 
     async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request and wait for the head of the reply, async."""
+        """Send one request, async; see ``Adapter.aopen_call``."""
         transport = await self._clients.for_loop()
         reply: RawReply = await transport.aopen(wire, limits)
         return reply

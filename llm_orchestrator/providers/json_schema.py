@@ -1,15 +1,20 @@
-"""What the providers' rules for JSON Schemas have in common: references, and an object at the root."""
+"""What the vendors' rules for JSON Schemas share: the keywords that hold schemas, and limits in words."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections import abc
+from typing import Any, Iterable, Iterator
 
+from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.types import JSON
 
-__all__ = ["COMMON_FORMATS", "with_limits"]
+__all__ = ["COMMON_FORMATS", "DEFINITIONS", "NAMED_SCHEMAS", "schemas_in", "with_limits"]
 
-#: Formats of texts that every provider with a list of them takes.
+#: Keywords that hold schemas to refer to, and all that hold schemas by name.
+DEFINITIONS = ("$defs", "definitions")
+NAMED_SCHEMAS = ("properties", "patternProperties", *DEFINITIONS)
+#: Formats of strings that every provider with a list of them takes.
 COMMON_FORMATS = (
     "date",
     "date-time",
@@ -23,7 +28,17 @@ COMMON_FORMATS = (
 )
 
 
+def schemas_in(schema: JSON, keywords: Iterable[str]) -> Iterator[JSON]:
+    """The schemas that some keywords of a schema hold: alone, in a list, or by name."""
+    for keyword in keywords:
+        value = schema.get(keyword)
+        if keyword in NAMED_SCHEMAS:
+            value = list(as_mapping(value).values())
+        inner = value if isinstance(value, (list, tuple)) else [value]
+        yield from (each for each in inner if isinstance(each, abc.Mapping))
+
+
 def with_limits(description: Any, limits: JSON) -> str:
-    """Tell in a description what a provider has no keyword for, so that the model still reads it."""
-    told = json.dumps(limits, ensure_ascii=False, default=str)
-    return f"{description}\n\n{told}" if description else told
+    """Say in a description what a provider has no keyword for, so that the model still reads it."""
+    written = json.dumps(limits, ensure_ascii=False, default=str)
+    return f"{description}\n\n{written}" if description else written

@@ -1,15 +1,17 @@
-"""What the adapters of the vendors' SDKs share: their clients, the one call, and a missing SDK."""
+"""What the adapters of the vendors' SDKs share: their clients, the one call, and errors about both."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Any, ClassVar, Dict
+from typing import Any, ClassVar, Dict, Mapping
 
-from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.exceptions import ConfigurationError, ProviderError
 from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.http.clients import Clients
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
+from llm_orchestrator.types import JSON
 
 __all__ = ["SDKProvider"]
 
@@ -71,6 +73,12 @@ class SDKProvider(BaseLLMProvider):
     async def aclose(self) -> None:
         """Close the connections of the running loop, and those of sync callers."""
         await self._clients.aclose()
+
+    def failure_in(self, body: JSON, headers: Mapping[str, str]) -> ProviderError:
+        """The error for a failure that came where a reply or an event should, with status 200."""
+        error = error_of_failure(self.parse_failure(body, None, headers))
+        error.request_id = self.request_id_of(headers)
+        return error
 
     def package(self, name: str) -> Any:
         """Import a package that the adapter's extra installs."""

@@ -360,7 +360,7 @@ def test_a_missing_key_and_a_missing_sdk_say_what_to_do(
     settings = {"adapter": "gemini-legacy"}
     with pytest.raises(ConfigurationError, match="GEMINI_API_KEY"):
         LLMOrchestrator({"active_provider": "g", "active_model": "m", "providers": {"g": settings}})
-    monkeypatch.setitem(sys.modules, "google.ai", None)
+    monkeypatch.setitem(sys.modules, "google.ai.generativelanguage_v1beta", None)
     with pytest.raises(ConfigurationError, match=r'pip install "llm-orchestrator\[gemini-legacy\]"'):
         GeminiLegacyAdapter("g", api_key=KEY, base_url=server.url).validate_model("m")
 

@@ -338,7 +338,7 @@ def test_the_key_is_in_no_log(
 
 def test_no_key() -> None:
     adapter = GeminiAdapter("mine")
-    with pytest.raises(ConfigurationError, match=r"'mine' has no api_key. Set api_key: \${GEMINI_API_KEY}"):
+    with pytest.raises(ConfigurationError, match=r"'mine' has no api_key. Add `api_key: \${GEMINI_API_KEY}`"):
         ask(adapter, "whole")
 
 

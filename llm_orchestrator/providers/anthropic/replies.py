@@ -1,15 +1,20 @@
-"""From Anthropic's JSON to our values: a whole message, its usage, and a page of the listing of models."""
+"""The JSON of a message as our response."""
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Optional, Sequence
 
 from llm_orchestrator.exceptions import InvalidResponseError
-from llm_orchestrator.providers.anthropic.turns import as_text, assistant_message, read_calls, read_text
-from llm_orchestrator.providers.reading import as_count
-from llm_orchestrator.types import JSON, MISSING_USAGE, FinishReason, LLMResponse, ModelInfo, TokenUsage
+from llm_orchestrator.providers.anthropic.turns import (
+    assistant_message,
+    read_calls,
+    read_reasoning,
+    read_text,
+)
+from llm_orchestrator.providers.reading import as_count, as_mapping, as_mappings, as_text, as_text_or_none
+from llm_orchestrator.types import JSON, MISSING_USAGE, FinishReason, LLMResponse, TokenUsage
 
-__all__ = ["read_models", "read_reply", "read_usage"]
+__all__ = ["parse_reply"]
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
     "end_turn": FinishReason.STOP,
@@ -21,27 +26,25 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 }
 
 
-def read_reply(body: JSON, provider: str) -> LLMResponse:
-    """Translate a message."""
+def parse_reply(body: JSON, provider: str) -> LLMResponse:
+    """Translate a whole reply."""
     content = body.get("content")
-    if not isinstance(content, list):
-        if body.get("type") != "message":
-            raise InvalidResponseError(
-                "The reply is no message of the Anthropic API. Check base_url, or try again."
-            )
-        content = []
-    blocks = [block for block in content if isinstance(block, dict)]
+    if not isinstance(content, list) and body.get("type") != "message":
+        raise InvalidResponseError(
+            "The reply is not a message of the Anthropic API. Check base_url, or try again."
+        )
+    blocks = as_mappings(content)
     calls = read_calls(blocks)
-    stop_reason = as_text(body.get("stop_reason")) or None
+    stop_reason = as_text_or_none(body.get("stop_reason"))
     return LLMResponse(
         content=read_text(blocks),
         model=as_text(body.get("model")),
         provider=provider,
-        usage=read_usage(body.get("usage")),
+        usage=_usage(body.get("usage")),
         finish_reason=_finish_reason(stop_reason, calls),
         raw_finish_reason=stop_reason,
         tool_calls=calls,
-        reasoning=read_text(blocks, "thinking") or None,
+        reasoning=read_reasoning(blocks),
         refusal=_refusal(body) if stop_reason == "refusal" else None,
         message=assistant_message(blocks, provider),
     )
@@ -53,54 +56,26 @@ def _finish_reason(stop_reason: Optional[str], calls: Sequence[Any]) -> FinishRe
 
 
 def _refusal(body: JSON) -> str:
-    details = body.get("stop_details")
-    details = details if isinstance(details, dict) else {}
+    details = as_mapping(body.get("stop_details"))
     return as_text(details.get("explanation")) or as_text(details.get("category")) or "refusal"
 
 
-def read_usage(usage: Any) -> TokenUsage:
+def _usage(raw: Any) -> TokenUsage:
     """Translate a usage object; its ``input_tokens`` leave out what was read from and written to a cache."""
-    if not isinstance(usage, dict) or not usage:
+    usage = as_mapping(raw)
+    if not usage:
         return MISSING_USAGE
-    details = usage.get("output_tokens_details")
     uncached, completion = as_count(usage.get("input_tokens")), as_count(usage.get("output_tokens"))
     cached = as_count(usage.get("cache_read_input_tokens"))
     written = as_count(usage.get("cache_creation_input_tokens"))
     prompt = None if uncached is None else uncached + (cached or 0) + (written or 0)
+    details = as_mapping(usage.get("output_tokens_details"))
     return TokenUsage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=None if prompt is None or completion is None else prompt + completion,
         cached_tokens=cached,
         cache_write_tokens=written,
-        reasoning_tokens=(as_count(details.get("thinking_tokens")) if isinstance(details, dict) else None),
+        reasoning_tokens=as_count(details.get("thinking_tokens")),
         raw=usage,
-    )
-
-
-def read_models(body: JSON, provider: str) -> Tuple[List[ModelInfo], Optional[str]]:
-    """Translate one page of ``GET /v1/models``."""
-    entries = body.get("data")
-    if not isinstance(entries, list):
-        raise InvalidResponseError("The reply is no listing of models. Check base_url, or try again.")
-    models = [_model(entry, provider) for entry in entries if isinstance(entry, dict) and entry.get("id")]
-    cursor = as_text(body.get("last_id")) if body.get("has_more") is True else ""
-    return models, cursor or None
-
-
-def _model(entry: JSON, provider: str) -> ModelInfo:
-    lifecycle = entry.get("lifecycle")
-    capabilities = entry.get("capabilities")
-    return ModelInfo(
-        name=str(entry["id"]),
-        provider=provider,
-        deprecated=lifecycle in ("deprecated", "retired")
-        or (not lifecycle and bool(entry.get("deprecated_at"))),
-        created_at=as_text(entry.get("created_at")) or None,
-        retires_at=as_text(entry.get("retires_at")) or None,
-        context_window=as_count(entry.get("max_input_tokens")),
-        max_output_tokens=as_count(entry.get("max_tokens")),
-        display_name=as_text(entry.get("display_name")) or None,
-        capabilities=capabilities if isinstance(capabilities, dict) else None,
-        exclusion="the provider has retired it" if lifecycle == "retired" else None,
     )

@@ -1,4 +1,4 @@
-"""From our request to the body of ``POST /v1/messages``: everything but the messages themselves."""
+"""Our request as the JSON body of ``POST /v1/messages``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any, Dict, Mapping, Optional
 
 from llm_orchestrator.exceptions import UnsupportedParameterError
 from llm_orchestrator.providers.anthropic.messages import write_messages
-from llm_orchestrator.providers.anthropic.schemas import accepted_schema
+from llm_orchestrator.providers.anthropic.schema import accepted_schema
 from llm_orchestrator.providers.anthropic.thinking import write_thinking
 from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
 from llm_orchestrator.utils.json import without_none
@@ -86,11 +87,11 @@ def _tool(tool: JSON) -> JSON:
 
 def _tool_choice(request: LLMRequest) -> Optional[JSON]:
     choice: Dict[str, Any] = {}
-    asked = request.tool_choice
-    if isinstance(asked, str):
-        choice = {"type": TOOL_CHOICES.get(asked, asked)}
-    elif asked is not None:
-        choice = {"type": "tool", "name": asked["function"]["name"]}
+    wanted = request.tool_choice
+    if isinstance(wanted, str):
+        choice = {"type": TOOL_CHOICES.get(wanted, wanted)}
+    elif wanted is not None:
+        choice = {"type": "tool", "name": wanted["function"]["name"]}
     if request.parallel_tool_calls is False and request.tools and choice.get("type") != "none":
         choice = {"type": "auto", **choice, "disable_parallel_tool_use": True}
     return choice or None
@@ -103,11 +104,10 @@ def _output_config(request: LLMRequest, effort: Optional[str]) -> Optional[JSON]
 def _format(response_format: Optional[JSON]) -> Optional[JSON]:
     if response_format is None:
         return None
-    described = response_format.get("json_schema")
-    schema = described.get("schema") if isinstance(described, abc.Mapping) else None
+    schema = as_mapping(response_format.get("json_schema")).get("schema")
     if not isinstance(schema, abc.Mapping):
         raise UnsupportedParameterError(
-            "Anthropic writes JSON only by a schema. Give a pydantic class, or a response_format of the type "
+            "Anthropic answers in JSON only by a schema. Pass a pydantic class, or a response_format of type "
             "json_schema with its schema.",
             parameter="response_format",
         )

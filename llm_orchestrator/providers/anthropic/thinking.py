@@ -1,16 +1,16 @@
 """How much Claude is to think: our ``reasoning_effort`` in the two forms that the API has for it.
 
 Newer models think as much as they see fit, guided by an effort; older ones are given a budget of tokens.
-Which form a model takes says the provider's listing, or its error where nobody asked for the listing.
+The listing says which form a model takes; where nobody asked for the listing, the model's error does.
 https://platform.claude.com/docs/en/build-with-claude/extended-thinking
 """
 
 from __future__ import annotations
 
-from collections import abc
 from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
 from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.types import JSON, LLMRequest
 
 __all__ = ["ADAPTIVE", "Thinking", "write_thinking"]
@@ -31,7 +31,7 @@ SMALLEST_BUDGET = 1024
 
 
 class Thinking(NamedTuple):
-    """What is sent for a ``reasoning_effort``, and what could not be."""
+    """What is sent for a ``reasoning_effort``, and what cannot be."""
 
     thinking: Optional[JSON] = None
     effort: Optional[str] = None
@@ -63,13 +63,15 @@ def _with_budget(request: LLMRequest, context: AttemptContext, max_tokens: int, 
     if share is None or not thinks or forced or max_tokens <= SMALLEST_BUDGET:
         return Thinking(unsupported=("reasoning_effort",))
     budget = max(SMALLEST_BUDGET, int(max_tokens * share))
-    warning = f"reasoning_effort was sent as a budget of {budget} tokens: {request.model} takes no effort."
+    warning = (
+        f"reasoning_effort was sent as a budget of {budget} tokens: {request.model} does not take an effort."
+    )
     return Thinking({"type": "enabled", "budget_tokens": budget}, warnings=(warning,))
 
 
 def _supports(context: AttemptContext, *names: str) -> Optional[bool]:
-    """What the provider's listing says of a capability; None where it is not known."""
+    """What the provider's listing says of a capability; None where it is unknown."""
     found: Any = context.known.capabilities if context.known is not None else None
     for name in (*names, "supported"):
-        found = found.get(name) if isinstance(found, abc.Mapping) else None
+        found = as_mapping(found).get(name)
     return found if isinstance(found, bool) else None

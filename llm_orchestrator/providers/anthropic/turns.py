@@ -1,30 +1,40 @@
-"""The assistant's turn, both ways: what the content blocks of an answer say, and how they go back later.
+"""The assistant's turn at Anthropic, a list of content blocks: read from a reply, and written into a history.
 
-Blocks that our neutral form cannot carry (signed thinking, what the provider's own tools did, citations)
-travel in ``Message.provider_state`` and are sent back unchanged, unless the message was edited since.
+Blocks that our message has no place for (signed thinking, what the provider's own tools did, citations)
+travel in ``Message.provider_state`` and go back unchanged, unless the message was edited since.
 """
 
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
-from llm_orchestrator.exceptions import InvalidMessagesError
+from llm_orchestrator.providers.anthropic.parts import Block, has_text
+from llm_orchestrator.providers.messages import message_error
+from llm_orchestrator.providers.reading import as_text
 from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text, parse_arguments
 from llm_orchestrator.utils.json import without_none
 
-__all__ = ["Block", "as_text", "assistant_message", "has_text", "read_calls", "read_text", "write_turn"]
-
-Block = Dict[str, Any]
+__all__ = ["assistant_message", "read_calls", "read_reasoning", "read_text", "write_turn"]
 
 
-def read_text(blocks: Sequence[JSON], kind: str = "text") -> str:
-    """Join the text of all blocks of one kind; citations split one text into many blocks."""
+def read_text(blocks: Sequence[JSON]) -> str:
+    """The text of the answer; citations split one text into many blocks."""
+    return _joined(blocks, "text")
+
+
+def read_reasoning(blocks: Sequence[JSON]) -> Optional[str]:
+    """The thinking that is shown."""
+    return _joined(blocks, "thinking") or None
+
+
+def _joined(blocks: Sequence[JSON], kind: str) -> str:
+    """The text of all blocks of one kind, whose field is called like the block."""
     return "".join(as_text(block.get(kind)) for block in blocks if block.get("type") == kind)
 
 
 def read_calls(blocks: Sequence[JSON]) -> Tuple[ToolCall, ...]:
-    """Read the calls the application is to make; what the provider ran itself is none of them."""
+    """The calls that the application is to make; what Anthropic ran itself is not among them."""
     return tuple(_read_call(block) for block in blocks if block.get("type") == "tool_use")
 
 
@@ -34,40 +44,28 @@ def _read_call(block: JSON) -> ToolCall:
     return ToolCall(as_text(block.get("id")), as_text(block.get("name")), parse_arguments(raw), raw)
 
 
-def as_text(value: Any) -> str:
-    """Read a field that should be a text."""
-    return value if isinstance(value, str) else ""
-
-
-def has_text(block: JSON) -> bool:
-    """Tell whether a block may be sent: the API rejects text blocks without any visible text."""
-    return block.get("type") != "text" or bool(as_text(block.get("text")).strip())
-
-
 def assistant_message(blocks: Sequence[JSON], provider: str) -> Message:
     """Make the message that continues a conversation."""
     message = Message("assistant", read_text(blocks) or None, read_calls(blocks), provider=provider)
-    told = [without_none(block) for block in blocks]
-    state = None if told == _rebuilt(message) else {"content": list(blocks)}
+    filled = [without_none(block) for block in blocks]
+    state = None if filled == _rebuilt(message) else {"content": list(blocks)}
     return Message("assistant", message.content, message.tool_calls, provider=provider, provider_state=state)
 
 
 def write_turn(message: Message, index: int, parts: Sequence[Block]) -> List[Block]:
-    """Write an assistant turn of the history."""
+    """Write an assistant turn of the history: as it came, or anew where it has no state or was edited."""
     for call in message.tool_calls:
         if call.arguments is None:
-            raise InvalidMessagesError(
-                f"messages[{index}] calls {call.name} with arguments that are no JSON object, and Anthropic "
-                "takes nothing else. Leave the turn out, or repair its arguments.",
-                index=index,
+            raise message_error(
+                index,
+                f"calls {call.name} with arguments that are not a JSON object, as Anthropic requires",
+                "Correct them, or leave the turn out",
             )
-    blocks = _unchanged_state(message)
-    return (
-        [*parts, *_tool_uses(message)] if blocks is None else [block for block in blocks if has_text(block)]
-    )
+    kept = _kept_blocks(message)
+    return [*parts, *_tool_uses(message)] if kept is None else [block for block in kept if has_text(block)]
 
 
-def _unchanged_state(message: Message) -> Optional[List[Block]]:
+def _kept_blocks(message: Message) -> Optional[List[Block]]:
     blocks = (message.provider_state or {}).get("content")
     if not isinstance(blocks, list) or not all(isinstance(block, abc.Mapping) for block in blocks):
         return None

@@ -9,13 +9,8 @@ from typing import Any, Awaitable, Callable, ClassVar, Dict, Optional, Tuple
 
 from llm_orchestrator.providers.clouds.base import ConfiguredNames
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
-from llm_orchestrator.providers.openai_adapter import (
-    AUTO,
-    CHAT,
-    OpenAIAdapter,
-    headers_against_environment,
-    without_environment,
-)
+from llm_orchestrator.providers.openai.clients import headers_against_environment, without_environment
+from llm_orchestrator.providers.openai_adapter import AUTO, CHAT, OpenAIAdapter
 
 __all__ = ["AzureAdapter"]
 

@@ -1,15 +1,18 @@
-"""Gemini's listing of models, in our words."""
+"""Gemini's listing of models, page by page, and the path of one model."""
 
 from __future__ import annotations
 
-from collections import abc
 from typing import Any, List, Optional, Tuple
+from urllib.parse import quote
 
-from llm_orchestrator.providers.reading import as_count
+from llm_orchestrator.exceptions import InvalidRequestError
+from llm_orchestrator.providers.reading import as_count, as_mappings
+from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, ModelInfo
 
-__all__ = ["read_models"]
+__all__ = ["list_request", "model_path", "model_request", "parse_models"]
 
+PAGE_SIZE = 1000
 BASE_MODEL_PREFIX = "models/"
 TUNED_MODEL_PREFIX = "tunedModels/"
 CHAT_METHOD = "generateContent"
@@ -17,20 +20,39 @@ CHAT_METHOD = "generateContent"
 CAPABILITIES = ("supportedGenerationMethods", "thinking", "temperature", "maxTemperature", "topP", "topK")
 
 
-def read_models(body: JSON, provider: str) -> Tuple[List[ModelInfo], Optional[str]]:
+def list_request(cursor: Optional[str]) -> WireRequest:
+    """Ask for one page of the models."""
+    page = f"&pageToken={quote(cursor, safe='')}" if cursor else ""
+    return WireRequest(f"models?pageSize={PAGE_SIZE}{page}")
+
+
+def model_request(model: str) -> WireRequest:
+    """Ask for one model."""
+    return WireRequest(model_path(model))
+
+
+def model_path(model: str) -> str:
+    """The model's path below the base URL; a slash or a dot in its name must not lead to another path."""
+    name = _without_prefix(model)
+    if not name.strip("."):
+        raise InvalidRequestError(f"{model!r} is not a model's name. Use one of the provider's models.")
+    return f"models/{quote(name, safe='')}"
+
+
+def _without_prefix(name: str) -> str:
+    return name[len(BASE_MODEL_PREFIX) :] if name.startswith(BASE_MODEL_PREFIX) else name
+
+
+def parse_models(body: JSON, provider: str) -> Tuple[List[ModelInfo], Optional[str]]:
     """Translate one page of the listing."""
-    entries = body.get("models")
-    entries = entries if isinstance(entries, list) else []
-    named = [
-        entry for entry in entries if isinstance(entry, abc.Mapping) and isinstance(entry.get("name"), str)
-    ]
+    named = [entry for entry in as_mappings(body.get("models")) if isinstance(entry.get("name"), str)]
     return [_model(entry, provider) for entry in named], body.get("nextPageToken") or None
 
 
 def _model(entry: JSON, provider: str) -> ModelInfo:
     name: str = entry["name"]
     return ModelInfo(
-        name=name[len(BASE_MODEL_PREFIX) :] if name.startswith(BASE_MODEL_PREFIX) else name,
+        name=_without_prefix(name),
         provider=provider,
         context_window=as_count(entry.get("inputTokenLimit")),
         max_output_tokens=as_count(entry.get("outputTokenLimit")),

@@ -1,37 +1,38 @@
-"""What Gemini answers, in our words: whole replies, the pieces of streams, and what went wrong.
-
-A stream is a row of answers, each with some parts of the only candidate. They are put together to the
-document that an answer without streaming would have been, so that both are read by the same function.
-"""
+"""The JSON of a ``GenerateContentResponse`` as our response."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
-from llm_orchestrator.providers.failures import Failure, error_of_failure
-from llm_orchestrator.providers.gemini.content import calls_of, merge_text, reasoning_of, state_of, text_of
-from llm_orchestrator.providers.reading import as_count
-from llm_orchestrator.providers.wire import StreamState
+from llm_orchestrator.providers.gemini.turns import (
+    call_id,
+    read_calls,
+    read_reasoning,
+    read_text,
+    state_to_keep,
+)
+from llm_orchestrator.providers.reading import (
+    as_count,
+    as_list,
+    as_mapping,
+    as_mappings,
+    as_text,
+    as_text_or_none,
+)
 from llm_orchestrator.types import (
     JSON,
     MISSING_USAGE,
     FinishReason,
     LLMResponse,
     Message,
-    ReasoningDelta,
-    StreamEvent,
-    TextDelta,
     TokenUsage,
     ToolCall,
-    ToolCallDelta,
     arguments_text,
 )
-from llm_orchestrator.utils.json import merged
+from llm_orchestrator.utils.values import evolve
 
-__all__ = ["assemble_reply", "read_event", "read_failure", "read_reply"]
+__all__ = ["block_reason", "first_candidate", "parse_reply", "read_parts"]
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
     "STOP": FinishReason.STOP,
@@ -53,63 +54,57 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 }
 
 
-# ---------------------------------------------------------------- whole replies
-
-
-def read_reply(body: JSON, provider: str) -> LLMResponse:
-    """Translate a whole answer."""
-    if "error" in body:
-        failure = error_of_failure(read_failure(body, None, {}))
-        raise failure
-    candidate = _candidate(body)
-    block = _block_reason(body)
+def parse_reply(body: JSON, provider: str) -> LLMResponse:
+    """Translate a whole reply."""
+    candidate = first_candidate(body)
+    block = block_reason(body)
     if candidate is None and block is None:
-        raise InvalidResponseError("Gemini sent no answer and no reason why. Try again.")
+        raise InvalidResponseError("The reply holds no answer and no reason for that. Try again.")
     candidate = candidate or {}
-    parts = _parts(candidate)
-    text = text_of(parts)
-    response_id = _string(body.get("responseId"))
-    calls = tuple(_tool_call(call, number, response_id) for number, call in enumerate(calls_of(parts)))
-    finish = _string(candidate.get("finishReason"))
+    parts = read_parts(candidate)
+    text = read_text(parts)
+    response_id = as_text_or_none(body.get("responseId"))
+    calls = tuple(_tool_call(call, number, response_id) for number, call in enumerate(read_calls(parts)))
+    finish = as_text_or_none(candidate.get("finishReason"))
     reason = _finish_reason(finish, block, calls)
     message = Message("assistant", text or None, calls, provider=provider)
     return LLMResponse(
         content=text,
-        model=_string(body.get("modelVersion")) or "",
+        model=as_text(body.get("modelVersion")),
         provider=provider,
         usage=_usage(body.get("usageMetadata")),
         finish_reason=reason,
         raw_finish_reason=finish or block,
         tool_calls=calls,
-        reasoning=reasoning_of(parts),
+        reasoning=read_reasoning(parts),
         refusal=_refusal(body, candidate) if reason is FinishReason.CONTENT_FILTER else None,
-        message=replace(message, provider_state=state_of(message, parts)),
+        message=evolve(message, provider_state=state_to_keep(message, parts)),
         request_id=response_id,
     )
 
 
-def _candidate(body: JSON) -> Optional[JSON]:
-    candidates = body.get("candidates")
-    first = candidates[0] if isinstance(candidates, list) and candidates else None
+def first_candidate(body: JSON) -> Optional[JSON]:
+    """Find the first candidate; others come only when the provider's options ask for them."""
+    first = next(iter(as_list(body.get("candidates"))), None)
     return first if isinstance(first, dict) else None
 
 
-def _parts(candidate: JSON) -> List[JSON]:
-    content = candidate.get("content")
-    parts = content.get("parts") if isinstance(content, dict) else None
-    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+def read_parts(candidate: JSON) -> List[JSON]:
+    """The parts of a candidate."""
+    return as_mappings(as_mapping(candidate.get("content")).get("parts"))
 
 
-def _block_reason(body: JSON) -> Optional[str]:
-    feedback = body.get("promptFeedback")
-    return _string(feedback.get("blockReason")) if isinstance(feedback, dict) else None
+def block_reason(body: JSON) -> Optional[str]:
+    """Why Gemini did not take the prompt."""
+    return as_text_or_none(as_mapping(body.get("promptFeedback")).get("blockReason"))
 
 
 def _refusal(body: JSON, candidate: JSON) -> Optional[str]:
     """What Gemini says about its refusal, or at least its name for it."""
-    if _string(candidate.get("finishReason")):
-        return _string(candidate.get("finishMessage")) or _string(candidate.get("finishReason"))
-    return _string(body["promptFeedback"].get("blockReasonMessage")) or _block_reason(body)
+    finish = as_text_or_none(candidate.get("finishReason"))
+    if finish is not None:
+        return as_text_or_none(candidate.get("finishMessage")) or finish
+    return as_text_or_none(body["promptFeedback"].get("blockReasonMessage")) or block_reason(body)
 
 
 def _finish_reason(finish: Optional[str], block: Optional[str], calls: Tuple[ToolCall, ...]) -> FinishReason:
@@ -125,16 +120,11 @@ def _tool_call(call: JSON, number: int, response_id: Optional[str]) -> ToolCall:
     if arguments is None:
         arguments = {}
     return ToolCall(
-        _call_id(call, number, response_id) or _unique_id(),
-        _string(call.get("name")) or "",
+        call_id(call, number, response_id) or _unique_id(),
+        as_text(call.get("name")),
         arguments if isinstance(arguments, dict) else None,
         arguments_text(arguments),
     )
-
-
-def _call_id(call: JSON, number: int, response_id: Optional[str]) -> Optional[str]:
-    """Gemini's id of a call, or one made of the answer's id: the same whether it is streamed or not."""
-    return _string(call.get("id")) or (f"call_{response_id}_{number}" if response_id else None)
 
 
 def _unique_id() -> str:
@@ -143,8 +133,9 @@ def _unique_id() -> str:
     return f"call_{uuid4().hex}"
 
 
-def _usage(usage: Any) -> TokenUsage:
-    if not isinstance(usage, dict) or not usage:
+def _usage(raw: Any) -> TokenUsage:
+    usage = as_mapping(raw)
+    if not usage:
         return MISSING_USAGE
     prompt = _sum(usage, "promptTokenCount", "toolUsePromptTokenCount")
     completion = _sum(usage, "candidatesTokenCount", "thoughtsTokenCount")
@@ -162,121 +153,6 @@ def _usage(usage: Any) -> TokenUsage:
 
 
 def _sum(usage: JSON, *names: str) -> Optional[int]:
-    """The sum of the counts that were told; None when none was."""
+    """The sum of the counts that were reported; None when none was."""
     counts = [count for count in (as_count(usage.get(name)) for name in names) if count is not None]
     return sum(counts) if counts else None
-
-
-def _string(value: Any) -> Optional[str]:
-    return value if isinstance(value, str) and value else None
-
-
-# ---------------------------------------------------------------- streams
-
-
-#: What every event says of its candidate again, beside the new parts in its content.
-_REPEATED_KEYS = frozenset({"content", "index"})
-
-
-def read_event(event: JSON, state: StreamState) -> List[StreamEvent]:
-    """Translate one event of a stream."""
-    if "error" in event:
-        failure = error_of_failure(read_failure(event, None, state.headers))
-        raise failure
-    reply = state.reply
-    if not reply:
-        reply.update(document={}, candidate=None, parts=[], calls=0)
-    for key, value in event.items():
-        if value and key != "candidates":
-            reply["document"][key] = value  # counts are cumulative: the last object replaces the one before
-    if _block_reason(event) is not None:
-        state.complete = True
-    candidate = _candidate(event)
-    if candidate is None:
-        return []
-    if _string(candidate.get("finishReason")):
-        state.complete = True
-    parts = _parts(candidate)
-    reply["parts"] += parts
-    if candidate.keys() - _REPEATED_KEYS or reply["candidate"] is None:
-        rest = {key: value for key, value in candidate.items() if key != "content" and value is not None}
-        reply["candidate"] = merged(reply["candidate"] or {}, rest)
-    return [piece for part in parts for piece in _pieces(part, reply)]
-
-
-def _pieces(part: JSON, reply: Dict[str, Any]) -> List[StreamEvent]:
-    pieces: List[StreamEvent] = []
-    text = _string(part.get("text"))
-    if text:
-        pieces.append(ReasoningDelta(text) if part.get("thought") is True else TextDelta(text))
-    call = part.get("functionCall")
-    if isinstance(call, dict):
-        number = reply["calls"]
-        reply["calls"] += 1
-        identifier = _call_id(call, number, _string(reply["document"].get("responseId")))
-        arguments = arguments_text(call.get("args"))
-        pieces.append(ToolCallDelta(number, identifier, _string(call.get("name")), arguments))
-    return pieces
-
-
-def assemble_reply(state: StreamState) -> Dict[str, Any]:
-    """Put a stream together."""
-    reply = state.reply
-    if not reply:
-        return {}
-    if reply["candidate"] is None:
-        return dict(reply["document"])
-    content = {"content": {"parts": merge_text(reply["parts"]), "role": "model"}} if reply["parts"] else {}
-    return {"candidates": [{**content, **reply["candidate"]}], **reply["document"]}
-
-
-# ---------------------------------------------------------------- failures
-
-THINKING = re.compile(r"thinking[ _](level|budget|mode)", re.IGNORECASE)
-#: A model that cannot but think says so in these words, which name no parameter.
-ALWAYS_THINKS = "only works in thinking mode"
-CONFIG_FIELD = re.compile(r"(generation_?config|tool_?config)\.(.*\.)?(?P<name>\w+)", re.IGNORECASE)
-
-
-def read_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
-    """Read Gemini's description of a failure."""
-    error = body.get("error")
-    if not isinstance(error, dict):
-        error = {"message": _string(error) or _string(body.get("message"))}
-    message = _string(error.get("message")) or ""
-    details = error.get("details")
-    details = [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
-    reasons = [_string(detail.get("reason")) for detail in details]
-    codes = [code for code in (*reasons, _string(error.get("status"))) if code]
-    if ALWAYS_THINKS in message:
-        codes.append("unsupported_value")
-    code = error.get("code")
-    if status_code is None and isinstance(code, int):
-        status_code = code
-    waits = [wait for wait in map(_retry_delay, details) if wait is not None]
-    return Failure(
-        message,
-        status_code,
-        tuple(codes),
-        _parameter(message, details),
-        headers,
-        waits[0] if waits else None,
-    )
-
-
-def _retry_delay(detail: JSON) -> Optional[float]:
-    """The seconds of a ``RetryInfo``, written as ``"38s"``."""
-    match = re.fullmatch(r"(\d+(\.\d+)?)s", _string(detail.get("retryDelay")) or "")
-    return float(match[1]) if match else None
-
-
-def _parameter(message: str, details: List[JSON]) -> Optional[str]:
-    """The setting at fault: from a ``BadRequest`` detail, or from the words for thinking, which have none."""
-    for detail in details:
-        violations = detail.get("fieldViolations")
-        for violation in violations if isinstance(violations, list) else []:
-            field = violation.get("field") if isinstance(violation, dict) else None
-            match = CONFIG_FIELD.fullmatch(_string(field) or "")
-            if match:
-                return match["name"]
-    return "thinking_level" if THINKING.search(message) else None

@@ -1,7 +1,7 @@
-"""JSON Schema in the subset that Gemini accepts, without losing what a schema says where that can be helped.
+"""JSON Schemas in the form that Gemini accepts, with as little lost as possible.
 
-Gemini takes ``$defs`` and ``$ref``, with limits that its documentation names: nothing may stand beside a
-``$ref``, ``const`` and ``allOf`` are unknown, and recursion is accepted in optional properties only.
+Gemini takes ``$defs`` and ``$ref``, with limits that its documentation names: nothing may be beside a
+``$ref``, ``const`` and ``allOf`` are unknown, and recursion is accepted only in optional properties.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections import abc
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Set, Tuple
 
+from llm_orchestrator.providers.json_schema import DEFINITIONS, NAMED_SCHEMAS, schemas_in
+from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.types import JSON
 
 __all__ = ["accepted_schema"]
 
 ROOT = "#"
-DEFINITIONS = ("$defs", "definitions")
-#: Keywords that hold schemas by name, in a list, and alone; what other keywords hold is data and stays.
-NAMED_SCHEMAS = ("properties", "patternProperties", *DEFINITIONS)
+#: Keywords that hold schemas in a list, and alone; what other keywords hold is data and stays.
 LISTED_SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
 SINGLE_SCHEMAS = ("items", "additionalProperties", "not")
+#: Keywords that hold the schemas directly inside one; definitions count where they are referred to.
+INNER = frozenset({*NAMED_SCHEMAS, *LISTED_SCHEMAS, *SINGLE_SCHEMAS}.difference(DEFINITIONS))
 
 
 def accepted_schema(schema: JSON) -> Tuple[Dict[str, Any], List[str]]:
@@ -33,7 +35,7 @@ class _Rewriter:
         self._references = references
 
     def rewrite(self, schema: JSON, home: str) -> Dict[str, Any]:
-        """Rewrite one schema that stands inside the definition ``home``."""
+        """Rewrite one schema inside the definition ``home``."""
         result = {key: self._rewrite_keyword(key, value, home) for key, value in schema.items()}
         if isinstance(result.get("required"), list) and isinstance(schema.get("properties"), abc.Mapping):
             result["required"] = self._required(result["required"], schema["properties"], home)
@@ -56,7 +58,7 @@ class _Rewriter:
         return [name for name in names if name not in recursive]
 
     def _leads_to(self, schema: Any, home: str) -> bool:
-        """Whether following the references of a schema ever arrives at the definition it stands in."""
+        """Whether following the references of a schema ever arrives at the definition it is in."""
         seen: Set[str] = set()
         ahead = list(_references(schema))
         while ahead:
@@ -70,7 +72,7 @@ class _Rewriter:
 
 
 def _within_the_subset(schema: Dict[str, Any]) -> Dict[str, Any]:
-    """Say the same in other keywords: ``anyOf`` of one schema, ``enum`` of one value."""
+    """Express the same in other keywords: ``anyOf`` of one schema, ``enum`` of one value."""
     reference = schema.get("$ref")
     if reference is not None and "anyOf" not in schema and not all(key.startswith("$") for key in schema):
         del schema["$ref"]
@@ -87,8 +89,7 @@ def _references_of_definitions(schema: JSON) -> Dict[str, FrozenSet[str]]:
     """For the root and each definition, by its reference: the references inside it."""
     found = {ROOT: frozenset(_references(schema))}
     for key in DEFINITIONS:
-        definitions = schema.get(key)
-        for name, inner in definitions.items() if isinstance(definitions, abc.Mapping) else ():
+        for name, inner in as_mapping(schema.get(key)).items():
             found[f"#/{key}/{name}"] = frozenset(_references(inner))
     return found
 
@@ -99,14 +100,5 @@ def _references(schema: Any) -> Iterator[str]:
         return
     if isinstance(schema.get("$ref"), str):
         yield schema["$ref"]
-    for key, value in schema.items():
-        if key in DEFINITIONS:
-            continue
-        if key in NAMED_SCHEMAS and isinstance(value, abc.Mapping):
-            inner = list(value.values())
-        elif key in LISTED_SCHEMAS and isinstance(value, list):
-            inner = value
-        else:
-            inner = [value] if key in SINGLE_SCHEMAS else []
-        for schema_inside in inner:
-            yield from _references(schema_inside)
+    for inner in schemas_in(schema, (key for key in schema if key in INNER)):
+        yield from _references(inner)

@@ -1,7 +1,7 @@
 """How much Gemini is to think: our ``reasoning_effort`` in the two forms that the API has for it.
 
-Newer models take a level, older ones a budget of tokens. The listing tells only whether a model thinks at
-all; which form it takes is learned from its error.
+Newer models take a level, older ones a budget of tokens. The listing says only whether a model thinks at all;
+which form it takes is learned from its error.
 https://ai.google.dev/gemini-api/docs/thinking
 """
 
@@ -22,7 +22,7 @@ BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 1024, "medium": 8192, "hig
 
 
 class Thinking(NamedTuple):
-    """What is sent for a ``reasoning_effort``, and what could not be."""
+    """What is sent for a ``reasoning_effort``, and what cannot be."""
 
     config: Optional[JSON] = None
     form: Optional[str] = None
@@ -45,5 +45,7 @@ def write_thinking(request: LLMRequest, context: AttemptContext) -> Thinking:
     budget = BUDGETS.get(effort)
     if budget is None:
         return Thinking(unsupported=("reasoning_effort",))
-    warning = f"reasoning_effort was sent as a budget of {budget} tokens: {request.model} takes no level."
+    warning = (
+        f"reasoning_effort was sent as a budget of {budget} tokens: {request.model} does not take a level."
+    )
     return Thinking({"thinkingBudget": budget, "includeThoughts": True}, warnings=(warning,))

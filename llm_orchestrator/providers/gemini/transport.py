@@ -1,7 +1,7 @@
 """Carries JSON through google-genai and hands back the raw reply: the one module that touches the SDK.
 
 The SDK has no public call for that. Its client's ``_build_request``, ``_request`` and ``_async_request``
-are used where a release has them, and else its typed calls, whose results ``gemini_typed_calls`` turns back
+are used where a release has them, and else its typed calls, whose results ``typed_calls`` turns back
 into JSON. The HTTP clients are ours: so redirects are never followed, an installed aiohttp changes nothing,
 and a bad status is seen before the SDK's error class sees it, which cannot read every body.
 """

@@ -19,20 +19,20 @@ KEY_LENGTH = 32
 
 
 def with_cache_key(wire: WireRequest, request: LLMRequest) -> WireRequest:
-    """Add what ``cache`` asks for."""
+    """Add what the parameter ``cache`` asks for."""
     if request.cache == "auto":
         return evolve(wire, body={**(wire.body or {}), "prompt_cache_key": _key(request)})
     if request.cache == "off":
-        warning = "cache='off' was not sent: OpenAI caches prompts by itself and has no field against it."
+        warning = "cache='off' was not sent: OpenAI caches prompts by itself and has no option against it."
         return evolve(wire, warnings=(*wire.warnings, warning))
     return wire
 
 
 def _key(request: LLMRequest) -> str:
-    """The same for prompts that begin alike: with the same tools and system messages, or first turn."""
+    """The same key for prompts that begin with the same tools and system messages, or first turn."""
     from hashlib import sha256
 
     front = list(takewhile(lambda message: message.role == "system", request.messages))
-    told = [[message.role, message.content] for message in front or request.messages[:1]]
-    text = json.dumps([request.tools, told], sort_keys=True, default=str)
+    beginning = [[message.role, message.content] for message in front or request.messages[:1]]
+    text = json.dumps([request.tools, beginning], sort_keys=True, default=str)
     return sha256(text.encode()).hexdigest()[:KEY_LENGTH]

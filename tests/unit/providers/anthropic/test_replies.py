@@ -259,5 +259,5 @@ def test_odd_values_anywhere_give_an_answer_or_our_error(odd: Any) -> None:
 
 def test_a_body_of_another_kind_is_refused() -> None:
     for body in ({}, {"choices": []}, {"content": "text"}):
-        with pytest.raises(InvalidResponseError, match="no message"):
+        with pytest.raises(InvalidResponseError, match="not a message"):
             read(body)

@@ -210,7 +210,7 @@ def test_a_definition_used_twice_is_no_recursion_and_a_root_reference_keeps_its_
     ],
 )
 def test_schemas_the_api_cannot_take_are_refused_before_the_request(schema: Dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequestError, match="Anthropic takes no"):
+    with pytest.raises(InvalidRequestError, match="Anthropic does not accept"):
         output_schema(schema)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Union
 import pytest
 from pydantic import BaseModel, Field
 
-from llm_orchestrator.providers.openai.schemas import accepted_format, accepted_tools
+from llm_orchestrator.providers.openai.schema import accepted_format, accepted_tools
 from tests.support.shapes.openai_shapes import CHAT, RESPONSES, Json, request
 
 

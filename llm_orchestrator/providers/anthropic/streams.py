@@ -1,14 +1,14 @@
-"""From the events of a streamed message to pieces, and to the message an unstreamed call would have given.
+"""The events of a streamed message: the text and calls in each one, and the message put together from them.
 
 Each event only adds to the block it names; texts are kept in pieces and joined once at the end, so that long
-answers stay cheap. Unknown events and deltas are passed over.
+answers stay cheap. Unknown events and deltas are skipped.
 """
 
 from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-from llm_orchestrator.providers.anthropic.turns import as_text
+from llm_orchestrator.providers.reading import as_list, as_mapping, as_text
 from llm_orchestrator.providers.wire import StreamState
 from llm_orchestrator.types import (
     JSON,
@@ -20,7 +20,7 @@ from llm_orchestrator.types import (
 )
 from llm_orchestrator.utils.json import without_none
 
-__all__ = ["assembled", "read_event"]
+__all__ = ["assemble_reply", "parse_event"]
 
 NOTHING: Sequence[StreamEvent] = ()
 
@@ -32,7 +32,7 @@ class _Block:
         start: The block as it began.
         text: The pieces of its text or thinking.
         arguments: The fragments of its input.
-        citations: The sources of its text, once one was told.
+        citations: The sources of its text, once one came.
         call: Which of the caller's tool calls it is, counted from 0; None for a block of another kind.
     """
 
@@ -46,7 +46,7 @@ class _Block:
         self.call = call
 
     def whole(self) -> Dict[str, Any]:
-        """The block as an unstreamed message would hold it."""
+        """The block as a whole message would hold it."""
         block = dict(self.start)
         if self.text:
             field = str(block["type"])  # ``text`` or ``thinking``: the field is called like the block
@@ -58,14 +58,14 @@ class _Block:
         return block
 
 
-def read_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     """Translate one event."""
     kind = event.get("type")
     handler = EVENTS.get(kind) if isinstance(kind, str) else None
     return NOTHING if handler is None else handler(event, state)
 
 
-def assembled(state: StreamState) -> JSON:
+def assemble_reply(state: StreamState) -> JSON:
     """Put the message together."""
     blocks: Mapping[int, _Block] = state.reply.get("blocks", {})
     content = [blocks[index].whole() for index in sorted(blocks)]
@@ -73,7 +73,7 @@ def assembled(state: StreamState) -> JSON:
 
 
 def _start_message(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
-    state.reply["message"] = dict(_mapping(event.get("message")))
+    state.reply["message"] = dict(as_mapping(event.get("message")))
     return NOTHING
 
 
@@ -81,7 +81,7 @@ def _start_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     index = event.get("index")
     if not isinstance(index, int):
         return NOTHING
-    start = dict(_mapping(event.get("content_block")))
+    start = dict(as_mapping(event.get("content_block")))
     blocks: Dict[int, _Block] = state.reply.setdefault("blocks", {})
     if start.get("type") == "tool_use":
         call = sum(block.call is not None for block in blocks.values())
@@ -110,7 +110,7 @@ def _extend_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     if handler is None:
         return NOTHING
     blocks: Dict[int, _Block] = state.reply.setdefault("blocks", {})
-    if index not in blocks:  # its start got lost on the way; the text must not
+    if index not in blocks:  # its start was lost on the way; the text must not be
         blocks[index] = _Block({"type": as_text(kind).partition("_")[0]}, None)
     return handler(delta, blocks[index])
 
@@ -141,24 +141,23 @@ def _add_arguments(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
 
 def _add_citation(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
     if not block.citations:
-        known = block.start.get("citations")
-        block.citations = block.start["citations"] = list(known) if isinstance(known, list) else []
+        block.citations = block.start["citations"] = list(as_list(block.start.get("citations")))
     block.citations.append(delta.get("citation"))
     return NOTHING
 
 
 def _set_fields(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
-    """A delta that brings whole fields: a signature, or what a compaction came to."""
+    """A delta that brings whole fields: a signature, or the result of a compaction."""
     block.start.update((key, value) for key, value in delta.items() if key != "type")
     return NOTHING
 
 
 def _end_message(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
-    """What the whole message came to: counts are cumulative, and what is not told again keeps its value."""
+    """Take in the fields of the whole message: counts are cumulative, and what is not sent again stays."""
     message: Dict[str, Any] = state.reply.setdefault("message", {})
-    news = {key: value for key, value in event.items() if key not in ("type", "delta", "usage")}
-    message.update(without_none({**news, **_mapping(event.get("delta"))}))
-    usage = {**_mapping(message.get("usage")), **without_none(_mapping(event.get("usage")))}
+    fields = {key: value for key, value in event.items() if key not in ("type", "delta", "usage")}
+    message.update(without_none({**fields, **as_mapping(event.get("delta"))}))
+    usage = {**as_mapping(message.get("usage")), **without_none(as_mapping(event.get("usage")))}
     if usage:
         message["usage"] = usage
     return NOTHING
@@ -167,10 +166,6 @@ def _end_message(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
 def _stop(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     state.complete = state.done = True
     return NOTHING
-
-
-def _mapping(value: Any) -> JSON:
-    return value if isinstance(value, dict) else {}
 
 
 EVENTS: Mapping[str, Callable[[JSON, StreamState], Sequence[StreamEvent]]] = {

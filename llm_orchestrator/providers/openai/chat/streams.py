@@ -1,11 +1,13 @@
-"""The chunks of a streamed chat completion: what each one says, and the completion put together from them."""
+"""The chunks of a streamed completion: the text and calls in each, and the whole put together from them."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence
 
-from llm_orchestrator.providers.openai.chat import REASONING_KEYS, first_choice, written_arguments
-from llm_orchestrator.providers.openai.common import as_list, as_mapping, as_text
+from llm_orchestrator.providers.openai.chat.parts import read_content
+from llm_orchestrator.providers.openai.chat.replies import first_choice
+from llm_orchestrator.providers.openai.chat.turns import REASONING_KEYS, read_arguments
+from llm_orchestrator.providers.reading import as_list, as_mapping, as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
 from llm_orchestrator.types import JSON, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta
 
@@ -39,7 +41,7 @@ def _begin(memory: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _remember_head(event: JSON, memory: Dict[str, Any]) -> None:
-    """Keep what is told about the completion as a whole; it comes with the first chunks and with the last."""
+    """Keep the fields of the completion as a whole, which come with the first chunks and with the last."""
     head = memory["head"]
     for key, value in event.items():
         if key not in CHUNK_KEYS and not head.get(key):
@@ -64,7 +66,7 @@ def _read_delta(delta: JSON, memory: Dict[str, Any]) -> List[StreamEvent]:
         elif key == "function_call":
             pieces += _read_calls([{"index": 0, "function": value}], memory["legacy"])
         elif isinstance(value, str) or key == "content":
-            _read_text(key, as_text(value), delta, memory["texts"], pieces)
+            _read_text(key, read_content(value), delta, memory["texts"], pieces)
         elif isinstance(value, list):
             memory["lists"].setdefault(key, []).extend(value)
         else:
@@ -89,7 +91,7 @@ def _read_calls(entries: List[Any], calls: List[Dict[str, Any]]) -> List[StreamE
 def _read_call(entry: JSON, calls: List[Dict[str, Any]]) -> ToolCallDelta:
     kind = "custom" if entry.get("custom") else "function"
     called = as_mapping(entry.get(kind))
-    identifier, name = as_text(entry.get("id")) or None, as_text(called.get("name")) or None
+    identifier, name = as_text_or_none(entry.get("id")), as_text_or_none(called.get("name"))
     position = _position(entry, identifier, name, calls)
     if position == len(calls):
         begun = {"index": entry.get("index"), "kind": kind, "id": None, "name": None}
@@ -99,7 +101,7 @@ def _read_call(entry: JSON, calls: List[Dict[str, Any]]) -> ToolCallDelta:
     new_name = name if call["name"] is None else None
     call["id"] = call["id"] or new_id
     call["name"] = call["name"] or new_name
-    arguments = written_arguments(called)
+    arguments = read_arguments(called)
     call["arguments"].append(arguments)
     call["others"].update((key, value) for key, value in entry.items() if key not in PIECE_KEYS)
     return ToolCallDelta(position, new_id, new_name, arguments)

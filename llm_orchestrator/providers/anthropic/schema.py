@@ -1,16 +1,17 @@
-"""JSON Schemas in the shape that Anthropic accepts for structured output and strict tools.
+"""JSON Schemas in the form that Anthropic accepts for structured output and strict tools.
 
-The API takes closed objects without recursion, and no limits on numbers and texts. Limits move into the
-descriptions, as in the vendor's SDK, where the model still reads them; what cannot be expressed is refused.
+The API takes closed objects without recursion, and no limits on numbers and strings. Limits move into the
+descriptions, as in the vendor's SDK, where the model still reads them; what cannot be expressed is rejected.
 """
 
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Dict, FrozenSet, Iterator, List, Set
+from typing import Any, Dict, FrozenSet, Set
 
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.providers.json_schema import COMMON_FORMATS, with_limits
+from llm_orchestrator.providers.json_schema import COMMON_FORMATS, DEFINITIONS, schemas_in, with_limits
+from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.types import JSON
 from llm_orchestrator.utils.json_schema import resolved
 
@@ -19,17 +20,18 @@ __all__ = ["accepted_schema"]
 #: Keywords sent as they are.
 PLAIN = ("type", "enum", "const", "required", "title", "description")
 #: Keywords that hold schemas by name, and those that hold a list of them.
-DEFINITIONS = ("$defs", "definitions")
 NAMED = ("properties", *DEFINITIONS)
 LISTED = {"anyOf": "anyOf", "oneOf": "anyOf", "allOf": "allOf"}
 #: Keywords of which a schema must have one, as the vendor's SDK demands too.
 KINDS = ("$ref", "type", "enum", "const", "properties", *LISTED)
+#: Keywords that hold the schemas directly inside one; definitions count where they are referred to.
+INNER = ("items", "properties", *LISTED)
 FORMATS = (*COMMON_FORMATS, "uri")
 
 
 def accepted_schema(schema: JSON) -> Dict[str, Any]:
-    """Bring a schema into the shape that the API accepts."""
-    _refuse_recursion(schema, schema, frozenset(), set())
+    """Rewrite a schema so that Anthropic accepts it."""
+    _check_recursion(schema, schema, frozenset(), set())
     return _accepted(schema)
 
 
@@ -59,16 +61,16 @@ def _accepted(schema: JSON) -> Dict[str, Any]:
 
 def _accepted_definitions(schema: JSON) -> Dict[str, Any]:
     return {
-        key: {name: _accepted(child) for name, child in schema[key].items()}
+        key: {name: _accepted(child) for name, child in as_mapping(schema[key]).items()}
         for key in DEFINITIONS
-        if isinstance(schema.get(key), abc.Mapping)
+        if key in schema
     }
 
 
 def _check_kind(schema: Any) -> None:
     if not isinstance(schema, abc.Mapping) or not any(key in schema for key in KINDS):
         raise InvalidRequestError(
-            "Anthropic takes no schema for a value of any type. Name the type of every field."
+            "Anthropic does not accept a schema for values of any type. Name the type of every field."
         )
 
 
@@ -78,33 +80,22 @@ def _is_object(schema: JSON) -> bool:
     free = schema.get("additionalProperties", "properties" not in schema)
     if isinstance(free, abc.Mapping) or (free is True and not schema.get("properties")):
         raise InvalidRequestError(
-            "Anthropic takes no objects with free keys in a schema. Name their properties, or use a list of "
-            "pairs."
+            "Anthropic does not accept objects with free keys in a schema. Name their properties, or use a "
+            "list of pairs."
         )
     return True
 
 
-def _refuse_recursion(schema: JSON, root: JSON, open_references: FrozenSet[str], ended: Set[str]) -> None:
-    """Follow every reference once; one that is met again before it has ended goes round in a circle."""
+def _check_recursion(schema: JSON, root: JSON, open_references: FrozenSet[str], ended: Set[str]) -> None:
+    """Follow every reference once; one that is met again before it has ended is recursive."""
     reference = schema.get("$ref")
     if isinstance(reference, str) and reference not in ended:
         if reference in open_references:
             raise InvalidRequestError(
-                f"Anthropic takes no recursive schemas, and {reference} refers to itself. Limit the depth by "
-                "writing the levels out."
+                f"Anthropic does not accept recursive schemas, and {reference} refers to itself. Limit the "
+                "depth by writing the levels out."
             )
-        _refuse_recursion(resolved(reference, root), root, open_references | {reference}, ended)
+        _check_recursion(resolved(reference, root), root, open_references | {reference}, ended)
         ended.add(reference)
-    for child in _children(schema):
-        _refuse_recursion(child, root, open_references, ended)
-
-
-def _children(schema: JSON) -> Iterator[JSON]:
-    """The schemas directly inside one, without definitions: those count where they are referred to."""
-    inside: List[Any] = [schema.get("items")]
-    properties = schema.get("properties")
-    inside += properties.values() if isinstance(properties, abc.Mapping) else ()
-    for key in LISTED:
-        listed = schema.get(key)
-        inside += listed if isinstance(listed, (list, tuple)) else ()
-    return (child for child in inside if isinstance(child, abc.Mapping))
+    for child in schemas_in(schema, INNER):
+        _check_recursion(child, root, open_references, ended)

@@ -1,8 +1,8 @@
-"""JSON Schemas in the shape that OpenAI's strict mode accepts: closed objects, all properties required.
+"""JSON Schemas in the form that OpenAI's strict mode accepts: closed objects, all properties required.
 
-Only what is marked strict is changed, in the way of the vendor's SDK; limits that strict mode does not know
-move into the descriptions. A schema that strict mode cannot express is sent without it, with a warning: the
-model is then guided by the schema, but not held to it.
+Only what is marked strict is changed, as the vendor's SDK does it; limits that strict mode does not know move
+into the descriptions. A schema that strict mode cannot express is sent without it, with a warning: the model
+is then guided by the schema, but not held to it.
 https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 """
 
@@ -12,18 +12,17 @@ from collections import abc
 from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.providers.json_schema import COMMON_FORMATS, with_limits
-from llm_orchestrator.providers.openai.common import as_list, as_mapping
+from llm_orchestrator.providers.json_schema import COMMON_FORMATS, DEFINITIONS, with_limits
+from llm_orchestrator.providers.reading import as_list, as_mapping
 from llm_orchestrator.types import JSON
 from llm_orchestrator.utils.json_schema import resolved, with_object_at_root
 
 __all__ = ["accepted_format", "accepted_tools"]
 
-#: Keywords that mean nothing in strict mode, or are refused by it.
+#: Keywords that mean nothing in strict mode, or are rejected by it.
 DROPPED = ("default", "discriminator")
 #: Keywords that strict mode has nothing for; they move into the description, and pydantic checks them.
 LIMITS = ("maxLength", "maxProperties", "minLength", "minProperties", "propertyNames", "uniqueItems")
-DEFINITIONS = ("$defs", "definitions")
 #: Keywords that leave a choice of schemas; the root must be one object.
 CHOICES = ("anyOf", "oneOf", "allOf", "enum", "not")
 #: Keywords of which a schema must have one, for strict mode takes no value of any type.
@@ -33,11 +32,11 @@ Warnings = Tuple[str, ...]
 
 
 class _NotStrictError(Exception):
-    """The schema allows something that strict mode has no form for."""
+    """The schema allows something that strict mode cannot express."""
 
 
 def accepted_format(response_format: Optional[JSON]) -> Tuple[Optional[JSON], Warnings]:
-    """Bring the schema of a response format into the accepted shape."""
+    """Bring the schema of a response format into the accepted form."""
     named = response_format.get("json_schema") if response_format is not None else None
     if response_format is None or not isinstance(named, abc.Mapping):
         return response_format, ()
@@ -46,7 +45,7 @@ def accepted_format(response_format: Optional[JSON]) -> Tuple[Optional[JSON], Wa
 
 
 def accepted_tools(tools: Sequence[JSON]) -> Tuple[List[JSON], Warnings]:
-    """Bring the schemas of tools into the accepted shape."""
+    """Bring the schemas of tools into the accepted form."""
     sent: List[JSON] = []
     warnings: Warnings = ()
     for tool in tools:
@@ -76,11 +75,11 @@ def _accepted(definition: JSON, field: str, what: str) -> Tuple[JSON, Warnings]:
 
 
 def _check_root(schema: JSON, what: str) -> None:
-    """OpenAI takes nothing but an object there, strict or not."""
+    """OpenAI accepts only an object there, strict or not."""
     if schema.get("type", "object") != "object" or any(key in schema for key in CHOICES):
         raise InvalidRequestError(
-            f"{what} has no object at the root of its schema, which OpenAI does not take. "
-            "Put it into a field of a class."
+            f"{what} has a schema whose root is not one object, which OpenAI does not accept. "
+            "Make it a field of a class."
         )
 
 
@@ -132,7 +131,7 @@ def _strict_only(schemas: Sequence[JSON], root: JSON, inlined: FrozenSet[str]) -
 
 
 def _strict_reference(schema: JSON, root: JSON, inlined: FrozenSet[str]) -> JSON:
-    """A reference stands alone; one with a description is written out, but never inside itself."""
+    """Nothing may be beside a reference: one with a description is written out, except inside itself."""
     reference = schema["$ref"]
     beside = {key: value for key, value in schema.items() if key not in (*DROPPED, "$ref")}
     if not beside or reference in inlined:

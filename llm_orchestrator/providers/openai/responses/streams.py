@@ -1,6 +1,6 @@
-"""The events of a streamed response: what each one says, and the response put together from them.
+"""The events of a streamed response: the text and calls in each one, and the response put together from them.
 
-The terminal event carries the whole response; what came before it is put together for streams that end early.
+The last event holds the whole response; what came before is put together for streams that end early.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Union
 
 from llm_orchestrator.providers.failures import error_of_failure
-from llm_orchestrator.providers.openai.common import as_mapping, as_text, read_failure
-from llm_orchestrator.providers.openai.responses_reply import arguments_field
+from llm_orchestrator.providers.openai.failures import parse_failure
+from llm_orchestrator.providers.openai.responses.turns import arguments_field
+from llm_orchestrator.providers.reading import as_mapping, as_text, as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
 from llm_orchestrator.types import JSON, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta
 
@@ -20,7 +21,7 @@ ItemKey = Union[int, str]
 
 
 def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
-    """Translate one event; keep-alives and events nobody knows say nothing."""
+    """Translate one event; unknown ones and those that keep a connection alive hold nothing."""
     kind = event.get("type")
     handler = HANDLERS.get(kind) if isinstance(kind, str) else None
     if handler is None:
@@ -31,7 +32,7 @@ def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
 
 
 def assemble_reply(state: StreamState) -> JSON:
-    """Give the whole response, or put it together as far as it came."""
+    """The response that the last event brought, or what came of it so far."""
     memory = state.reply
     response: Dict[str, Any] = dict(memory["response"]) if memory else {}
     if not (state.complete and response.get("output")):
@@ -53,7 +54,7 @@ def _assembled_item(key: ItemKey, memory: Memory) -> JSON:
 
 
 def _item_key(event: JSON) -> ItemKey:
-    """Which item an event is about; compatible servers leave one or the other name out."""
+    """Which item an event is about; compatible servers leave out one name or the other."""
     index = event.get("output_index")
     if isinstance(index, int):
         return index
@@ -101,15 +102,15 @@ def _item_added(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         return ()
     key = _item_key(event)
     state.reply["items"][key] = item
-    return _call_begins(key, item, state.reply)
+    return _begin_call(key, item, state.reply)
 
 
-def _call_begins(key: ItemKey, item: JSON, memory: Memory) -> List[StreamEvent]:
+def _begin_call(key: ItemKey, item: JSON, memory: Memory) -> List[StreamEvent]:
     if not arguments_field(item) or key in memory["calls"]:
         return []
     position = memory["calls"][key] = len(memory["calls"])
-    identifier = as_text(item.get("call_id")) or as_text(item.get("id")) or None
-    return [ToolCallDelta(position, identifier, as_text(item.get("name")) or None)]
+    identifier = as_text_or_none(item.get("call_id")) or as_text_or_none(item.get("id"))
+    return [ToolCallDelta(position, identifier, as_text_or_none(item.get("name")))]
 
 
 def _item_done(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
@@ -119,7 +120,7 @@ def _item_done(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     memory, key = state.reply, _item_key(event)
     memory["items"][key] = item
     memory["done"].add(key)
-    pieces = _call_begins(key, item, memory)
+    pieces = _begin_call(key, item, memory)
     arguments = as_text(item.get(arguments_field(item) or ""))
     if arguments and key not in memory["fragments"]:  # not every server sends fragments
         pieces.append(ToolCallDelta(memory["calls"][key], arguments=arguments))
@@ -140,7 +141,7 @@ def _ended(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
 
 def _failed(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     failed = as_mapping(event.get("response")) or event
-    raise error_of_failure(read_failure(failed, None, state.headers))
+    raise error_of_failure(parse_failure(failed, None, state.headers))
 
 
 HANDLERS: Mapping[str, Callable[[JSON, StreamState], Sequence[StreamEvent]]] = {

@@ -1,0 +1,29 @@
+"""What Anthropic's description of a failure holds beyond the usual: a finer code, and thinking at fault."""
+
+from __future__ import annotations
+
+from llm_orchestrator.providers.failures import Failure, unsupported_parameter
+from llm_orchestrator.providers.reading import as_mapping, as_text
+from llm_orchestrator.types import JSON
+from llm_orchestrator.utils.values import evolve
+
+__all__ = ["is_failure", "with_details"]
+
+#: Words by which an error means the fields that ``reasoning_effort`` is sent in, without quoting them.
+REASONING_WORDS = ("thinking", "effort")
+
+
+def is_failure(body: JSON) -> bool:
+    """Whether a failure came where a message or an event should, with status 200."""
+    return bool(body.get("error")) or body.get("type") == "error"
+
+
+def with_details(failure: Failure, body: JSON) -> Failure:
+    """Add ``error.details.error_code``, and the parameter where only the message names it."""
+    code = as_text(as_mapping(as_mapping(body.get("error")).get("details")).get("error_code"))
+    if code:
+        failure = evolve(failure, codes=(code, *failure.codes))
+    about_reasoning = any(word in failure.message.lower() for word in REASONING_WORDS)
+    if about_reasoning and unsupported_parameter(failure) is None:
+        failure = evolve(failure, parameter="reasoning_effort")
+    return failure

@@ -1,0 +1,77 @@
+"""The events of a streamed reply: the text and calls in each one, and the reply put together from them.
+
+Each event is a reply with some parts of the only candidate. Put together they are the JSON that a whole reply
+would have been, so that both are read by the same function.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+from llm_orchestrator.providers.gemini.replies import block_reason, first_candidate, read_parts
+from llm_orchestrator.providers.gemini.turns import call_id, merge_text
+from llm_orchestrator.providers.reading import as_text_or_none
+from llm_orchestrator.providers.wire import StreamState
+from llm_orchestrator.types import (
+    JSON,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+    arguments_text,
+)
+from llm_orchestrator.utils.json import merged
+
+__all__ = ["assemble_reply", "parse_event"]
+
+#: Fields of a candidate that every event repeats, beside the new parts in its content.
+_REPEATED_KEYS = frozenset({"content", "index"})
+
+
+def parse_event(event: JSON, state: StreamState) -> List[StreamEvent]:
+    """Translate one event."""
+    reply = state.reply
+    if not reply:
+        reply.update(document={}, candidate=None, parts=[], calls=0)
+    for key, value in event.items():
+        if value and key != "candidates":
+            reply["document"][key] = value  # counts are cumulative: the last object replaces the one before
+    if block_reason(event) is not None:
+        state.complete = True
+    candidate = first_candidate(event)
+    if candidate is None:
+        return []
+    if as_text_or_none(candidate.get("finishReason")):
+        state.complete = True
+    parts = read_parts(candidate)
+    reply["parts"] += parts
+    if candidate.keys() - _REPEATED_KEYS or reply["candidate"] is None:
+        rest = {key: value for key, value in candidate.items() if key != "content" and value is not None}
+        reply["candidate"] = merged(reply["candidate"] or {}, rest)
+    return [piece for part in parts for piece in _pieces(part, reply)]
+
+
+def _pieces(part: JSON, reply: Dict[str, Any]) -> List[StreamEvent]:
+    pieces: List[StreamEvent] = []
+    text = as_text_or_none(part.get("text"))
+    if text:
+        pieces.append(ReasoningDelta(text) if part.get("thought") is True else TextDelta(text))
+    call = part.get("functionCall")
+    if isinstance(call, dict):
+        number = reply["calls"]
+        reply["calls"] += 1
+        identifier = call_id(call, number, as_text_or_none(reply["document"].get("responseId")))
+        arguments = arguments_text(call.get("args"))
+        pieces.append(ToolCallDelta(number, identifier, as_text_or_none(call.get("name")), arguments))
+    return pieces
+
+
+def assemble_reply(state: StreamState) -> Dict[str, Any]:
+    """Put the reply together."""
+    reply = state.reply
+    if not reply:
+        return {}
+    if reply["candidate"] is None:
+        return dict(reply["document"])
+    content = {"content": {"parts": merge_text(reply["parts"]), "role": "model"}} if reply["parts"] else {}
+    return {"candidates": [{**content, **reply["candidate"]}], **reply["document"]}

@@ -1,0 +1,11 @@
+"""OpenAI's Chat Completions, the API of every OpenAI-compatible server; replies are read with those in mind.
+
+https://platform.openai.com/docs/api-reference/chat
+"""
+
+from llm_orchestrator.providers.openai.chat.replies import parse_reply
+from llm_orchestrator.providers.openai.chat.requests import build_request
+from llm_orchestrator.providers.openai.chat.streams import assemble_reply, parse_event
+from llm_orchestrator.providers.openai.chat.turns import API
+
+__all__ = ["API", "assemble_reply", "build_request", "parse_event", "parse_reply"]

@@ -1,0 +1,93 @@
+"""The assistant's turn in Chat: its tool calls read from a reply, and the whole turn written into a history.
+
+Fields that our message has no place for (refusals, signed reasoning, signatures beside a call) travel in
+``Message.provider_state`` and go back unchanged, unless the message was edited since.
+"""
+
+from __future__ import annotations
+
+from collections import abc
+from typing import Any, Dict, List, Optional, Tuple
+
+from llm_orchestrator.providers.openai.chat.parts import read_content, write_content
+from llm_orchestrator.providers.openai.messages import (
+    new_call_id,
+    says_the_same,
+    state_kept_by,
+    written_arguments,
+)
+from llm_orchestrator.providers.reading import as_list, as_mapping, as_mappings, as_text
+from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text, tool_call
+
+__all__ = ["API", "REASONING_KEYS", "read_arguments", "read_calls", "state_to_keep", "write_turn"]
+
+API = "chat"
+#: Where compatible servers put visible reasoning.
+REASONING_KEYS = ("reasoning_content", "reasoning")
+#: What must go back with the turn: a refusal, and signed reasoning (OpenRouter).
+KEPT_KEYS = ("refusal", "reasoning_details")
+#: What a plain tool call is made of; anything beside it (signatures in ``extra_content``) must go back too.
+CALL_KEYS = {"id", "type", "index", "function"}
+FUNCTION_KEYS = {"name", "arguments"}
+
+
+def read_calls(message: JSON) -> Tuple[ToolCall, ...]:
+    """Read the tool calls of a message."""
+    return tuple(_read_call(entry) for entry in _call_entries(message))
+
+
+def _call_entries(message: JSON) -> List[JSON]:
+    entries = as_mappings(message.get("tool_calls"))
+    if not entries and isinstance(message.get("function_call"), abc.Mapping):
+        return [{"function": message["function_call"]}]  # the form before there were parallel calls
+    return entries
+
+
+def _read_call(entry: JSON) -> ToolCall:
+    called = as_mapping(entry.get("function") or entry.get("custom"))
+    identifier = as_text(entry.get("id")) or new_call_id()
+    return tool_call(identifier, as_text(called.get("name")), read_arguments(called))
+
+
+def read_arguments(called: JSON) -> str:
+    """The arguments of a function call, or the input of a custom tool, as a string."""
+    written = called.get("arguments", called.get("input"))
+    if isinstance(written, str):
+        return written
+    return arguments_text(written) if isinstance(written, abc.Mapping) else ""
+
+
+def state_to_keep(message: JSON, calls: Tuple[ToolCall, ...]) -> Optional[JSON]:
+    """The turn as it must go back, where text and tool calls alone would lose something."""
+    # In the middle of a tool loop, models that think need their reasoning back (DeepSeek, Kimi).
+    keys = (*KEPT_KEYS, *REASONING_KEYS) if calls else KEPT_KEYS
+    kept = {key: message[key] for key in keys if message.get(key)}
+    if not kept and all(_is_plain(entry) for entry in as_list(message.get("tool_calls"))):
+        return None
+    turn: Dict[str, Any] = {"role": "assistant", "content": message.get("content"), **kept}
+    if calls:
+        turn["tool_calls"] = [{**entry, "id": call.id} for entry, call in zip(_call_entries(message), calls)]
+    return {"api": API, "message": turn}
+
+
+def _is_plain(entry: Any) -> bool:
+    return isinstance(entry, abc.Mapping) and (
+        set(entry) <= CALL_KEYS and set(as_mapping(entry.get("function"))) <= FUNCTION_KEYS
+    )
+
+
+def write_turn(message: Message, index: int) -> JSON:
+    """Write an assistant turn of the history: as it came, or anew where it has no state or was edited."""
+    kept = as_mapping(state_kept_by(API, message).get("message"))
+    if kept and says_the_same(message, [read_content(kept.get("content"))], read_calls(kept)):
+        return kept
+    turn: Dict[str, Any] = {"role": "assistant", "content": write_content(message, index)}
+    if message.tool_calls:
+        turn["content"] = turn["content"] or None
+        turn["tool_calls"] = [_written_call(call) for call in message.tool_calls]
+    return {**turn, "name": message.name} if message.name else turn
+
+
+def _written_call(call: ToolCall) -> JSON:
+    function = {"name": call.name, "arguments": written_arguments(call)}
+    return {"id": call.id, "type": "function", "function": function}

@@ -1,0 +1,62 @@
+"""OpenAI's description of a failure: an error body, an error event, or a response that failed."""
+
+from __future__ import annotations
+
+from typing import Mapping, Optional
+
+from llm_orchestrator.providers.failures import Failure
+from llm_orchestrator.providers.reading import as_count, as_mapping
+from llm_orchestrator.types import JSON
+
+__all__ = ["is_failure", "parse_failure"]
+
+#: Codes of a failed response that are the request's fault, so that no retry can help.
+REQUEST_FAULTS = frozenset(
+    {
+        "bio_policy",
+        "data_residency_mismatch",
+        "empty_image_file",
+        "failed_to_download_image",
+        "image_content_policy_violation",
+        "image_file_not_found",
+        "image_file_too_large",
+        "image_parse_error",
+        "image_too_large",
+        "image_too_small",
+        "invalid_base64_image",
+        "invalid_image",
+        "invalid_image_format",
+        "invalid_image_mode",
+        "invalid_image_url",
+        "misalignment_policy_violation",
+        "unsupported_image_media_type",
+    }
+)
+#: Where a failure says what kind it is, most specific first, and what says nothing there.
+CODE_FIELDS = ("code", "type", "status")
+NO_CODE = (None, "", "error")
+
+
+def is_failure(body: JSON) -> bool:
+    """Whether a failure came where a reply or an event should, with status 200."""
+    return bool(body.get("error")) or body.get("type") == "error" or body.get("object") == "error"
+
+
+def parse_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
+    """Read what the server said."""
+    error = body.get("error")
+    detail: JSON = {"message": error} if isinstance(error, str) else as_mapping(error) or body
+    number = as_count(detail.get("code"))
+    if status_code is None and number is not None and 400 <= number < 600:
+        status_code = number
+    codes = [str(detail[field]) for field in CODE_FIELDS if detail.get(field) not in NO_CODE]
+    if codes and codes[0] in REQUEST_FAULTS:
+        codes.append("invalid_request_error")
+    parameter = detail.get("param")
+    return Failure(
+        message=str(detail.get("message") or detail.get("detail") or ""),
+        status_code=status_code,
+        codes=tuple(codes),
+        parameter=parameter if isinstance(parameter, str) else None,
+        headers=headers,
+    )

@@ -1,0 +1,108 @@
+"""What the messages of OpenAI's two APIs share: images, tool calls, their results, and kept state."""
+
+from __future__ import annotations
+
+import os
+from collections import abc
+from typing import Any, Dict, Mapping, Sequence, Tuple
+
+from llm_orchestrator.providers.messages import message_error
+from llm_orchestrator.providers.reading import as_mapping
+from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text
+
+__all__ = [
+    "check_tool_results",
+    "is_web_address",
+    "new_call_id",
+    "read_image",
+    "says_the_same",
+    "state_kept_by",
+    "warnings_of_state",
+    "written_arguments",
+]
+
+
+def new_call_id() -> str:
+    """Make an id for a tool call that came without one."""
+    return "call_" + os.urandom(12).hex()
+
+
+def written_arguments(call: ToolCall) -> str:
+    """The arguments of a call as they go into the next request."""
+    return call.raw_arguments or arguments_text(call.arguments)
+
+
+def is_web_address(value: Any) -> bool:
+    """Whether a file is given by its address instead of its content."""
+    return isinstance(value, str) and value.startswith(("http://", "https://"))
+
+
+def read_image(part: JSON, index: int) -> Dict[str, Any]:
+    """Read an image part of our messages."""
+    image = part.get("image_url")
+    if isinstance(image, str):
+        image = {"url": image}
+    if not isinstance(image, abc.Mapping) or not isinstance(image.get("url"), str):
+        raise message_error(
+            index,
+            "holds an image without a URL",
+            'Write {"type": "image_url", "image_url": {"url": ...}}',
+        )
+    return dict(image)
+
+
+def check_tool_results(messages: Sequence[Message], *, at_once: bool) -> None:
+    """Reject a history whose tool calls and results do not pair up; both APIs answer it with status 400.
+
+    ``at_once`` demands the results before the next turn of another kind.
+    """
+    unanswered: Dict[str, int] = {}
+    for index, message in enumerate(messages):
+        if message.role == "tool":
+            if unanswered.pop(message.tool_call_id or "", None) is None:
+                raise message_error(
+                    index,
+                    f"is a result of the tool call {message.tool_call_id!r}, which no turn before it makes, "
+                    "or which has a result",
+                    "Put one result after the turn with the call",
+                )
+            continue
+        if at_once:
+            _check_none_left(unanswered)
+        unanswered.update((call.id, index) for call in message.tool_calls)
+    _check_none_left(unanswered)
+
+
+def _check_none_left(unanswered: Mapping[str, int]) -> None:
+    for call_id, index in unanswered.items():
+        raise message_error(
+            index,
+            f"makes the tool call {call_id!r}, which has no result",
+            "Add a tool message for every call",
+        )
+
+
+def state_kept_by(api: str, message: Message) -> JSON:
+    """The state that an API keeps in an assistant turn; empty when there is none, or the other API's."""
+    state = as_mapping(message.provider_state)
+    return state if state.get("api") == api else {}
+
+
+def warnings_of_state(messages: Sequence[Message], api: str) -> Tuple[str, ...]:
+    """Warn that state kept by the other API is left out."""
+    kept_by = {as_mapping(message.provider_state).get("api", api) for message in messages}
+    if kept_by <= {api}:
+        return ()
+    return (
+        "What earlier turns keep for OpenAI's other API (such as reasoning) was left out: "
+        f"this call goes to {api}.",
+    )
+
+
+def says_the_same(message: Message, texts: Sequence[str], calls: Sequence[ToolCall]) -> bool:
+    """Whether a turn still has a text and the calls of its kept state; otherwise it was edited since."""
+    return message.text in texts and _as_written(message.tool_calls) == _as_written(calls)
+
+
+def _as_written(calls: Sequence[ToolCall]) -> Sequence[Tuple[str, str, str]]:
+    return [(call.id, call.name, call.raw_arguments) for call in calls]

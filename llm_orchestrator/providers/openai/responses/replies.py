@@ -1,0 +1,73 @@
+"""The JSON of a response as ours."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Optional, Sequence, Tuple
+
+from llm_orchestrator.exceptions import InvalidResponseError
+from llm_orchestrator.providers.failures import error_of_failure
+from llm_orchestrator.providers.openai.failures import parse_failure
+from llm_orchestrator.providers.openai.responses.turns import (
+    read_calls,
+    read_reasoning,
+    read_refusal,
+    read_text,
+    state_to_keep,
+)
+from llm_orchestrator.providers.openai.usage import read_usage
+from llm_orchestrator.providers.reading import as_mapping, as_mappings, as_text, as_text_or_none
+from llm_orchestrator.types import JSON, FinishReason, LLMResponse, Message
+
+__all__ = ["parse_reply"]
+
+STRUCTURED_FORMATS = ("json_schema", "json_object")
+INCOMPLETE_REASONS: Mapping[str, FinishReason] = {
+    "max_output_tokens": FinishReason.LENGTH,
+    "content_filter": FinishReason.CONTENT_FILTER,
+}
+
+
+def parse_reply(body: JSON, provider: str) -> LLMResponse:
+    """Translate a whole reply."""
+    if body.get("status") == "failed":
+        failure = error_of_failure(parse_failure(body, None, {}))
+        raise failure
+    if not isinstance(body.get("output"), list):
+        raise InvalidResponseError("The reply holds no output. Try again, or check api and base_url.")
+    items = as_mappings(body["output"])
+    text = read_text(items, structured=_is_structured(body))
+    calls = read_calls(items)
+    refusal = read_refusal(items)
+    finish_reason, raw_finish_reason = _finish_reason(body, calls, refusal)
+    state = state_to_keep(items)
+    return LLMResponse(
+        content=text,
+        model=as_text(body.get("model")),
+        provider=provider,
+        usage=read_usage(body.get("usage"), "input_tokens", "output_tokens"),
+        finish_reason=finish_reason,
+        raw_finish_reason=raw_finish_reason,
+        tool_calls=calls,
+        reasoning=read_reasoning(items),
+        refusal=refusal,
+        message=Message("assistant", text or None, calls, provider=provider, provider_state=state),
+    )
+
+
+def _is_structured(body: JSON) -> bool:
+    text_format = as_mapping(as_mapping(body.get("text")).get("format"))
+    return text_format.get("type") in STRUCTURED_FORMATS
+
+
+def _finish_reason(
+    body: JSON, calls: Sequence[Any], refusal: Optional[str]
+) -> Tuple[FinishReason, Optional[str]]:
+    status = as_text_or_none(body.get("status"))
+    if status == "incomplete":
+        reason = as_text(as_mapping(body.get("incomplete_details")).get("reason"))
+        return INCOMPLETE_REASONS.get(reason, FinishReason.OTHER), reason or status
+    if status != "completed":
+        return FinishReason.OTHER, status
+    if calls:
+        return FinishReason.TOOL_CALLS, status
+    return (FinishReason.CONTENT_FILTER if refusal else FinishReason.STOP), status
