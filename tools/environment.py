@@ -102,9 +102,7 @@ def main() -> None:
     """Read the command line and make the environment, or print where a Python is."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("folder", type=Path, nargs="?", help="the environment to make")
-    parser.add_argument(
-        "--python", default="", help="a version or a path; default: the newest found"
-    )
+    parser.add_argument("--python", default="", help="a version or a path; default: the newest found")
     parser.add_argument("--extras", default="all", help="extras of the project, separated by commas")
     parser.add_argument("--group", action="append", default=[], help="a dependency group, repeatable")
     parser.add_argument("--lowest", action="store_true", help="the oldest allowed release of each dependency")
