@@ -83,13 +83,17 @@ soak: $(venv)/ready ## Run mixed traffic with faults for a minute; ARGS="--secon
 integration: $(venv)/ready ## Call the real providers whose keys are set (costs a little money)
 	$(python) -m pytest -m integration $(ARGS)
 
+# What the documentation site shows.
+site = README.md CONTRIBUTING.md CHANGELOG.md LICENSE config.example.yaml docs examples
+
 docs: $(venv)/ready ## Build the documentation site into site/; a warning is an error
 	@$(python) -c 'import sys; sys.exit("The site needs Python 3.11 or later." if sys.version_info < (3, 11) else 0)'
+	@rm -rf build/pages && mkdir -p build/pages && cp -R $(site) build/pages
 	$(python) -m zensical build --clean --strict --config-file mkdocs.yml
 	@echo "The site is in site/; begin with site/index.html."
 
-docs-serve: $(venv)/ready ## Show the site at http://localhost:8000 and keep it current while you write
-	$(python) -m zensical serve --config-file mkdocs.yml
+docs-serve: docs ## Build the site and show it at http://localhost:8000
+	$(python) -m http.server --bind localhost --directory site 8000
 
 clean: ## Remove environments, caches and build results
 	rm -rf .venv .venvs .cache build dist site .coverage .coverage.* coverage.json .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -51,6 +51,12 @@ def test_a_file_or_folder_that_is_named_exists(path: str) -> None:
     assert (PACKAGE / path).exists() or (ROOT / path).exists()
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: str(page.name))
+def test_a_module_that_another_page_names_exists(page: Path) -> None:
+    for path in spans(page.read_text(encoding="utf-8"), r"[\w/]+/\w+\.py"):
+        assert (PACKAGE / path).exists() or (ROOT / path).exists(), path
+
+
 @pytest.mark.parametrize("name", sorted(set(spans(PAGE, r"[\w.]+\(\)"))))
 def test_a_function_that_is_named_exists(name: str) -> None:
     assert any(name[:-2] in defined(path) for path in MODULES.values())
