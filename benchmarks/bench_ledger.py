@@ -9,6 +9,7 @@ ever adds to them. A million rows need 700 MB of disk for a minute.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import tempfile
 import time
@@ -17,10 +18,12 @@ from pathlib import Path
 from typing import Dict
 
 from llm_orchestrator import CostTracker, LLMResponse, TokenUsage
-from llm_orchestrator.types import Exchange
+from llm_orchestrator.types import Attempt, Exchange
+from llm_orchestrator.usage.attempts import CallFacts, attempt_record
 from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.ledger_csv import encode
 from llm_orchestrator.usage.record import COLUMNS, UsageRecord
+from llm_orchestrator.utils.values import evolve
 
 APPEND_US = 60.0
 REPORT_S = 6.0
@@ -41,27 +44,27 @@ RESPONSE = LLMResponse(
     "openai",
     "gpt-6-luna",
     TokenUsage(1000, 50, 1050, 100, None, 30, raw=RAW),
-    exchange=Exchange("responses", {"model": "gpt-6-luna", "input": []}, {}),
     raw_response={"service_tier": "default", "output": [{"type": "message"}]},
 )
+EXCHANGE = Exchange("responses", {"model": "gpt-6-luna", "input": []}, {})
+ATTEMPT = Attempt("gpt-6-luna", status_code=200, request_id="req_0123456789", latency=0.5)
 
 
 def log(tracker: CostTracker, session_id: str = "session") -> UsageRecord:
-    """Price a call and log it, as an orchestrator does."""
+    """Price a call and record it, as an orchestrator does."""
     now = datetime.now(timezone.utc)
-    return tracker.log_usage(
-        "openai",
-        "gpt-6-luna",
-        RESPONSE.usage,
-        session_id,
-        cost_details=tracker.price_response(RESPONSE, "openai", at=now),
-        response=RESPONSE,
-        started_at=now,
-        request_id="req_0123456789",
-        requested_model="gpt-6-luna",
-        latency=0.5,
-        tags={"team": "docs"},
+    record = attempt_record(
+        CallFacts(session_id, os.urandom(16).hex(), False, {"team": "docs"}, None),
+        evolve(ATTEMPT, started_at=now),
+        RESPONSE,
+        number=1,
+        status="ok",
+        details=tracker.price_response(RESPONSE, "openai", at=now, exchange=EXCHANGE),
+        exchange=EXCHANGE,
     )
+    record = evolve(record, final=True)
+    tracker.add(record)
+    return record
 
 
 def append_us(path: Path) -> float:

@@ -65,7 +65,7 @@ class Budget:
 
     def check(self, session_id: str, pending: Optional[Decimal] = None) -> None:
         """Refuse to go on when a budget is spent."""
-        today = self._clock.day(str(datetime.now(timezone.utc)))
+        today, _ = self._clock.read(str(datetime.now(timezone.utc)))
         with self._lock:
             self._catch_up()
             for kind, name in (("session", session_id), ("day", today)):
@@ -103,7 +103,8 @@ class Budget:
             ) from error
 
     def _add(self, timestamp: str, session_id: str, cost: Decimal) -> None:
-        for kind, name in (("session", session_id), ("day", self._clock.day(timestamp))):
+        day, _ = self._clock.read(timestamp)
+        for kind, name in (("session", session_id), ("day", day)):
             if self._limits[kind] is not None:
                 spent = self._spent[kind]
                 spent[name] = add_money(spent.get(name, ZERO), cost)

@@ -1,8 +1,8 @@
-"""The one local clock of the reports: the hour and the day of a ledger row, in local time."""
+"""The one local clock of the reports: the day and the hour of a ledger row, in local time."""
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Tuple
 
 from llm_orchestrator.usage.record import parse_timestamp
 
@@ -10,25 +10,22 @@ __all__ = ["LocalClock"]
 
 #: So many minutes are remembered at once.
 _REMEMBERED = 4096
-_HOUR, _DAY = len("2026-01-01T00"), len("2026-01-01")
+_DAY, _HOUR = len("2026-01-01"), len("2026-01-01T00")
 
 
 class LocalClock:
-    """Reads timestamps in local time; fast, as rows of one minute tend to come together."""
+    """Reads timestamps; fast, as rows of one minute tend to come together."""
 
     def __init__(self) -> None:
-        self._hours: Dict[str, str] = {}
+        self._of_minute: Dict[str, Tuple[str, str]] = {}
 
-    def day(self, timestamp: str) -> str:
-        """``YYYY-MM-DD``."""
-        return self.hour(timestamp)[:_DAY]
-
-    def hour(self, timestamp: str) -> str:
-        """``YYYY-MM-DDTHH``."""
+    def read(self, timestamp: str) -> Tuple[str, str]:
+        """The day and the hour of a timestamp: ``YYYY-MM-DD`` and ``YYYY-MM-DDTHH``."""
         minute = timestamp[:16]
-        hour = self._hours.get(minute)
-        if hour is None:
-            if len(self._hours) >= _REMEMBERED:
-                self._hours.clear()
-            hour = self._hours[minute] = parse_timestamp(timestamp).astimezone().isoformat()[:_HOUR]
-        return hour
+        found = self._of_minute.get(minute)
+        if found is None:
+            if len(self._of_minute) >= _REMEMBERED:
+                self._of_minute.clear()
+            local = parse_timestamp(timestamp).astimezone().isoformat()
+            found = self._of_minute[minute] = local[:_DAY], local[:_HOUR]
+        return found

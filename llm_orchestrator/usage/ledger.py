@@ -81,7 +81,7 @@ class Ledger:
         for file, path in self.files():
             yield from read_rows(file, path)
 
-    def cells(self, wanted: Sequence[str] = REPORT_COLUMNS) -> Iterator[Sequence[str]]:
+    def cells(self, wanted: Sequence[str] = REPORT_COLUMNS) -> Iterator[List[str]]:
         """Read what a report needs of all rows, much faster than ``rows``."""
         for file, path in self.files():
             yield from read_cells(file, path, wanted)

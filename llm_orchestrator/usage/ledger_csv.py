@@ -10,6 +10,7 @@ import csv
 import io
 import logging
 import re
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -80,19 +81,20 @@ def check_header(header: str, path: Path) -> List[str]:
     return columns
 
 
-#: A cell as most are, and one that a report computes with; any other form is left to the careful reader.
-_PLAIN = r"""([^,"']*|"(?!')[^"]*(?:""[^"]*)*")"""
-_COUNT, _MONEY = r"(\d*)", r"(\d+(?:\.\d+)?|)"
-_NUMBERS = {
+# The cells of a row as this library writes them; a row with any other is left to the careful reader.
+_PLAIN, _COUNT, _MONEY, _JSON = r"""([^,"']*)""", r"(\d*)", r"(\d+(?:\.\d+)?|)", r'(?:"([^"]*(?:""[^"]*)*)")?'
+_CELLS = {
     **dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), _COUNT),
     **dict.fromkeys(("cost", "estimated_cost"), _MONEY),
+    "tags": _JSON,
 }
+_TAGS = REPORT_COLUMNS.index("tags")
 
 
 @lru_cache(maxsize=4)
 def _beginning(columns: Tuple[str, ...]) -> Pattern[str]:
-    """The beginning of a row, so many of its columns: reading further would take twice as long."""
-    return re.compile(",".join(_NUMBERS.get(column, _PLAIN) for column in columns) + ",")
+    """The first columns of a row: to read further takes twice as long, and a report needs no more."""
+    return re.compile(",".join(_CELLS.get(column, _PLAIN) for column in columns) + ",")
 
 
 class LineReader:
@@ -128,27 +130,20 @@ class LineReader:
         self.broken += line != self._header
         return None
 
-    def cells(self, line: str) -> Optional[Sequence[str]]:
+    def cells(self, line: str) -> Optional[List[str]]:
         """Read what a report needs of a line, a cell for each wanted column; None as for ``row``."""
-        cells = self._first_cells(line) if self._match else None
-        if cells is None:
-            row = self.row(line)
-            cells = None if row is None else [row.get(name, "") for name in self._wanted]
-        return cells
-
-    def _first_cells(self, line: str) -> Optional[Sequence[str]]:
-        """The same of a line as this library writes it; None for any other."""
         match = self._match(line) if self._match else None
-        if match is None or not line.endswith(END_OF_ROW) or line.count('"') % 2:
-            return None
-        cells = match.groups()
-        try:
-            parse_timestamp(cells[0])
-        except ValueError:
-            return None
-        if '"' in match.group():
-            return [cell[1:-1].replace('""', '"') if cell[:1] == '"' else cell for cell in cells]
-        return cells
+        if match is not None and line.endswith(END_OF_ROW) and not line.count('"') % 2:
+            cells = list(match.groups(""))
+            if cells[_TAGS]:
+                cells[_TAGS] = cells[_TAGS].replace('""', '"')
+            try:
+                datetime.fromisoformat(cells[0])
+                return cells
+            except ValueError:
+                pass  # the careful reader says what it is
+        row = self.row(line)
+        return None if row is None else [row.get(name, "") for name in self._wanted]
 
 
 def read_rows(file: IO[bytes], path: Path) -> Iterator[Dict[str, str]]:
@@ -156,9 +151,7 @@ def read_rows(file: IO[bytes], path: Path) -> Iterator[Dict[str, str]]:
     return _read(file, path, LineReader.row)
 
 
-def read_cells(
-    file: IO[bytes], path: Path, wanted: Sequence[str] = REPORT_COLUMNS
-) -> Iterator[Sequence[str]]:
+def read_cells(file: IO[bytes], path: Path, wanted: Sequence[str] = REPORT_COLUMNS) -> Iterator[List[str]]:
     """Read what a report needs of a ledger file; broken lines are skipped with one warning."""
     return _read(file, path, LineReader.cells, wanted)
 

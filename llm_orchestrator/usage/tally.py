@@ -81,7 +81,7 @@ class Tally:
     def add(self, row: Sequence[str]) -> None:
         """Add a row."""
         self.rows += 1
-        day = self._clock.day(row[_TIME])
+        day, _ = self._clock.read(row[_TIME])
         key = (row[_PROVIDER], row[_MODEL], row[_SESSION], day, row[_TAGS])
         sums = self._cells.get(key)
         if sums is None:

@@ -20,7 +20,6 @@ __all__ = ["Durations", "Figures", "ModelFigures"]
 BINS_PER_DECADE = 20
 #: Different hours, times models, from which on spend is kept by day.
 MOST_PERIODS = 2_000
-_HOUR, _DAY = len("2026-01-01T00"), len("2026-01-01")
 #: So many lists of rates are remembered at once.
 _REMEMBERED = 4096
 _MILLION = Decimal(1_000_000)
@@ -95,7 +94,7 @@ class Figures:
         self.models: Dict[str, ModelFigures] = {}
         self.spend: Dict[Tuple[str, str], Decimal] = {}
         self.rows = 0
-        self._period = _HOUR
+        self._by_day = False
         self._clock = LocalClock()
         self._rates: Dict[str, Dict[str, Decimal]] = {}
         self._asked: Dict[str, str] = {}  # by call, the model last asked while the call goes on
@@ -153,18 +152,19 @@ class Figures:
     # ---------------------------------------------------------------- spend over time
 
     def _add_spend(self, timestamp: str, model: str, cost: Decimal) -> None:
-        key = (self._clock.hour(timestamp)[: self._period], model)
+        day, hour = self._clock.read(timestamp)
+        key = (day if self._by_day else hour, model)
         before = self.spend.get(key)
-        if before is None and self._period == _HOUR and len(self.spend) >= MOST_PERIODS:
+        if before is None and not self._by_day and len(self.spend) >= MOST_PERIODS:
             self._go_on_by_day()
-            key = (key[0][:_DAY], model)
+            key = (day, model)
             before = self.spend.get(key)
         self.spend[key] = cost if before is None else add_money(before, cost)
 
     def _go_on_by_day(self) -> None:
-        hours, self.spend, self._period = self.spend, {}, _DAY
+        hours, self.spend, self._by_day = self.spend, {}, True
         for (hour, model), cost in hours.items():
-            key = (hour[:_DAY], model)
+            key = (hour.partition("T")[0], model)
             self.spend[key] = add_money(self.spend.get(key, ZERO), cost)
 
     # ---------------------------------------------------------------- caching

@@ -140,7 +140,7 @@ def test_the_fast_reader_reads_what_the_careful_one_reads(tmp_path: Path) -> Non
     ]
     rows = [*made_up(50), *(row(**cells) for cells in awkward)]
     ledger = Ledger(write(tmp_path / "costs.csv", iter(rows)))
-    quick = [list(cells) for cells in ledger.cells(DETAIL_COLUMNS)]
+    quick = list(ledger.cells(DETAIL_COLUMNS))
     assert quick == [[cells[name] for name in DETAIL_COLUMNS] for cells in ledger.rows()]
     assert len(quick) == len(rows)
 
