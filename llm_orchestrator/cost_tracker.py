@@ -42,7 +42,7 @@ class CostTracker:
         log_path: The ledger, a CSV file that several processes may share; it is created with the first row.
             None: records are kept in memory only.
         fsync: Wait for the disk after each row.
-        rotate_mb: Megabytes from which on the ledger is put aside and a new file begun; None: never.
+        rotate_mb: Size in megabytes at which the ledger is renamed and a new file begun; None: never.
         session_id: The session of records that name none; None: a new one.
         price_table: Prices for records that come without a cost; None: the table shipped with the library.
         strict_pricing: Refuse models without a known price before anything is sent.

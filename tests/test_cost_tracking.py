@@ -375,7 +375,7 @@ def test_an_export_never_overwrites_the_ledger_and_says_when_it_cannot_write(
     with pytest.raises(ConfigurationError, match="is the ledger itself"):
         tracker.export_to_csv(path)
     for name in ("costs.1.csv", "costs.2026.csv"):
-        with pytest.raises(ConfigurationError, match="would be read as a part of it"):
+        with pytest.raises(ConfigurationError, match="would be read as one of its rotated files"):
             tracker.export_to_csv(tmp_path / name)
     with pytest.raises(ConfigurationError, match="cannot be written"):
         tracker.export_to_csv(tmp_path / "missing" / "out.csv")

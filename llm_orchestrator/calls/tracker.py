@@ -42,7 +42,7 @@ def configured_tracker(config: CostTrackingConfig, session_id: Optional[str] = N
 
 
 def warn_of_unused_settings(config: CostTrackingConfig) -> None:
-    """Name the settings about money that a tracker of the application's own puts aside."""
+    """Name the settings about money that are ignored, because the application gave its own tracker."""
     unused = sorted(config.model_fields_set - _OF_THE_LEDGER)
     if unused:
         logger.warning(

@@ -226,7 +226,7 @@ class PriceBook:
         asked = self._override(requested) if requested else None
         if served:
             yield Match(served, "override")
-        # A user prices the name written in the configuration; the reply names its snapshot.
+        # A user prices the name written in the configuration; the response names its snapshot.
         if asked and requested and self._is_same(model, requested):
             yield Match(asked, "override")
         found = self._listed(model)

@@ -23,6 +23,7 @@ __all__ = ["Billing"]
 logger = logging.getLogger(__name__)
 
 _ERROR = CostDetails("unpriced", unpriced=("error",))
+_NO_EXCHANGE = Exchange("", NOTHING, NOTHING)
 
 
 class Billing:
@@ -74,48 +75,39 @@ def _query(
     estimated: Optional[Mapping[str, int]],
 ) -> PricingQuery:
     """What is known of an answer; without a usage object its counts are priced, by what was requested."""
-    usage = response.usage
-    query = PricingQuery(
+    usage, known = response.usage, exchange or _NO_EXCHANGE
+    has_object = exchange is not None and usage.raw is not None
+    return PricingQuery(
         response.provider,
         response.model,
-        usage,
+        _as_reported(usage.raw, usage.source) if has_object else usage,
         response.requested_model,
+        api=known.api or None,
         at=at,
         base_url=base_url,
-        request=exchange.request if exchange else NOTHING,
+        headers=known.headers if has_object else NOTHING,
+        request=known.request,
+        response=response.raw_response or NOTHING if has_object else NOTHING,
         estimated=estimated,
-    )
-    if exchange is None or usage.raw is None:
-        return query
-    return query._replace(
-        usage=_as_reported(usage.raw, usage.source),
-        api=exchange.api or None,
-        headers=exchange.headers,
-        response=response.raw_response or NOTHING,
     )
 
 
 def _query_of_row(row: Mapping[str, Any]) -> PricingQuery:
     """The same of a row of the ledger."""
-    facts = _json(row.get("price_facts")) or NOTHING
-    query = PricingQuery(
+    raw, known = _json(row.get("usage_raw")), _json(row.get("price_facts")) or NOTHING
+    has_object = raw is not None
+    return PricingQuery(
         row.get("price_provider") or row["provider"],
         row["model"],
-        _counted(row),
+        _as_reported(raw, row["usage_status"]) if has_object else _counted(row),
         row.get("requested_model") or None,
+        api=row.get("api") or None,
         at=parse_timestamp(row.get("started_at") or row["timestamp"]),
         base_url=row.get("base_url") or None,
-        request=facts.get("request") or NOTHING,
+        headers=known.get("headers") or NOTHING if has_object else NOTHING,
+        request=known.get("request") or NOTHING,
+        response=known.get("response") or NOTHING if has_object else NOTHING,
         estimated=_estimated(row.get("estimated_counts")),
-    )
-    raw = _json(row.get("usage_raw"))
-    if raw is None:
-        return query
-    return query._replace(
-        usage=_as_reported(raw, row["usage_status"]),
-        api=row.get("api") or None,
-        headers=facts.get("headers") or NOTHING,
-        response=facts.get("response") or NOTHING,
     )
 
 

@@ -146,7 +146,7 @@ class LedgerTail:
         try:
             status = os.stat(self._ledger.path)
         except FileNotFoundError:
-            return True  # what was put aside may hold more
+            return True  # the rotated files may hold more
         return identity(status) != self._file or status.st_size != self._offset
 
 

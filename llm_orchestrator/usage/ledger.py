@@ -190,7 +190,7 @@ class Ledger:
         return COLUMNS if tuple(columns) == COLUMNS else columns
 
     def _rotated(self) -> List[Path]:
-        """The files put aside, oldest first."""
+        """The rotated files, oldest first."""
         try:
             names = os.listdir(self.path.parent)
         except FileNotFoundError:  # the folder is gone, and all files with it
@@ -199,7 +199,7 @@ class Ledger:
         return [self._aside(number) for number in sorted(number for number in numbers if number)]
 
     def _number(self, name: str) -> Optional[int]:
-        """Which of the files put aside bears this name; None: none of them."""
+        """The number of the rotated file of this name; None when it is not one of them."""
         head, tail = self.path.stem + ".", self.path.suffix
         number = name[len(head) : len(name) - len(tail)]
         is_aside = name == f"{head}{number}{tail}" and number.isascii() and number.isdecimal()
@@ -214,7 +214,7 @@ class Ledger:
             number += 1
         try:
             os.rename(self.path, self._aside(number))
-        except OSError as error:  # the row is written; a file that grows on is no reason to report it lost
+        except OSError as error:  # the row is written, and not lost because the file keeps growing
             self._rotate_bytes = None
             logger.error("The ledger %s cannot be rotated and grows on: %s", self.path, error)
 

@@ -83,7 +83,7 @@ class UsageRecord:
         api: The provider's API that answered, in the words of ``price_usage``.
         base_url: Scheme and host the request went to; None for the vendor's own.
         usage_raw: The provider's usage object as it was received.
-        price_facts: What else of request and reply decided the price.
+        price_facts: What else of request and response decided the price.
     """
 
     timestamp: datetime

@@ -125,7 +125,7 @@ class RecordStore:
         target = Path(path).expanduser()
         if self.ledger and self.ledger.would_read(target):
             raise ConfigurationError(
-                f"{target} is the ledger itself, or would be read as a part of it that was put aside. "
+                f"{target} is the ledger itself, or would be read as one of its rotated files. "
                 "Export to a file with another name."
             )
         try:

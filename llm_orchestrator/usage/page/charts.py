@@ -42,7 +42,7 @@ class Chart(NamedTuple):
 
     Attributes:
         title: What it shows.
-        note: What a reader has to know about it, or the sentence that stands in its place.
+        note: What a reader has to know about it, or the sentence that is shown instead.
         json: The chart as plotly's script takes it; empty for a sentence.
     """
 

@@ -211,6 +211,7 @@ def test_broken_lines_are_skipped_with_one_warning(
         "",
         "rubbish",
         good.replace("2026-01-05", "someday"),
+        good.replace("T00:00:00", "T00:00:99"),
         good.replace(",10,5,15,", ",10,five,15,"),
         good.replace(",10,5,15,,", ",10,5,15,NaN,"),
         good.replace(",10,5,15,,", ",10,5,15,$1,"),
@@ -226,7 +227,7 @@ def test_broken_lines_are_skipped_with_one_warning(
 
     assert tracker.get_usage_report().total_requests == 6
     said = [record.getMessage() for record in caplog.records if "Skipped" in record.getMessage()]
-    assert said == [f"Skipped 11 broken or half-written line(s) of the ledger {path}."]
+    assert said == [f"Skipped 12 broken or half-written line(s) of the ledger {path}."]
 
 
 def test_a_header_written_twice_is_no_row_and_no_complaint(
