@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Callable, List
+import weakref
+from contextlib import suppress
+from typing import Any, Callable, List, Union
 
 import pytest
 
@@ -255,3 +257,89 @@ def test_r7_an_interrupt_before_the_first_piece_never_asks_again(perform: Perfor
         assert (scene.asked, scene.rows) == ([MODEL], ["priced cancelled final"])
 
     perform(scenario, press)
+
+
+def test_r7_a_coroutine_that_is_dropped_while_it_reads_waits_for_nothing() -> None:
+    scene = play(FakeReply(chunks=PIECES, delay=0.001), provider_class=TrackingProvider)
+
+    async def main() -> None:
+        stream = scene.orchestrator.asend_streaming_request("Hi")
+        assert await stream.__anext__() == "Four"
+        reading: Any = stream.__anext__()
+        reading.send(None)
+        reading.close()
+        assert (
+            scene.rows == []
+        ), "it may be a finalizer that closes it, which takes no lock and writes nothing"
+        await asyncio.sleep(0.01)
+        assert connections(scene) == 0
+        with pytest.raises(OrchestratorError, match="The stream is closed"):
+            await stream.__anext__()
+
+    asyncio.run(main())
+    scene.orchestrator.close()
+    assert scene.rows == ["priced interrupted final"]
+
+
+# ---------------------------------------------------------------- two at one stream
+
+
+def close_now(stream: Union[LLMStream, AsyncLLMStream]) -> None:
+    """Close a stream that is not open yet, which waits for nothing."""
+    if isinstance(stream, LLMStream):
+        stream.close()
+    else:
+        with suppress(StopIteration):
+            stream.aclose().send(None)
+
+
+def test_c2_a_stream_that_is_closed_while_it_is_opened(perform: Perform) -> None:
+    readers: List[Any] = []
+
+    def answer(request: Any) -> FakeReply:
+        close_now(readers[0].stream)
+        return FakeReply(chunks=PIECES)
+
+    async def scenario(scene: Scene, open_stream: Open) -> None:
+        readers.append(open_stream())
+        for _ in range(2):
+            with pytest.raises(OrchestratorError, match="The stream is closed"):
+                await readers[0].piece()
+        assert (scene.asked, scene.rows) == ([MODEL], ["priced interrupted final"])
+
+    perform(scenario, answer)
+
+
+def test_c2_who_reads_a_stream_that_just_ends_does_not_ask_again(
+    perform: Perform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(scene: Scene, open_stream: Open) -> None:
+        reader = open_stream()
+        parse_reply = scene.provider.parse_reply
+
+        def read_meanwhile(*arguments: Any) -> Any:
+            with pytest.raises(OrchestratorError, match="has been read"):
+                if isinstance(reader.stream, LLMStream):
+                    next(reader.stream)
+                else:
+                    reader.stream.__anext__().send(None)
+            return parse_reply(*arguments)
+
+        monkeypatch.setattr(scene.provider, "parse_reply", read_meanwhile)
+        assert (await reader.final()).content == ANSWER
+        assert (scene.asked, scene.rows) == ([MODEL], ["priced ok final"])
+
+    perform(scenario)
+
+
+def test_a_stream_that_has_ended_holds_its_text_but_no_connection(perform: Perform) -> None:
+    async def scenario(scene: Scene, open_stream: Open) -> None:
+        reader = open_stream()
+        await reader.piece()
+        source = weakref.ref(reader.stream._source)
+        await reader.pieces()
+        await asyncio.sleep(0)  # the loop lets go of the task that closed the connection
+        assert source() is None
+        assert reader.stream.text == ANSWER
+
+    perform(scenario)
