@@ -16,8 +16,8 @@ base = $$(for python in python3 python python3.14 python3.13 python3.12 python3.
 	"$$HOME"/.pyenv/versions/3.*/bin/python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && echo "$$python" && break; done)
 
-.PHONY: help test test-all announce demo lint format typecheck coverage bench bench-check soak integration docs \
-	docs-serve environment clean
+.PHONY: help test test-all test-lowest announce demo lint format typecheck coverage coverage-rest bench bench-check \
+	soak integration docs docs-serve environment clean
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -67,8 +67,11 @@ format: $(venv)/ready ## Format the code and mend what ruff can mend
 typecheck: $(venv)/ready ## Check the types, strictly
 	$(python) -m mypy
 
-coverage: override ARGS += --cov --cov-report=term:skip-covered --cov-report=json
-coverage: test-all ## Run every test and check the coverage each part promises
+coverage: override ARGS += --cov --cov-report=
+coverage: test coverage-rest ## Run every test and check the coverage each part promises
+
+coverage-rest: $(venv)/ready # the slow tests on top of `make test ARGS="--cov --cov-report="`
+	@$(pytest) -m "slow and not integration" --cov --cov-append --cov-report=term:skip-covered --cov-report=json
 	$(python) tools/check_coverage.py coverage.json
 
 bench: $(venv)/ready ## Measure the library, beside the vendors' SDKs and alone
