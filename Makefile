@@ -16,41 +16,46 @@ base = $$(for python in python3 python python3.14 python3.13 python3.12 python3.
 	"$$HOME"/.pyenv/versions/3.*/bin/python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && echo "$$python" && break; done)
 
-.PHONY: help test test-all announce demo lint format typecheck coverage bench bench-check soak integration docs \
-	docs-serve environment clean
+.PHONY: help test test-all test-lowest announce demo lint format typecheck coverage coverage-rest bench bench-check \
+	soak integration docs docs-serve environment clean FORCE
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 environment: $(venv)/ready ## Make or update .venv
 
-$(venv)/ready: pyproject.toml tools/environment.py
-	@"$(base)" tools/environment.py "$(venv)" --python "$(PYTHON)" --group dev
-	@touch "$@"
+# An environment is made anew when pyproject.toml is another one than it was made for, of which it keeps a copy.
+$(venv)/ready: FORCE
+	@cmp -s pyproject.toml "$@" || { "$(base)" tools/environment.py "$(venv)" --python "$(PYTHON)" --group dev \
+		&& cp pyproject.toml "$@"; }
+
+FORCE:
 
 test: announce $(venv)/ready ## Run the fast tests
 	@$(pytest) -m "not integration and not slow" $(ARGS)
 
 announce:
 	@echo "The fast tests take about three minutes on two cores and need nothing but this machine."
-	@test -e $(venv)/ready || echo "First $(venv) is made: one to five minutes, 900 MB on disk ('make clean' removes it)."
+	@cmp -s pyproject.toml "$(venv)/ready" \
+		|| echo "First $(venv) is made: one to five minutes, 900 MB on disk ('make clean' removes it)."
 
 test-all: $(venv)/ready ## Run every test, those that take long or build packages too
 	@$(pytest) -m "not integration" $(ARGS)
 
 demo: ## Stream an answer from a real local model; leaves 260 MB in .venvs/demo
-	@test -e .venvs/demo/ready || echo "First .venvs/demo is made: about a minute, 260 MB on disk ('make clean' removes it)."
+	@cmp -s pyproject.toml .venvs/demo/ready \
+		|| echo "First .venvs/demo is made: about a minute, 260 MB on disk ('make clean' removes it)."
 	@$(MAKE) --no-print-directory .venvs/demo/ready
 	.venvs/demo/bin/python examples/demo.py
 
-.venvs/demo/ready: pyproject.toml tools/environment.py
-	@"$(base)" tools/environment.py .venvs/demo --python "$(PYTHON)" --extras local
-	@.venvs/demo/bin/python -c 'import sys; sys.exit("The local model needs Python 3.10 or later." if sys.version_info < (3, 10) else 0)'
-	@touch "$@"
+.venvs/demo/ready: FORCE
+	@cmp -s pyproject.toml "$@" || { "$(base)" tools/environment.py .venvs/demo --python "$(PYTHON)" --extras local \
+		&& .venvs/demo/bin/python -c 'import sys; sys.exit("The local model needs Python 3.10 or later." \
+		if sys.version_info < (3, 10) else 0)' && cp pyproject.toml "$@"; }
 
-.venvs/lowest/ready: pyproject.toml tools/environment.py
-	@"$(base)" tools/environment.py .venvs/lowest --python 3.9 --group test --lowest
-	@touch "$@"
+.venvs/lowest/ready: FORCE
+	@cmp -s pyproject.toml "$@" || { "$(base)" tools/environment.py .venvs/lowest --python 3.9 --group test --lowest \
+		&& cp pyproject.toml "$@"; }
 
 test-lowest: .venvs/lowest/ready ## Run the tests of the adapters on the oldest releases that pyproject.toml allows
 	@.venvs/lowest/bin/python -m pytest -q -n auto --maxprocesses=4 -m "not integration" \
@@ -67,8 +72,11 @@ format: $(venv)/ready ## Format the code and mend what ruff can mend
 typecheck: $(venv)/ready ## Check the types, strictly
 	$(python) -m mypy
 
-coverage: override ARGS += --cov --cov-report=term:skip-covered --cov-report=json
-coverage: test-all ## Run every test and check the coverage each part promises
+coverage: override ARGS += --cov --cov-report=
+coverage: test coverage-rest ## Run every test and check the coverage each part promises
+
+coverage-rest: $(venv)/ready # the slow tests on top of `make test ARGS="--cov --cov-report="`
+	@$(pytest) -m "slow and not integration" --cov --cov-append --cov-report=term:skip-covered --cov-report=json
 	$(python) tools/check_coverage.py coverage.json
 
 bench: $(venv)/ready ## Measure the library, beside the vendors' SDKs and alone

@@ -49,11 +49,14 @@ def find_python(name: str = "") -> str:
     """The interpreter of a version (``3.9``, ``python3.9``), command or path; the newest without a name."""
     version = re.fullmatch(r"(?:python)?(3\.\d+)", name)
     versions = (version[1],) if version else SUPPORTED
-    found = [path for each in versions for path in candidates(each) if version_of(path) == each]
     if name and not version:
-        found = [name] if version_of(name) else []
+        found = name if version_of(name) else None
+    else:
+        found = next(
+            (path for each in versions for path in candidates(each) if version_of(path) == each), None
+        )
     wanted = name or f"from {SUPPORTED[-1]} to {SUPPORTED[0]}"
-    return found[0] if found else sys.exit(f"No Python {wanted} was found. Install it or name another one.")
+    return found or sys.exit(f"No Python {wanted} was found. Install it or name another one.")
 
 
 def python_in(folder: Path) -> Path:

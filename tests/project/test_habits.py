@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,17 @@ def undocumented(function: Any) -> List[str]:
 def test_every_public_function_documents_what_it_takes_and_gives() -> None:
     gaps = {name: undocumented(function) for name, function in public_callables()}
     assert {name: missing for name, missing in gaps.items() if missing} == {}
+
+
+def test_every_promise_that_a_test_names_is_explained() -> None:
+    """Ids in names and docstrings of tests stand in the scenarios' page, and the files it names are there."""
+    page = (ROOT / "tests" / "scenarios" / "README.md").read_text(encoding="utf-8")
+    named = set()
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        source = file.read_text(encoding="utf-8")
+        named |= {name.upper() for name in re.findall(r"def test_([srkmcpnblx]\d+)_", source)}
+        for docstring in re.findall(r'"""(.*?)"""', source, re.DOTALL):
+            named |= set(re.findall(r"\b[SRKMCPNBLX]\d\b", docstring))
+    assert named - set(re.findall(r"^\| ([A-Z]\d+) \|", page, re.MULTILINE)) == set()
+    files = re.findall(r"`([\w./]+\.py|\w+/)`", page)
+    assert [name for name in files if not (ROOT / "tests" / "scenarios" / name).exists()] == []

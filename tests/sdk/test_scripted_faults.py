@@ -7,29 +7,15 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
-from typing import Any, Iterator, Optional
-from urllib.error import HTTPError
-from urllib.request import urlopen
+from typing import Any, Iterator
 
 import pytest
 
 from tests.support.scripted_server import (
-    BEFORE_HEAD,
-    Close,
-    End,
-    Garbage,
     HalfClose,
-    Pings,
     Reply,
-    Reset,
     ScriptedServer,
     Stall,
-    html,
-    redirect,
-    refusing_url,
-    silent_url,
-    unreachable_url,
 )
 
 
@@ -82,98 +68,12 @@ def test_a_connection_serves_many_requests(server: ScriptedServer, line: Line) -
     assert (server.open_connections, server.connections_opened) == (1, 1)
 
 
-def test_an_early_end_is_a_clean_one(server: ScriptedServer, line: Line) -> None:
-    server.script(STREAM.but(fault=End(after=1)), Reply(body=b"still here"))
-    assert line.ask().read_until(b"0\r\n\r\n").endswith(b"\r\n\r\n4\r\none \r\n0\r\n\r\n")
-    assert line.ask().read_until(b"still here")
-
-
-@pytest.mark.parametrize("after", [BEFORE_HEAD, 0, 2, None])
-def test_a_closed_connection_lacks_the_end(server: ScriptedServer, line: Line, after: Optional[int]) -> None:
-    server.script(STREAM.but(fault=Close(after)))
-    content = line.ask().read()
-    assert not content.endswith(b"0\r\n\r\n")
-    assert bool(content) is (after != BEFORE_HEAD)
-    assert [piece in content for piece in STREAM.pieces()] == [
-        after is None or after > number for number in range(3)
-    ]
-
-
 def test_a_half_closed_connection_stays_open_for_the_client(server: ScriptedServer, line: Line) -> None:
     server.script(STREAM.but(fault=HalfClose(after=1)))
     assert line.ask().read().endswith(b"one \r\n")
     assert server.open_connections == 1
     line.socket.close()
     assert server.wait_for_connections(0)
-
-
-@pytest.mark.parametrize("after", [BEFORE_HEAD, 1])
-def test_a_reset_connection_is_an_error(server: ScriptedServer, line: Line, after: int) -> None:
-    server.script(STREAM.but(fault=Reset(after)))
-    with pytest.raises(ConnectionResetError):
-        line.ask().read()
-
-
-@pytest.mark.parametrize("after", [BEFORE_HEAD, 1])
-def test_a_stall_ends_with_the_client_or_a_reset(server: ScriptedServer, after: int) -> None:
-    server.default = STREAM.but(fault=Stall(after))
-    leaving, staying = Line(server), Line(server)
-    leaving.ask()
-    staying.ask()
-    assert server.wait_for_requests(2) and server.open_connections == 2
-    leaving.socket.close()
-    assert server.wait_for_connections(1)
-    server.reset()
-    assert b"two" not in staying.read() and server.open_connections == 0
-    staying.socket.close()
-
-
-def test_pings_go_on_until_the_client_leaves(server: ScriptedServer, line: Line) -> None:
-    server.script(STREAM.but(fault=Pings(after=1, data=b": ping\n\n", every=0.001)))
-    assert line.ask().read_until(b": ping\n\n\r\n8\r\n: ping\n\n").count(b"one ") == 1
-    line.socket.close()
-    assert server.wait_for_connections(0)
-
-
-def test_a_drip_comes_byte_by_byte(server: ScriptedServer, line: Line) -> None:
-    server.script(STREAM.dripping(0.001))
-    started = time.monotonic()
-    content = line.ask().read_until(b"0\r\n\r\n")
-    assert content.count(b"\r\n1\r\n") == len(STREAM.content()) == 13
-    assert time.monotonic() - started >= 0.013
-
-
-def test_a_drip_can_stall(server: ScriptedServer, line: Line) -> None:
-    server.script(STREAM.dripping(0.001).but(fault=Stall(after=3)))
-    assert line.ask().read_until(b"e\r\n").endswith(b"1\r\no\r\n1\r\nn\r\n1\r\ne\r\n")
-    line.socket.settimeout(0.01)
-    with pytest.raises(socket.timeout):
-        line.read()
-
-
-def test_garbage_breaks_the_transfer_coding(server: ScriptedServer, line: Line) -> None:
-    server.script(STREAM.but(fault=Garbage(after=1)))
-    assert line.ask().read().endswith(b"one \r\nthis is no chunk\r\n")
-
-
-@pytest.mark.parametrize("error", [-2, 5])
-def test_a_wrong_length(server: ScriptedServer, line: Line, error: int) -> None:
-    server.script(STREAM.but(length_error=error))
-    content = line.ask().read()
-    assert f"content-length: {13 + error}".encode() in content and content.endswith(b"one two three")
-
-
-def test_a_delay_comes_before_the_head(server: ScriptedServer, line: Line) -> None:
-    server.script(STREAM.but(delay=0.01))
-    line.ask().read_until(b"HTTP/1.1 200 OK")
-    assert time.monotonic() - server.requests[0].time >= 0.01
-
-
-def test_other_replies(server: ScriptedServer, line: Line) -> None:
-    server.script(html(), redirect("http://127.0.0.1:1/elsewhere").but(headers={"connection": "close"}))
-    assert b"text/html" in line.ask().read_until(b"</html>")
-    assert line.ask().read().startswith(b"HTTP/1.1 307 ")
-    assert redirect("http://elsewhere").headers["location"] == "http://elsewhere"
 
 
 def test_tls_to_the_plain_port_is_refused(line: Line) -> None:
@@ -209,27 +109,7 @@ def test_a_mistake_in_a_reply_function_is_told(server: ScriptedServer, line: Lin
     server.errors.clear()
 
 
-def test_addresses_without_a_server() -> None:
-    def connect(url: str) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=0.05)
-
-    with refusing_url() as url, pytest.raises(ConnectionRefusedError):
-        connect(url)
-    with silent_url() as url, connect(url) as client:
-        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        with pytest.raises(socket.timeout):
-            client.recv(1)
-    with unreachable_url() as url, pytest.raises(socket.timeout):
-        connect(url)
-
-
 # the server itself
-
-
-def test_an_unknown_path_is_a_404(server: ScriptedServer) -> None:
-    with pytest.raises(HTTPError, match="404") as caught:
-        urlopen(server.url + "/v1/ducks")
-    caught.value.close()
 
 
 def test_reset_makes_it_as_new(server: ScriptedServer, line: Line) -> None:
