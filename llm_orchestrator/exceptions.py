@@ -1,30 +1,30 @@
-"""The error family: every error a user of the library can meet, drawn as a tree.
+"""All errors that the library raises, as a tree.
 
     OrchestratorError
-    |-- ConfigurationError              the YAML, a key or an installation is not as needed
+    |-- ConfigurationError              the YAML file, a key or an installed package is missing or wrong
     |-- ProviderSwitchError             a history of one provider was sent to another
     |-- InvalidMessagesError            the messages cannot be sent (names the index)
-    |-- BudgetExceededError             a configured budget is spent
+    |-- BudgetExceededError             a configured budget is used up
     `-- ProviderError                   a provider refused, failed, or could not be reached
         |-- AuthenticationError         the key is wrong or missing
-        |-- PermissionDeniedError       the key is right but not allowed
-        |-- QuotaExceededError          the account is out of money or quota
-        |-- RateLimitError              too many requests for now        retried, falls back
-        |-- ModelNotFoundError          no such model for this account   falls back
+        |-- PermissionDeniedError       the key is valid but not allowed to do this
+        |-- QuotaExceededError          the account is out of credit or quota
+        |-- RateLimitError              too many requests                retried, falls back
+        |-- ModelNotFoundError          unknown model for this account   falls back
         |-- ContextLengthError          the prompt is too long           falls back
-        |-- InvalidRequestError         the request is malformed
-        |   `-- UnsupportedParameterError   the model rejects one parameter
+        |-- InvalidRequestError         the request is invalid
+        |   `-- UnsupportedParameterError   the model rejects a parameter
         |-- ServerError                 the provider failed              retried, falls back
         |   `-- OverloadedError         the provider is overloaded       retried, falls back
         |-- ProviderConnectionError     no connection                    retried, falls back
         |   `-- ProviderTimeoutError    no answer in time                retried, falls back
         |-- InvalidResponseError        the answer cannot be read        retried, falls back
-        |-- StreamInterruptedError      a stream ended before its end
-        |-- OutputTruncatedError        structured output was cut
-        |-- OutputParseError            structured output does not fit its schema
+        |-- StreamInterruptedError      a stream ended too early
+        |-- OutputTruncatedError        structured output was cut off
+        |-- OutputParseError            structured output does not match its schema
         `-- AllFallbacksFailedError     every configured model failed
 
-Each class says through ``retryable`` and ``falls_back`` whether the same model, or another model of the same
+The class attributes ``retryable`` and ``falls_back`` say whether the same model, or another model of the same
 provider, may succeed where this attempt failed. All errors can be pickled and copied with their fields.
 """
 
@@ -84,11 +84,11 @@ class OrchestratorError(Exception):
 
 
 class ConfigurationError(OrchestratorError):
-    """The configuration, a key, a file or an installed package is not as the call needs it."""
+    """The configuration, a key, a file or an installed package is missing or wrong."""
 
 
 class NotSupportedError(ConfigurationError):
-    """The provider has no such endpoint, to list its models for instance; nothing is wrong."""
+    """The provider does not have this endpoint, for example for its list of models."""
 
 
 class ProviderSwitchError(OrchestratorError):
@@ -96,11 +96,11 @@ class ProviderSwitchError(OrchestratorError):
 
 
 class InvalidMessagesError(OrchestratorError):
-    """The messages cannot be sent; the text names the index of the first one at fault.
+    """The messages cannot be sent; the text names the index of the first invalid one.
 
     Args:
         message: What is wrong and what to do.
-        index: Position of the message at fault, counted from 0; None when the list as a whole is at fault.
+        index: Position of the invalid message, counted from 0; None when the list as a whole is invalid.
     """
 
     def __init__(self, message: str, *, index: Optional[int] = None) -> None:
@@ -109,33 +109,33 @@ class InvalidMessagesError(OrchestratorError):
 
 
 class BudgetExceededError(OrchestratorError):
-    """A configured budget is spent; nothing was sent."""
+    """A configured budget is used up; nothing was sent."""
 
 
 class ProviderError(OrchestratorError):
     """A provider refused, failed, or could not be reached.
 
     Args:
-        message: What happened, in the provider's words where it gave any.
+        message: What happened, with the provider's message where it sent one.
         provider: Name of the configured provider entry.
         model: Model the request was for.
-        status_code: HTTP status; None when no response came.
+        status_code: HTTP status; None when there was no response.
         code: The provider's own error code or type.
         request_id: The provider's id of the request, for its support.
-        retry_after: Seconds the provider asked to wait; None when it said nothing.
+        retry_after: Seconds the provider asked to wait; None when it did not say.
     """
 
     retryable: ClassVar[bool] = False
     falls_back: ClassVar[bool] = False
-    #: What its reader can do, where the provider's words hardly ever say; ends the error's text.
+    #: What to do; added to the text, because the provider's message hardly ever says.
     remedy: ClassVar[str] = ""
-    #: At most this many retries on one model, whatever the configuration allows; None: no limit of its own.
+    #: At most this many retries on one model, whatever the configuration allows; None: no further limit.
     retry_limit: Optional[int] = None
     #: False where the provider said not to try again (the header ``x-should-retry: false``).
     may_retry: bool = True
-    #: False where the library found the fault before anything was sent.
+    #: False where the library raised the error before anything was sent.
     sent: bool = True
-    #: True where the provider may have worked on the request, and charge for it, though no answer came.
+    #: True where the provider may have processed the request, and may charge for it, though no answer came.
     may_be_billed: bool = False
 
     def __init__(
@@ -172,7 +172,7 @@ class AuthenticationError(ProviderError):
 class PermissionDeniedError(ProviderError):
     """The key is valid but not allowed to do this."""
 
-    remedy = "Check with the provider what the key may do."
+    remedy = "Check the key's permissions at the provider."
 
 
 class QuotaExceededError(ProviderError):
@@ -182,7 +182,7 @@ class QuotaExceededError(ProviderError):
 
 
 class RateLimitError(ProviderError):
-    """Too many requests or tokens for now."""
+    """Too many requests or tokens at the moment."""
 
     retryable = True
     falls_back = True
@@ -192,22 +192,22 @@ class ModelNotFoundError(ProviderError):
     """The provider does not offer this model to this account."""
 
     falls_back = True
-    remedy = "Check its name: refresh_models asks what there is."
+    remedy = "Check its name; refresh_models lists what the provider offers."
 
 
 class ContextLengthError(ProviderError):
     """Prompt and answer together do not fit the model's context window."""
 
     falls_back = True
-    remedy = "Shorten the conversation, or name a fallback model with a larger window."
+    remedy = "Shorten the conversation, or configure a fallback model with a larger context window."
 
 
 class InvalidRequestError(ProviderError):
-    """The provider, or the library before sending, found the request malformed."""
+    """The request is invalid, as the provider or, before sending, the library found."""
 
 
 class UnsupportedParameterError(InvalidRequestError):
-    """The model rejects one parameter of the request.
+    """The model rejects a parameter of the request.
 
     Args:
         message: What happened.
@@ -215,7 +215,7 @@ class UnsupportedParameterError(InvalidRequestError):
         **fields: The fields of ProviderError.
 
     Attributes:
-        form: The form the parameter was sent in, where its provider knows another one; else None.
+        form: The form the parameter was sent in, where the provider has another one; else None.
     """
 
     form: Optional[str] = None
@@ -233,7 +233,7 @@ class ServerError(ProviderError):
 
 
 class OverloadedError(ServerError):
-    """The provider has no capacity right now."""
+    """The provider has no capacity at the moment."""
 
 
 class ProviderConnectionError(ProviderError):
@@ -249,7 +249,7 @@ class ProviderTimeoutError(ProviderConnectionError):
 
 
 class InvalidResponseError(ProviderError):
-    """The provider answered with something that is not its documented format; retried once."""
+    """The answer is not in the provider's documented format; retried once."""
 
     retryable = True
     falls_back = True
@@ -258,12 +258,12 @@ class InvalidResponseError(ProviderError):
 
 
 class StreamInterruptedError(ProviderError):
-    """A stream ended before the provider said it was complete.
+    """A stream ended before the provider reported that it was complete.
 
     Args:
         message: What happened.
         partial_text: The text received so far.
-        partial_response: What is known of the answer; its ``usage.source`` is never ``reported``.
+        partial_response: The answer so far; its ``usage.source`` is never ``reported``.
         **fields: The fields of ProviderError.
     """
 
@@ -283,11 +283,11 @@ class StreamInterruptedError(ProviderError):
 
 
 class _OutputError(ProviderError):
-    """Structured output that cannot be used; the answer was paid for and is kept.
+    """Structured output that cannot be used.
 
     Args:
         message: What is wrong with the output.
-        response: The whole answer, with its usage and cost.
+        response: The whole answer, which was paid for, with its usage and cost.
         **fields: The fields of ProviderError.
     """
 
@@ -297,11 +297,11 @@ class _OutputError(ProviderError):
 
 
 class OutputTruncatedError(_OutputError):
-    """The model ran out of tokens in the middle of structured output."""
+    """The model reached its token limit before its structured output was complete."""
 
 
 class OutputParseError(_OutputError):
-    """The model's structured output is not valid for the requested format."""
+    """The model's structured output does not match the requested format."""
 
 
 class AllFallbacksFailedError(ProviderError):
@@ -309,19 +309,12 @@ class AllFallbacksFailedError(ProviderError):
 
 
 def with_causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk through an error and everything it was caused by.
-
-    Args:
-        error: The error.
-
-    Yields:
-        The error, its causes and contexts and the members of groups, each once.
-    """
-    waiting: List[Optional[BaseException]] = [error]
+    """The error, its causes, its contexts and the members of groups, each once."""
+    remaining: List[Optional[BaseException]] = [error]
     seen: List[int] = []
-    while waiting:
-        current = waiting.pop()
+    while remaining:
+        current = remaining.pop()
         if current is not None and id(current) not in seen:
             seen.append(id(current))
             yield current
-            waiting += [current.__cause__, current.__context__, *getattr(current, "exceptions", ())]
+            remaining += [current.__cause__, current.__context__, *getattr(current, "exceptions", ())]

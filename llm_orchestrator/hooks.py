@@ -1,4 +1,4 @@
-"""Hooks: functions of the application that are told of every attempt and every call."""
+"""Hooks: functions of the application that are called after every attempt and every call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CallEvent:
-    """What a hook is told: one finished attempt, or one finished call.
+    """The argument of a hook: one finished attempt, or one finished call.
 
     Attributes:
         kind: ``attempt`` after every request sent, ``call`` once at the end of the call.
@@ -26,13 +26,13 @@ class CallEvent:
         status: ``ok``, ``error``, ``interrupted`` or ``cancelled``.
         session_id: The session the call belongs to.
         attempts: The attempts so far, the last one being this one.
-        response: The answer, when there is one; what came of it, when it was left early.
+        response: The answer, when there is one; the part received so far, when a stream was closed early.
         error: The error, when there is one.
         streamed: Whether the answer was streamed.
         tags: The tags given to the call.
-        request: What was asked, prompts included.
-        service: Who answers, in the words of OpenTelemetry's ``gen_ai.provider.name``.
-        base_url: Where the API is, when not at the vendor's own address.
+        request: The request, prompts included.
+        service: The provider as OpenTelemetry's ``gen_ai.provider.name`` names it.
+        base_url: Address of the API; None for the vendor's own.
     """
 
     kind: str
@@ -51,31 +51,23 @@ class CallEvent:
     base_url: Optional[str] = None
 
 
-#: A function that is told what happened, in the context (``contextvars``) that the call was made in, even
-#: when a stream ends in another one. What it raises is logged, never passed on.
+#: A function that is called with what happened, in the context (``contextvars``) in which the call was made,
+#: even when a stream ends in another one. What it raises is logged, never passed on.
 Hook = Callable[[CallEvent], None]
 
 
 class Listeners:
-    """The hooks of one call. They run in the context that it was made in, for its end may come in another.
-
-    Args:
-        hooks: The functions to tell.
-    """
+    """The hooks of one call, and the context in which they run: a stream may end in another one."""
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
         self._hooks = hooks
         self._context = copy_context()
 
-    def tell(self, **event: Any) -> None:
-        """Tell every hook what happened.
-
-        Args:
-            **event: The fields of a ``CallEvent``.
-        """
-        told = CallEvent(**event)
+    def emit(self, **fields: Any) -> None:
+        """Call every hook with a ``CallEvent``."""
+        event = CallEvent(**fields)
         for hook in self._hooks:
             try:
-                self._context.run(hook, told)
-            except Exception:  # a fault in the application's hook must not cost the answer
+                self._context.run(hook, event)
+            except Exception:  # a bug in the application's hook must not lose the answer
                 logger.exception("A hook failed: %r", hook)

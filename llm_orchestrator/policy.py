@@ -1,7 +1,7 @@
 """What to try next: retries on one model, then the next model of the same provider.
 
-``plan`` decides and never waits, sends or looks at a clock of its own, so it is tested without any of them.
-``run`` and ``arun`` carry a plan out; they are the only loops over attempts in the library.
+``plan`` only decides: it neither waits nor sends nor reads the clock, so that it can be tested without any.
+``run`` and ``arun`` execute a plan; they are the only loops over attempts in the library.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["Attempt", "Plan", "PolicySettings", "Wait", "arun", "plan", "run"]
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 8.0
-#: Share of a pause that is left to chance, so that many clients do not come back at the same moment.
+#: Random share of a pause, so that many clients do not retry at the same moment.
 JITTER = 0.25
 
 Result = TypeVar("Result")
@@ -50,7 +50,7 @@ class Wait:
     seconds: float
 
 
-#: Yields what to do; is sent the error of a failed attempt, None after a wait; raises the call's error.
+#: Yields the next step; is sent the error of a failed attempt, None after a wait; raises the call's error.
 Plan = Generator[Union[Attempt, Wait], Optional[ProviderError], None]
 
 
@@ -70,11 +70,11 @@ class PolicySettings:
 
     Attributes:
         max_retries: Retries on each model.
-        max_retry_wait: Longest pause in seconds; when a provider asks for a longer one, it is not waited for.
-        drop_unsupported: Leave out a parameter that a model rejects, and ask again.
+        max_retry_wait: Longest pause in seconds; when a provider asks for a longer one, there is no retry.
+        drop_unsupported: Whether a parameter that a model rejects is left out and the request sent again.
         unsupported: Parameters known to be rejected, by model.
-        time_left: Seconds until the whole call must have ended.
-        chance: A number from 0 to 1, drawn for each pause.
+        time_left: Returns the seconds until the whole call must have ended.
+        chance: Returns a random number from 0 to 1, for each pause.
     """
 
     max_retries: int = 2
@@ -119,7 +119,7 @@ def _try_model(model: str, settings: PolicySettings, failures: List[ProviderErro
 
 
 def _rejected(error: ProviderError, settings: PolicySettings) -> Optional[str]:
-    """What to do without: the form a parameter was sent in, where there is another, or the parameter."""
+    """What to leave out: the form a parameter was sent in, where there is another one, or the parameter."""
     if not settings.drop_unsupported or not isinstance(error, UnsupportedParameterError):
         return None
     return (error.form or error.parameter) if error.parameter in DROPPABLE_PARAMETERS and error.sent else None
@@ -128,7 +128,7 @@ def _rejected(error: ProviderError, settings: PolicySettings) -> Optional[str]:
 def _pause_before_retry(
     error: ProviderError, retries: int, limited: int, settings: PolicySettings
 ) -> Optional[float]:
-    """Seconds to wait before asking the same model again; None when that is not to be done."""
+    """Seconds to wait before a retry on the same model; None for no retry."""
     if not (error.retryable and error.may_retry) or retries >= settings.max_retries:
         return None
     if error.retry_limit is not None and limited > error.retry_limit:
@@ -165,7 +165,7 @@ async def _asleep(seconds: float) -> None:
 
 
 def run(steps: Plan, attempt: Callable[[Attempt], Result]) -> Result:
-    """Carry a plan out."""
+    """Execute a plan."""
     failures: List[ProviderError] = []
     outcome: Optional[ProviderError] = None
     try:
@@ -183,12 +183,12 @@ def run(steps: Plan, attempt: Callable[[Attempt], Result]) -> Result:
                 outcome = error
                 failures.append(error)
     finally:
-        outcome = None  # or the error, through its traceback, would keep this frame and all it holds alive
+        outcome = None  # its traceback would keep this frame alive, and everything the frame refers to
         failures.clear()
 
 
 async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> Result:
-    """Carry a plan out, async; see ``run``."""
+    """Execute a plan, async; see ``run``."""
     failures: List[ProviderError] = []
     outcome: Optional[ProviderError] = None
     try:
@@ -211,10 +211,10 @@ async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> 
 
 
 def _clear_tracebacks(failures: Sequence[ProviderError]) -> None:
-    """Part with the errors of a call that succeeded after all.
+    """Free the frames that the errors of a call keep alive once the call has succeeded.
 
-    Their tracebacks hold the frames of all callers until the garbage collector comes, and with those what the
-    application believes to have dropped: a stream, whose connection would stay open.
+    They would stay until the garbage collector runs, and with them what the application has dropped, such as
+    a stream with an open connection.
     """
     for failure in failures:
         for error in with_causes(failure):

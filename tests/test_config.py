@@ -266,7 +266,7 @@ def test_a_missing_variable_is_named_once_with_its_key(source, where, monkeypatc
 def test_a_reference_that_cannot_be_read_is_an_error(text, monkeypatch):
     monkeypatch.setenv("A", "x")
     message = fault(config(active_model=text))
-    assert "active_model: holds a ${...} that cannot be read. Write ${NAME} or ${NAME:-default}." in message
+    assert "active_model: has a ${...} that is not valid. Write ${NAME} or ${NAME:-default}." in message
     assert "secret" not in message
 
 

@@ -98,8 +98,8 @@ def test_a_failed_refresh_keeps_the_old_list_refreshes_the_rest_and_raises(make,
     assert caught.value is one.error
     assert [names(registry, name) for name in ("one", "two", "three")] == [["a"], ["b"], ["d"]]
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
-        "The models of one were not refreshed, the old list is kept: slow down",
-        "The models of two were not refreshed, the old list is kept: later",
+        "The models of one were not refreshed; the old list is kept: slow down",
+        "The models of two were not refreshed; the old list is kept: later",
     ]
 
 
@@ -191,7 +191,9 @@ def test_p7_models_of_other_kinds_are_not_listed_and_the_reason_is_told(kind, mo
     registry.refresh_models()
     assert names(registry) == ["gpt-9"]
     for model in models:
-        assert f"is not listed for chat: its name marks a model for {kind}" in registry.explain("one", model)
+        assert f"is not listed for chat: its name says it is a model for {kind}" in registry.explain(
+            "one", model
+        )
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,7 @@ def test_p7_a_model_gone_from_the_listing_is_deprecated_and_kept(vanished):
     assert vanished.is_model_deprecated("one", "old") and not vanished.is_model_deprecated("one", "new")
     old = vanished.known("one", "old")
     assert old is not None and (old.first_seen, old.last_seen) == (FIRST, FIRST)
-    assert f"gone from the provider's listing, last seen there on {FIRST}" in vanished.explain("one", "old")
+    assert f"the provider no longer lists it; it was last listed on {FIRST}" in vanished.explain("one", "old")
 
 
 def test_p7_a_deprecated_model_is_warned_of_once(vanished, caplog):
@@ -299,8 +301,8 @@ def test_a_model_that_comes_back_is_not_deprecated(vanished, make, clock):
 @pytest.mark.parametrize(
     ("info", "reason"),
     [
-        (ModelInfo("m", "one", retires_at="2027-01-14"), "the provider switches it off on 2027-01-14"),
-        (ModelInfo("m", "one", deprecated=True), "the provider declares it so"),
+        (ModelInfo("m", "one", retires_at="2027-01-14"), "the provider will switch it off on 2027-01-14"),
+        (ModelInfo("m", "one", deprecated=True), "the provider said so"),
     ],
 )
 def test_a_retirement_that_the_provider_declares_is_shown(info, reason, make):
@@ -342,22 +344,22 @@ def test_a_validated_model_that_no_listing_shows_is_neither_listed_nor_deprecate
     provider.offer("other")
     registry.refresh_models()
     assert not registry.is_model_deprecated("one", "deployment")
-    assert "was never seen in the provider's listing" in registry.explain("one", "deployment")
+    assert "is not in the provider's list" in registry.explain("one", "deployment")
 
 
 def test_explanations_are_one_sentence_each(make):
     registry = make(one=Listed("gpt-9"))
     assert registry.explain("one", "gpt-9") == (
-        "Model 'gpt-9' of provider 'one' is not listed, because the provider was never asked: "
-        "call refresh_models first."
+        "Model 'gpt-9' of provider 'one' is not listed, because the models were never requested: "
+        "call refresh_models."
     )
     registry.refresh_models()
     assert registry.explain("one", "gpt-9") == (
         f"Model 'gpt-9' of provider 'one' is listed as a chat model, since {FIRST}."
     )
     assert registry.explain("one", "gpt-0") == (
-        f"Model 'gpt-0' of provider 'one' was never seen in the provider's listing, also not on {FIRST}: "
-        "refresh_models asks again."
+        f"Model 'gpt-0' of provider 'one' is not in the provider's list of {FIRST}, nor in an earlier one: "
+        "check its name, or call refresh_models."
     )
 
 

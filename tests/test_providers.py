@@ -326,7 +326,7 @@ def test_a_keyword_that_looks_like_a_slip_is_sent_with_a_warning(
 
     assert server.requests[0].body["max_token"] == 5
     assert [warning for warning in response.warnings if "Did you mean" in warning] == [
-        "max_token is no parameter of the library and was sent to the provider as it is. "
+        "max_token is not a parameter of the library and was sent to the provider as it is. "
         "Did you mean max_tokens?"
     ]
 

@@ -239,7 +239,7 @@ class CallRecord:
     ) -> None:
         if self._listeners is None:
             return
-        self._listeners.tell(
+        self._listeners.emit(
             kind=kind,
             call_id=self.id,
             provider=self._provider.name,

@@ -1,8 +1,8 @@
 """The command line: ``llm-orchestrator``, or ``python -m llm_orchestrator``.
 
-``app`` puts the commands together, each in a module of its own; ``terminal`` is how they show things, and how
-an error becomes a message and an exit code. This module imports neither typer nor rich, so that a missing
-extra can be told in words.
+Each command is a module of its own name; ``app`` puts them together, ``settings`` has their common options,
+and ``terminal`` shows results and turns errors into messages and exit codes. This module imports neither
+typer nor rich, so that it can report when that extra is missing.
 """
 
 from __future__ import annotations

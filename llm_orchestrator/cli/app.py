@@ -1,4 +1,4 @@
-"""Puts the commands together, and runs them with one rule for errors, Ctrl-C, closed pipes and logs."""
+"""Puts the commands together, and handles errors, Ctrl-C, closed pipes and logs for all of them."""
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
 import logging
@@ -10,14 +10,20 @@ import typer
 from typer.core import TyperGroup
 
 from llm_orchestrator import __version__
-from llm_orchestrator.cli import asking, chatting, checking, costs, models, price, starting
+from llm_orchestrator.cli.ask import ask
+from llm_orchestrator.cli.chat import chat
+from llm_orchestrator.cli.check import check
+from llm_orchestrator.cli.costs import costs
+from llm_orchestrator.cli.init import init
+from llm_orchestrator.cli.models import models
+from llm_orchestrator.cli.price import price
 from llm_orchestrator.cli.terminal import PIPE_CLOSED, finish, guarded, note
 
 __all__ = ["app", "run"]
 
 HELP = """Talk to large language models, and see what it costs.
 
-Begin with `llm-orchestrator init openai`, then `check`, then `ask "Hello"`.
+Start with `llm-orchestrator init openai`, then `check`, then `ask "Hello"`.
 """
 
 
@@ -27,11 +33,11 @@ class _Guarded(TyperGroup):
             try:
                 return super().invoke(ctx)
             except typer.BadParameter as error:
-                error.message = error.message.removeprefix("Value error, ")  # pydantic's word, inside typer
+                error.message = error.message.removeprefix("Value error, ")  # which pydantic adds
                 raise
 
 
-# A traceback with local variables could show a key.
+# Typer's tracebacks show local variables, which may hold a key.
 app = typer.Typer(
     name="llm-orchestrator",
     cls=_Guarded,
@@ -40,13 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("init")(starting.init)
-app.command("check")(checking.check)
-app.command("models")(models.models)
-app.command("ask")(asking.ask)
-app.command("chat")(chatting.chat)
-app.command("costs")(costs.costs)
-app.command("price")(price.price)
+for command in (init, check, models, ask, chat, costs, price):
+    app.command()(command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -61,14 +62,14 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Tell what is going on, with every attempt.")
+        bool, typer.Option("--verbose", "-v", help="Log every attempt on standard error.")
     ] = False,
 ) -> None:
     _show_logs(logging.DEBUG if verbose else logging.WARNING)
 
 
 class _Notes(logging.Handler):
-    """Shows log records of the library on standard error, but not an error that ends the command anyway."""
+    """Shows the library's log records on standard error, except an error that the command reports anyway."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name != "llm_orchestrator.calls.record" or record.levelno < logging.ERROR:
@@ -83,16 +84,16 @@ def _show_logs(level: int) -> None:
 
 
 def run() -> int:
-    """Run the command that the command line names."""
-    if sys.stdout is None:  # closed by whoever started the program
+    """Run the command line; returns its exit code."""
+    if sys.stdout is None:  # the parent process closed it
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the program runs
-    if hasattr(sys.stdout, "reconfigure"):  # an answer may hold what the terminal's encoding has no bytes for
+    if hasattr(sys.stdout, "reconfigure"):  # for characters that the terminal's encoding lacks
         sys.stdout.reconfigure(errors="replace")
     try:
         app()
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        if isinstance(ended.__context__, BrokenPipeError):  # while the help was shown
+        if isinstance(ended.__context__, BrokenPipeError):  # while showing the help
             code = PIPE_CLOSED
     return finish(code)

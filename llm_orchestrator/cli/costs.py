@@ -1,4 +1,4 @@
-"""The command ``costs``: what was used and spent, as a table, CSV, JSON or a page to look at."""
+"""The command ``costs``: what was used and spent, as a table, CSV, JSON or an HTML page."""
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
 import csv
@@ -25,7 +25,7 @@ __all__ = ["costs"]
 
 
 class Group(str, enum.Enum):
-    """What costs are listed by."""
+    """What costs are grouped by."""
 
     MODEL = "model"
     PROVIDER = "provider"
@@ -35,7 +35,7 @@ class Group(str, enum.Enum):
 
 
 class Format(str, enum.Enum):
-    """How they are written."""
+    """How costs are printed."""
 
     TABLE = "table"
     CSV = "csv"
@@ -51,34 +51,34 @@ def costs(
     ledger: Annotated[
         Optional[Path],
         typer.Option(
-            "--ledger", metavar="FILE", help="A ledger, instead of the configuration's.", show_default=False
+            "--ledger", metavar="FILE", help="The ledger; default: the configured one.", show_default=False
         ),
     ] = None,
-    by: Annotated[Group, typer.Option("--by", help="What to list costs by.")] = Group.MODEL,
+    by: Annotated[Group, typer.Option("--by", help="What to group costs by.")] = Group.MODEL,
     since: Annotated[
         Optional[str],
         typer.Option(
             "--since",
             metavar="WHEN",
-            help="From this day or moment on: 2026-11-01, today, 24h, 7d.",
+            help="From this day or time on: 2026-11-01, today, 24h, 7d.",
             show_default=False,
         ),
     ] = None,
     until: Annotated[
         Optional[str],
-        typer.Option("--until", metavar="WHEN", help="Up to this day or moment.", show_default=False),
+        typer.Option("--until", metavar="WHEN", help="Up to this day or time.", show_default=False),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", "-f", help="How to write them.")] = Format.TABLE,
+    form: Annotated[Format, typer.Option("--format", "-f", help="How to print them.")] = Format.TABLE,
     html: Annotated[
         Optional[Path],
         typer.Option("--html", metavar="FILE", help="Write a page with charts instead.", show_default=False),
     ] = None,
 ) -> None:
-    """Sum up what was used and spent, from the ledger. Asks nobody and needs no key."""
+    """Sum up what was used and spent, from the ledger. Needs no network and no key."""
     start, end = _moment(since, "--since"), _moment(until, "--until")
     tracker = _tracker(config, ledger)
     if tracker.log_path and not tracker.log_path.exists():
-        note(f"There is no ledger {tracker.log_path} yet: it begins with the first call.", style="yellow")
+        note(f"There is no ledger {tracker.log_path} yet. The first call creates it.", style="yellow")
     with waiting("Reading the ledger ..."):
         report = tracker.get_usage_report(start, end)
         if html:
@@ -94,7 +94,7 @@ def costs(
 
 
 def _moment(text: Optional[str], option: str) -> Optional[date]:
-    """A day, a moment, or a span back from now."""
+    """Read a day, a time, or a span back from now."""
     if text is None:
         return None
     ago = _AGO.fullmatch(text)
@@ -106,19 +106,19 @@ def _moment(text: Optional[str], option: str) -> Optional[date]:
         return date.fromisoformat(text) if len(text) == len("2026-11-01") else datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(
-            "write a day (2026-11-01), today, or a span (24h, 7d, 4w)", param_hint=option
+            "use a day (2026-11-01), today, or a span (24h, 7d, 4w)", param_hint=option
         ) from None
 
 
 def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:
     if ledger:
         if not ledger.exists():
-            raise ConfigurationError(f"There is no ledger {ledger}. Name the file that log_path names.")
+            raise ConfigurationError(f"There is no ledger {ledger}. Pass the file set as log_path.")
         return CostTracker(log_path=ledger)
     tracker = configured_tracker(load_without_keys(config).cost_tracking)
     if tracker.log_path is None:
         raise ConfigurationError(
-            "The configuration keeps no ledger. Set cost_tracking.log_path, or name a file with --ledger."
+            "The configuration has no ledger. Set cost_tracking.log_path, or pass a file with --ledger."
         )
     return tracker
 
@@ -138,13 +138,13 @@ def _show(report: UsageReport, by: str) -> None:
     ]
     if rows:
         show_table(columns, rows, numbers=columns[1:])
-    elif report.total_requests:  # every call has a model, a day ...; only tags are the caller's choice
-        note("No call has a tag. Give tags with `ask --tag NAME=VALUE`, or with tags= in a program.")
+    elif report.total_requests:  # every call has a model, a day ...; only tags are optional
+        note("No call has a tag. Set tags with `ask --tag NAME=VALUE`, or with tags= in a program.")
     say(str(report), style="bold")
 
 
 def _sorted(groups: Mapping[str, UsageTotals], by: str) -> List[Tuple[str, UsageTotals]]:
-    """Days in their order, everything else by what it cost."""
+    """Days in order, everything else by cost."""
     if by == "day":
         return sorted(groups.items(), key=lambda item: item[0])
     return sorted(groups.items(), key=lambda item: item[1].cost + item[1].estimated_cost, reverse=True)
@@ -179,5 +179,5 @@ def _document(report: UsageReport) -> Dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Money as text, which keeps it exact."""
+    """Money as a string, so that it stays exact."""
     return format(value, "f") if isinstance(value, Decimal) else value

@@ -1,4 +1,4 @@
-"""The command ``models``: what the providers offer, as far as they were asked."""
+"""The command ``models``: the chat models of the providers, as of the last refresh."""
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
 import json
@@ -27,14 +27,14 @@ def models(
     config: ConfigOption = None,
     provider: ProviderOption = None,
     refresh: Annotated[
-        bool, typer.Option("--refresh", "-r", help="Ask the providers now, and keep what they say.")
+        bool, typer.Option("--refresh", "-r", help="Request the lists from the providers now.")
     ] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every provider of the configuration, and deprecated models too.")
+        bool, typer.Option("--all", help="All providers of the configuration, and deprecated models too.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the chat models: context window, since when, whether and when they go away."""
+    """List the chat models: context window, since when, deprecated, when they retire."""
     with open_orchestrator(config, provider) as orchestrator:
         names = _names(orchestrator, everything and provider is None)
         error = _refresh(orchestrator, names) if refresh else None
@@ -45,9 +45,9 @@ def models(
     elif found:
         show_table(COLUMNS, [_row(model) for model in found], numbers=("window",))
     if error:
-        fail(f"{error} What is known from before is kept.", FAILED)
+        fail(f"{error} The earlier list is kept.", FAILED)
     if not found:
-        note("No models are known. Ask the provider with: llm-orchestrator models --refresh")
+        note("No models are known yet. Run: llm-orchestrator models --refresh")
 
 
 def _names(orchestrator: LLMOrchestrator, everything: bool) -> List[str]:
@@ -56,12 +56,12 @@ def _names(orchestrator: LLMOrchestrator, everything: bool) -> List[str]:
     entries = orchestrator.config.providers
     for name, entry in entries.items():
         if entry.unavailable:
-            note(f"{name} is left out. {entry.unavailable}")
+            note(f"{name} is skipped. {entry.unavailable}")
     return [name for name, entry in entries.items() if not entry.unavailable]
 
 
 def _refresh(orchestrator: LLMOrchestrator, names: List[str]) -> Optional[OrchestratorError]:
-    """Ask the providers; the first error is returned, so that what is known can be shown all the same."""
+    """Refresh the lists; returns the first error, so that what is known can still be shown."""
     first = None
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""The command ``price``: what a model costs, from the price table and the overrides of the configuration."""
+"""The command ``price``: what a model costs, by the price table and the configured overrides."""
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
 from datetime import datetime, timezone
@@ -16,7 +16,7 @@ from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing import PriceTable, PricingQuery
 from llm_orchestrator.pricing.book import STANDARD, ModelPrices
 from llm_orchestrator.types import TokenUsage
-from llm_orchestrator.utils.suggestions import nearly
+from llm_orchestrator.utils.suggestions import closest
 
 __all__ = ["price"]
 
@@ -24,18 +24,22 @@ MILLION = 1_000_000
 
 
 def price(
-    model: Annotated[str, typer.Argument(help="The model's name, also as provider/model.")],
+    model: Annotated[str, typer.Argument(help="The model's name, or provider/model.")],
     config: ConfigOption = None,
     prompt: Annotated[
         Optional[int],
-        typer.Option("--input", "-i", metavar="TOKENS", min=0, help="Price a prompt this long,"),
+        typer.Option(
+            "--input", "-i", metavar="TOKENS", min=0, help="Show the cost of a prompt of this length."
+        ),
     ] = None,
     completion: Annotated[
         Optional[int],
-        typer.Option("--output", "-o", metavar="TOKENS", min=0, help="and an answer this long."),
+        typer.Option(
+            "--output", "-o", metavar="TOKENS", min=0, help="Show the cost of an answer of this length."
+        ),
     ] = None,
 ) -> None:
-    """Show what a model costs, in US dollars per million tokens. Asks nobody."""
+    """Show what a model costs, in US dollars per million tokens. Needs no network and no key."""
     configured = _configured(config)
     table = configured_tracker(configured.cost_tracking).price_table if configured else PriceTable()
     today = datetime.now(timezone.utc).date()
@@ -58,7 +62,7 @@ def price(
 
 
 def _free_owner(table: PriceTable, config: Optional[OrchestratorConfig], model: str) -> Optional[str]:
-    """The provider that the model is of, if that one charges nothing."""
+    """The provider of the model, if it is free."""
     owner, slash, _ = model.partition("/")
     if not slash:
         owner = ""
@@ -72,14 +76,13 @@ def _free_owner(table: PriceTable, config: Optional[OrchestratorConfig], model: 
 
 def _unknown(table: PriceTable, model: str) -> str:
     names = [name for provider in table.providers for name in table.names(provider)]
-    close = nearly(model, names)
-    hint = f" Did you mean {close!r}?" if close else ""
-    remedy = "A price of your own goes into cost_tracking.price_overrides."
-    return f"The price of {model} is not known.{hint} {remedy}"
+    known = closest(model, names)
+    hint = f" Did you mean {known!r}?" if known else ""
+    return f"The price of {model} is not known.{hint} Set it in cost_tracking.price_overrides."
 
 
 def _configured(config: Optional[Path]) -> Optional[OrchestratorConfig]:
-    """The configuration, or None where there is none: the shipped prices hold."""
+    """The configuration, or None where there is none and the shipped prices are used."""
     try:
         path = config_path(config)
     except ConfigurationError:

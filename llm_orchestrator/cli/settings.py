@@ -1,4 +1,4 @@
-"""What the commands share: their common options, and how they get at a configuration."""
+"""What the commands share: their common options, and loading the configuration."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def config_path(given: Optional[Path]) -> str:
     if not os.path.exists(path):
         raise ConfigurationError(
             f"There is no configuration {path}. Write one with `llm-orchestrator init`, "
-            "or name another file with --config."
+            "or pass another file with --config."
         )
     return path
 
 
 def load(config: Optional[Path], provider: Optional[str]) -> OrchestratorConfig:
-    """Load a configuration of which only the entry that is asked has to be complete."""
+    """Load a configuration in which only the entry to be used must be complete."""
     path = config_path(config)
     if provider is None:
         return ConfigManager.load(path)
@@ -61,7 +61,7 @@ def load(config: Optional[Path], provider: Optional[str]) -> OrchestratorConfig:
 def open_orchestrator(
     config: Optional[Path], provider: Optional[str] = None, model: Optional[str] = None
 ) -> Iterator[LLMOrchestrator]:
-    """Make the orchestrator that a command talks through, and close it in the end."""
+    """Make the orchestrator of a command, and close it at the end."""
     loaded = load(config, provider)
     name = provider or loaded.active_provider
     with LLMOrchestrator(loaded.model_copy(update={"active_provider": name})) as orchestrator:
@@ -70,22 +70,22 @@ def open_orchestrator(
 
 
 def models_of(config: OrchestratorConfig, provider: str) -> List[str]:
-    """List the models that a configuration names for a provider."""
+    """The models that a configuration uses of a provider."""
     active = [config.active_model] if provider == config.active_provider else []
     return [*active, *config.providers[provider].fallback_models]
 
 
 def need_model(orchestrator: LLMOrchestrator) -> None:
-    """Refuse to ask a provider other than the active one without the name of a model."""
+    """Require a model for a provider other than the active one."""
     if orchestrator.active_model is None:
         raise ConfigurationError(
-            f"No model is chosen for {orchestrator.active_provider!r}: active_model belongs to the active "
-            "provider. Name one with --model."
+            f"No model is set for {orchestrator.active_provider!r}: active_model belongs to the active "
+            "provider. Pass one with --model."
         )
 
 
 def load_without_keys(config: Optional[Path]) -> OrchestratorConfig:
-    """Load a configuration for a command that asks no provider, and therefore needs no key."""
+    """Load a configuration for a command that sends nothing, and therefore needs no key."""
     path = config_path(config)
     entries = read_yaml(path).get("providers")
     return ConfigManager.load(path, given_providers=list(entries) if isinstance(entries, dict) else [])
@@ -94,7 +94,7 @@ def load_without_keys(config: Optional[Path]) -> OrchestratorConfig:
 def _complete_provider(context: typer.Context, incomplete: str) -> List[str]:
     try:
         entries = load_without_keys(context.params.get("config")).providers
-    except OrchestratorError:  # completion has nowhere to say so
+    except OrchestratorError:  # completion cannot show an error
         return []
     return [name for name in entries if name.startswith(incomplete)]
 
@@ -103,7 +103,7 @@ def _complete_model(context: typer.Context, incomplete: str) -> List[str]:
     try:
         with open_orchestrator(context.params.get("config"), context.params.get("provider")) as orchestrator:
             models = orchestrator.get_available_models()
-    except OrchestratorError:  # completion has nowhere to say so
+    except OrchestratorError:  # completion cannot show an error
         return []
     return [name for name in models if name.startswith(incomplete)]
 

@@ -1,8 +1,8 @@
-"""How the commands show things: tables, notes and waiting, in a terminal and in a pipe.
+"""How the commands show results, notes and errors, in a terminal and in a pipe.
 
-Results go to standard output, everything about them to standard error. A pipe gets plain text, neither
-coloured nor cut; rich honours NO_COLOR. Whatever comes from outside is shown without control characters,
-which could take over the terminal.
+Results go to standard output, everything else to standard error. A pipe gets plain text, neither coloured nor
+cut; rich honours NO_COLOR. Text from outside is shown without control characters, which could take over the
+terminal.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ __all__ = [
 #: Exit codes: a call or a check failed; the command or the configuration is wrong; Ctrl-C; a closed pipe.
 FAILED, WRONG, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
-#: Columns of text in a pipe, where nothing has to be cut.
+#: Width of the output in a pipe, where nothing is cut.
 UNLIMITED = 10_000
-#: Columns below which a table is shown as a list.
+#: Width below which a table is shown as a list.
 NARROW = 60
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class _Console(Console):
-    """Leaves a closed pipe to ``guarded``."""
+    """Lets ``guarded`` handle a closed pipe."""
 
     def on_broken_pipe(self) -> NoReturn:
         raise BrokenPipeError
@@ -67,17 +67,17 @@ def _console(*, stderr: bool = False) -> Console:
 
 
 def output() -> Console:
-    """Make a console for results."""
+    """A console for results."""
     return _console()
 
 
 def clean(text: str) -> str:
-    """Take out what a terminal would obey."""
+    """Remove control characters."""
     return _CONTROL.sub("", text)
 
 
 class _Pieces:
-    """An answer on the screen as it comes, whose line has no end yet when something else has to be told."""
+    """The answer on the screen while it arrives, which may end in the middle of a line."""
 
     def __init__(self) -> None:
         self._is_open = False
@@ -91,7 +91,7 @@ class _Pieces:
         self._is_open = not text.endswith("\n")
 
     def end(self) -> None:
-        """End the line that the pieces so far have left open."""
+        """End an unfinished line."""
         if self._is_open:
             self._is_open = False
             print(flush=True)
@@ -113,27 +113,27 @@ def note(text: str, style: str = "dim") -> None:
 
 
 def _same_place() -> bool:
-    """Whether a message lands behind the answer: in a terminal, or in a pipe for both."""
+    """Whether both outputs end up in one place: a terminal, or one pipe."""
     try:
         return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
-    except (AttributeError, OSError, ValueError):  # one of them is closed, or is no file
+    except (AttributeError, OSError, ValueError):  # one of them is closed, or is not a file
         return False
 
 
 def fail(text: str, code: int) -> NoReturn:
-    """Say what is wrong and end the command."""
+    """Show an error and end the command."""
     note(f"Error: {text}", style="red")
     raise typer.Exit(code)
 
 
 def waiting(text: str) -> ContextManager[Any]:
-    """Show on a terminal that something takes time."""
+    """Show in a terminal that something is in progress."""
     console = _console(stderr=True)
     return console.status(text) if console.is_terminal else nullcontext()
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> None:
-    """Show rows: as a table, or in a narrow terminal as a list."""
+    """Show rows as a table, or in a narrow terminal as a list."""
     console = output()
     shown = [[clean(cell) for cell in row] for row in rows]
     if console.width < NARROW:
@@ -146,7 +146,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: S
         table.add_row(*row)
     with console.capture() as captured:
         console.print(table)
-    # A table fills its last column with spaces, which only a reader of the pipe would notice.
+    # rich pads the last column with spaces, which do not belong in a pipe.
     console.file.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
     console.file.flush()
 
@@ -160,11 +160,11 @@ def _show_list(console: Console, columns: Sequence[str], rows: Sequence[Sequence
 
 
 def finish(code: int) -> int:
-    """Write what is still to be written, and tell how the program ended."""
+    """Flush the output; returns the exit code."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes standard output once more at its end, and would complain.
+        # Python flushes standard output once more at exit, and would report the error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     return code
@@ -172,7 +172,7 @@ def finish(code: int) -> int:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Turn whatever ends a command early into a message and an exit code."""
+    """Turn errors, closed pipes and Ctrl-C into a message and an exit code."""
     try:
         yield
     except OrchestratorError as error:

@@ -1,4 +1,4 @@
-"""The configuration: its YAML file, its checks and its values."""
+"""The configuration: reading the YAML file, checking it, and the values that come out."""
 
 from llm_orchestrator.config.manager import (
     BudgetConfig,

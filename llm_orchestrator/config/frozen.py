@@ -1,6 +1,6 @@
 """Dicts and lists that cannot be changed, so that a loaded configuration stays as it was checked.
 
-They are real dicts and lists: they compare, copy, pickle and turn into JSON as such.
+They are subclasses of dict and list, and compare, copy, pickle and serialize to JSON like these.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ __all__ = ["FrozenDict", "FrozenList", "freeze"]
 
 
 class FrozenDict(Dict[str, Any]):
-    """A dict that raises TypeError when something tries to change it."""
+    """A dict that raises TypeError on every change."""
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        """Copy and pickle through the constructor: the usual way would set items one by one."""
+        """Copy and pickle through the constructor, because the default sets items one by one."""
         return type(self), (dict(self),)
 
 
 class FrozenList(List[Any]):
-    """A list that raises TypeError when something tries to change it."""
+    """A list that raises TypeError on every change."""
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        """Copy and pickle through the constructor: the usual way would append items one by one."""
+        """Copy and pickle through the constructor, because the default appends items one by one."""
         return type(self), (list(self),)
 
 
@@ -39,7 +39,7 @@ for _name in ("pop", "remove", "reverse", "sort"):
 
 
 def freeze(value: Any) -> Any:
-    """Return the value with every dict and list in it frozen."""
+    """Copy a value with every dict and list in it frozen."""
     if isinstance(value, dict):
         return FrozenDict({key: freeze(item) for key, item in value.items()})
     if isinstance(value, list):

@@ -1,8 +1,7 @@
-"""Loads the configuration: finds it, fills in the variables, checks it and reports all faults at once.
+"""Loads the configuration: finds it, replaces the variables, checks it and reports all problems at once.
 
-Only the active provider must be complete, or the entries that a program says it needs. Another one whose
-variable or key is missing stays in the configuration, marked with the reason, so that one file can serve
-machines that hold different keys.
+Only the active provider must be complete, or the entries that the caller needs. Another entry whose variable
+or key is missing is marked with the reason, so that one file can serve machines with different keys.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ __all__ = [
     "ProviderConfig",
 ]
 
-#: Names the file to load where the application names none.
+#: The environment variable with the path of the file, for applications that do not pass one.
 CONFIG_VARIABLE = "LLM_ORCHESTRATOR_CONFIG"
 DEFAULT_PATH = "./config.yaml"
 
-#: Adapters that need a key at the vendor's own address, with the variable it usually stands in.
+#: The adapters that need a key at the vendor's own address, and the variable it is usually in.
 KEY_VARIABLES = {
     "openai": "OPENAI_API_KEY",
     "anthropic": "ANTHROPIC_API_KEY",
@@ -67,7 +66,7 @@ class ConfigManager:
             The checked configuration.
 
         Raises:
-            ConfigurationError: Something is wrong; the text lists everything found.
+            ConfigurationError: The text lists all problems.
         """
         return ConfigManager.load(path)
 
@@ -78,20 +77,20 @@ class ConfigManager:
         given_providers: Collection[str] = (),
         needed: Optional[Collection[str]] = None,
     ) -> OrchestratorConfig:
-        """Load a configuration from wherever it is.
+        """Load a configuration from a file or from values.
 
         Args:
-            source: A path, a mapping shaped like the YAML file, or a configuration; None is the file that
-                ``$LLM_ORCHESTRATOR_CONFIG`` names, then ``./config.yaml``.
-            given_providers: Names of the providers that the application hands in as objects; they need
-                neither a key nor an entry in the file.
-            needed: Names of the entries that must lack nothing; None is the active one alone.
+            source: A path, a mapping with the keys of the YAML file, or a configuration; None is the path in
+                ``$LLM_ORCHESTRATOR_CONFIG``, then ``./config.yaml``.
+            given_providers: Names of the providers that the application passes as objects; they need neither
+                a key nor an entry in the file.
+            needed: Names of the entries that must be complete; None is the active one alone.
 
         Returns:
             The checked configuration, with an entry for each given provider.
 
         Raises:
-            ConfigurationError: Something is wrong; the text lists everything found.
+            ConfigurationError: The text lists all problems.
         """
         if isinstance(source, OrchestratorConfig):
             return _Check("the configuration", given_providers, needed).complete(source)
@@ -101,21 +100,15 @@ class ConfigManager:
             source = os.environ.get(CONFIG_VARIABLE) or DEFAULT_PATH
         if not isinstance(source, (str, os.PathLike)):
             raise ConfigurationError(
-                f"A configuration cannot be a {type(source).__name__}. "
-                "Give a path, a mapping or an OrchestratorConfig."
+                f"The configuration is a {type(source).__name__}. "
+                "Pass a path, a mapping or an OrchestratorConfig."
             )
         path = os.fspath(source)
         return _Check(path, given_providers, needed).run(read_yaml(path))
 
 
 class _Check:
-    """One check of one configuration.
-
-    Args:
-        source: Where the configuration came from, for the error.
-        given: Names of the providers that the application hands in.
-        needed: Names of the entries that must lack nothing; None is the active one alone.
-    """
+    """Checks one configuration; the arguments are those of ``ConfigManager.load``."""
 
     def __init__(self, source: str, given: Collection[str], needed: Optional[Collection[str]]) -> None:
         self._source = source
@@ -123,38 +116,40 @@ class _Check:
         self._needed = needed
 
     def run(self, raw: Mapping[str, Any]) -> OrchestratorConfig:
-        """Fill in the variables and check what comes out."""
-        filled = Substitution(raw, os.environ)
-        missing = [problem for problem in filled.problems if not self._is_needless_key(problem)]
-        tree = self._with_given(filled.tree)
+        """Replace the variables and check the result."""
+        substituted = Substitution(raw, os.environ)
+        missing = [problem for problem in substituted.problems if not self._is_key_of_given(problem)]
+        tree = self._with_given(substituted.tree)
         try:
             config = OrchestratorConfig.model_validate(tree)
         except ValidationError as error:
             found = schema_problems(error, SECTIONS)
         else:
             return self.complete(config, missing)
-        # A variable that is not set leaves its key out: say only the reason, not that the key is missing too.
+        # A key whose variable is not set is left out: report the variable, not the missing key as well.
         needed = {None, *self._needed_of(tree.get("active_provider"))}
-        absent = [problem for problem in missing if _entry_of(problem) in needed]
-        reported = {problem.path for problem in absent}
-        raise self._error(absent + [problem for problem in found if problem.path not in reported])
+        unset = [problem for problem in missing if _entry_of(problem) in needed]
+        reported = {problem.path for problem in unset}
+        raise self._error(unset + [problem for problem in found if problem.path not in reported])
 
     def complete(self, config: OrchestratorConfig, missing: Sequence[Problem] = ()) -> OrchestratorConfig:
-        """Refuse a needed entry that lacks something, and mark other entries that do."""
+        """Refuse a needed entry that is incomplete, and mark other incomplete entries."""
         entries = dict(config.providers)
         for name in self._given:
             entries.setdefault(name, ProviderConfig(adapter=name))
         blocking = [problem for problem in missing if _entry_of(problem) is None]
         needed = self._needed_of(config.active_provider)
         for name, entry in entries.items():
-            if entry.unavailable and name not in self._given:  # what a variable lacked is seen no second time
+            if (
+                entry.unavailable and name not in self._given
+            ):  # the unset variable cannot be seen a second time
                 if name in needed:
                     raise ConfigurationError(entry.unavailable)
                 continue
-            lacking = self._lacking(name, entry, missing)
+            problems = self._problems_of(name, entry, missing)
             if name in needed:
-                blocking += lacking
-            entries[name] = entry.marked(str(self._error(lacking)) if lacking else None)
+                blocking += problems
+            entries[name] = entry.marked(str(self._error(problems)) if problems else None)
         if blocking:
             raise self._error(blocking)
         return config.model_copy(update={"providers": FrozenDict(entries)})
@@ -162,15 +157,15 @@ class _Check:
     def _needed_of(self, active: Optional[str]) -> Collection[Optional[str]]:
         return (active,) if self._needed is None else self._needed
 
-    def _lacking(self, name: str, entry: ProviderConfig, missing: Sequence[Problem]) -> List[Problem]:
+    def _problems_of(self, name: str, entry: ProviderConfig, missing: Sequence[Problem]) -> List[Problem]:
         unset = [problem for problem in missing if _entry_of(problem) == name]
         if unset or name in self._given or entry.api_key or entry.base_url:
             return unset
         variable = KEY_VARIABLES.get(entry.adapter or name)
         if variable is None:
             return []
-        remedy = f"missing or empty. Write `api_key: ${{{variable}}}` and set that variable."
-        return [Problem(("providers", name, "api_key"), remedy)]
+        text = f"missing or empty. Write `api_key: ${{{variable}}}` and set that variable."
+        return [Problem(("providers", name, "api_key"), text)]
 
     def _with_given(self, tree: Dict[str, Any]) -> Dict[str, Any]:
         entries = tree.get("providers") or {}
@@ -178,7 +173,7 @@ class _Check:
             return tree
         return {**tree, "providers": {**dict.fromkeys(self._given), **entries}}
 
-    def _is_needless_key(self, problem: Problem) -> bool:
+    def _is_key_of_given(self, problem: Problem) -> bool:
         return _entry_of(problem) in self._given and problem.path[2:] == ("api_key",)
 
     def _error(self, problems: Sequence[Problem]) -> ConfigurationError:
@@ -186,6 +181,6 @@ class _Check:
 
 
 def _entry_of(problem: Problem) -> Optional[str]:
-    """Name of the provider entry that a problem lies in; None elsewhere."""
+    """Name of the provider entry that a problem is in; None for problems elsewhere."""
     section, *below = problem.path
     return str(below[0]) if section == "providers" and len(below) > 1 else None

@@ -1,6 +1,6 @@
-"""From what is wrong in a configuration to one error that a person can act on.
+"""Turns the problems of a configuration into one ConfigurationError.
 
-Every text names the key path, what is wrong and what to do. No text shows a value that could be an API key.
+Every text names the key path, what is wrong and what to do. None shows a value, which could be an API key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Problem(NamedTuple):
     """One thing that is wrong.
 
     Attributes:
-        path: Where it is: the keys and list positions from the top of the file.
+        path: The keys and list positions from the top of the file to the value.
         text: What is wrong and what to do.
     """
 
@@ -39,7 +39,7 @@ class Problem(NamedTuple):
 
 
 def configuration_error(source: str, problems: Sequence[Problem]) -> ConfigurationError:
-    """Make one error of everything that is wrong."""
+    """Make one error of all problems."""
     if len(problems) == 1:
         return ConfigurationError(f"{source}: {problems[0]}")
     lines = "".join(f"\n  {problem}" for problem in problems[:_MOST_SHOWN])
@@ -49,12 +49,12 @@ def configuration_error(source: str, problems: Sequence[Problem]) -> Configurati
 
 
 def schema_problems(error: ValidationError, sections: Mapping[str, Type[BaseModel]]) -> List[Problem]:
-    """Put what pydantic found into the library's words."""
+    """Translate the errors that pydantic reports."""
     findings = error.errors(include_url=False, include_input=False)
     return [_from_finding(finding, sections) for finding in findings if finding["type"] not in _CONSEQUENCES]
 
 
-#: What pydantic reports only because of another finding.
+#: Errors that pydantic reports only as a consequence of another one.
 _CONSEQUENCES = {"default_factory_not_called"}
 
 
@@ -62,11 +62,11 @@ def _from_finding(finding: ErrorDetails, sections: Mapping[str, Type[BaseModel]]
     kind = finding["type"]
     path: Path = tuple(part for part in finding["loc"] if part != "[key]")
     if path != finding["loc"]:
-        return Problem(path, "this key should be text. Put it in quotes.")
+        return Problem(path, "the key should be a string. Put it in quotes.")
     if kind == "extra_forbidden":
         return Problem(path, f"unknown key. {did_you_mean(str(path[-1]), _known_keys(path, sections))}")
     if kind == "missing":
-        return Problem(path, f"missing. Add `{path[-1]}: ...` there.")
+        return Problem(path, f"missing. Add `{path[-1]}: ...`.")
     if kind == "model_type":
         return Problem(path, "should be a mapping. Write its keys indented below it.")
     if kind == "value_error":
@@ -76,7 +76,7 @@ def _from_finding(finding: ErrorDetails, sections: Mapping[str, Type[BaseModel]]
 
 
 def _known_keys(path: Path, sections: Mapping[str, Type[BaseModel]]) -> Iterable[str]:
-    # The entries' names stand below `providers` and are free: one may be called like a section.
+    # The names of the entries below `providers` are free; one may be the name of a section.
     inside = path[:1] if path[0] == "providers" else path[:-1]
     section = next((part for part in reversed(inside) if isinstance(part, str)), "")
     return [field.alias or name for name, field in sections[section].model_fields.items()]

@@ -1,7 +1,7 @@
-"""The pydantic models of the YAML file: every key, its type, its default and what it means.
+"""The pydantic models of the YAML file: every key, its type, its default and its meaning.
 
-The models check what can be checked without the environment and the network; they are frozen. What depends on
-variables and keys stands in ``manager.py``.
+The models are frozen and check what can be checked without the environment and the network. The checks of
+variables and keys are in ``manager.py``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
     "ProviderConfig",
 ]
 
-#: What a price can be for, in US dollars per million tokens.
+#: The names of rates; all are in US dollars per million tokens.
 RATE_NAMES = (
     "in",
     "out",
@@ -65,19 +65,19 @@ _CONNECT_TIMEOUT = 10.0
 def _no_fine_tuned(model: str) -> str:
     if is_fine_tuned(model):
         raise ValueError(
-            f"{model!r} is a fine-tuned model, which is not supported. Name the base model instead."
+            f"{model!r} is a fine-tuned model, which is not supported. Use the base model instead."
         )
     return model
 
 
 def _http_url(url: Optional[str]) -> Optional[str]:
-    if not url:  # ${BASE_URL:-} means: none
+    if not url:  # ${BASE_URL:-} without a value
         return None
     scheme, _, rest = url.partition("://")
     if scheme.lower() not in {"http", "https"} or not rest:
-        raise ValueError("is no URL. Write it in full, such as http://localhost:11434/v1.")
+        raise ValueError("is not a URL. Write it in full, such as http://localhost:11434/v1.")
     if "@" in rest.split("/", 1)[0]:
-        raise ValueError("holds a user name or password. Put credentials into `api_key` or `headers`.")
+        raise ValueError("contains a user name or password. Put credentials into `api_key` or `headers`.")
     return url
 
 
@@ -90,18 +90,18 @@ _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Dollars = Annotated[Decimal, Field(gt=0)]
 _Rate = Annotated[Decimal, Field(ge=0)]
 _Frozen = AfterValidator(freeze)
-# A section or list whose lines are all commented out reads as null.
+# YAML reads a section or list whose lines are all commented out as null.
 _Section = BeforeValidator(lambda value: {} if value is None else value)
 _List = BeforeValidator(lambda value: [] if value is None else value)
 
 
-def _left_out(**values: Any) -> Any:
-    """Make the default of a section: values, because an instance would cost a validator of its own."""
+def _default_section(**values: Any) -> Any:
+    """The default of a section: values, because an instance would build a validator of its own at import."""
     return Field(default=values, validate_default=True)
 
 
 class _Model(BaseModel):
-    # A validation error must not show a key. Building is deferred, since only the outermost model validates.
+    # A validation error must not show a key. Building is deferred: only the outermost model validates.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
@@ -109,29 +109,29 @@ class ProviderConfig(_Model):
     """One entry below ``providers``.
 
     Attributes:
-        api_key: The provider's key; an empty one counts as missing.
+        api_key: The provider's key; an empty one is treated as missing.
         fallback_models: Models of the same provider to try, in order, when the first one fails.
-        adapter: The protocol the entry speaks; the entry's own name when left out.
+        adapter: The protocol of the entry; by default the one with the entry's name.
         base_url: Address of the API; None is the vendor's own.
-        headers: HTTP headers sent with every request; their values are never shown.
+        headers: HTTP headers sent with every request; their values never appear in a repr or dump.
         timeout: Seconds to the first byte, and of silence between events; for each attempt.
         connect_timeout: Seconds to connect, never more than ``timeout``.
         total_timeout: Seconds for a whole call, retries and fallbacks included; None is no limit.
         max_retries: Retries on each model.
-        max_retry_wait: Seconds; a longer wait that the provider asks for is not slept.
+        max_retry_wait: Seconds; when the provider asks for a longer wait, there is no retry.
         on_unsupported_parameter: Whether a parameter that the model rejects is dropped or an error.
-        allow_missing_finish_reason: Whether a stream that never says why it ended counts as complete.
+        allow_missing_finish_reason: Whether a stream that ends without a finish reason counts as complete.
         options: Request options used where a call gives none.
         api: Which OpenAI API to use.
         api_version: Anthropic's or Azure's API version, sent with every request; None is the adapter's own.
         model_path: The GGUF file of a local model.
         region: The region of a cloud.
         project: The project of Google's cloud that is billed.
-        publisher: Whose models of Vertex AI are asked.
-        models: Names to list where the host does not list what can be called.
+        publisher: The publisher of the models on Vertex AI.
+        models: Names of models, for a host that does not list them itself.
     """
 
-    # `timeout` stands before `connect_timeout`, whose default and check need it.
+    # `timeout` comes before `connect_timeout`, whose default and check need it.
     api_key: Optional[SecretStr] = None
     fallback_models: Annotated[List[_ModelName], _List, _Frozen] = FrozenList()
     adapter: Optional[_Text] = None
@@ -165,13 +165,13 @@ class ProviderConfig(_Model):
         return self._unavailable
 
     def marked(self, unavailable: Optional[str]) -> ProviderConfig:
-        """Return the entry with a reason why it cannot be used.
+        """Return a copy with a reason why the entry cannot be used, or the entry if nothing changes.
 
         Args:
             unavailable: What is missing, where, and what to do; None when nothing is.
 
         Returns:
-            A copy whose ``unavailable`` says so, or the entry itself where nothing changes.
+            The entry, with that reason as ``unavailable``.
         """
         if unavailable == self._unavailable:
             return self
@@ -182,7 +182,7 @@ class ProviderConfig(_Model):
     @field_validator("api_key")
     @classmethod
     def _strip_key(cls, key: Optional[SecretStr]) -> Optional[SecretStr]:
-        # A key read from a file often ends in a line end, which no HTTP header can carry.
+        # A key read from a file often ends with a newline, which an HTTP header cannot hold.
         stripped = key.get_secret_value().strip() if key else ""
         return SecretStr(stripped) if stripped else None
 
@@ -208,13 +208,13 @@ class ProviderConfig(_Model):
 
 
 class PriceOverride(_Model):
-    """Prices of your own for one model, instead of the price table's.
+    """Your own prices for one model, instead of those of the price table.
 
     Attributes:
         provider: Name of the configured provider entry, or the vendor's.
         model: The model's exact name.
         rates: US dollars per million tokens, by the names in ``RATE_NAMES``.
-        start: First day the prices hold; None is always. The key is ``from``.
+        start: First day the prices are valid; None is always. The YAML key is ``from``.
         note: Where the prices come from.
     """
 
@@ -234,10 +234,10 @@ class PriceOverride(_Model):
 
 
 class BudgetConfig(_Model):
-    """What may be spent before calls are refused, in US dollars.
+    """The most that may be spent before calls are refused, in US dollars.
 
-    The sums are those of the ledger, so that processes which share it share its budgets. It is checked before
-    each request and reserves nothing: requests under way may overshoot it.
+    The sums are those of the ledger, so processes that share it share its budgets. The budget is checked
+    before each request and reserves nothing: requests in progress may exceed it.
 
     Attributes:
         session: Most for one session; None is no limit.
@@ -254,13 +254,13 @@ class CostTrackingConfig(_Model):
     Attributes:
         enabled: Whether calls are counted and priced at all.
         log_path: The CSV ledger; None counts in memory.
-        fsync: Whether every row is forced to the disk before the call returns.
-        rotate_mb: Megabytes after which a new ledger file is begun; None is never.
+        fsync: Whether every row is flushed to disk before the call returns.
+        rotate_mb: Megabytes after which a new ledger file is started; None is never.
         strict_pricing: Whether a model without a known price is refused before anything is sent.
-        stale_after_days: Age in days from which the price table is called stale.
+        stale_after_days: Age in days after which the price table counts as out of date.
         discount: Factor on every list price; 0.9 is ten percent off.
-        price_overrides: Prices of your own.
-        budget: What may be spent.
+        price_overrides: Your own prices.
+        budget: The most that may be spent.
     """
 
     enabled: bool = True
@@ -271,14 +271,14 @@ class CostTrackingConfig(_Model):
     stale_after_days: int = Field(default=30, gt=0)
     discount: Decimal = Field(default=Decimal(1), gt=0)
     price_overrides: Annotated[List[PriceOverride], _List, _Frozen] = FrozenList()
-    budget: Annotated[BudgetConfig, _Section] = _left_out()
+    budget: Annotated[BudgetConfig, _Section] = _default_section()
 
     @field_validator("budget")
     @classmethod
     def _is_counted(cls, budget: BudgetConfig, info: ValidationInfo) -> BudgetConfig:
         limits = (budget.session, budget.day)
         if info.data.get("enabled") is False and any(limit is not None for limit in limits):
-            raise ValueError("needs `enabled: true`: without it nothing is counted.")
+            raise ValueError("has no effect without `enabled: true`. Set that, or remove the budget.")
         return budget
 
 
@@ -286,7 +286,7 @@ class ModelRegistryConfig(_Model):
     """The section ``model_registry``.
 
     Attributes:
-        cache_path: The JSON file that keeps the lists of models; None is a file in the user's cache folder.
+        cache_path: The JSON file with the lists of models; None is a file in the user's cache folder.
     """
 
     cache_path: Optional[_Text] = None
@@ -297,18 +297,18 @@ class OrchestratorConfig(_Model):
 
     Attributes:
         providers: The provider entries by name.
-        active_provider: Name of the entry that answers.
+        active_provider: Name of the entry that is used.
         active_model: The model it is asked for.
-        cost_tracking: How calls are counted; without the section in memory only.
-        model_registry: Where the lists of models are kept.
+        cost_tracking: How calls are recorded; without the section in memory only.
+        model_registry: Where the lists of models are stored.
     """
 
-    # `providers` stands first: `active_provider` is checked against it.
+    # `providers` comes first, because `active_provider` is checked against it.
     providers: Annotated[Dict[str, ProviderConfig], _Frozen] = Field(min_length=1)
     active_provider: _Text
     active_model: _ModelName
-    cost_tracking: Annotated[CostTrackingConfig, _Section] = _left_out(log_path=None)
-    model_registry: Annotated[ModelRegistryConfig, _Section] = _left_out()
+    cost_tracking: Annotated[CostTrackingConfig, _Section] = _default_section(log_path=None)
+    model_registry: Annotated[ModelRegistryConfig, _Section] = _default_section()
 
     @field_validator("providers", mode="before")
     @classmethod
@@ -323,11 +323,11 @@ class OrchestratorConfig(_Model):
         for name, entry in entries.items():
             for model in entry.fallback_models:
                 owner = foreign_owner(model, name, entries)
-                # An entry that borrows its protocol may be a gateway, whose names carry their makers'.
+                # An entry with another adapter may be a gateway, whose model names begin with the vendor's.
                 if owner and entry.adapter == name:
                     raise ValueError(
                         f"the fallback model {model!r} of {name!r} belongs to the entry {owner!r}. "
-                        "Fallbacks stay within one provider; name one of its own models."
+                        "Fallbacks stay within one provider; use one of its own models."
                     )
         return entries
 
@@ -336,12 +336,12 @@ class OrchestratorConfig(_Model):
     def _configured(cls, name: str, info: ValidationInfo) -> str:
         entries = info.data.get("providers")
         if entries is not None and name not in entries:
-            raise ValueError(f"{name!r} is no entry below `providers`. {did_you_mean(name, entries)}")
+            raise ValueError(f"{name!r} is not an entry below `providers`. {did_you_mean(name, entries)}")
         return name
 
 
 def _with_adapter(name: Any, entry: Any) -> Any:
-    """Fill in the default adapter, the entry's own name; an entry with nothing below it reads as null."""
+    """Fill in the default adapter, the entry's name; YAML reads an entry with nothing below it as null."""
     if not isinstance(name, str):
         return entry
     if isinstance(entry, ProviderConfig):
@@ -352,7 +352,7 @@ def _with_adapter(name: Any, entry: Any) -> Any:
     return entry
 
 
-#: The model of each section by its key; the whole file's is under "".
+#: The model of each section by its key; "" is the whole file.
 SECTIONS: Mapping[str, Any] = {
     "": OrchestratorConfig,
     "providers": ProviderConfig,

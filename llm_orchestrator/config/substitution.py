@@ -1,6 +1,6 @@
-"""Fills ``${NAME}`` and ``${NAME:-default}`` from the environment into the strings of a configuration.
+"""Replaces ``${NAME}`` and ``${NAME:-default}`` in the strings of a configuration by environment variables.
 
-This happens after the YAML was read, string by string: a variable's value is never parsed and adds no keys.
+This happens after the YAML was read, string by string: a variable's value is never parsed as YAML.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from llm_orchestrator.config.problems import Path, Problem
 
 __all__ = ["MAX_DEPTH", "Substitution"]
 
-#: Levels of nesting that a configuration may have.
+#: Most levels of nesting, and most values once aliases are expanded, that a configuration may have.
 MAX_DEPTH = 50
+MAX_VALUES = 100_000
 
-#: A default may be so long; without a limit a hostile file could make the search take minutes.
+#: The limit on the length of a default keeps the search linear in a file full of unclosed references.
 _REFERENCE = re.compile(
     r"(?P<escaped>\$\$\{)|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]{0,1000})?\})?"
 )
@@ -24,25 +25,31 @@ _ABSENT: Any = object()
 
 
 class Substitution:
-    """A configuration with its variables filled in.
+    """A configuration with its variables replaced.
 
     Attributes:
-        tree: The plain values, copied; a key or list item whose variable is not set is left out.
-        problems: Every variable that is not set and every reference that cannot be read.
+        tree: A copy of the plain values; a key or list item whose variable is not set is left out.
+        problems: Every variable that is not set and every reference that is not valid.
     """
 
     def __init__(self, value: Any, environment: Mapping[str, str]) -> None:
         self.problems: List[Problem] = []
         self._environment = environment
+        self._values = 0
         self.tree = self._filled(value, ())
 
     def _filled(self, value: Any, path: Path) -> Any:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            return self._absent(path[:1], f"more than {MAX_VALUES:,} values. Use fewer aliases.")
         if isinstance(value, str):
             return self._text(value, path)
         if not isinstance(value, (abc.Mapping, list, tuple)):
             return value
         if len(path) >= MAX_DEPTH:
-            return self._absent(path[:3], "nested too deeply. Nothing in a configuration needs this.")
+            return self._absent(
+                path[:3], "nested too deeply. Flatten it, or remove an alias that refers to itself."
+            )
         if isinstance(value, abc.Mapping):
             items = {key: self._filled(item, (*path, key)) for key, item in value.items()}
             return {key: item for key, item in items.items() if item is not _ABSENT}
@@ -61,7 +68,7 @@ class Substitution:
         if reference["escaped"]:
             return "${"
         if name is None:
-            self._absent(path, "holds a ${...} that cannot be read. Write ${NAME} or ${NAME:-default}.")
+            self._absent(path, "has a ${...} that is not valid. Write ${NAME} or ${NAME:-default}.")
             return ""
         value = self._environment.get(name)
         if default is not None:

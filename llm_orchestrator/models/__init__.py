@@ -1,1 +1,1 @@
-"""The models of the configured providers: what is known about them, and the cache file that keeps it."""
+"""The models of the configured providers: the registry, and the file that it is cached in."""

@@ -1,8 +1,8 @@
 """The cache file of the model registry: one JSON file that several processes share.
 
-It is written whole to a draft beside it and then put in place, so a reader never sees half of it; a change is
-merged into what is on disk under a lock, so one process's refresh does not undo another's. A cache may be
-lost: a file that is broken or cannot be written costs a warning, never a call.
+The file is replaced atomically, and a change is merged into what is on disk under a lock, so that the refresh
+of one process does not undo another's. A cache may be lost: a file that cannot be read or written is a
+warning, never an error.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ else:
 __all__ = ["Listing", "ModelCache", "default_cache_path"]
 
 _SCHEMA = 2
-_OLD_SCHEMA = 1  # of version 0.1, which did not tell addresses apart
+_OLD_SCHEMA = 1  # of version 0.1, which did not distinguish addresses
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What is known of one provider's models.
+    """What is known about one provider's models.
 
     Attributes:
         refreshed_at: When the provider was last asked (ISO 8601, UTC); None when it never was.
@@ -46,13 +46,13 @@ class Listing:
 
 
 #: Name of a provider's entry, and its address.
-Place = Tuple[str, str]
+Key = Tuple[str, str]
 
-_UNKNOWN = Listing()
+_EMPTY = Listing()
 
 
 def default_cache_path() -> str:
-    """Return the cache file in the user's cache folder, by the platform's own rules."""
+    """The cache file in the user's cache folder, which depends on the platform."""
     home = os.path.expanduser("~")
     if sys.platform == "darwin":
         folder = os.path.join(home, "Library", "Caches")
@@ -60,7 +60,7 @@ def default_cache_path() -> str:
         folder = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
     else:
         folder = os.environ.get("XDG_CACHE_HOME", "")
-        if not os.path.isabs(folder):  # the XDG specification: a relative path is to be ignored
+        if not os.path.isabs(folder):  # the XDG specification says to ignore a relative path
             folder = os.path.join(home, ".cache")
     return os.path.join(folder, "llm_orchestrator", "models.json")
 
@@ -74,35 +74,35 @@ class ModelCache:
         self._path = os.fspath(path)
         self._addresses = addresses or {}
         self._lock = threading.RLock()
-        self._listings: Dict[Place, Listing] = {}  # replaced, never changed: it can be read without the lock
+        self._listings: Dict[Key, Listing] = {}  # replaced, never changed, so that reading needs no lock
         self._version: Optional[Tuple[int, ...]] = None
 
     def listing(self, provider: str) -> Listing:
-        """Return what is known of one provider's models."""
+        """What is known about one provider's models, also from other processes."""
         self._read_if_replaced()
-        return self._listings.get(self._place(provider), _UNKNOWN)
+        return self._listings.get(self._key(provider), _EMPTY)
 
     def update(self, provider: str, change: Callable[[Listing], Listing]) -> None:
         """Change one provider's listing, in memory and in the file."""
-        with self._lock, self._other_processes_waiting():
+        with self._lock, self._file_lock():
             newest = self.listing(provider)
-            self._listings = {**self._listings, self._place(provider): change(newest)}
+            self._listings = {**self._listings, self._key(provider): change(newest)}
             self._write()
 
-    def _place(self, provider: str) -> Place:
+    def _key(self, provider: str) -> Key:
         return provider, self._addresses.get(provider, "")
 
     @contextlib.contextmanager
-    def _other_processes_waiting(self) -> Iterator[None]:
-        """Hold the lock beside the file, where the platform and the folder allow one."""
+    def _file_lock(self) -> Iterator[None]:
+        """Lock out other processes, where the platform and the folder allow it."""
         with contextlib.ExitStack() as held:
             try:
                 os.makedirs(os.path.dirname(os.path.abspath(self._path)), exist_ok=True)
                 lock = held.enter_context(open(self._path + ".lock", "a", encoding="utf-8"))
                 if fcntl is not None:
                     fcntl.flock(lock, fcntl.LOCK_EX)
-            except (OSError, ValueError):
-                logger.debug("No lock beside the model cache %s.", self._path)  # writing says what is wrong
+            except (OSError, ValueError):  # the reason is logged when the file cannot be written either
+                logger.debug("The model cache %s cannot be locked.", self._path)
             yield
 
     def _write(self) -> None:
@@ -111,7 +111,10 @@ class ModelCache:
                 file.write(json.dumps(_encoded(self._listings), indent=1, default=str).encode())
         except (OSError, ValueError) as error:
             logger.warning(
-                "The model cache %s was not written (%s); it is kept in memory.", self._path, error
+                "The model cache %s was not written (%s). It is kept in memory; check the path and the "
+                "permissions.",
+                self._path,
+                error,
             )
         self._version = self._version_on_disk()
 
@@ -124,15 +127,19 @@ class ModelCache:
                 self._listings = {**self._listings, **self._read()}
             self._version = version
 
-    def _read(self) -> Dict[Place, Listing]:
+    def _read(self) -> Dict[Key, Listing]:
         try:
             with open(self._path, encoding="utf-8") as file:
                 return _decoded(json.load(file))
         except OSError as error:
-            logger.warning("The model cache %s cannot be read (%s); it is ignored.", self._path, error)
+            logger.warning(
+                "The model cache %s cannot be read (%s). It is ignored; check the permissions.",
+                self._path,
+                error,
+            )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             logger.warning(
-                "The model cache %s is broken or not ours; it is ignored, and replaced at the next refresh.",
+                "The model cache %s is not valid. It is ignored, and replaced by the next refresh.",
                 self._path,
             )
         return {}
@@ -140,7 +147,7 @@ class ModelCache:
     def _version_on_disk(self) -> Optional[Tuple[int, ...]]:
         try:
             status = os.stat(self._path)
-        except (OSError, ValueError):  # no file yet, or a path that can be none
+        except (OSError, ValueError):  # no file yet, or not a valid path
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
 
@@ -148,34 +155,34 @@ class ModelCache:
 _FIELDS = [info_field.name for info_field in fields(ModelInfo) if info_field.name != "provider"]
 
 
-def _encoded(listings: Mapping[Place, Listing]) -> Dict[str, Any]:
-    told = [
+def _encoded(listings: Mapping[Key, Listing]) -> Dict[str, Any]:
+    documents = [
         {
             "provider": provider,
             "address": address,
             "refreshed_at": listing.refreshed_at,
-            "models": [_told(info) for info in listing.models.values()],
+            "models": [_encoded_model(info) for info in listing.models.values()],
         }
         for (provider, address), listing in listings.items()
     ]
-    return {"schema": _SCHEMA, "listings": told}
+    return {"schema": _SCHEMA, "listings": documents}
 
 
-def _told(info: ModelInfo) -> Dict[str, Any]:
-    """The fields that say something; most of a listing is empty."""
-    told = {name: getattr(info, name) for name in _FIELDS}
-    return {name: value for name, value in told.items() if value is not None and value is not False}
+def _encoded_model(info: ModelInfo) -> Dict[str, Any]:
+    """The fields that are set, which are few."""
+    values = {name: getattr(info, name) for name in _FIELDS}
+    return {name: value for name, value in values.items() if value is not None and value is not False}
 
 
-def _decoded(document: Any) -> Dict[Place, Listing]:
+def _decoded(document: Any) -> Dict[Key, Listing]:
     if document["schema"] == _OLD_SCHEMA:
         return {}
     if document["schema"] != _SCHEMA:
-        raise ValueError("another version's cache file")
+        raise ValueError("the file is of another version")
     return {
-        (told["provider"], told["address"]): Listing(
-            told["refreshed_at"],
-            {entry["name"]: ModelInfo(provider=told["provider"], **entry) for entry in told["models"]},
+        (listing["provider"], listing["address"]): Listing(
+            listing["refreshed_at"],
+            {entry["name"]: ModelInfo(provider=listing["provider"], **entry) for entry in listing["models"]},
         )
-        for told in document["listings"]
+        for listing in document["listings"]
     }

@@ -1,7 +1,7 @@
-"""What a model's name alone tells: whether it is fine-tuned, whose it is, and whether its kind can chat.
+"""What a model's name says: whether it is fine-tuned, whose it is, and whether it is a chat model.
 
-The kinds are data (``not_chat.json``): for each protocol the words that mark models made for something else.
-There is no list of allowed names, so a new family of chat models shows up by itself.
+The words in the names of other kinds of models (embedding, audio ...) are data, by protocol, in
+``not_chat.json``. There is no list of allowed names, so a new family of chat models is listed at once.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ _KINDS_FILE = "not_chat.json"
 
 
 def is_fine_tuned(model: str) -> bool:
-    """Tell whether a name is that of a fine-tuned model, which the library neither lists nor uses."""
+    """Whether it is the name of a fine-tuned model, which the library neither lists nor uses."""
     parts = model.strip().lower().split("/")
     return any(part == "tunedmodels" or part.startswith(("ft:", "ft-")) for part in parts)
 
 
 def foreign_owner(model: str, provider: str, entries: Iterable[str]) -> Optional[str]:
-    """Tell which other configured entry a model's name claims to belong to."""
+    """The other configured entry that a model's name begins with, as in ``openai/gpt-5``."""
     prefix = re.split("[/:]", model, maxsplit=1)[0]
     return prefix if prefix not in {model, provider} and prefix in entries else None
 
 
 def exclusion_by_kind(model: str, kinds: str) -> Optional[str]:
-    """Tell from its name why a model is no chat model."""
+    """Why a model is not a chat model, judged by its name; None when it may be one."""
     for kind, pattern in _patterns().get(kinds, {}).items():
         found = pattern.search(model)
         if found:
-            return f"its name marks a model for {kind} ({found.group()!r})"
+            return f"its name says it is a model for {kind} ({found.group()!r})"
     return None
 
 
 @functools.cache
 def _patterns() -> Dict[str, Dict[str, Pattern[str]]]:
-    import json  # only a refresh needs it
+    import json  # needed only by a refresh
 
     protocols = json.loads(packaged_text("llm_orchestrator.models", _KINDS_FILE))
     return {
@@ -50,5 +50,5 @@ def _patterns() -> Dict[str, Dict[str, Pattern[str]]]:
 
 
 def _whole_words(words: Tuple[str, ...]) -> Pattern[str]:
-    """Match the words only between separators: ``live`` must not hide a model called ``olive``."""
+    """Match whole words only: ``live`` must not exclude a model called ``olive``."""
     return re.compile(rf"(?<![a-z0-9])(?:{'|'.join(map(re.escape, words))})(?![a-z0-9])", re.IGNORECASE)

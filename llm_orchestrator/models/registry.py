@@ -1,7 +1,7 @@
-"""Which models the configured providers offer, learned from the providers' own listings and only when asked.
+"""Which models the configured providers offer, by their own lists, which are requested only on demand.
 
-The registry informs, it never gates: a model it does not know may be used all the same. A model that
-disappears from a listing is marked deprecated and kept.
+The registry informs and never restricts: a model it does not know can be used all the same. A model that
+disappears from a list is marked deprecated and kept.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ logger = logging.getLogger(__name__)
 class ListsModels(Protocol):
     """What the registry needs of a provider; every ``BaseLLMProvider`` has it.
 
-    A provider may also have an attribute ``model_kinds``: which list in ``not_chat.json`` tells its chat
-    models from others.
+    A provider may also have an attribute ``model_kinds``: the key in ``not_chat.json`` of the words by which
+    other models are excluded.
     """
 
     def get_available_models(self) -> List[ModelInfo]:
-        """Ask the provider for everything it lists."""
+        """Request the provider's whole list of models."""
 
     async def aget_available_models(self) -> List[ModelInfo]:
-        """Ask the provider for everything it lists, async."""
+        """Request the provider's whole list of models, async."""
 
     def validate_model(self, model: str) -> bool:
         """Ask the provider whether it offers a model."""
@@ -69,17 +69,17 @@ def _utc_now() -> datetime:
 
 
 class ModelRegistry:
-    """The models of all configured providers, kept in a cache file that processes share.
+    """The models of all configured providers, in a cache file that processes share.
 
-    It may be used by any number of threads and event loops at once. Making one touches no network; a provider
-    is looked up only when it is to be asked.
+    It can be used by several threads and event loops at once. The constructor does not use the network, and a
+    provider is looked up only when it is to be asked.
 
     Args:
         providers: The providers by the name of their configured entry. Reading an item may raise
             ConfigurationError for an entry that cannot be used, which is then left out of a refresh of all.
         cache_path: The JSON file; None is ``models.json`` in the user's cache folder.
-        addresses: Where entries are that are not at their vendor's own address, by name: what one host offers
-            says nothing of another host under the same name.
+        addresses: The addresses of entries that are not at their vendor's, by name: another host under the
+            same name may offer other models.
         now: The clock, for tests.
     """
 
@@ -98,14 +98,14 @@ class ModelRegistry:
         self._warned_lock = threading.Lock()
 
     def refresh_models(self, provider_name: Optional[str] = None) -> None:
-        """Ask providers for their models.
+        """Request the lists of models.
 
         Args:
-            provider_name: Name of the configured entry; None asks every one that can be used.
+            provider_name: Name of the configured entry; None is every one that can be used.
 
         Raises:
             ConfigurationError: There is no such entry, or it cannot be used.
-            ProviderError: A provider failed; its old list is kept, and the others are refreshed all the same.
+            ProviderError: A provider failed; its old list is kept, and the others are still refreshed.
         """
         if provider_name is not None:
             provider = self._provider(provider_name)
@@ -113,15 +113,15 @@ class ModelRegistry:
             return
         first_error = _FirstError()
         for name, provider in self._usable():
-            with first_error.of(name):
+            with first_error.refreshing(name):
                 self._store(name, provider, provider.get_available_models())
-        first_error.raise_again()
+        first_error.raise_if_any()
 
     async def arefresh_models(self, provider_name: Optional[str] = None) -> None:
-        """Ask providers for their models, async; see ``refresh_models``.
+        """Request the lists of models, async; see ``refresh_models``.
 
         Args:
-            provider_name: Name of the configured entry; None asks every one that can be used.
+            provider_name: Name of the configured entry; None is every one that can be used.
         """
         if provider_name is not None:
             provider = self._provider(provider_name)
@@ -129,9 +129,9 @@ class ModelRegistry:
             return
         first_error = _FirstError()
         for name, provider in self._usable():
-            with first_error.of(name):
+            with first_error.refreshing(name):
                 self._store(name, provider, await provider.aget_available_models())
-        first_error.raise_again()
+        first_error.raise_if_any()
 
     def validate_model(self, provider_name: str, model: str) -> bool:
         """Ask a provider whether it offers a model.
@@ -162,14 +162,14 @@ class ModelRegistry:
         return self._note(provider_name, model, await self._provider(provider_name).avalidate_model(model))
 
     def get_available_models(self, provider_name: str, include_deprecated: bool = False) -> List[ModelInfo]:
-        """Return the chat models that a provider's last refresh listed.
+        """Return the chat models in the list of a provider's last refresh.
 
         Args:
             provider_name: Name of the configured entry.
             include_deprecated: Whether deprecated models are returned too.
 
         Returns:
-            The models by name; empty before the first refresh.
+            The models, sorted by name; empty before the first refresh.
         """
         models = self._listing(provider_name).models.values()
         listed = (info for info in models if info.last_seen is not None and info.exclusion is None)
@@ -178,44 +178,44 @@ class ModelRegistry:
         )
 
     def known(self, provider_name: str, model: str) -> Optional[ModelInfo]:
-        """Return what is known about a model, also about one that is not offered for chat.
+        """Return what is known about a model, also when it is not a chat model.
 
         Args:
             provider_name: Name of the configured entry.
             model: The model's name.
 
         Returns:
-            The model, or None when no refresh and no validation ever met it.
+            The model; None when no refresh and no validation has found it.
         """
         return self._cache.listing(provider_name).models.get(model)
 
     def is_model_deprecated(self, provider_name: str, model: str) -> bool:
-        """Tell whether a model is on its way out, or gone from the provider's listing.
+        """Whether the provider has deprecated a model, or no longer lists it.
 
         Args:
             provider_name: Name of the configured entry.
             model: The model's name.
 
         Returns:
-            True when it is; False also for a model that is not known.
+            True when it is deprecated; False also for an unknown model.
         """
         info = self.known(provider_name, model)
         return info is not None and info.deprecated
 
     def providers_listing(self, model: str) -> List[str]:
-        """Return whose listings hold a model.
+        """Return the providers that list a model.
 
         Args:
             model: The model's name.
 
         Returns:
-            Names of configured entries, in their order.
+            Names of configured entries, in the order of the configuration.
         """
         found = ((name, self.known(name, model)) for name in self._providers)
         return [name for name, info in found if info is not None and info.last_seen is not None]
 
     def warn_if_deprecated(self, provider_name: str, model: str) -> None:
-        """Log one warning for each deprecated model that is used.
+        """Log a warning, once for each deprecated model that is used.
 
         Args:
             provider_name: Name of the configured entry.
@@ -228,11 +228,11 @@ class ModelRegistry:
             self._warned.add((provider_name, model))
         if not warned:
             logger.warning(
-                "%s Choose a successor; until then it is used as asked.", self.explain(provider_name, model)
+                "%s Choose a successor. The call is sent as it is.", self.explain(provider_name, model)
             )
 
     def explain(self, provider_name: str, model: str) -> str:
-        """Say in one sentence why a model is listed or not.
+        """Explain in one sentence why a model is listed or not.
 
         Args:
             provider_name: Name of the configured entry.
@@ -246,21 +246,19 @@ class ModelRegistry:
         if is_fine_tuned(model):
             return f"{subject} is never listed, because it is fine-tuned."
         if listing.refreshed_at is None:
-            return (
-                f"{subject} is not listed, because the provider was never asked: call refresh_models first."
-            )
+            return f"{subject} is not listed, because the models were never requested: call refresh_models."
         info = listing.models.get(model)
         if info is None or info.last_seen is None:
             return (
-                f"{subject} was never seen in the provider's listing, also not on {listing.refreshed_at}: "
-                "refresh_models asks again."
+                f"{subject} is not in the provider's list of {listing.refreshed_at}, nor in an earlier one: "
+                "check its name, or call refresh_models."
             )
-        return f"{subject} {_standing(info, listing)}."
+        return f"{subject} {_status(info, listing)}."
 
     def _listing(self, provider_name: str) -> Listing:
-        # Not `in` the mapping itself: a lazy one would have to make the provider to answer.
+        # Not `in` the mapping itself, because a lazy mapping would have to make the provider.
         if provider_name not in list(self._providers):
-            self._provider(provider_name)  # says what is wrong with the name or the entry
+            self._provider(provider_name)  # raises, and says what is wrong
         return self._cache.listing(provider_name)
 
     def _provider(self, provider_name: str) -> ListsModels:
@@ -293,7 +291,7 @@ class ModelRegistry:
 
 
 def _checked(info: ModelInfo, provider: str, kinds: str) -> ModelInfo:
-    """The model under its entry's name, with what its own name and date tell."""
+    """The model under its entry's name, with what follows from its own name and its dates."""
     return replace(
         info,
         provider=provider,
@@ -303,7 +301,7 @@ def _checked(info: ModelInfo, provider: str, kinds: str) -> ModelInfo:
 
 
 def _merged(old: Listing, found: Iterable[ModelInfo], now: str) -> Listing:
-    """The new listing; what is missing in it is kept, deprecated if it was ever listed."""
+    """The new listing, with the models that are missing from it: deprecated, if they were ever listed."""
     models: Dict[str, ModelInfo] = {
         name: replace(info, deprecated=True) if info.last_seen else info for name, info in old.models.items()
     }
@@ -323,28 +321,28 @@ def _validated(old: Listing, model: str, provider: str, now: str) -> Listing:
     return replace(old, models={**old.models, model: replace(info, last_validated=now)})
 
 
-def _standing(info: ModelInfo, listing: Listing) -> str:
-    """How a model that was seen stands: the end of the sentence about it."""
+def _status(info: ModelInfo, listing: Listing) -> str:
+    """The second half of a sentence about a model that has been listed."""
     if info.exclusion:
         return f"is not listed for chat: {info.exclusion}"
     if info.last_seen != listing.refreshed_at:
-        return f"is deprecated: it is gone from the provider's listing, last seen there on {info.last_seen}"
+        return f"is deprecated: the provider no longer lists it; it was last listed on {info.last_seen}"
     if info.retires_at:
-        return f"is deprecated: the provider switches it off on {info.retires_at}"
+        return f"is deprecated: the provider will switch it off on {info.retires_at}"
     if info.deprecated:
-        return f"is deprecated: the provider declares it so, last on {info.last_seen}"
+        return f"is deprecated: the provider said so on {info.last_seen}"
     return f"is listed as a chat model, since {info.first_seen}"
 
 
 class _FirstError:
-    """Lets a refresh of several providers go on after one failed, and raises the first failure in the end."""
+    """Lets a refresh of several providers continue after an error, and raises the first one at the end."""
 
     def __init__(self) -> None:
         self._error: Optional[Exception] = None
         self._name = ""
 
-    def of(self, name: str) -> _FirstError:
-        """Name the provider whose refresh comes next."""
+    def refreshing(self, name: str) -> _FirstError:
+        """Set the provider that is refreshed in the ``with`` block."""
         self._name = name
         return self
 
@@ -359,11 +357,10 @@ class _FirstError:
     ) -> bool:
         if not isinstance(error, Exception):
             return False
-        logger.warning("The models of %s were not refreshed, the old list is kept: %s", self._name, error)
+        logger.warning("The models of %s were not refreshed; the old list is kept: %s", self._name, error)
         self._error = self._error or error
         return True
 
-    def raise_again(self) -> None:
-        """Raise the first failure, if there was one."""
+    def raise_if_any(self) -> None:
         if self._error is not None:
             raise self._error

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, List, Type
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.utils.suggestions import nearly
+from llm_orchestrator.utils.suggestions import closest
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -83,7 +83,7 @@ def find_adapter(name: str) -> Type[BaseLLMProvider]:
     target = _BUILT_IN.get(name) or _plug_ins().get(name)
     if target is None:
         names = adapter_names()
-        close = nearly(name.lower(), names)
+        close = closest(name.lower(), names)
         meant = f"Did you mean {close!r}? " if close else ""
         raise ConfigurationError(
             f"There is no adapter named {name!r}. {meant}Set adapter: to one of {', '.join(names)}; a host "

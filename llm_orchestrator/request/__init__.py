@@ -1,1 +1,1 @@
-"""From what an application gives to one checked ``LLMRequest``."""
+"""From the arguments of a call to one checked ``LLMRequest``."""

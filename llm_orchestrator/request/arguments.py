@@ -1,4 +1,4 @@
-"""The arguments of a call, named once for all four ways of calling, and checked before anything is sent."""
+"""The arguments of a call: named once for all four ways of calling, in ``call_arguments``, and checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.request.messages import read_messages
 from llm_orchestrator.request.output import read_response_format
 from llm_orchestrator.request.tools import read_tool_choice, read_tools
-from llm_orchestrator.types import JSON, LLMRequest, Message, Messages, checked
+from llm_orchestrator.types import CHECKED_PARAMETERS, JSON, LLMRequest, Message, Messages, checked
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class CallArguments:
-    """What an application asked for, checked.
+    """The checked arguments of a call.
 
     Attributes:
-        request: The request; its model is empty when the call names none.
+        request: The request; its model is empty when the call does not set one.
         total_timeout: Seconds for the whole call; None for the provider entry's.
         max_retries: Retries on each model; None for the provider entry's.
         fallback: Whether other models of the provider may answer.
-        tags: The caller's own marks for the ledger.
+        tags: The caller's tags for the ledger.
     """
 
     request: LLMRequest
@@ -81,33 +81,18 @@ def call_arguments(
     **provider_options: Any,
 ) -> CallArguments:
     """Read the arguments of a call; ``LLMOrchestrator.send_request`` documents them."""
-    read = read_tools(tools)
+    given = locals()
+    checked_tools = read_tools(tools)
     output = read_response_format(response_format)
-    given = {
-        "model": model,
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-        "top_p": top_p,
-        "top_k": top_k,
-        "stop": stop,
-        "seed": seed,
-        "frequency_penalty": frequency_penalty,
-        "presence_penalty": presence_penalty,
-        "parallel_tool_calls": parallel_tool_calls,
-        "reasoning_effort": reasoning_effort,
-        "cache": cache,
-        "timeout": timeout,
-        "extra_headers": extra_headers,
-    }
     request = evolve(
         _EMPTY_REQUEST,
         messages=read_messages(messages),
-        tools=read,
-        tool_choice=read_tool_choice(tool_choice, read),
+        tools=checked_tools,
+        tool_choice=read_tool_choice(tool_choice, checked_tools),
         response_format=output.response_format,
         output_type=output.output_type,
         provider_options=provider_options,
-        **{name: checked(name, value) for name, value in given.items() if value is not None},
+        **{name: checked(name, given[name]) for name in _REQUEST_FIELDS if given[name] is not None},
     )
     return CallArguments(
         request,
@@ -119,7 +104,7 @@ def call_arguments(
 
 
 def snapshot(request: LLMRequest) -> LLMRequest:
-    """Copy what the caller could still change before a stream is sent."""
+    """Copy what the caller could still change before the stream is sent."""
     try:
         return evolve(
             request,
@@ -130,19 +115,20 @@ def snapshot(request: LLMRequest) -> LLMRequest:
         )
     except (TypeError, RecursionError) as error:
         raise InvalidRequestError(
-            f"The request holds more than plain data: {error}. Give JSON values."
+            f"The request cannot be copied, because not all of it is JSON: {error}. Pass JSON values."
         ) from error
 
 
 def _message_snapshot(message: Message) -> Message:
-    is_text = message.content is None or isinstance(message.content, str)
-    return message if is_text else evolve(message, content=deepcopy(message.content))
+    if message.content is None or isinstance(message.content, str):
+        return message
+    return evolve(message, content=deepcopy(message.content))
 
 
 def takes_parameters_of(
     template: Callable[Parameters, Any],
 ) -> Callable[[Callable[..., Result]], Callable[Concatenate[Any, Parameters], Result]]:
-    """Give methods that hand their arguments to one function its parameters, for people and checkers."""
+    """Give methods that pass their arguments on to ``template`` its signature, for editors and mypy."""
 
     def decorate(method: Callable[..., Result]) -> Callable[Concatenate[Any, Parameters], Result]:
         own = inspect.signature(method)
@@ -154,3 +140,5 @@ def takes_parameters_of(
 
 
 _EMPTY_REQUEST = LLMRequest(model="", messages=())
+#: The parameters that become fields of the request as they are; the others belong to the whole call.
+_REQUEST_FIELDS = tuple(name for name in CHECKED_PARAMETERS if name in vars(_EMPTY_REQUEST))

@@ -1,7 +1,7 @@
-"""Images and files for a message: a URL, a path or bytes becomes a part in the OpenAI Chat form.
+"""Images and files for a message: ``image_part`` and ``file_part`` make parts in the OpenAI Chat form.
 
-Every provider is sent the same part; its adapter translates it. A part may stand in the ``content`` list of a
-message, beside ``{"type": "text", "text": ...}``.
+The parts go into the ``content`` list of a message, next to ``{"type": "text", "text": ...}``. They are the
+same for every provider; each adapter translates them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["file_part", "image_part"]
 
 Source = Union[str, bytes, os.PathLike[str]]
 
-#: What these kinds of files begin with; it counts before a file's name, which may be wrong.
+#: How files of these types begin; this counts more than a file's name, which may be wrong.
 SIGNATURES = (
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
     (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
@@ -34,24 +34,24 @@ def image_part(
     media_type: Optional[str] = None,
     detail: Optional[str] = None,
 ) -> Dict[str, Any]:
-    """Make the part of a message that shows an image.
+    """Make the part of a message that holds an image.
 
     Args:
         source: A URL (a data URL too), the path of a file, or the image's bytes. A file is read now, and
-            travels inside the request. A text is a URL when it begins like one (``https://``), else a path.
-        media_type: What the bytes are, for example ``image/png``; None to find it out.
+            sent inside the request. A string is a URL when it begins like one (``https://``), else a path.
+        media_type: The type of the bytes, for example ``image/png``; None to detect it.
         detail: How closely to look (OpenAI: ``low``, ``high``, ``auto`` ...); other providers ignore it.
 
     Returns:
         A part for a message's ``content``.
 
     Raises:
-        InvalidMessagesError: The file cannot be read, or it is no image.
+        InvalidMessagesError: The file cannot be read, or is not an image.
     """
     url = _url_of(source, "image", media_type)
     if url.startswith("data:") and not url.startswith("data:image/"):
         raise InvalidMessagesError(
-            f"The image {_name_of(source)} is {url[5:].partition(';')[0]}. Give an image, or use file_part."
+            f"The image {_name_of(source)} is {url[5:].partition(';')[0]}. Pass an image, or use file_part."
         )
     return {"type": "image_url", "image_url": {"url": url, **({"detail": detail} if detail else {})}}
 
@@ -62,19 +62,19 @@ def file_part(
     media_type: Optional[str] = None,
     filename: Optional[str] = None,
 ) -> Dict[str, Any]:
-    """Make the part of a message that holds a document; PDF is what all providers take.
+    """Make the part of a message that holds a document; all providers support PDF.
 
     Args:
         source: A URL (a data URL too), the path of a file, or the file's bytes. A file is read now, and
-            travels inside the request. A text is a URL when it begins like one (``https://``), else a path.
-        media_type: What the bytes are, for example ``application/pdf``; None to find it out.
-        filename: The name the model is told; None for the file's own.
+            sent inside the request. A string is a URL when it begins like one (``https://``), else a path.
+        media_type: The type of the bytes, for example ``application/pdf``; None to detect it.
+        filename: The name the model sees; None for the file's own.
 
     Returns:
         A part for a message's ``content``.
 
     Raises:
-        InvalidMessagesError: The file cannot be read, or nothing tells what it is.
+        InvalidMessagesError: The file cannot be read, or its type is unknown.
     """
     url = _url_of(source, "file", media_type)
     file = {"file_data": url}
@@ -87,12 +87,12 @@ def _url_of(source: Source, kind: str, media_type: Optional[str]) -> str:
         return source
     content = _content_of(source, kind)
     if not content:
-        raise InvalidMessagesError(f"The {kind} {_name_of(source)} is empty. Give one with content.")
+        raise InvalidMessagesError(f"The {kind} {_name_of(source)} is empty. Pass one with content.")
     found = media_type or _media_type_of(content, source)
     if found is None:
         raise InvalidMessagesError(
-            f"Nothing tells what the {kind} {_name_of(source)} is. "
-            'Name it: media_type="application/pdf", or "image/png" ...'
+            f"The type of the {kind} {_name_of(source)} is unknown. "
+            'Pass media_type="application/pdf", or "image/png" ...'
         )
     from base64 import b64encode
 
@@ -103,13 +103,13 @@ def _content_of(source: Source, kind: str) -> bytes:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
     if not isinstance(source, (str, os.PathLike)):
-        raise InvalidMessagesError(f"The {kind} is a {type(source).__name__}. Give a URL, a path, or bytes.")
+        raise InvalidMessagesError(f"The {kind} is a {type(source).__name__}. Pass a URL, a path or bytes.")
     try:
         return Path(source).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a path that no file system can have
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
         reason = getattr(error, "strerror", None) or error
         raise InvalidMessagesError(
-            f"The {kind} {_name_of(source)} cannot be read: {reason}. Check the path, or give a URL or bytes."
+            f"The {kind} {_name_of(source)} cannot be read: {reason}. Check the path, or pass a URL or bytes."
         ) from error
 
 
@@ -122,11 +122,11 @@ def _media_type_of(content: bytes, source: Source) -> Optional[str]:
     from mimetypes import guess_type
 
     by_name, compression = guess_type(str(source))
-    return None if compression else by_name  # ``notes.txt.gz`` is no text
+    return None if compression else by_name  # ``notes.txt.gz`` is not text/plain
 
 
 def _own_name(source: Source, url: str) -> Optional[str]:
-    """The file's name; for bytes one that fits their kind, because OpenAI wants a name for each file."""
+    """The file's name; for bytes one that fits their type, because OpenAI requires a name for each file."""
     if url is source:
         return None
     if isinstance(source, (str, os.PathLike)):
@@ -137,5 +137,5 @@ def _own_name(source: Source, url: str) -> Optional[str]:
 
 
 def _name_of(source: Source) -> str:
-    """The source as an error names it; never its bytes."""
-    return repr(os.fspath(source))[:200] if isinstance(source, (str, os.PathLike)) else "given as bytes"
+    """How an error names the source; never by its bytes."""
+    return repr(os.fspath(source))[:200] if isinstance(source, (str, os.PathLike)) else "passed as bytes"

@@ -1,36 +1,34 @@
-"""Default options of a provider entry: our parameters by name, and fields of the provider's body."""
+"""The options of a provider entry: defaults for parameters of a call, and fields of the provider's body."""
 
 from __future__ import annotations
 
-from typing import AbstractSet, Any, Callable, Mapping, Tuple
+from typing import AbstractSet, Any, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, PARAMETERS, LLMRequest, checked
+from llm_orchestrator.types import (
+    DROPPABLE_PARAMETERS,
+    JSON,
+    PARAMETERS,
+    LLMRequest,
+    checked,
+    number_from_text,
+)
 from llm_orchestrator.utils.json import merged
-from llm_orchestrator.utils.suggestions import nearly
+from llm_orchestrator.utils.suggestions import closest
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["check_entry_options", "check_options", "slips", "with_defaults"]
+__all__ = ["check_entry_options", "check_options", "likely_typos", "with_defaults"]
 
-#: Names in ``options`` that stand for parameters of the call rather than for fields of the provider's body.
+#: Options that are defaults for parameters of a call; all others are fields of the provider's body.
 DEFAULTABLE_PARAMETERS = (*DROPPABLE_PARAMETERS, "max_tokens", "stop", "cache")
-NUMBERS: Mapping[str, Callable[[str], float]] = {
-    "temperature": float,
-    "max_tokens": int,
-    "top_p": float,
-    "top_k": int,
-    "seed": int,
-    "frequency_penalty": float,
-    "presence_penalty": float,
-}
-#: Fields of the providers' bodies that no option may replace.
+#: Fields of the provider's body that only the library sets.
 RESERVED_OPTIONS = ("model", "messages", "input", "contents", "stream")
-#: Keys of the entry, and arguments of a call, that would be no fields of any provider's body.
+#: Settings of the entry and arguments of a call that are not fields of any provider's body.
 MISPLACED_OPTIONS = ("timeout", "total_timeout", "max_retries", "fallback", "tags", "extra_headers")
 
 
 def with_defaults(request: LLMRequest, options: JSON, without: AbstractSet[str] = frozenset()) -> LLMRequest:
-    """Fill in what a call left open from the options of its provider entry."""
+    """Fill in what a call does not set from the options of its provider entry."""
     if not options:
         return request
     parameters = {
@@ -46,42 +44,36 @@ def _read(name: str, value: Any) -> Any:
     if value is None:
         return None
     if name == "cache" and value is False:
-        value = "off"  # as YAML reads the word
-    if isinstance(value, str) and name in NUMBERS:
-        value = _number_of(name, value)  # as it comes out of a variable
+        value = "off"  # YAML reads an unquoted `off` as False
+    if isinstance(value, str):
+        value = number_from_text(name, value)
     try:
         return checked(name, value)
     except InvalidRequestError as error:
-        quotes = " Write it in quotes if you mean the word." if isinstance(value, bool) else ""
+        quotes = " If you mean the word, write it in quotes." if isinstance(value, bool) else ""
         raise InvalidRequestError(f"The option {error}{quotes}") from None
 
 
-def _number_of(name: str, text: str) -> Any:
-    try:
-        return NUMBERS[name](text)
-    except ValueError:
-        return text
-
-
 def check_entry_options(options: JSON) -> None:
-    """Refuse options of an entry that could only fail or be ignored later."""
+    """Refuse options of an entry that would fail or be ignored in every call."""
     check_options(options)
     for name, value in options.items():
         if name in MISPLACED_OPTIONS:
             raise InvalidRequestError(
-                f"The option {name!r} is no field of a provider's body. Set it in the entry or the call."
+                f"The option {name!r} is not a field of the provider's body. Set it in the entry or the call."
             )
         if name in DEFAULTABLE_PARAMETERS:
             _read(name, value)
 
 
-def slips(options: JSON) -> Tuple[str, ...]:
-    """Say which options look like a slip of the pen: they go to the provider, which may not mind them."""
-    found = ((name, nearly(name, PARAMETERS)) for name in options)
+def likely_typos(options: JSON) -> Tuple[str, ...]:
+    """Warn about options that look like a mistyped parameter: the provider may ignore them."""
+    found = ((name, closest(name, PARAMETERS)) for name in options)
     return tuple(
-        f"{name} is no parameter of the library and was sent to the provider as it is. Did you mean {meant}?"
-        for name, meant in found
-        if meant
+        f"{name} is not a parameter of the library and was sent to the provider as it is. "
+        f"Did you mean {parameter}?"
+        for name, parameter in found
+        if parameter
     )
 
 
@@ -90,5 +82,5 @@ def check_options(options: JSON) -> None:
     for name in options:
         if name in RESERVED_OPTIONS:
             raise InvalidRequestError(
-                f"The option {name!r} would replace what the library sets. Use the call's own arguments."
+                f"The option {name!r} would replace what the library sets. Use the call's arguments instead."
             )

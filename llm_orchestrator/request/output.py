@@ -1,15 +1,15 @@
-"""Structured output: from a pydantic class or a dict to a schema, and from the answer to an instance."""
+"""Structured output: reads ``response_format`` as a JSON schema, and parses the answer into an instance."""
 
 from __future__ import annotations
 
 import re
 from collections import abc
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Type
 
 from llm_orchestrator.exceptions import InvalidRequestError, OutputParseError, OutputTruncatedError
 from llm_orchestrator.types import JSON, FinishReason, LLMRequest, LLMResponse
+from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -21,7 +21,7 @@ FORMATS = ("json_object", "json_schema", "text")
 
 
 class OutputFormat(NamedTuple):
-    """What the answer must look like, and the class it becomes."""
+    """The ``response_format`` to send, and the class to parse the answer into."""
 
     response_format: Optional[JSON]
     output_type: Optional[Type[BaseModel]]
@@ -41,29 +41,29 @@ def read_response_format(value: Any) -> OutputFormat:
         schema = {"name": _name_of(value), "schema": schema_of(value), "strict": True}
         return OutputFormat({"type": "json_schema", "json_schema": schema}, value)
     raise InvalidRequestError(
-        f"response_format is a {type(value).__name__}. Give a pydantic class, or an OpenAI Chat dict."
+        f"response_format is a {type(value).__name__}. Pass a pydantic class or an OpenAI Chat dict."
     )
 
 
 def _name_of(model: Type[BaseModel]) -> str:
-    """A name that providers take; a generic class has brackets in its own, and letters may be foreign."""
+    """A name that providers accept: that of a generic class has brackets, others have non-ASCII letters."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", model.__name__)[:64]
 
 
 def schema_of(model: Type[BaseModel]) -> Dict[str, Any]:
-    """Make the JSON schema of a pydantic class."""
+    """Make the JSON schema of a pydantic class, or say why it has none."""
     from pydantic.errors import PydanticUserError
 
     try:
         return json_schema(model)
     except PydanticUserError as error:
         raise InvalidRequestError(
-            f"{model.__name__} has no JSON schema: {error.message}. Use types that JSON knows."
+            f"{model.__name__} has no JSON schema: {error.message}. Use types that JSON can represent."
         ) from error
 
 
 def json_schema(model: Type[BaseModel]) -> Dict[str, Any]:
-    """Make a JSON schema; a default that JSON cannot write is nothing the model has to know."""
+    """Make a JSON schema; a default that JSON cannot represent is left out of it without a warning."""
     return model.model_json_schema(schema_generator=_generator())
 
 
@@ -89,16 +89,16 @@ def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:
     fields = {"provider": response.provider, "model": response.model, "request_id": response.request_id}
     if response.finish_reason is FinishReason.LENGTH:
         raise OutputTruncatedError(
-            "The model reached its token limit in the middle of the output. Raise max_tokens; the text is in "
-            ".response.content.",
+            "The model reached its token limit before the output was complete. Raise max_tokens; the text so "
+            "far is in .response.content.",
             response=response,
             **fields,
         )
     try:
-        return replace(response, parsed=request.output_type.model_validate_json(response.content))
+        return evolve(response, parsed=request.output_type.model_validate_json(response.content))
     except Exception as error:  # a validator may raise anything, and the answer was paid for
         raise OutputParseError(
-            f"The output is no valid {request.output_type.__name__}. Its text is in .response.content.",
+            f"The output is not a valid {request.output_type.__name__}. Read it in .response.content.",
             response=response,
             **fields,
         ) from error

@@ -1,4 +1,4 @@
-"""Tools the model may call: from Python functions, pydantic classes and dicts to the OpenAI Chat form."""
+"""Reads ``tools`` and ``tool_choice``: functions, pydantic classes and dicts become the OpenAI Chat form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from llm_orchestrator.utils.json_schema import with_object_at_root
 __all__ = ["read_tool_choice", "read_tools"]
 
 CHOICES = ("auto", "none", "required")
-#: What all providers take for a name.
+#: A tool name that all providers accept.
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
 SECTION = re.compile(
     r"^(?:Args|Arguments|Returns|Yields|Raises|Examples?|Notes?|Attributes):\s*$", re.MULTILINE
@@ -29,12 +29,12 @@ def read_tools(tools: Optional[Sequence[Any]]) -> Tuple[JSON, ...]:
     if tools is None:
         return ()
     if isinstance(tools, (str, abc.Mapping)) or not isinstance(tools, abc.Sequence):
-        raise InvalidRequestError(f"tools is a {type(tools).__name__}. Give a list of tools.")
+        raise InvalidRequestError(f"tools is a {type(tools).__name__}. Pass a list of tools.")
     read = tuple(_read_tool(tool) for tool in tools)
-    names = [tool["function"]["name"] for tool in read if tool.get("type") == "function"]
-    doubled = next((name for name in names if names.count(name) > 1), None)
-    if doubled is not None:
-        raise InvalidRequestError(f"Two tools are named {doubled!r}. Give each its own name.")
+    names = _names(read)
+    duplicate = next((name for name in names if names.count(name) > 1), None)
+    if duplicate is not None:
+        raise InvalidRequestError(f"Two tools are named {duplicate!r}. Give each tool its own name.")
     return read
 
 
@@ -44,30 +44,33 @@ def read_tool_choice(choice: Any, tools: Sequence[JSON]) -> Any:
         return choice
     function = choice.get("function") if isinstance(choice, abc.Mapping) else {"name": choice}
     name = function.get("name") if isinstance(function, abc.Mapping) else None
-    names = [tool["function"]["name"] for tool in tools if tool.get("type") == "function"]
+    names = _names(tools)
     if name not in names:
         raise InvalidRequestError(
-            f"tool_choice {choice!r} names no tool of this call. Use {', '.join([*CHOICES, *names])}."
+            f"tool_choice {choice!r} is not a tool of this call. Use one of {', '.join([*CHOICES, *names])}."
         )
     return {"type": "function", "function": {"name": name}}
+
+
+def _names(tools: Sequence[JSON]) -> List[str]:
+    return [tool["function"]["name"] for tool in tools if tool.get("type") == "function"]
 
 
 def _read_tool(tool: Any) -> JSON:
     if isinstance(tool, abc.Mapping):
         return _checked(tool)
     if isinstance(tool, type) and hasattr(tool, "model_json_schema"):
-        own = inspect.cleandoc(tool.__doc__ or "")  # not inspect.getdoc: it would find pydantic's own text
-        return _from_class(tool, own)
+        return _from_class(tool)
     if callable(tool):
         return _from_function(tool)
     raise InvalidRequestError(
-        f"A tool is a {type(tool).__name__}. Give a function, a pydantic class, or an OpenAI Chat dict."
+        f"A tool is a {type(tool).__name__}. Pass a function, a pydantic class or an OpenAI Chat dict."
     )
 
 
 def _checked(tool: JSON) -> JSON:
     if tool.get("type") != "function":
-        return tool  # one of the provider's own tools, passed through as it is
+        return tool  # one of the provider's own tools, sent as it is
     function = tool.get("function")
     if not isinstance(function, abc.Mapping) or not function.get("name"):
         raise InvalidRequestError(
@@ -76,31 +79,32 @@ def _checked(tool: JSON) -> JSON:
     parameters = function.get("parameters")
     if not isinstance(parameters, (abc.Mapping, type(None))):
         raise InvalidRequestError(
-            f"The parameters of the tool {function['name']!r} are a {type(parameters).__name__}. Give a JSON "
+            f"The parameters of the tool {function['name']!r} are a {type(parameters).__name__}. Pass a JSON "
             "schema as a dict, or leave them out."
         )
     return tool
 
 
 def _function(name: str, description: str, parameters: JSON) -> JSON:
-    function: Dict[str, Any] = {"name": name, "parameters": dict(parameters)}
+    function: Dict[str, Any] = {"name": name, "parameters": parameters}
     if description:
         function["description"] = description
     return {"type": "function", "function": function}
 
 
-def _from_class(tool: Any, description: str) -> JSON:
+def _from_class(tool: Any) -> JSON:
     _check_name(tool.__name__)
     schema = with_object_at_root(schema_of(tool))
     if schema.get("type") != "object":
-        raise InvalidRequestError(f"The tool {tool.__name__} has no fields. Give a class with fields.")
-    return _function(tool.__name__, description, schema)
+        raise InvalidRequestError(f"The tool {tool.__name__} has no fields. Pass a class with fields.")
+    own = inspect.cleandoc(tool.__doc__ or "")  # not inspect.getdoc, which finds pydantic's docstring
+    return _function(tool.__name__, own, schema)
 
 
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name):
         raise InvalidRequestError(
-            f"Providers take no {name!r} for a tool's name. Use at most 64 of a-z, A-Z, 0-9 and _."
+            f"The tool name {name!r} is not valid: use ASCII letters, digits, _ and -, at most 64."
         )
 
 
@@ -109,14 +113,15 @@ def _from_function(function: Callable[..., Any]) -> JSON:
 
     name = getattr(function, "__name__", "")
     if not name.isidentifier():
-        raise InvalidRequestError(f"The tool {function!r} has no name. Write it as a function with def.")
+        raise InvalidRequestError(f"The tool {function!r} has no name. Define it with def.")
     _check_name(name)
     documentation = inspect.getdoc(function) or ""
     try:
         schema = _schema_of_parameters(name, function, _documented_arguments(documentation))
     except (NameError, TypeError, ValueError, PydanticUserError) as error:
         raise InvalidRequestError(
-            f"The parameters of the tool {name!r} have no JSON schema: {error}. Use types that JSON knows."
+            f"The parameters of the tool {name!r} have no JSON schema: {error}. Use types that JSON can "
+            "represent."
         ) from error
     return _function(name, _described(documentation), schema)
 
@@ -132,15 +137,15 @@ def _schema_of_parameters(
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise InvalidRequestError(
-                f"The tool {tool!r} takes *{name}. Name its parameters, so that the model can give them."
+                f"The tool {tool!r} takes *{name}. Declare each parameter, so that the model knows its name."
             )
         hint, default = hints.get(name, Any), parameter.default
         if isinstance(default, FieldInfo):  # ``city: str = Field(description=...)``
             hint, default = Annotated[hint, default], ...
         default = ... if default is parameter.empty else default
-        # An alias, because pydantic refuses some names for fields that Python allows for parameters.
-        words: Dict[str, Any] = {"description": described[name]} if name in described else {}
-        field = Field(default, alias=name, **words)
+        # An alias, because pydantic refuses some field names that Python allows for parameters.
+        described_as: Dict[str, Any] = {"description": described[name]} if name in described else {}
+        field = Field(default, alias=name, **described_as)
         fields[f"field_{len(fields)}"] = (hint, field)
     model: Any = create_model(tool, **fields)
     schema = json_schema(model)
@@ -149,12 +154,12 @@ def _schema_of_parameters(
 
 
 def _described(documentation: str) -> str:
-    """What a docstring says before its first section, all of it: the model reads it to choose its tool."""
+    """The docstring up to its first section, all of it: the model chooses its tool by it."""
     return SECTION.split(documentation, maxsplit=1)[0].strip()
 
 
 def _documented_arguments(documentation: str) -> Dict[str, str]:
-    """The descriptions in the Args section of a Google-style docstring, indented as its author likes."""
+    """The descriptions in the Args section of a Google-style docstring, with any indentation."""
     indented = takewhile(
         lambda line: not line or line.startswith(" "), documentation.partition("Args:\n")[2].splitlines()
     )

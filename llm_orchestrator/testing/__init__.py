@@ -1,9 +1,8 @@
-"""For the tests of applications and of providers: scripted answers, and the scenarios every provider passes.
+"""Helpers for the tests of applications and of providers.
 
-``FakeProvider`` answers from a script, ``ScriptedOrchestrator`` puts it where an application has its
-orchestrator. The pytest fixtures are in ``pytest_plugin``, the suite for authors of providers is in
-``conformance``. The names are imported when they are first used, so that the
-plugin alone costs nothing.
+``FakeProvider`` answers from a script, and ``ScriptedOrchestrator`` is an orchestrator with such a provider.
+The pytest fixtures are in ``pytest_plugin``, the test suite for authors of providers in ``conformance``. The
+names are imported at first use, so that the plugin alone loads nothing else.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeProvider", "FakeReply", "NetworkGuard", "ScriptedOrchestrator"]
 
-_HOME_OF = {
+_MODULES = {
     "FakeProvider": "fake_provider",
     "FakeReply": "fake_provider",
     "NetworkGuard": "no_network",
@@ -27,9 +26,9 @@ _HOME_OF = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -1,7 +1,7 @@
-"""A provider that answers from a script, for the tests of applications and of this library.
+"""``FakeProvider``, a provider that answers from a script, for the tests of applications and of this library.
 
 It is a real adapter with a protocol of its own and no network: requests, streams, retries, fallbacks, costs
-and records run through the same code as with a vendor's provider.
+and records use the same code as with a vendor's provider.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ class FakeReply:
 
     Attributes:
         text: The answer's text; the joined chunks when left out.
-        chunks: The pieces a stream delivers; the words of the text when left out.
+        chunks: The pieces of text of a stream; the words of the text when left out.
         tool_calls: Tool calls of the answer.
-        reasoning: Visible reasoning.
+        reasoning: The reasoning text.
         refusal: Why the answer was refused.
-        finish_reason: Why it ended; ``tool_calls`` when there are some, else ``stop``.
-        usage: Tokens; counted in words when left out.
+        finish_reason: Why the model stopped; by default ``tool_calls`` with tool calls, else ``stop``.
+        usage: Tokens; by default the number of words.
         error: Raised instead of an answer, or by a stream after its chunks.
         delay: Seconds to wait before the answer, and before each further chunk of a stream.
     """
@@ -81,7 +81,7 @@ class FakeReply:
 
     @property
     def pieces(self) -> List[str]:
-        """The pieces of text a stream delivers."""
+        """The pieces of text of a stream."""
         if self.chunks is not None:
             return list(self.chunks)
         return re.findall(r"\s*\S+|\s+$", self.text or "")
@@ -92,18 +92,18 @@ Scripted = Union[str, Exception, FakeReply, Callable[[LLMRequest], Union[str, Ex
 
 @dataclass(frozen=True)
 class _FakeWire(WireRequest):
-    """A request together with what it was made from."""
+    """A wire request together with the request it was built from."""
 
     request: Optional[LLMRequest] = None
 
 
 class FakeProvider(BaseLLMProvider):
-    """Answers from a script, one entry for each request; the last entry answers all that follow.
+    """Answers from a script, one entry for each request; the last entry answers all further requests.
 
     Args:
-        script: Texts, errors, FakeReply objects, or functions that make one from the request.
+        script: Strings, errors, FakeReply objects, or functions that return one for a request.
         name: Name of the provider entry.
-        models: The models it lists; ``fake-model`` when there are none.
+        models: The models it lists; by default ``fake-model``.
         **settings: Further arguments of BaseLLMProvider.
 
     Attributes:
@@ -127,21 +127,21 @@ class FakeProvider(BaseLLMProvider):
         self.answers(*([script] if _can_answer(script) else script))  # type: ignore[misc]
 
     def answers(self, *script: Scripted) -> None:
-        """Answer from another script from the next request on.
+        """Replace the script, from the next request on.
 
         Args:
-            *script: Its entries, as in the constructor; the last one answers all requests that follow.
+            *script: Its entries, as in the constructor; the last one answers all further requests.
 
         Raises:
-            ConfigurationError: The script is empty, or an entry cannot answer.
+            ConfigurationError: The script is empty, or an entry is of another type.
         """
         if not script:
-            raise ConfigurationError("The script of a FakeProvider is empty. Give it at least one answer.")
+            raise ConfigurationError("The script of a FakeProvider is empty. Pass at least one answer.")
         for position, entry in enumerate(script, start=1):
             if not _can_answer(entry):
                 raise ConfigurationError(
-                    f"Entry {position} of the script is {entry!r}, which cannot answer. Give texts, errors, "
-                    "FakeReply objects or functions of the request, one argument each."
+                    f"Entry {position} of the script is {entry!r}, which is not an answer. Pass strings, "
+                    "errors, FakeReply objects or functions of a request, each as an argument of its own."
                 )
         with self._lock:
             self._script = script
@@ -213,7 +213,7 @@ class FakeProvider(BaseLLMProvider):
     def _listed(self, wire: WireRequest) -> RawReply:
         _, _, model = wire.path.partition("/")
         if model and model not in self._models:
-            raise ModelNotFoundError(f"There is no model {model!r}.", status_code=404)
+            raise ModelNotFoundError(f"The model {model!r} does not exist.", status_code=404)
         return BufferedReply([json.dumps({"models": self._models}).encode()])
 
     def _next(self, wire: _FakeWire, limits: Limits) -> _ScriptedReply:
@@ -236,7 +236,7 @@ def _can_answer(entry: object) -> bool:
 
 
 class _ScriptedReply:
-    """An open reply whose body is written from the script while it is read."""
+    """An open reply; its body is made from the script while it is read."""
 
     status_code = 200
     headers: Mapping[str, str] = {"x-request-id": "fake-request"}
@@ -281,30 +281,30 @@ class _ScriptedReply:
         self._fail()
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is no connection."""
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is no connection."""
 
     def _pause(self) -> float:
         return min(self._reply.delay, self._limits.head())
 
     def _begin(self, pause: float) -> None:
-        """Raise what the script says, or the timeout of an answer that comes too late."""
+        """Raise the error of the script, or the timeout of an answer that comes too late."""
         self._check_time(pause)
         if not (self._body["stream"] and self._reply.pieces):
             self._fail()
 
     def _check_time(self, paused: float) -> None:
         if paused < self._reply.delay:
-            error = ProviderTimeoutError("No answer in time. Raise timeout, or shorten the script's delay.")
-            error.retry_limit = 1  # as with a provider that may be working on it
+            error = ProviderTimeoutError("No answer in time. Increase timeout, or reduce the script's delay.")
+            error.retry_limit = 1  # as with a provider that may be processing it
             raise error
 
     def _fail(self) -> None:
         error = self._reply.error
         if isinstance(error, OrchestratorError):
-            raise copy.copy(error)  # each call adds its own fields, and the script may be used again
+            raise copy.copy(error)  # a call sets fields of it, and the script may raise it again
         if error is not None:
             raise error
 

@@ -1,8 +1,7 @@
-"""Keeps a test off the network: whatever would leave this machine fails the test and says what it was.
+"""``NetworkGuard``: fails a test that connects to another machine, and reports the host.
 
-This machine itself stays reachable: event loops talk to themselves over loopback, and so do tests with a
-local database or server of theirs. Only Python's own sockets are watched; other processes and libraries that
-open sockets in C are not.
+Loopback is allowed, because event loops use it, and tests with a local server or database. Only Python's
+sockets are watched, not those of other processes and of libraries in C.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any, Callable, Dict, Iterator, List, Set
 __all__ = ["NetworkGuard"]
 
 INTERNET = (socket.AF_INET, socket.AF_INET6)
-#: The functions of ``socket`` that look a name up, and where in their results the addresses are.
+#: The functions of ``socket`` that resolve a name, and how to get the addresses from their results.
 LOOK_UPS: Dict[str, Callable[[Any], List[Any]]] = {
     "getaddrinfo": lambda found: [address[0] for *_, address in found],
     "gethostbyname": lambda found: [found],
@@ -28,11 +27,10 @@ class NetworkGuard:
     """Watches what a test connects to; the value of the fixture ``no_network``.
 
     Args:
-        *hosts: What may be reached beside this machine; names or addresses, as the program under test writes
-            them.
+        *hosts: The other hosts that are allowed; names or addresses, as the program under test writes them.
 
     Attributes:
-        refused: What was said of each call that was not let through, in order.
+        refused: The message about each connection that was refused, in order.
     """
 
     def __init__(self, *hosts: str) -> None:
@@ -40,7 +38,7 @@ class NetworkGuard:
         self._allowed: Set[str] = set(hosts)
 
     def allow(self, *hosts: str) -> None:
-        """Let the test reach some hosts all the same.
+        """Allow the test to reach some hosts.
 
         Args:
             *hosts: Names or addresses, as the program under test writes them.
@@ -49,7 +47,7 @@ class NetworkGuard:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch every connection and every look-up of a name.
+        """Watch every connection and every name resolution in a ``with`` block.
 
         Yields:
             Nothing.
@@ -87,20 +85,20 @@ class NetworkGuard:
 
     def _check(self, host: Any, port: Any = None) -> None:
         name = host.decode() if isinstance(host, bytes) else host
-        if name in self._allowed or _is_here(name):
+        if name in self._allowed or _is_local(name):
             return
         import pytest
 
         called = name if port is None else f"{name}, port {port}"
         self.refused.append(
-            f"This test may not use the network, but something in it called {called}. Give the program the "
-            f"scripted orchestrator, or let the test reach that host: no_network.allow({name!r})."
+            f"This test may not use the network, but it connected to {called}. Pass the scripted "
+            f"orchestrator to the program under test, or allow the host: no_network.allow({name!r})."
         )
-        pytest.fail(self.refused[-1])  # as an outcome of pytest, which no ``except Exception`` can swallow
+        pytest.fail(self.refused[-1])  # not an Exception, so the program under test does not catch it
 
 
-def _is_here(host: Any) -> bool:
-    """Whether an address is this machine's own; None and the empty name stand for it, too."""
+def _is_local(host: Any) -> bool:
+    """Whether it is an address of this machine, as None and the empty name are."""
     if not host or host == "localhost":
         return True
     try:

@@ -1,7 +1,7 @@
-"""The fixtures for tests of applications, for who names them in a ``conftest.py``.
+"""The pytest fixtures ``no_network`` and ``scripted_orchestrator``, for the tests of applications.
 
-``pytest_plugins = ["llm_orchestrator.testing.pytest_plugin"]`` there is all it takes. Nothing of the library
-is imported until a fixture is asked for.
+To use them, write ``pytest_plugins = ["llm_orchestrator.testing.pytest_plugin"]`` into a ``conftest.py``. The
+library is imported only when a fixture is used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["no_network", "scripted_orchestrator"]
 
 @pytest.fixture
 def no_network(request: pytest.FixtureRequest) -> Iterator[NetworkGuard]:
-    """Fail the test when something in it leaves this machine; ``allow(host)`` makes exceptions."""
+    """Fail the test when it connects to another machine; ``allow(host)`` makes exceptions."""
     from llm_orchestrator.testing.no_network import NetworkGuard
 
     guard = NetworkGuard()
@@ -28,12 +28,12 @@ def no_network(request: pytest.FixtureRequest) -> Iterator[NetworkGuard]:
     with guard.watching():
         yield guard
     if guard.refused and request.session.testsfailed == failed_before:
-        pytest.fail(guard.refused[0])  # it was raised where nobody looks, such as on a thread
+        pytest.fail(guard.refused[0])  # for a connection on a thread, where the failure is not noticed
 
 
 @pytest.fixture
 def scripted_orchestrator(no_network: NetworkGuard, tmp_path: Path) -> Iterator[ScriptedOrchestrator]:
-    """An orchestrator for the application under test that answers from a script, without the network."""
+    """An orchestrator for the application under test; it answers from a script, without network."""
     from llm_orchestrator.testing.scripted_orchestrator import ScriptedOrchestrator
 
     orchestrator = ScriptedOrchestrator(tmp_path)

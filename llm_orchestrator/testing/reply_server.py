@@ -1,7 +1,7 @@
-"""A small HTTP server on loopback that sends what a test hands it, and notes what it was asked.
+"""A small HTTP server on loopback that sends the replies of a test and records the requests.
 
-It knows no protocol: a reply is a status, headers and pieces of a body. It can hold a reply back in the
-middle, and break a connection off, which is what a provider must be able to bear.
+It has no protocol of its own: a reply is a status, headers and pieces of a body. It can pause in the middle
+of a reply and break the connection, which a provider must handle.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
-from types import TracebackType
-from typing import Any, Deque, List, Mapping, Optional, Sequence, Tuple, Type
+from typing import Any, Deque, List, Mapping, Optional, Sequence, Tuple
 
 __all__ = ["Received", "Reply", "ReplyServer", "closed_url"]
+
+#: Seconds between two looks at whether to continue or to end.
+POLL = 0.005
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,12 @@ class Reply:
     """What the server sends for one request.
 
     Attributes:
-        pieces: The body, one write for each.
+        pieces: The body, each piece a chunk of its own.
         status: HTTP status.
-        headers: Headers beside those of the transfer.
-        held: After how many pieces the server waits for ``go_on`` or for its client to leave; 0 is before
-            the head, None is nowhere.
-        broken: Close the connection in place of the body's proper end.
+        headers: Headers besides ``transfer-encoding``.
+        held: After how many pieces the server waits for ``go_on`` or for the client to disconnect; 0 is
+            before the status line, None is never.
+        broken: Whether the connection is closed instead of the body's proper end.
     """
 
     pieces: Sequence[bytes] = ()
@@ -42,7 +44,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it came; names of headers in lower case."""
+    """One request; names of headers are in lower case."""
 
     method: str
     path: str
@@ -55,12 +57,10 @@ class ReplyServer(ThreadingTCPServer):
 
     Attributes:
         requests: Every request, in order of arrival.
-        client_left: Set once a client has left before its reply was sent whole.
+        client_left: Set once a client has disconnected before the end of its reply.
     """
 
     daemon_threads = True
-    block_on_close = False
-    allow_reuse_address = True
     request_queue_size = 128
 
     def __init__(self) -> None:
@@ -69,24 +69,11 @@ class ReplyServer(ThreadingTCPServer):
         self.client_left = threading.Event()
         self._going_on = threading.Event()
         self._script: Deque[Reply] = deque()
-        self._closed = False
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
+        threading.Thread(target=self.serve_forever, args=(POLL,), daemon=True).start()
 
-    def _serve(self) -> None:
-        while not self._closed:
-            self.handle_request()
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]] = None,
-        error: Optional[BaseException] = None,
-        trace: Optional[TracebackType] = None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.go_on()
-        self._closed = True
-        socket.create_connection(("127.0.0.1", self.server_address[1])).close()  # wakes the thread
-        self._thread.join()
+        self.shutdown()
         self.server_close()
 
     @property
@@ -95,15 +82,15 @@ class ReplyServer(ThreadingTCPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def script(self, *replies: Reply) -> None:
-        """Queue replies, one for each request to come.
+        """Add replies for the next requests.
 
         Args:
-            *replies: The replies; a request without one gets status 500.
+            *replies: The replies; a request for which there is none gets status 500.
         """
         self._script.extend(replies)
 
     def take(self, request: Received) -> Reply:
-        """Note a request and take its reply; for stand-ins of servers that are not asked over HTTP.
+        """Record a request and return its reply; to be called directly where the protocol is not HTTP.
 
         Args:
             request: The request.
@@ -118,30 +105,30 @@ class ReplyServer(ThreadingTCPServer):
             return Reply([b'{"error": {"message": "The script has no reply for this request."}}'], 500)
 
     def go_on(self) -> None:
-        """Send what is held back, now and from now on."""
+        """Continue a reply that waits, and do not wait from now on."""
         self._going_on.set()
 
     def wait(self, client: socket.socket) -> bool:
-        """Hold a reply back.
+        """Wait for ``go_on``.
 
         Args:
-            client: The connection it is for.
+            client: The connection of the reply.
 
         Returns:
-            Whether to go on; False when the client has left.
+            Whether to continue; False when the client has disconnected.
         """
-        while not self._going_on.wait(0.005):
+        while not self._going_on.wait(POLL):
             if select.select([client], [], [], 0)[0] and _has_ended(client):
                 self.client_left.set()
                 return False
         return True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say what went wrong, but for clients that left: they may, whenever they like.
+        """Report an error, except of a client that has disconnected, which it may do at any time.
 
         Args:
             request: The connection.
-            client_address: Where it comes from.
+            client_address: The address of the client.
         """
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
@@ -185,19 +172,19 @@ class _Connection(BaseHTTPRequestHandler):
         return not reply.broken
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Nothing: a test asks the server what came."""
+        """Do nothing: the requests are in ``ReplyServer.requests``."""
 
 
 def _has_ended(client: socket.socket) -> bool:
-    """Whether a connection that has something to read has only its end."""
+    """Whether a readable connection is at its end."""
     try:
         return not client.recv(1, socket.MSG_PEEK)
-    except ConnectionError:  # its client left without reading what it had been sent
+    except ConnectionError:  # the client disconnected without reading everything
         return True
 
 
 def closed_url() -> str:
-    """Find an address where nobody listens.
+    """Find an address at which no server listens.
 
     Returns:
         A URL on loopback whose port was free a moment ago.

@@ -1,6 +1,6 @@
-"""An orchestrator for the tests of an application: its one provider answers from a script.
+"""``ScriptedOrchestrator``, for the tests of an application: its only provider answers from a script.
 
-Everything else is real. The ledger is kept in memory, and what the registry learns in a folder of the test.
+Everything else is real. The ledger is in memory, and the registry's cache in a folder of the test.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from llm_orchestrator.types import LLMRequest
 __all__ = ["ScriptedOrchestrator"]
 
 NAME, MODEL = "scripted", "scripted-model"
-#: Dollars per million words, so that an application that shows costs has some to show.
+#: Dollars per million words, so that an application has costs to show.
 RATES = {"in": "1", "out": "2"}
 
 
 class ScriptedOrchestrator(LLMOrchestrator):
-    """An ``LLMOrchestrator`` that needs no key, no file and no network, to hand to the code under test.
+    """An ``LLMOrchestrator`` without key, file and network, to pass to the code under test.
 
-    Its provider is called ``scripted`` and answers whatever model it is asked for. Calls of its own model,
-    ``scripted-model``, have a price. Retries come at once; an error whose ``retry_after`` is not 0 has none.
+    Its provider is called ``scripted`` and accepts every model name. Only calls of ``scripted-model`` have a
+    price. Retries are made at once; an error whose ``retry_after`` is not 0 is not retried.
 
     Args:
-        folder: Where the registry keeps what it learns; nothing is written before ``refresh_models``.
+        folder: Where the registry has its cache; nothing is written before ``refresh_models``.
     """
 
     def __init__(self, folder: Union[str, os.PathLike[str]]) -> None:
@@ -45,25 +45,25 @@ class ScriptedOrchestrator(LLMOrchestrator):
         super().__init__(config, providers={NAME: self._fake})
 
     def answers(self, *script: Scripted) -> None:
-        """Say what is answered from now on; without it, every request gets the same sentence.
+        """Set the answers from now on; by default every request gets the same sentence.
 
         Args:
-            *script: Texts, errors, ``FakeReply`` objects, or functions that make one from the request. Each
-                answers one request, and the last one all that follow.
+            *script: Strings, errors, ``FakeReply`` objects, or functions that return one for a request. Each
+                answers one request, and the last one all further requests.
 
         Raises:
-            ConfigurationError: The script is empty, or an entry cannot answer.
+            ConfigurationError: The script is empty, or an entry is of another type.
         """
         self._fake.answers(*script)
 
     def close(self) -> None:
-        """Do nothing: an application that closes its orchestrator and makes another gets this one again."""
+        """Do nothing, so that an application may close it and a factory return it again."""
 
     async def aclose(self) -> None:
         """Do nothing; see ``close``."""
 
     def end(self) -> None:
-        """Close it for good, at the end of the test."""
+        """Close it at the end of the test."""
         super().close()
 
     @property

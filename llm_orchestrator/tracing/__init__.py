@@ -1,7 +1,7 @@
-"""Tracing with OpenTelemetry, the extra ``otel``: a hook that makes spans and metrics of finished calls.
+"""Tracing with OpenTelemetry (the extra ``otel``): a hook that makes spans and metrics of finished calls.
 
-Names follow OpenTelemetry's semantic conventions for generative AI. Nothing here is loaded, and nothing is
-added to a call, unless an application asks for it.
+Names follow OpenTelemetry's semantic conventions for generative AI. Nothing here is loaded, and no call takes
+longer, unless an application uses it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def trace_calls(
 ) -> Hook:
     """Make a hook that traces calls: ``LLMOrchestrator(config, hooks=[trace_calls()])``.
 
-    Every call becomes one span below the span that was current when the call was made, and every request it
-    sent a child of that span. Both are made when the call has ended.
+    Every call becomes a span, a child of the span that was current when the call was made, and every request
+    it sent becomes a child of the call's span. All are made when the call has ended.
 
     Args:
-        content: Whether spans show prompts, answers and tools; anyone who reads the traces then reads them.
+        content: Whether spans include prompts, answers and tools; whoever can read the traces can read them.
         tracer_provider: Where spans go; None is OpenTelemetry's global one.
         meter_provider: Where metrics go; None is OpenTelemetry's global one.
 

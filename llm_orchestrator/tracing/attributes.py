@@ -1,6 +1,6 @@
-"""What spans and metrics say of a call, in the names of OpenTelemetry's conventions for generative AI.
+"""The attributes of spans and metrics, named after OpenTelemetry's semantic conventions for generative AI.
 
-What the conventions have no name for stands under ``llm_orchestrator``. What is not known is left out.
+Attributes that the conventions do not have begin with ``llm_orchestrator``. Unknown values are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["OPERATION", "answer_of", "attempt_attributes", "call_attributes", "e
 Attributes = Dict[str, Any]
 
 OPERATION = "chat"
-#: Parameters of a request that the conventions know.
+#: The parameters of a request that the conventions have.
 PARAMETERS = {
     "temperature": "gen_ai.request.temperature",
     "max_tokens": "gen_ai.request.max_tokens",
@@ -31,7 +31,7 @@ PARAMETERS = {
 
 
 def identity(event: CallEvent, model: str) -> Attributes:
-    """Say who was asked for what; metrics carry this, too."""
+    """The provider and the model; metrics have these, too."""
     return {
         "gen_ai.operation.name": OPERATION,
         "gen_ai.provider.name": event.service,
@@ -41,7 +41,7 @@ def identity(event: CallEvent, model: str) -> Attributes:
 
 
 def call_attributes(event: CallEvent) -> Attributes:
-    """Describe a call."""
+    """The attributes of a call's span."""
     return _known(
         {
             **identity(event, event.model),
@@ -61,7 +61,7 @@ def call_attributes(event: CallEvent) -> Attributes:
 
 
 def attempt_attributes(event: CallEvent, attempt: Attempt, resent: int) -> Attributes:
-    """Describe one attempt. It has no usage: sums over all spans would count it twice."""
+    """The attributes of an attempt's span, without usage, which a sum over all spans would count twice."""
     return _known(
         {
             **identity(event, attempt.model),
@@ -75,21 +75,21 @@ def attempt_attributes(event: CallEvent, attempt: Attempt, resent: int) -> Attri
 
 
 def answer_of(event: CallEvent) -> Optional[LLMResponse]:
-    """Find the answer of a call: also an error may hold one, which was paid for."""
+    """The answer of a call; an error may have one as well, which was paid for."""
     error = event.error
     found = (event.response, getattr(error, "response", None), getattr(error, "partial_response", None))
     return next((answer for answer in found if isinstance(answer, LLMResponse)), None)
 
 
 def error_type(event: CallEvent) -> Optional[str]:
-    """Name what a call failed with."""
+    """The class of the error that a call ended with."""
     if event.error is not None:
         return type(event.error).__name__
     return (event.attempts[-1].error or "cancelled") if event.status == "cancelled" else None
 
 
 def time_to_first_chunk(event: CallEvent) -> Optional[float]:
-    """Measure how long the application waited for a stream to begin, earlier attempts included."""
+    """Seconds until the first piece of a stream arrived, earlier attempts included."""
     first, last = event.attempts[0].started_at, event.attempts[-1]
     if first is None or last.started_at is None or last.time_to_first_token is None:
         return None
@@ -115,7 +115,7 @@ def _of_answer(answer: Optional[LLMResponse]) -> Attributes:
 
 
 def _has_ended(answer: LLMResponse) -> bool:
-    """Whether the provider told why; a stream that was left has no reason yet."""
+    """Whether there is a finish reason; a stream that was closed early has none."""
     return answer.raw_finish_reason is not None or answer.finish_reason is not FinishReason.OTHER
 
 
@@ -134,7 +134,7 @@ def _server(base_url: Optional[str]) -> Attributes:
         return {}
     address = urlsplit(base_url)
     server: Attributes = {"server.address": address.hostname or ""}
-    with suppress(ValueError):  # a port that cannot be
+    with suppress(ValueError):  # an invalid port
         server["server.port"] = address.port or (443 if address.scheme == "https" else 80)
     return server
 

@@ -1,7 +1,7 @@
-"""The hook itself: turns a finished call into spans and measurements.
+"""``CallTracer``, the hook that makes spans and metrics of a finished call.
 
-It runs in the context that the call was made in, so the span that was current there becomes the parent,
-whether the call was sync, async or a stream that ends somewhere else.
+It runs in the context in which the call was made, so the span that was current there becomes the parent, also
+for a stream that ends in another context.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from llm_orchestrator.types import Attempt
 
 __all__ = ["CallTracer"]
 
-#: The buckets that the conventions give, in seconds and in tokens.
+#: The bucket boundaries of the conventions, in seconds and in tokens.
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 TOKENS = tuple(4**power for power in range(14))
 
 
 class CallTracer:
-    """Makes the spans and metrics of calls; it keeps nothing of a call.
+    """Makes the spans and metrics of calls; it has no state of a call.
 
     Args:
         tracer: Makes the spans.
         meter: Makes the metrics.
-        content: Whether spans show prompts and answers.
+        content: Whether spans include prompts and answers.
     """
 
     def __init__(self, tracer: Tracer, meter: Meter, *, content: bool) -> None:
@@ -68,7 +68,7 @@ class CallTracer:
         """Trace a call once it has ended.
 
         Args:
-            event: What happened; an attempt is traced with its call.
+            event: The call; events of attempts are ignored, because each call has them all.
         """
         if event.kind != "call":
             return
@@ -80,24 +80,24 @@ class CallTracer:
         )
         if self._content and span.is_recording():
             span.set_attributes(content_attributes(event))
-        within = set_span_in_context(span)
+        parent = set_span_in_context(span)
         for resent, attempt in enumerate(event.attempts):
-            self._trace_attempt(event, attempt, resent, within)
+            self._trace_attempt(event, attempt, resent, parent)
         ended = max(time.time_ns(), _ended(event.attempts[-1]))
         _end(span, error_type(event), ended)
-        self._measure(event, (ended - _began(event.attempts[0])) / 1e9, within)
+        self._measure(event, (ended - _began(event.attempts[0])) / 1e9, parent)
 
-    def _trace_attempt(self, event: CallEvent, attempt: Attempt, resent: int, within: Context) -> None:
+    def _trace_attempt(self, event: CallEvent, attempt: Attempt, resent: int, parent: Context) -> None:
         span = self._tracer.start_span(
             f"attempt {attempt.model}",
-            within,
+            parent,
             kind=SpanKind.CLIENT,
             start_time=_began(attempt),
             attributes=attempt_attributes(event, attempt, resent),
         )
         _end(span, attempt.error, _ended(attempt))
 
-    def _measure(self, event: CallEvent, seconds: float, within: Context) -> None:
+    def _measure(self, event: CallEvent, seconds: float, context: Context) -> None:
         attributes = identity(event, event.model)
         answer = answer_of(event)
         if answer is not None:
@@ -105,19 +105,19 @@ class CallTracer:
             counts = {"input": answer.usage.prompt_tokens, "output": answer.usage.completion_tokens}
             for kind, count in counts.items():
                 if count is not None:
-                    self._tokens.record(count, {**attributes, "gen_ai.token.type": kind}, within)
+                    self._tokens.record(count, {**attributes, "gen_ai.token.type": kind}, context)
         first_chunk = time_to_first_chunk(event)
         if first_chunk is not None:
-            self._first_chunk.record(first_chunk, attributes, within)
+            self._first_chunk.record(first_chunk, attributes, context)
         error = error_type(event)
         if error is not None:
             attributes["error.type"] = error
-        self._duration.record(seconds, attributes, within)
+        self._duration.record(seconds, attributes, context)
 
 
 def _began(attempt: Attempt) -> int:
     """When an attempt began, in nanoseconds since 1970."""
-    assert attempt.started_at is not None, "an attempt that was made has a time"
+    assert attempt.started_at is not None, "an attempt that was sent has a time"
     return int(attempt.started_at.timestamp() * 1_000_000) * 1000
 
 
@@ -126,7 +126,7 @@ def _ended(attempt: Attempt) -> int:
 
 
 def _end(span: Span, error: Optional[str], ended: int) -> None:
-    """End a span. Its status has no text: what a provider says about a failure may repeat the prompt."""
+    """End a span. Its status has no description, because a provider's message may repeat the prompt."""
     if error is not None:
         span.set_status(Status(StatusCode.ERROR))
     span.end(ended)

@@ -1,6 +1,7 @@
-"""The values that travel through the library: messages, requests, answers, usage, costs and stream events.
+"""The values that travel through the library: messages, requests, responses, usage, costs and stream events.
 
-All are frozen. Nothing here knows a provider, a file or a socket. ``None`` always means unknown, never zero.
+All are frozen dataclasses, independent of providers, files and connections. ``None`` always means unknown,
+never zero.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ from llm_orchestrator.types.messages import (
     tool_call,
 )
 from llm_orchestrator.types.model_info import ModelInfo
-from llm_orchestrator.types.parameters import CACHE_MODES, PARAMETERS, checked
+from llm_orchestrator.types.parameters import (
+    CACHE_MODES,
+    CHECKED_PARAMETERS,
+    PARAMETERS,
+    checked,
+    number_from_text,
+)
 from llm_orchestrator.types.request import DROPPABLE_PARAMETERS, MODEL_PARAMETERS, LLMRequest
 from llm_orchestrator.types.response import (
     MISSING_USAGE,
@@ -34,6 +41,7 @@ from llm_orchestrator.utils.json import JSON
 
 __all__ = [
     "CACHE_MODES",
+    "CHECKED_PARAMETERS",
     "DROPPABLE_PARAMETERS",
     "JSON",
     "MISSING_USAGE",
@@ -57,6 +65,7 @@ __all__ = [
     "ToolCallDelta",
     "arguments_text",
     "checked",
+    "number_from_text",
     "parse_arguments",
     "parts_of",
     "read_message",

@@ -1,4 +1,4 @@
-"""What pricing one call came to: the amounts, and everything needed to check them by hand."""
+"""The result of pricing one call: the amounts, and everything needed to check them by hand."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class CostDetails:
         counts: Tokens and calls billed, by class, without overlap. A class of another model that took part in
             the call is written ``model:class``.
         rates: The rates used, in dollars per million tokens (fees: per thousand calls), under the same names.
-        recorded: Counts that cost nothing by themselves or cannot be priced from one call, for the record.
+        recorded: Counts that are not charged separately or cannot be priced from one call, for information.
         model: The model priced, as the price table names it.
         provider: The provider whose prices were used.
         match: How that model was found: ``exact``, ``dated`` (one date suffix removed), ``override``, or
             ``requested`` (the served name is unknown, so the requested model was priced).
-        source: ``table``, ``user`` (an override), ``given`` (the caller named the cost) or ``not_billed``
+        source: ``table``, ``user`` (an override), ``given`` (the caller passed the cost) or ``not_billed``
             (the provider refused the request).
         price_version: Version of the price table.
-        period_from: First day (UTC, ISO 8601) of the price period used; None when it has no known beginning.
+        period_from: First day (UTC, ISO 8601) of the price period used; None when it is not known.
         tier: Service tier billed: ``standard``, ``batch``, ``flex``, ``priority``, ``fast`` ...
         long_context: True when the prompt was long enough for the provider's long-context rates.
         multiplier: Regional surcharge on the token lines; 1 when there is none.
         discount: Factor applied to table prices; 1 when there is none.
-        estimated: The part of ``total`` that rests on estimated counts; None when nothing was estimated.
+        estimated: The part of ``total`` computed from estimated counts; None when nothing was estimated.
         unpriced: What could not be priced.
-        notes: What a reader of the bill should know, one sentence each.
+        notes: Remarks about how the price was computed, one sentence each.
     """
 
     status: str

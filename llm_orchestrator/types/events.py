@@ -1,4 +1,4 @@
-"""The pieces that a stream delivers."""
+"""The events of a stream: pieces of text, reasoning and tool calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known about a model."""
+"""``ModelInfo``: what the registry knows about a model."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class ModelInfo:
     Attributes:
         name: The model's name as it is sent.
         provider: Name of the configured provider entry.
-        deprecated: True when the provider declares it so, or when it vanished from the provider's listing.
+        deprecated: True when the provider says so, or when the model is gone from the provider's list.
         first_seen: When a refresh first listed it (ISO 8601, UTC).
-        last_seen: When a refresh last listed it.
+        last_seen: When a refresh last listed it; None when none did.
         last_validated: When ``validate_model`` last asked the provider about it.
         created_at: When the provider says it was published.
         retires_at: When the provider says it will be switched off.
-        context_window: Most tokens of prompt and answer together, as far as told.
-        max_output_tokens: Most tokens of an answer.
-        display_name: The provider's name for people.
+        context_window: Most tokens of prompt and answer together, where the provider reports it.
+        max_output_tokens: Most tokens of an answer, where the provider reports it.
+        display_name: The name the provider shows to people.
         capabilities: What the provider says the model can do, in its own form.
         exclusion: Why it is not offered as a chat model; None when it is offered.
     """

@@ -1,64 +1,76 @@
-"""What the value of a parameter may be, the same for a call's arguments and for the options of an entry."""
+"""What values the parameters of a call may have, in its arguments and in the options of a provider entry."""
 
 from __future__ import annotations
 
 from collections import abc
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
-__all__ = ["CACHE_MODES", "PARAMETERS", "checked"]
+__all__ = ["CACHE_MODES", "CHECKED_PARAMETERS", "PARAMETERS", "checked", "number_from_text"]
 
 CACHE_MODES = ("auto", "off")
 
 
 def checked(name: str, value: Any) -> Any:
-    """Check a parameter that was given."""
+    """Check the value of a parameter; returns it in the form that requests hold."""
     return _CHECKS[name](name, value)
 
 
+def number_from_text(name: str, text: str) -> Any:
+    """Read a string as a number where the parameter is one: environment variables are always strings."""
+    number = _NUMBERS.get(_CHECKS[name])
+    try:
+        return number(text) if number else text
+    except ValueError:
+        return text
+
+
 def _invalid(text: str) -> Exception:
-    from llm_orchestrator.exceptions import InvalidRequestError  # which imports these values
+    from llm_orchestrator.exceptions import InvalidRequestError  # which imports this package
 
     return InvalidRequestError(text)
 
 
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e300 < value < 1e300:
-        raise _invalid(f"{name} is {value!r}. Give a number.")
+        raise _invalid(f"{name} is {value!r}. Use a number.")
     number: float = value
     return number
 
 
-def _whole(name: str, value: Any) -> int:
+def _integer(name: str, value: Any, least: Optional[int] = None) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _invalid(f"{name} is {value!r}. Give a whole number.")
+        raise _invalid(f"{name} is {value!r}. Use a whole number.")
+    if least is not None and value < least:
+        raise _invalid(f"{name} is {value!r}. Use a whole number of at least {least}.")
     number: int = value
     return number
 
 
-def _count(name: str, value: Any, least: int = 1) -> int:
-    number = _whole(name, value)
-    if number < least:
-        raise _invalid(f"{name} is {value!r}. Give a whole number of at least {least}.")
-    return number
+def _count(name: str, value: Any) -> int:
+    return _integer(name, value, least=1)
 
 
-def _switch(name: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise _invalid(f"{name} is {value!r}. Give True or False.")
-
-
-def _text(name: str, value: Any) -> str:
-    if isinstance(value, str) and value.strip():
-        return value
-    raise _invalid(f"{name} is {value!r}. Give a text that is not empty, or leave it out.")
+def _retries(name: str, value: Any) -> int:
+    return _integer(name, value, least=0)
 
 
 def _seconds(name: str, value: Any) -> float:
     seconds = _number(name, value)
     if seconds <= 0:
-        raise _invalid(f"{name} is {value!r}. Give a number of seconds greater than 0.")
+        raise _invalid(f"{name} is {value!r}. Use a number of seconds greater than 0.")
     return seconds
+
+
+def _switch(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _invalid(f"{name} is {value!r}. Use True or False.")
+
+
+def _string(name: str, value: Any) -> str:
+    if isinstance(value, str) and value.strip():
+        return value
+    raise _invalid(f"{name} is {value!r}. Use a string that is not empty, or leave it out.")
 
 
 def _cache_mode(name: str, value: Any) -> str:
@@ -68,15 +80,11 @@ def _cache_mode(name: str, value: Any) -> str:
     return mode
 
 
-def _retries(name: str, value: Any) -> int:
-    return _count(name, value, least=0)
-
-
 def _stop(name: str, value: Any) -> Optional[Tuple[str, ...]]:
-    texts: Any = (value,) if isinstance(value, str) else value
-    if not isinstance(texts, abc.Sequence) or not all(isinstance(text, str) and text for text in texts):
-        raise _invalid(f"stop is {value!r}. Give a text, or a list of texts, none of them empty.")
-    return tuple(texts) or None
+    strings: Any = (value,) if isinstance(value, str) else value
+    if not isinstance(strings, abc.Sequence) or not all(isinstance(item, str) and item for item in strings):
+        raise _invalid(f"stop is {value!r}. Use a string, or a list of strings, none of them empty.")
+    return tuple(strings) or None
 
 
 def _tags(name: str, tags: Any) -> Dict[str, str]:
@@ -87,28 +95,28 @@ def _headers(name: str, headers: Any) -> Dict[str, str]:
     for header, value in _mapping(name, headers).items():
         if not (isinstance(header, str) and isinstance(value, str)):
             # The value may be a key, so it is not shown.
-            raise _invalid(f"{name}[{header!r}] is no text. Give names and values as texts.")
+            raise _invalid(f"{name}[{header!r}] is not a string. Use strings for header names and values.")
     return dict(headers)
 
 
 def _mapping(name: str, value: Any) -> Mapping[Any, Any]:
     if not isinstance(value, abc.Mapping):
-        raise _invalid(f"{name} is a {type(value).__name__}. Give a mapping of names to texts.")
+        raise _invalid(f"{name} is a {type(value).__name__}. Use a mapping of names to strings.")
     return value
 
 
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
-    "model": _text,
+    "model": _string,
     "temperature": _number,
     "max_tokens": _count,
     "top_p": _number,
     "top_k": _count,
     "stop": _stop,
-    "seed": _whole,
+    "seed": _integer,
     "frequency_penalty": _number,
     "presence_penalty": _number,
     "parallel_tool_calls": _switch,
-    "reasoning_effort": _text,
+    "reasoning_effort": _string,
     "cache": _cache_mode,
     "timeout": _seconds,
     "extra_headers": _headers,
@@ -117,5 +125,12 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "fallback": _switch,
     "tags": _tags,
 }
-#: The names of all parameters of a call but ``messages``.
-PARAMETERS = (*_CHECKS, "tools", "tool_choice", "response_format")
+_NUMBERS: Mapping[Callable[[str, Any], Any], Callable[[str], float]] = {
+    _number: float,
+    _integer: int,
+    _count: int,
+}
+#: The parameters of a call that ``checked`` checks.
+CHECKED_PARAMETERS = tuple(_CHECKS)
+#: All parameters of a call except ``messages``.
+PARAMETERS = (*CHECKED_PARAMETERS, "tools", "tool_choice", "response_format")

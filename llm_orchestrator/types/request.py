@@ -1,4 +1,4 @@
-"""A call as the application asked for it, checked, and the same for every provider."""
+"""``LLMRequest``: the checked arguments of a call, in the same form for every provider."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from llm_orchestrator.utils.json import JSON
 
 __all__ = ["DROPPABLE_PARAMETERS", "MODEL_PARAMETERS", "LLMRequest"]
 
-#: Parameters an answer can do without: left out with a warning where they are not taken.
+#: Optional parameters: left out with a warning where a model or protocol does not support them.
 DROPPABLE_PARAMETERS = (
     "temperature",
     "top_p",
@@ -21,7 +21,7 @@ DROPPABLE_PARAMETERS = (
     "parallel_tool_calls",
     "reasoning_effort",
 )
-#: What a call may ask for beside its messages, and a protocol may have no field for.
+#: All parameters of a call that a protocol may have no field for.
 MODEL_PARAMETERS = (
     *DROPPABLE_PARAMETERS,
     "max_tokens",
@@ -34,16 +34,16 @@ MODEL_PARAMETERS = (
 
 @dataclass(frozen=True)
 class LLMRequest:
-    """One call as the application asked for it, checked, and the same for every provider.
+    """The checked arguments of a call, in the same form for every provider.
 
     Attributes:
         model: Model to ask.
         messages: The conversation, never empty.
         temperature: Sampling temperature; None is not sent, as for every parameter below.
         max_tokens: Most tokens the model may write, reasoning included.
-        top_p: Nucleus sampling share, 0 to 1.
-        top_k: Number of candidates sampled from.
-        stop: Texts that end the answer.
+        top_p: Nucleus sampling threshold, 0 to 1.
+        top_k: Number of candidates to sample from.
+        stop: Strings that end the answer.
         seed: Seed for repeatable sampling.
         frequency_penalty: Penalty for frequent tokens, -2 to 2.
         presence_penalty: Penalty for tokens already present, -2 to 2.
@@ -52,7 +52,7 @@ class LLMRequest:
         parallel_tool_calls: Whether the model may ask for several calls at once.
         response_format: ``json_object`` or ``json_schema`` in the OpenAI Chat form.
         output_type: The pydantic class the answer is parsed into.
-        reasoning_effort: How much the model should think, in the provider's words.
+        reasoning_effort: How much the model should reason, as a value the provider knows.
         cache: ``auto`` to use the provider's prompt cache, ``off`` not to.
         timeout: Seconds to the first byte and of silence between events; None is the provider entry's.
         extra_headers: HTTP headers of this call alone.
@@ -81,10 +81,10 @@ class LLMRequest:
     provider_options: JSON = field(default_factory=dict)
 
     def parameters_except(self, *taken: str) -> Tuple[str, ...]:
-        """Name the parameters this call sets, but for those that a protocol has a field for.
+        """Name the parameters this call sets and a protocol has no field for.
 
         Args:
-            *taken: Names of parameters with a field.
+            *taken: Names of the parameters that the protocol has a field for.
 
         Returns:
             The names of the others, for ``WireRequest.unsupported``.

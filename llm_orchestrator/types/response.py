@@ -1,4 +1,4 @@
-"""An answer: text, usage, how it ended, what it cost, and the requests that were sent for it."""
+"""``LLMResponse``, with its usage, its finish reason and the attempts that were made for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["MISSING_USAGE", "Attempt", "Exchange", "FinishReason", "LLMResponse"
 
 
 class FinishReason(str, enum.Enum):
-    """Why the model stopped, the same word for every provider; a value nobody knows becomes ``OTHER``."""
+    """Why the model stopped, in the same words for every provider; an unknown value becomes ``OTHER``."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -28,7 +28,7 @@ class FinishReason(str, enum.Enum):
 
 @dataclass(frozen=True)
 class TokenUsage:
-    """What the model read and wrote, in tokens.
+    """How many tokens the model read and wrote.
 
     Attributes:
         prompt_tokens: Everything the model read, cached tokens included.
@@ -37,7 +37,8 @@ class TokenUsage:
         cached_tokens: The part of the prompt read from a cache.
         cache_write_tokens: The part of the prompt written to a cache.
         reasoning_tokens: The part of the completion that was reasoning.
-        source: ``reported`` by the provider, ``partial`` (a stream broke off), ``estimated`` or ``missing``.
+        source: ``reported`` by the provider, ``partial`` (the stream was interrupted), ``estimated`` or
+            ``missing``.
         raw: The provider's own usage object; for a stream, merged from its events as the provider defines.
     """
 
@@ -51,7 +52,7 @@ class TokenUsage:
     raw: Any = field(default=None, repr=False)
 
 
-#: The usage of an answer whose provider told none.
+#: The usage of an answer for which the provider reported none.
 MISSING_USAGE = TokenUsage(source="missing")
 
 
@@ -62,10 +63,10 @@ class Attempt:
     Attributes:
         model: Model asked.
         without: Parameters, and forms of parameters, left out because the model rejected them before.
-        error: Name of the error class the attempt ended with; None when it answered.
-        status_code: HTTP status of the answer, where one came.
+        error: Name of the error class the attempt ended with; None when it succeeded.
+        status_code: HTTP status of the reply; None when there was none.
         request_id: The provider's id of the request.
-        latency: Seconds the attempt took.
+        latency: How long the attempt took, in seconds.
         started_at: When the request was about to be sent (UTC).
         time_to_first_token: Seconds to the first piece of a streamed answer.
     """
@@ -82,12 +83,12 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Exchange:
-    """What decides the price of an answer beside its usage; dropped once the price is known.
+    """What the price of an answer depends on besides its usage; dropped once the price is known.
 
     Attributes:
-        api: Which of the provider's APIs answered, in the words of ``pricing.price_usage``.
+        api: Which of the provider's APIs answered, by its name in ``pricing.price_usage``.
         request: The JSON body that was sent.
-        headers: Headers of the reply that decide a price.
+        headers: Headers of the reply that the price depends on.
     """
 
     api: str
@@ -97,28 +98,28 @@ class Exchange:
 
 @dataclass(frozen=True)
 class LLMResponse:
-    """A complete answer.
+    """The complete answer to a call.
 
     Attributes:
         content: The answer's text, without reasoning and tool calls.
         model: Model that served the answer, as the provider names it.
         provider: Name of the configured provider entry.
-        requested_model: Model that was asked.
-        usage: What was read and written, in tokens.
+        requested_model: Model that was asked for.
+        usage: How many tokens were read and written.
         finish_reason: Why the model stopped.
-        raw_finish_reason: The same in the provider's word.
+        raw_finish_reason: The finish reason as the provider sent it.
         tool_calls: The calls the model asks the application to make.
-        reasoning: The reasoning the provider shows; None when it shows none.
+        reasoning: The reasoning text the provider sent; None when it sent none.
         refusal: Why the model or its provider refused; None when it did not.
         parsed: The answer as an instance of the pydantic class given as ``response_format``.
-        message: The assistant turn to append to the conversation.
+        message: The assistant message to append to the conversation.
         cost: Price in US dollars; None when it is not known.
-        cost_details: How the cost came about.
+        cost_details: How the cost was computed.
         request_id: The provider's id of the request.
         session_id: The session the call belongs to.
         attempts: Every request sent for this answer, in order, failed ones too.
         latency: Seconds from the call to the complete answer.
-        warnings: What the library did differently from what was asked, one sentence each.
+        warnings: Where the library deviated from what was asked, one sentence each.
         raw_response: The provider's JSON; for a stream, the same document assembled from its events.
     """
 
@@ -145,7 +146,7 @@ class LLMResponse:
 
     @property
     def tokens_used(self) -> Dict[str, Optional[int]]:
-        """Tokens as a dict with the keys ``prompt``, ``completion`` and ``total``; None where not told."""
+        """Tokens as a dict with the keys ``prompt``, ``completion`` and ``total``; None where unknown."""
         return {
             "prompt": self.usage.prompt_tokens,
             "completion": self.usage.completion_tokens,

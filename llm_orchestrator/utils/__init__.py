@@ -1,1 +1,1 @@
-"""Helpers that know nothing of the library."""
+"""Small helpers that import nothing else of the library."""

@@ -1,4 +1,4 @@
-"""Files that appear only when they are complete: a crash leaves the old file or the new one, never a half."""
+"""``atomic_file``: writes a file completely or not at all, also when the process crashes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _BINARY = getattr(os, "O_BINARY", 0)
 
 @contextmanager
 def atomic_file(path: Union[str, os.PathLike[str]], *, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """Open a file that takes its place when the block ends, and not at all when the block fails."""
-    # Threads and processes may write the same file at once: the name is this writer's own.
+    """Open a temporary file that replaces ``path`` when the block ends, unless the block raises."""
+    # Threads and processes may write the same file at once, so each writer has a temporary file of its own.
     part = f"{os.fspath(path)}.{os.getpid()}.{threading.get_ident()}.part"
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, mode)
@@ -23,5 +23,5 @@ def atomic_file(path: Union[str, os.PathLike[str]], *, mode: int = 0o666) -> Ite
             yield file
         os.replace(part, path)
     finally:
-        with suppress(OSError, ValueError):  # it has its final name, or was never made
+        with suppress(OSError, ValueError):  # it was renamed, or never created
             os.remove(part)

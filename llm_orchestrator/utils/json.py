@@ -1,4 +1,4 @@
-"""JSON objects as dicts: leaving out what is unset, and merging."""
+"""JSON objects as dicts: leaving out None, and merging."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any, Dict, Mapping
 
 __all__ = ["JSON", "merged", "without_none"]
 
-#: A JSON object that is only read.
+#: A JSON object that is not changed.
 JSON = Mapping[str, Any]
 
 
 def without_none(values: Mapping[str, Any]) -> Dict[str, Any]:
-    """Leave out what was not told."""
+    """Leave out the keys whose value is None."""
     return {key: value for key, value in values.items() if value is not None}
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]:
-    """Merge deeply: mappings merge, everything else is replaced."""
+    """Merge deeply: mappings are merged, everything else is replaced."""
     result = dict(base)
     for key, value in changes.items():
         old = result.get(key)

@@ -1,4 +1,4 @@
-"""JSON Schemas: following references, and an object at the root."""
+"""JSON Schema: resolving references, and an object at the root."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["resolved", "with_object_at_root"]
 
 
 def resolved(reference: Any, root: JSON) -> JSON:
-    """Follow a reference into its own document."""
+    """Follow a ``$ref`` within its own document; empty when it leads nowhere."""
     if not isinstance(reference, str) or not reference.startswith("#"):
         return {}
     target: Any = root
@@ -22,6 +22,6 @@ def resolved(reference: Any, root: JSON) -> JSON:
 
 
 def with_object_at_root(schema: JSON) -> JSON:
-    """Write the object itself where the root only refers to it, as pydantic does for recursive classes."""
+    """Resolve a root that is only a ``$ref``, which pydantic writes for recursive classes."""
     target = resolved(schema.get("$ref"), schema)
     return {**target, **{key: value for key, value in schema.items() if key != "$ref"}} if target else schema

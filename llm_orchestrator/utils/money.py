@@ -1,4 +1,4 @@
-"""Amounts of money: exact sums, and how an amount is shown to people."""
+"""Amounts of money: exact sums, and how an amount is shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["ZERO", "add_money", "format_cost", "known_cost", "subtract_money"]
 
 ZERO = Decimal(0)
 
-# The application may have set its own decimal context to few digits; sums of money must not follow it.
+# The decimal context is the application's and may have few digits; sums of money must stay exact.
 _EXACT = Context(prec=60)
 
 
@@ -59,12 +59,12 @@ def format_cost(cost: Union[Decimal, int, float, None]) -> str:
 
 
 def known_cost(cost: Decimal, calls: int, unpriced: int) -> Optional[Decimal]:
-    """Tell a sum of costs from one of which nothing is known, which is no zero.
+    """Return a sum of costs, or None when nothing of it is known: unknown is not zero.
 
     Args:
         cost: US dollars, as far as known.
         calls: Number of calls that the sum is over.
-        unpriced: Number of those whose cost, or a part of it, is unknown.
+        unpriced: Number of those whose cost is unknown, wholly or in part.
 
     Returns:
         The cost; None when no call has a known price.

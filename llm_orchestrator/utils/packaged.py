@@ -1,4 +1,4 @@
-"""Files that ship inside the package."""
+"""Data files that are part of the package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["packaged_text"]
 
 
 def packaged_text(package: str, name: str) -> str:
-    """Read a file that lies beside a package's modules, also where the package is in a zip."""
-    from importlib.resources import files  # costs milliseconds, and most programs read no such file at import
+    """Read a file in a package's folder, also when the package is in a zip archive."""
+    from importlib.resources import files  # takes milliseconds to import, and few programs need it at once
 
     return files(package).joinpath(name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Counts as people read them."""
+"""A count with its noun, singular or plural."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ __all__ = ["number_of"]
 
 
 def number_of(count: int, thing: str) -> str:
-    """Say how many there are of a thing."""
+    """For example ``1 call`` or ``1,200 calls``."""
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"

@@ -1,26 +1,26 @@
-"""One place that guesses what a mistyped name was meant to be."""
+"""Suggestions for mistyped names."""
 
 from __future__ import annotations
 
 from typing import Iterable, Optional
 
-__all__ = ["did_you_mean", "nearly"]
+__all__ = ["closest", "did_you_mean"]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a sentence that helps with a name nobody knows."""
+    """A sentence for an error about an unknown name: the closest known one, or all of them."""
     import difflib  # only errors need it
 
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1)
-    if close:
-        return f"Did you mean {close[0]!r}?"
+    matches = difflib.get_close_matches(word, names, n=1)
+    if matches:
+        return f"Did you mean {matches[0]!r}?"
     return f"Known: {', '.join(names)}." if names else "There are none."
 
 
-def nearly(word: str, known: Iterable[str]) -> Optional[str]:
-    """Find the name that a word is most likely a slip of."""
-    import difflib  # few words are ever looked at
+def closest(word: str, known: Iterable[str]) -> Optional[str]:
+    """The name that a word is probably a typing error of, if it is close to one."""
+    import difflib  # rarely needed
 
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.85)
-    return close[0] if close and close[0] != word else None
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.85)
+    return matches[0] if matches and matches[0] != word else None

@@ -62,7 +62,7 @@ def check(error: OrchestratorError, wrong: str, remedy: str) -> None:
 # ---------------------------------------------------------------- the configuration
 
 CONFIGURATIONS = {
-    "missing file": (None, "there is no such file", "Copy config.example.yaml there"),
+    "missing file": (None, "the file does not exist", "Copy config.example.yaml there"),
     "bad YAML": ("active_provider: [openai\n", "YAML|line", "Close|Check|Correct|Fix|Put|Write"),
     "unknown key": (
         GOOD_FILE.replace("log_path", "log_pth"),
@@ -113,13 +113,13 @@ def test_the_configuration_of_the_table_is_good_but_for_its_fault(folder: Path) 
 # ---------------------------------------------------------------- calls that are never sent
 
 CALLS: Dict[str, Any] = {
-    "no messages": ([], {}, InvalidMessagesError, "messages is empty", "Give at least one message"),
+    "no messages": ([], {}, InvalidMessagesError, "messages is empty", "Pass at least one message"),
     "messages of the wrong kind": (
         5,
         {},
         InvalidMessagesError,
         "messages is a int",
-        "Give a text, or a list",
+        "Pass a string or a list",
     ),
     "unknown role": (
         [GOOD, {"role": "wizard", "content": "Hi"}],
@@ -133,17 +133,17 @@ CALLS: Dict[str, Any] = {
         {},
         InvalidMessagesError,
         r"messages\[0\] has no content",
-        "Give a text",
+        "Pass a string",
     ),
     "a bad parameter": (
         "Hi",
         {"temperature": "hot"},
         InvalidRequestError,
         "temperature is 'hot'",
-        "Give a number",
+        "Use a number",
     ),
     "no time": ("Hi", {"timeout": 0}, InvalidRequestError, "timeout is 0", "greater than 0"),
-    "a tool that is none": ("Hi", {"tools": [5]}, InvalidRequestError, "A tool is a int", "Give a function"),
+    "a tool that is none": ("Hi", {"tools": [5]}, InvalidRequestError, "A tool is a int", "Pass a function"),
     "a reserved option": (
         "Hi",
         {"stream": True},

@@ -1,8 +1,8 @@
-"""The scenarios every provider of this library passes, for authors of providers to run against their own.
+"""The scenarios that all providers of this library pass, for authors of providers to run against their own.
 
-Derive a test class from ``ProviderConformance``, tell it how to make your provider and how your provider's
-server would say an ``Answer``, and run pytest: it collects every scenario. A server on loopback plays your
-provider's; nothing leaves the machine. See ``docs/adding-a-provider.md`` for a whole example.
+Derive a test class from ``ProviderConformance``, write how to make your provider and how its server sends an
+``Answer``, and run pytest, which collects every scenario. A server on loopback takes the place of your
+provider's. See ``docs/adding-a-provider.md`` for a complete example.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = ["Answer", "ProviderConformance"]
 class ProviderConformance(
     RequestScenarios, AnswerScenarios, StreamScenarios, FailureScenarios, SharingScenarios
 ):
-    """Every scenario; a test class derived from it runs them against one provider.
+    """All scenarios; a test class derived from it runs them against one provider.
 
-    Write ``provider``, ``whole`` and ``stream``; where they do not fit your protocol, also ``failure``,
-    ``listing`` and ``model``. Scenarios that cannot apply are named in ``not_applicable`` with the reason,
-    and are shown as skipped with it.
+    Write ``provider``, ``whole`` and ``stream``, and also ``failure``, ``listing`` and ``model`` where their
+    defaults do not fit the protocol. Put scenarios that cannot apply into ``not_applicable``, each with its
+    reason; they are reported as skipped.
     """

@@ -1,4 +1,4 @@
-"""What a scenario has the provider's server say, in the words of no protocol."""
+"""``Answer``: what the provider's server is to send, independent of a protocol."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from llm_orchestrator.types import ToolCall
 
 __all__ = ["KEY", "Answer"]
 
-#: The key that providers are made with.
+#: The key of the provider under test.
 KEY = "secret-0123456789-abcdef"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the provider's server is to say, in the words of no protocol.
+    """What the provider's server is to send, independent of a protocol.
 
     Attributes:
-        pieces: The text, as a stream delivers it.
-        finish: Why the answer ends: a value of ``FinishReason``, or a word that nobody knows.
-        prompt_tokens: What the model read; None when the server does not tell.
-        completion_tokens: What the model wrote; None when the server does not tell.
+        pieces: The text, in the pieces of a stream.
+        finish: Why the answer ends: a value of ``FinishReason``, or an unknown word.
+        prompt_tokens: What the model read; None when the server does not report it.
+        completion_tokens: What the model wrote; None when the server does not report it.
         tool_calls: Tool calls, after the text.
         model: The model that answers.
     """

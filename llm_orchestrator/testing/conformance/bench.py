@@ -1,85 +1,62 @@
-"""Where a scenario plays: the provider under test in an orchestrator, and the server that it asks."""
+"""What the scenarios use: the provider under test in an orchestrator, its server, and the fixtures."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from types import TracebackType
-from typing import Any, Coroutine, Dict, List, Optional, Protocol, Sequence, Type, TypeVar, Union
+from contextlib import ExitStack
+from typing import Any, Coroutine, Dict, Iterator, List, Optional, Sequence, TypeVar
+
+import pytest
 
 from llm_orchestrator.orchestrator import LLMOrchestrator
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.testing.conformance.answer import KEY, Answer
+from llm_orchestrator.testing.conformance.under_test import Body, ProviderUnderTest
 from llm_orchestrator.testing.reply_server import Reply, ReplyServer
-from llm_orchestrator.types import JSON, LLMResponse, Messages
+from llm_orchestrator.types import LLMResponse, Messages
 
-__all__ = ["MODEL", "SHORT", "STREAMED", "WAYS", "Bench"]
+__all__ = ["MODEL", "SHORT_TIMEOUT", "STREAMED", "WAYS", "Bench", "Scenarios"]
 
 MODEL = "conformance-model"
 STREAMED = ("streamed", "async streamed")
 WAYS = ("whole", "async whole", *STREAMED)
-#: Seconds until a provider that does not read what was sent is given up.
-PATIENCE = 5.0
-#: Seconds of silence that a provider is told to bear where there is silence.
-SHORT = 0.3
+#: Seconds after which a provider that does not read its reply fails its scenario.
+TIMEOUT = 5.0
+#: The timeout in scenarios whose server is silent.
+SHORT_TIMEOUT = 0.3
 
 Result = TypeVar("Result")
 
 
-class UnderTest(Protocol):
-    """The part of ``ProviderUnderTest`` that a bench calls."""
-
-    def provider(self, url: str, **settings: Any) -> BaseLLMProvider:
-        """Make the provider."""
-
-    def whole(self, answer: Answer) -> Union[JSON, bytes]:
-        """Write an answer as the provider's server sends it whole."""
-
-    def stream(self, answer: Answer) -> Sequence[Union[JSON, bytes]]:
-        """Write an answer as the provider's server streams it."""
-
-    def failure(self, status: int, message: str) -> Union[JSON, bytes]:
-        """Write a failure as the provider's server reports it."""
-
-
 class Bench:
-    """Asks the provider under test in all four ways, and has its server answer."""
+    """Calls the provider under test in all four ways, and sets the replies of its server."""
 
-    def __init__(self, under_test: UnderTest, server: ReplyServer) -> None:
+    def __init__(self, under_test: ProviderUnderTest, server: ReplyServer, resources: ExitStack) -> None:
         self.server = server
         self.under_test = under_test
-        self._orchestrators: List[LLMOrchestrator] = []
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._resources = resources
+        self._loop = asyncio.new_event_loop()
+        resources.callback(self._close_loop)
 
-    def __enter__(self) -> Bench:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        for orchestrator in self._orchestrators:
-            orchestrator.close()
-        if self._loop is not None:
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
+    def _close_loop(self) -> None:
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
 
     # ---------------------------------------------------------------- the provider
 
     def provider(self, url: str = "", **settings: Any) -> BaseLLMProvider:
         """Make the provider under test."""
-        settings = {"api_key": KEY, "timeout": PATIENCE, **settings}
+        settings = {"api_key": KEY, "timeout": TIMEOUT, **settings}
         return self.under_test.provider(url or self.server.url, **settings)
 
     def orchestrator(self, url: str = "", **settings: Any) -> LLMOrchestrator:
-        """Make the provider under test and put it into an orchestrator, which is closed with the bench."""
+        """Make an orchestrator with the provider under test; it is closed at the end of the scenario."""
         provider = self.provider(url, **settings)
         entry = {provider.name: {"max_retries": 0}}
         config = {"active_provider": provider.name, "active_model": MODEL, "providers": entry}
-        self._orchestrators.append(LLMOrchestrator(config, providers={provider.name: provider}))
-        return self._orchestrators[-1]
+        orchestrator = LLMOrchestrator(config, providers={provider.name: provider})
+        return self._resources.enter_context(orchestrator)
 
     def ask(
         self,
@@ -89,7 +66,7 @@ class Bench:
         messages: Messages = "Hi",
         **call: Any,
     ) -> LLMResponse:
-        """Ask a provider in one of the four ways, with what the server was told to answer."""
+        """Send a request in one of the four ways."""
         asked = orchestrator or self.orchestrator()
         if way == "whole":
             return asked.send_request(messages, **call)
@@ -99,15 +76,13 @@ class Bench:
         return self.run(self.aask(way, asked, messages, **call))
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run async work on the bench's event loop, which ends with the bench."""
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
+        """Run a coroutine on the bench's event loop."""
         return self._loop.run_until_complete(work)
 
     async def aask(
         self, way: str, orchestrator: LLMOrchestrator, messages: Messages = "Hi", **call: Any
     ) -> LLMResponse:
-        """Ask in one of the two async ways; see ``ask``."""
+        """Send a request in one of the two async ways; see ``ask``."""
         if way == "async whole":
             return await orchestrator.asend_request(messages, **call)
         async with orchestrator.asend_streaming_request(messages, **call) as stream:
@@ -116,35 +91,33 @@ class Bench:
     # ---------------------------------------------------------------- its server
 
     def answers(self, way: str, *answers: Answer) -> None:
-        """Have the server answer in the form that a way of calling asks for."""
+        """Add answers to the server's replies, in the form for a way of calling."""
         self.server.script(*(self.reply(way, answer) for answer in answers))
 
     def reply(self, way: str, answer: Answer) -> Reply:
-        """Write an answer in the form that a way of calling asks for."""
+        """Write an answer in the form for a way of calling."""
         if way in STREAMED:
             return stream_of(self.under_test.stream(answer))
         return document(self.under_test.whole(answer))
 
-    def answers_with(self, content: Union[JSON, bytes]) -> None:
-        """Have the server send a document."""
+    def answers_with(self, content: Body) -> None:
+        """Add a document to the server's replies."""
         self.server.script(document(content))
 
     def fails(self, status: int, message: str = "Refused by the server.", **headers: str) -> None:
-        """Have the server report a failure."""
+        """Add a failure to the server's replies."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.server.script(document(self.under_test.failure(status, message), status, named))
 
 
-def document(
-    content: Union[JSON, bytes], status: int = 200, headers: Optional[Dict[str, str]] = None
-) -> Reply:
+def document(content: Body, status: int = 200, headers: Optional[Dict[str, str]] = None) -> Reply:
     """Make a reply of a document."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     return Reply([body], status, {"content-type": "application/json", **(headers or {})})
 
 
-def stream_of(events: Sequence[Union[JSON, bytes]], **faults: Any) -> Reply:
-    """Make a reply of the events of a stream, one piece of the body for each."""
+def stream_of(events: Sequence[Body], **faults: Any) -> Reply:
+    """Make a reply of the events of a stream, each a piece of the body."""
     pieces = [
         event if isinstance(event, bytes) else b"data: %s\n\n" % json.dumps(event).encode()
         for event in events
@@ -156,3 +129,31 @@ def _checked(pieces: List[str], response: Any) -> LLMResponse:
     assert isinstance(response, LLMResponse), "a stream that was read to its end has a response"
     assert "".join(pieces) == response.content, "the pieces of a stream add up to its whole text"
     return response
+
+
+class Scenarios(ProviderUnderTest):
+    """The fixtures of the scenarios; every class of scenarios derives from it."""
+
+    @pytest.fixture(autouse=True)
+    def _skip_what_cannot_apply(self, request: pytest.FixtureRequest) -> None:
+        unknown = [name for name in self.not_applicable if not hasattr(self, name)]
+        assert not unknown, f"not_applicable has scenarios that do not exist: {', '.join(unknown)}"
+        reason = self.not_applicable.get(request.node.originalname)
+        if reason:
+            pytest.skip(reason)
+
+    @pytest.fixture
+    def bench(self) -> Iterator[Bench]:
+        """The provider under test and its server."""
+        with ReplyServer() as self.server, ExitStack() as resources:
+            yield Bench(self, self.server, resources)
+
+    @pytest.fixture(params=WAYS)
+    def way(self, request: pytest.FixtureRequest) -> str:
+        """Each of the four ways of calling."""
+        return str(request.param)
+
+    @pytest.fixture(params=STREAMED)
+    def streamed_way(self, request: pytest.FixtureRequest) -> str:
+        """Each of the two ways of streaming."""
+        return str(request.param)

@@ -1,4 +1,4 @@
-"""What many callers of one provider may expect: their own answers, on whatever thread or event loop."""
+"""What concurrent callers of one provider can expect: their own answers, on any thread and event loop."""
 
 from __future__ import annotations
 
@@ -8,33 +8,32 @@ from typing import List
 
 from llm_orchestrator.orchestrator import LLMOrchestrator
 from llm_orchestrator.testing.conformance.answer import Answer
-from llm_orchestrator.testing.conformance.bench import Bench
-from llm_orchestrator.testing.conformance.under_test import ProviderUnderTest
+from llm_orchestrator.testing.conformance.bench import Bench, Scenarios
 
 __all__ = ["SharingScenarios"]
 
 CALLERS = 8
 
 
-class SharingScenarios(ProviderUnderTest):
-    """One provider object, many callers at once."""
+class SharingScenarios(Scenarios):
+    """One provider object, many concurrent callers."""
 
     def test_many_callers_at_once(self, bench: Bench, way: str) -> None:
-        """Callers on many threads, or many tasks, get each an answer of their own."""
+        """Concurrent callers, on threads or in tasks, each get their own answer."""
         answers = _answers()
         bench.answers(way, *answers)
         contents = _ask_at_once(bench, way, bench.orchestrator())
         assert sorted(contents) == sorted(answer.text for answer in answers)
 
     def test_another_event_loop(self, bench: Bench) -> None:
-        """A connection belongs to the loop that opened it; a second loop must get its own."""
+        """A connection belongs to the event loop that opened it; a second loop needs its own."""
         asked = bench.orchestrator()
         for way in ("async whole", "async streamed"):
             bench.answers(way, Answer())
             assert asyncio.run(bench.aask(way, asked)).content == Answer().text
 
     def test_event_loops_beside_each_other(self, bench: Bench) -> None:
-        """Two threads, each with a loop of its own, ask at the same time."""
+        """Two threads, each with its own event loop, send requests at the same time."""
         answers = _answers()
         bench.answers("async whole", *answers)
         asked = bench.orchestrator()

@@ -1,4 +1,4 @@
-"""What only a stream can do wrong: wait for its end, take a part for the whole, hold on to its connection."""
+"""What can go wrong only in a stream: late pieces, a cut taken for the end, a connection that stays open."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ import pytest
 
 from llm_orchestrator.exceptions import ProviderError, ProviderTimeoutError, StreamInterruptedError
 from llm_orchestrator.testing.conformance.answer import Answer
-from llm_orchestrator.testing.conformance.bench import SHORT, Bench, stream_of
-from llm_orchestrator.testing.conformance.under_test import ProviderUnderTest
+from llm_orchestrator.testing.conformance.bench import SHORT_TIMEOUT, Bench, Scenarios, stream_of
 from llm_orchestrator.testing.reply_server import Reply
 from llm_orchestrator.types import FinishReason
 
 __all__ = ["StreamScenarios"]
 
-#: Seconds until the server must have seen that its client left.
+#: Seconds in which the server must notice that its client has disconnected.
 SOON = 5.0
 
 
-class StreamScenarios(ProviderUnderTest):
-    """How a stream arrives, breaks off and is left; every scenario runs sync and async."""
+class StreamScenarios(Scenarios):
+    """How a stream arrives, is cut and is closed early; every scenario runs sync and async."""
 
     def test_a_piece_comes_when_it_was_sent(self, bench: Bench, streamed_way: str) -> None:
-        """The first text is there while the server still holds the rest back."""
+        """The first piece arrives while the server has not sent the rest."""
         bench.server.script(self._held())
         first, rest = _first_and_rest(streamed_way, bench)
         assert first and Answer().text.startswith(first)
@@ -33,7 +32,7 @@ class StreamScenarios(ProviderUnderTest):
 
     @pytest.mark.parametrize("broken", [False, True], ids=["clean end", "broken connection"])
     def test_a_cut_stream_is_no_answer(self, bench: Bench, streamed_way: str, broken: bool) -> None:
-        """Wherever a stream is cut, it ends in an error; once text came, in StreamInterruptedError."""
+        """A stream that is cut anywhere ends in an error; after text, in StreamInterruptedError."""
         answer = Answer()
         events = self.stream(answer)
         asked = bench.orchestrator()
@@ -44,36 +43,40 @@ class StreamScenarios(ProviderUnderTest):
                 response = bench.ask(streamed_way, orchestrator=asked)
             except StreamInterruptedError as error:
                 interrupted += 1
-                assert answer.text.startswith(error.partial_text or "?"), "it must keep the text that came"
+                assert answer.text.startswith(
+                    error.partial_text or "?"
+                ), "the error must have the text so far"
             except ProviderError:
-                assert not interrupted, "once text came, the error must be StreamInterruptedError"
+                assert not interrupted, "after text, the error must be StreamInterruptedError"
             else:
                 whole = (response.content, response.finish_reason) == (answer.text, FinishReason.STOP)
-                assert whole, f"after {sent} of {len(events)} events, {response.content!r} was called whole"
-        assert interrupted, "no cut was found out: set state.complete only when the provider says so"
+                assert (
+                    whole
+                ), f"after {sent} of {len(events)} events, {response.content!r} was returned as complete"
+        assert interrupted, "no cut was noticed: set state.complete only when the provider reports it"
 
     def test_silence_in_a_stream_ends_it(self, bench: Bench, streamed_way: str) -> None:
-        """A server that falls silent is given up after ``timeout`` seconds."""
+        """A stream that pauses for ``timeout`` seconds is interrupted."""
         bench.server.script(self._held())
         with pytest.raises(StreamInterruptedError) as caught:
-            bench.ask(streamed_way, orchestrator=bench.orchestrator(timeout=SHORT))
+            bench.ask(streamed_way, orchestrator=bench.orchestrator(timeout=SHORT_TIMEOUT))
         assert isinstance(caught.value.__cause__, ProviderTimeoutError)
 
     def test_leaving_early_releases_the_connection(self, bench: Bench, streamed_way: str) -> None:
-        """Who closes a stream in its middle lets go of the server, which may stop working on it."""
+        """Closing a stream early closes its connection, so that the server can stop."""
         bench.server.script(self._held())
         _leave_after_first_piece(streamed_way, bench)
         assert bench.server.client_left.wait(SOON), "the connection is still open: close must reach the reply"
 
     def test_two_streams_do_not_mix(self, bench: Bench, streamed_way: str) -> None:
-        """Two streams of one provider, read in turn: nothing of a call is kept on the provider."""
+        """Two streams of one provider can be read in turn: the provider has no state of a call."""
         answers = Answer(("one ", "two ", "three")), Answer(("un ", "deux ", "trois"))
         bench.answers(streamed_way, *answers)
         texts = _read_in_turn(streamed_way, bench)
         assert texts == [answer.text for answer in answers]
 
     def _held(self) -> Reply:
-        """A stream that the server holds back after the second piece of the text."""
+        """A stream in which the server waits after the second piece of the text."""
         events = self.stream(Answer())
         shown = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
         second = Answer().pieces[1].encode()
@@ -115,7 +118,7 @@ def _leave_after_first_piece(way: str, bench: Bench) -> None:
 
 
 def _read_in_turn(way: str, bench: Bench) -> List[str]:
-    """Read two streams piece by piece, the one and the other; returns their texts."""
+    """Read two streams piece by piece in turn; returns their texts."""
     asked = bench.orchestrator()
     if way == "streamed":
         streams: List[Any] = [asked.send_streaming_request("Hi") for _ in range(2)]

@@ -58,7 +58,7 @@ def test_init_of_a_local_model_says_what_it_needs(
     told: str,
     not_told: str,
 ) -> None:
-    monkeypatch.setattr("llm_orchestrator.cli.starting.sys", SimpleNamespace(version_info=version))
+    monkeypatch.setattr("llm_orchestrator.cli.init.sys", SimpleNamespace(version_info=version))
     if has_model:
         (folder / "model.gguf").touch()
 

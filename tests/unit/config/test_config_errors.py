@@ -30,7 +30,7 @@ from tests.support.configs import config, costs, entry, fault, no_keys, schema_b
         ),
         (
             config(active_provider="lcoal"),
-            "active_provider: 'lcoal' is no entry below `providers`. Did you mean 'local'?",
+            "active_provider: 'lcoal' is not an entry below `providers`. Did you mean 'local'?",
         ),
         (config(active_model=""), "active_model: String should have at least 1 character"),
         (config(active_model="  "), "active_model: String should have at least 1 character"),
@@ -50,21 +50,27 @@ from tests.support.configs import config, costs, entry, fault, no_keys, schema_b
         (entry(max_retries=-1), "providers.local.max_retries: should be greater than or equal to 0"),
         (entry(max_retry_wait=-1), "providers.local.max_retry_wait: should be greater than or equal to 0"),
         (entry(on_unsupported_parameter="ignore"), "on_unsupported_parameter: should be 'drop' or 'error'"),
-        (entry(options={"timeout": 5}), "options: The option 'timeout' is no field of a provider's body."),
+        (
+            entry(options={"timeout": 5}),
+            "options: The option 'timeout' is not a field of the provider's body.",
+        ),
         (
             entry(options={"stream": True}),
             "options: The option 'stream' would replace what the library sets.",
         ),
-        (entry(options={"temperature": "hot"}), "options: The option temperature is 'hot'. Give a number."),
-        (entry(options={"temperature": "warm"}), "options: The option temperature is 'warm'. Give a number."),
-        (entry(options={"reasoning_effort": False}), "Write it in quotes if you mean the word."),
+        (entry(options={"temperature": "hot"}), "options: The option temperature is 'hot'. Use a number."),
+        (entry(options={"temperature": "warm"}), "options: The option temperature is 'warm'. Use a number."),
+        (entry(options={"reasoning_effort": False}), "If you mean the word, write it in quotes."),
         (entry(api="completions"), "providers.local.api: should be 'auto', 'responses' or 'chat'"),
-        (entry(base_url="localhost:11434"), "providers.local.base_url: is no URL"),
-        (entry(base_url="https://me:pw@host"), "providers.local.base_url: holds a user name or password"),
+        (entry(base_url="localhost:11434"), "providers.local.base_url: is not a URL"),
+        (entry(base_url="https://me:pw@host"), "providers.local.base_url: contains a user name or password"),
         (config(providers={}), "providers: Dictionary should have at least 1 item"),
         (config(providers=["local"]), "providers: should be a valid dictionary"),
         (config(providers={"local": "x"}), "providers.local: should be a mapping"),
-        (config(providers={1: {}, "local": {}}), "providers[1]: this key should be text. Put it in quotes."),
+        (
+            config(providers={1: {}, "local": {}}),
+            "providers[1]: the key should be a string. Put it in quotes.",
+        ),
         (costs(discount=0), "cost_tracking.discount: should be greater than 0"),
         (costs(discount="NaN"), "cost_tracking.discount: should be a finite number"),
         (costs(budget={"day": -1}), "cost_tracking.budget.day: should be greater than 0"),
@@ -100,8 +106,8 @@ def test_all_mistakes_come_in_one_error():
         "  providers.local.max_retries: should be a valid integer, unable to parse string as an integer. "
         "Correct the value, or remove the key to get its default.",
         "  providers.local.timout: unknown key. Did you mean 'timeout'?",
-        "  active_provider: missing. Add `active_provider: ...` there.",
-        "  active_model: 'ft:x' is a fine-tuned model, which is not supported. Name the base model instead.",
+        "  active_provider: missing. Add `active_provider: ...`.",
+        "  active_model: 'ft:x' is a fine-tuned model, which is not supported. Use the base model instead.",
         "  zzz: unknown key. Known: active_model, active_provider, cost_tracking, model_registry, providers.",
     ]
 
@@ -141,7 +147,7 @@ def test_r5_other_prefixes_are_the_providers_own(model):
 
 @pytest.mark.parametrize("source", [3, ["a"], b"config.yaml"])
 def test_a_source_of_the_wrong_type_is_an_error(source):
-    assert "Give a path, a mapping or an OrchestratorConfig" in fault(source)
+    assert "Pass a path, a mapping or an OrchestratorConfig" in fault(source)
 
 
 def test_a_mapping_that_holds_itself_is_an_error():
@@ -156,10 +162,10 @@ def test_a_mapping_that_holds_itself_is_an_error():
 def test_a_missing_file_names_the_path_and_the_remedy(tmp_path, monkeypatch):
     missing = tmp_path / "nowhere.yaml"
     assert fault(missing) == (
-        f"{missing}: there is no such file. Copy config.example.yaml there, or give another path."
+        f"{missing}: the file does not exist. Copy config.example.yaml there, or pass another path."
     )
     monkeypatch.chdir(tmp_path)
-    assert "config.yaml: there is no such file" in fault(None)
+    assert "config.yaml: the file does not exist" in fault(None)
 
 
 def test_a_folder_and_an_unreadable_path_are_errors(tmp_path):
@@ -184,26 +190,26 @@ LAUGHS = "a0: &a0 [x, x]\n" + "".join(
     [
         ("", "the file is empty"),
         ("# only a comment\n", "the file is empty"),
-        ("just text", "the file must hold a mapping"),
-        ("- a\n- b\n", "the file must hold a mapping"),
+        ("just text", "the file is not a mapping"),
+        ("- a\n- b\n", "the file is not a mapping"),
         ("a: 1\nb: [1, 2\nc: 3\n", "line 3, column 2: "),
         ("a:\n\t- b\n", "line 2, column 1: "),
         ("a: b: c\n", "line 1, column 5: "),
-        ("a: 1\nb: 2\na: 3\n", "line 3, column 1: the key 'a' stands here twice"),
-        ("a: {b: 1, b: 2}\n", "line 1, column 11: the key 'b' stands here twice"),
-        ("a: 1\n---\nb: 2\n", "line 2, column 1: a second document begins here"),
+        ("a: 1\nb: 2\na: 3\n", "line 3, column 1: the key 'a' appears twice"),
+        ("a: {b: 1, b: 2}\n", "line 1, column 11: the key 'b' appears twice"),
+        ("a: 1\n---\nb: 2\n", "line 2, column 1: expected a single document in the stream"),
         ("a: !!python/object/apply:os.system ['true']\n", "line 1, column 4: "),
         ("a: !!python/name:os.system\n", "line 1, column 4: "),
-        ("a: !!int x\n", "a value does not fit its type"),
-        ("a: *unknown\n", "line 1, column 4: an alias has no complete anchor before it"),
-        ("a: &a [*a]\n", "an alias has no complete anchor before it"),
+        ("a: !!int x\n", "a value does not match its tag"),
+        ("a: *unknown\n", "line 1, column 4: found undefined alias"),
+        ("a: &a [*a]\n", "nested too deeply"),
         ("a: " + "[" * 60 + "]" * 60 + "\n", "the nesting is too deep"),
         ("{a: " * 5000, "the nesting is too deep"),
         ("? " * 5000, "the nesting is too deep"),
-        (LAUGHS, "more than 100000 values"),
+        (LAUGHS, "more than 100,000 values"),
         ("a: \x07\n", "config.yaml: "),
         ("? [a]\n: b\n", "line 1, column 3: "),
-        ("a: ' " + " " * 1_000_000, "larger than 1000000 bytes"),
+        ("a: ' " + " " * 1_000_000, "larger than 1,000,000 bytes"),
     ],
     ids=lambda value: repr(value[:20]),
 )
@@ -216,7 +222,7 @@ def test_each_broken_file_is_one_clear_error(text, expected, tmp_path):
 def test_text_that_is_not_utf8_names_the_line(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_bytes(b"a: 1\nb: \xff\xfe\n")
-    assert fault(path) == f"{path}, line 2: the text is not UTF-8. Save the file as UTF-8."
+    assert fault(path) == f"{path}, line 2: the text is not valid UTF-8. Save the file as UTF-8."
 
 
 def test_the_file_is_named_in_errors_about_its_values(tmp_path):

@@ -83,12 +83,12 @@ def test_stop_is_a_text_or_several(value: Any, expected: Any) -> None:
     assert call_arguments("Hi", stop=value).request.stop == expected
 
 
-NUMBER = "Give a number."
-WHOLE = "Give a whole number"
-SECONDS = "Give a number of seconds greater than 0."
-SWITCH = "Give True or False."
-TEXT = "Give a text that is not empty"
-MAPPING = "Give a mapping of names to texts."
+NUMBER = "Use a number."
+WHOLE = "Use a whole number"
+SECONDS = "Use a number of seconds greater than 0."
+SWITCH = "Use True or False."
+TEXT = "Use a string that is not empty"
+MAPPING = "Use a mapping of names to strings."
 
 BAD = [
     *[
@@ -109,7 +109,7 @@ BAD = [
     *[(name, value, SECONDS) for name in ("timeout", "total_timeout") for value in (0, -1)],
     *[(name, value, SWITCH) for name in ("parallel_tool_calls", "fallback") for value in (1, "yes", [])],
     *[(name, value, TEXT) for name in ("model", "reasoning_effort") for value in ("", "  ", 5)],
-    *[("stop", value, "Give a text, or a list of texts") for value in ("", [""], [5], 5, {"a"})],
+    *[("stop", value, "Use a string, or a list of strings") for value in ("", [""], [5], 5, {"a"})],
     *[("cache", value, "Use one of auto, off.") for value in ("on", True, [])],
     *[("tags", value, MAPPING) for value in ("a", ["a"], 5)],
     *[("extra_headers", value, MAPPING) for value in ("a", [("a", "b")])],
@@ -126,7 +126,7 @@ def test_bad_values_are_named_with_a_remedy(name: str, value: Any, remedy: str) 
 
 @pytest.mark.parametrize("headers", [{"x-team": 5}, {"authorization": None}, {b"x": "y"}])
 def test_a_header_that_is_no_text_is_refused_without_showing_it(headers: Any) -> None:
-    with pytest.raises(InvalidRequestError, match="Give names and values as texts") as caught:
+    with pytest.raises(InvalidRequestError, match="Use strings for header names and values") as caught:
         call_arguments("Hi", extra_headers=headers)
     assert "5" not in str(caught.value)
 

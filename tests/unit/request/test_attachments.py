@@ -80,7 +80,7 @@ def test_a_name_tells_what_the_bytes_do_not(tmp_path: Path) -> None:
 def test_a_packed_file_is_not_what_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt.gz"
     path.write_bytes(b"\x1f\x8b")
-    with pytest.raises(InvalidMessagesError, match="Nothing tells what"):
+    with pytest.raises(InvalidMessagesError, match="The type of .* is unknown"):
         file_part(path)
 
 
@@ -92,14 +92,14 @@ def test_a_packed_file_is_not_what_it_holds(tmp_path: Path) -> None:
         (lambda: image_part("."), "The image '.' cannot be read: "),
         (lambda: image_part("a\0b"), "cannot be read: "),
         (lambda: image_part(""), "The image '' cannot be read: "),
-        (lambda: image_part(b""), "The image given as bytes is empty."),
-        (lambda: image_part(b"what?"), "Nothing tells what the image given as bytes is."),
+        (lambda: image_part(b""), "The image passed as bytes is empty."),
+        (lambda: image_part(b"what?"), "The type of the image passed as bytes is unknown."),
         (
             lambda: image_part(PDF),
-            "The image given as bytes is application/pdf. Give an image, or use file_part.",
+            "The image passed as bytes is application/pdf. Pass an image, or use file_part.",
         ),
         (lambda: image_part(PDF_URL), "is application/pdf."),
-        (lambda: image_part(5), "The image is a int. Give a URL, a path, or bytes."),  # type: ignore[arg-type]
+        (lambda: image_part(5), "The image is a int. Pass a URL, a path or bytes."),  # type: ignore[arg-type]
         (lambda: file_part(None), "The file is a NoneType."),  # type: ignore[arg-type]
     ],
 )

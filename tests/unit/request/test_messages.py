@@ -84,7 +84,7 @@ def test_a_key_that_is_none_is_no_key() -> None:
 )
 def test_what_is_no_conversation(messages: Any) -> None:
     with pytest.raises(
-        InvalidMessagesError, match=r"messages is a .*\. Give a text, or a list of messages\."
+        InvalidMessagesError, match=r"messages is a .*\. Pass a string or a list of messages\."
     ) as caught:
         read_messages(messages)
     assert caught.value.index is None
@@ -92,7 +92,7 @@ def test_what_is_no_conversation(messages: Any) -> None:
 
 def test_no_message_at_all() -> None:
     for nothing in ([], ()):
-        with pytest.raises(InvalidMessagesError, match="messages is empty. Give at least one message"):
+        with pytest.raises(InvalidMessagesError, match="messages is empty. Pass at least one message"):
             read_messages(nothing)
 
 
@@ -111,17 +111,17 @@ def test_no_message_at_all() -> None:
         ({"role": "user", "content": 5}, "has content of type int"),
         ({"role": "user", "content": b"Hi"}, "has content of type bytes"),
         ({"role": "user", "content": {"type": "text", "text": "Hi"}}, "has content of type dict"),
-        ({"role": "user", "content": ["Hi"]}, "holds a part without a type"),
-        (Message("user", [{"text": "Hi"}]), "holds a part without a type"),
+        ({"role": "user", "content": ["Hi"]}, "has a part without a type"),
+        (Message("user", [{"text": "Hi"}]), "has a part without a type"),
         ({"role": "tool", "content": "3"}, "has no tool_call_id"),
-        ({**USER, "tool_calls": [CALL]}, "has tool calls but is no assistant turn"),
+        ({**USER, "tool_calls": [CALL]}, "has tool calls but is not from the assistant"),
         ({"role": "assistant", "tool_calls": 5}, "has tool_calls of type int"),
         ({"role": "tool", "content": "3", "tool_call_id": ["c1"]}, "has a tool_call_id of type list"),
         (Message("tool", "3", tool_call_id=5), "has a tool_call_id of type int"),  # type: ignore[arg-type]
         ({"role": "user", "content": "Hi", "name": {"first": "Ada"}}, "has a name of type dict"),
         (
             Message("assistant", tool_calls=(ToolCall("c1", "add", {"a": object()}),)),
-            "has a tool call whose arguments are no JSON",
+            "has a tool call whose arguments are not valid JSON",
         ),
         ({"role": "assistant", "tool_calls": ["add"]}, "has a malformed tool call"),
         ({"role": "assistant", "tool_calls": [{"id": "c1", "name": "add"}]}, "has a malformed tool call"),

@@ -64,7 +64,7 @@ def test_functions_may_make_any_entry(way: str) -> None:
 
 
 def test_an_empty_script_is_an_error() -> None:
-    with pytest.raises(ConfigurationError, match="The script of a FakeProvider is empty. Give it"):
+    with pytest.raises(ConfigurationError, match="The script of a FakeProvider is empty. Pass"):
         FakeProvider([])
 
 

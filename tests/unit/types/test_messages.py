@@ -87,8 +87,8 @@ def test_the_openai_form_is_read_too() -> None:
     [
         ("Hi", "is a str"),
         ({"role": "user"}, "has no content"),
-        ({"role": "assistant", "content": "Hi", "provider": 1}, "malformed provider"),
-        ({"role": "assistant", "content": "Hi", "provider_state": "x"}, "malformed provider"),
+        ({"role": "assistant", "content": "Hi", "provider": 1}, "invalid provider"),
+        ({"role": "assistant", "content": "Hi", "provider_state": "x"}, "invalid provider"),
         ({"role": "assistant", "tool_calls": [{"raw_arguments": "{}", "name": "x"}]}, "without id or name"),
     ],
 )
@@ -129,7 +129,7 @@ def test_arguments_that_do_not_fit_say_where(raw: str, problem: str) -> None:
     call = ToolCall("c1", "forecast", None, raw)
     with pytest.raises(OutputParseError, match=problem) as caught:
         call.parse(Forecast)
-    assert "'forecast' are no valid Forecast" in str(caught.value)
+    assert "'forecast' are not a valid Forecast" in str(caught.value)
     assert caught.value.response is None
     assert call.result(str(caught.value)).text == str(caught.value)
 
@@ -155,5 +155,5 @@ def test_a_result_is_a_message(value: Any, content: str) -> None:
 
 
 def test_a_result_that_is_no_data_is_refused() -> None:
-    with pytest.raises(InvalidRequestError, match="result of 'forecast' is a object .* Give a text"):
+    with pytest.raises(InvalidRequestError, match="result of 'forecast' is a object .* Pass a string"):
         CALL.result(object())

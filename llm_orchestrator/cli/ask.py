@@ -1,4 +1,4 @@
-"""The command ``ask``: one question, one answer, streamed as it comes or whole as JSON."""
+"""The command ``ask``: one question, and its answer, streamed or as one JSON document."""
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
 import json
@@ -27,27 +27,27 @@ __all__ = ["ask", "show_stream", "summary"]
 def ask(
     prompt: Annotated[
         Optional[str],
-        typer.Argument(help="What to ask; left out or `-`: standard input.", show_default=False),
+        typer.Argument(help="The question; left out or `-`: read standard input.", show_default=False),
     ] = None,
     config: ConfigOption = None,
     model: ModelOption = None,
     provider: ProviderOption = None,
     system: SystemOption = None,
     max_tokens: Annotated[
-        Optional[int], typer.Option("--max-tokens", metavar="N", min=1, help="Most tokens to write.")
+        Optional[int], typer.Option("--max-tokens", metavar="N", min=1, help="Most tokens of the answer.")
     ] = None,
     temperature: Annotated[
         Optional[float], typer.Option("--temperature", metavar="T", min=0, help="Sampling temperature.")
     ] = None,
     tag: Annotated[
         Optional[List[str]],
-        typer.Option("--tag", metavar="NAME=VALUE", help="A mark for the ledger; may be repeated."),
+        typer.Option("--tag", metavar="NAME=VALUE", help="A tag for the ledger; may be repeated."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Write the whole answer as JSON, with usage and cost.")
+        bool, typer.Option("--json", help="Print the whole answer as JSON, with usage and cost.")
     ] = False,
 ) -> None:
-    """Ask a question; the answer is shown as it comes.
+    """Ask a question; the answer is shown while it arrives.
 
     Examples: llm-orchestrator ask "What is 2+2?", or: git diff | llm-orchestrator ask --system "Review this."
     """
@@ -62,11 +62,11 @@ def ask(
             print(json.dumps(_document(response), indent=2, ensure_ascii=False))
         else:
             response = show_stream(orchestrator.send_streaming_request(messages, **arguments))
-    _tell(response)
+    _show_notes(response)
 
 
 def show_stream(stream: LLMStream) -> LLMResponse:
-    """Show an answer as it comes."""
+    """Show an answer while it arrives."""
     with waiting("Waiting for the answer ..."):
         stream.__enter__()
     with stream:
@@ -77,7 +77,7 @@ def show_stream(stream: LLMStream) -> LLMResponse:
 
 
 def summary(response: LLMResponse) -> str:
-    """Tell what an answer was and cost."""
+    """One line about an answer: model, tokens and cost."""
     total = response.usage.total_tokens
     tokens = "tokens unknown" if total is None else f"{total:,} tokens"
     return f"{response.provider}/{response.model}, {tokens}, cost {format_cost(response.cost)}"
@@ -88,14 +88,16 @@ def _question(prompt: Optional[str]) -> str:
         return prompt
     if sys.stdin is None or (prompt is None and sys.stdin.isatty()):
         raise InvalidMessagesError(
-            'There is nothing to ask. Write llm-orchestrator ask "What is 2+2?", or pipe a text into it.'
+            'There is no question. Run llm-orchestrator ask "What is 2+2?", or pipe text into it.'
         )
     try:
         text = sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError:
-        raise InvalidMessagesError("Standard input is not text in UTF-8. Convert it first.") from None
+        raise InvalidMessagesError("Standard input is not valid UTF-8. Convert it first.") from None
     if not text.strip():
-        raise InvalidMessagesError("Standard input is empty. Pipe a text into it, or give the question.")
+        raise InvalidMessagesError(
+            "Standard input is empty. Pipe text into it, or pass the question as an argument."
+        )
     return text
 
 
@@ -128,13 +130,13 @@ def _document(response: LLMResponse) -> Dict[str, Any]:
     }
 
 
-def _tell(response: LLMResponse) -> None:
-    """Say on standard error what the answer itself does not show."""
+def _show_notes(response: LLMResponse) -> None:
+    """Show on standard error what is not in the answer itself."""
     for warning in response.warnings:
         note(warning, style="yellow")
     if response.finish_reason is FinishReason.LENGTH:
-        note("The answer was cut at the limit of tokens. Raise --max-tokens.", style="yellow")
+        note("The answer was cut off at the token limit. Raise --max-tokens.", style="yellow")
     if sys.stderr.isatty():
         note(summary(response))
     if response.finish_reason is FinishReason.CONTENT_FILTER:
-        fail(f"The answer was refused: {response.refusal or 'the provider gives no reason.'}", FAILED)
+        fail(f"The answer was refused: {response.refusal or 'the provider gave no reason.'}", FAILED)

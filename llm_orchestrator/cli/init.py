@@ -1,4 +1,4 @@
-"""The command ``init``: writes a configuration to begin with."""
+"""The command ``init``: writes a configuration to start with."""
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
 import os
@@ -46,26 +46,26 @@ def init(
     file: Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="Where to write it.")] = Path(
         DEFAULT_PATH
     ),
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a commented configuration for the providers you choose."""
     starter = _starter()
     entries = starter["entries"]
-    chosen = list(dict.fromkeys(providers or _chosen_by_hand(entries)))
+    chosen = list(dict.fromkeys(providers or _asked_for(entries)))
     for name in chosen:
         if name not in entries:
-            raise ConfigurationError(f"There is no ready entry for {name!r}. {did_you_mean(name, entries)}")
+            raise ConfigurationError(f"init has no entry for {name!r}. {did_you_mean(name, entries)}")
     _write(file, _text(starter, chosen, model or entries[chosen[0]]["model"]), force)
     say(f"Wrote {file}.")
     for step in _next_steps([entries[name] for name in chosen], chosen):
         note(step)
 
 
-def _chosen_by_hand(entries: Iterable[str]) -> List[str]:
+def _asked_for(entries: Iterable[str]) -> List[str]:
     names = ", ".join(entries)
     if not sys.stdin or not sys.stdin.isatty():
         raise ConfigurationError(
-            f"No provider is named. Name one or more of {names}, such as: llm-orchestrator init openai"
+            f"No provider is chosen. Pass one or more of {names}, such as: llm-orchestrator init openai"
         )
     answer: str = typer.prompt(f"Which providers ({names})?", default="openai")
     return answer.replace(",", " ").split()
@@ -78,7 +78,7 @@ def _text(starter: Dict[str, Any], chosen: List[str], model: str) -> str:
 
 
 def _scalar(text: str) -> str:
-    """The text as a value in YAML, in quotes where it needs them."""
+    """The string as a YAML value, quoted where necessary."""
     return str(yaml.safe_dump(text, width=1000)).splitlines()[0]
 
 
@@ -87,10 +87,12 @@ def _write(file: Path, text: str, force: bool) -> None:
         with open(file, "w" if force else "x", encoding="utf-8") as target:
             target.write(text)
     except FileExistsError:
-        raise ConfigurationError(f"{file} is there already. Name another file, or add --force.") from None
+        raise ConfigurationError(
+            f"{file} exists already. Pass another file with --file, or add --force."
+        ) from None
     except OSError as error:
         raise ConfigurationError(
-            f"{file} cannot be written: {error.strerror}. Name another file with --file."
+            f"{file} cannot be written: {error.strerror}. Pass another file with --file."
         ) from None
 
 
@@ -116,5 +118,5 @@ def _newer_python(name: str, entry: Dict[str, Any]) -> str:
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # a package above it is missing
+    except ModuleNotFoundError:  # its parent package is missing
         return False

@@ -1,4 +1,4 @@
-"""The command ``chat``: a conversation in the terminal, kept in a file when one is named."""
+"""The command ``chat``: a conversation in the terminal, saved in a file if one is given."""
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
 import sys
@@ -8,7 +8,7 @@ from typing import Annotated, Callable, Dict, Iterator, Optional
 
 import typer
 
-from llm_orchestrator.cli.asking import show_stream, summary
+from llm_orchestrator.cli.ask import show_stream, summary
 from llm_orchestrator.cli.settings import (
     ConfigOption,
     ModelOption,
@@ -26,7 +26,7 @@ from llm_orchestrator.utils.atomic_file import atomic_file
 
 __all__ = ["chat"]
 
-HELP = "/undo takes back the last answer, /cost tells what was spent, Ctrl-C stops an answer, Ctrl-D ends."
+HELP = "/undo takes back the last answer, /cost shows what was spent, Ctrl-C stops an answer, Ctrl-D ends."
 
 
 def chat(
@@ -34,7 +34,7 @@ def chat(
         Optional[Path],
         typer.Argument(
             metavar="FILE",
-            help="Where the conversation is kept; one that is there goes on. Left out: it is not kept.",
+            help="Where to save the conversation; an existing one is continued. Left out: it is not saved.",
             show_default=False,
         ),
     ] = None,
@@ -43,15 +43,15 @@ def chat(
     provider: ProviderOption = None,
     system: SystemOption = None,
 ) -> None:
-    """Hold a conversation; it stays with its provider, also when it goes on another day.
+    """Hold a conversation; it stays with its provider, also when it is continued later.
 
-    Lines from a pipe are turns, too.
+    From a pipe, each line is a turn.
     """
     with open_orchestrator(config, provider, model) as orchestrator:
         conversation = _begin(orchestrator, file, system, model)
         if sys.stdin is None:
             raise InvalidMessagesError(
-                "Standard input is closed, so there is nothing to say. Open it, or use `ask`."
+                "Standard input is closed, so no question can be read. Open it, or use `ask`."
             )
         note(f"{conversation.provider}/{conversation.model}, {len(conversation.messages)} messages. {HELP}")
         try:
@@ -59,7 +59,7 @@ def chat(
                 _turn(conversation, line)
                 _save(conversation, file)
         finally:
-            _tell_cost(conversation)
+            _show_cost(conversation)
 
 
 def _begin(
@@ -68,28 +68,28 @@ def _begin(
     if file is None or not file.exists():
         need_model(orchestrator)
         conversation = orchestrator.start_conversation(system, model=model)
-        _save(conversation, file)  # a file that cannot be written is found now, not after the first answer
+        _save(conversation, file)  # fails now, not after the first answer, if the file cannot be written
         return conversation
     if system:
-        raise InvalidMessagesError(f"{file} has its system message already. Leave out --system.")
+        raise InvalidMessagesError(f"{file} already has a system message. Leave out --system.")
     try:
         saved = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidMessagesError(f"{file} cannot be read: {error}. Name another file.") from None
+        raise InvalidMessagesError(f"{file} cannot be read: {error}. Pass another file.") from None
     try:
         return Conversation.from_json(saved, orchestrator, model=model)
     except InvalidMessagesError as error:
         raise InvalidMessagesError(
-            f"{file} does not hold a conversation: {error} Name another file."
+            f"{file} is not a saved conversation: {error} Pass another file."
         ) from None
 
 
 def _lines() -> Iterator[str]:
-    """What is said, without empty lines; on a terminal with a prompt and the keys to edit it."""
+    """The lines typed or piped in, without empty ones; in a terminal with a prompt and editing keys."""
     is_terminal = sys.stdin.isatty()
     if is_terminal:
         with suppress(ImportError):
-            import readline  # noqa: F401  # input() takes its editing keys from it
+            import readline  # noqa: F401  # input() uses it for its editing keys
     while True:
         try:
             line = input("> ") if is_terminal else sys.stdin.readline()
@@ -97,7 +97,7 @@ def _lines() -> Iterator[str]:
             print()
             return
         except UnicodeDecodeError:
-            raise InvalidMessagesError("Standard input is not text in UTF-8. Convert it first.") from None
+            raise InvalidMessagesError("Standard input is not valid UTF-8. Convert it first.") from None
         if not (line or is_terminal) or line.strip() == "/quit":
             return
         if line.strip():
@@ -110,18 +110,18 @@ def _turn(conversation: Conversation, line: str) -> None:
         command(conversation)
         return
     if line.startswith("/") and " " not in line:
-        note(f"There is no {clean(line)}. {HELP}")
+        note(f"There is no command {clean(line)}. {HELP}")
         return
     try:
         note(summary(show_stream(conversation.stream(line))))
     except OrchestratorError as error:
         if not sys.stdin.isatty():
             raise
-        note(f"Error: {error} The conversation is as it was.", style="red")
+        note(f"Error: {error} The conversation is unchanged.", style="red")
     except KeyboardInterrupt:
         if not sys.stdin.isatty():
             raise
-        note("Stopped. The conversation is as it was.")
+        note("Stopped. The conversation is unchanged.")
 
 
 def _undo(conversation: Conversation) -> None:
@@ -133,7 +133,7 @@ def _undo(conversation: Conversation) -> None:
         note(f"Taken back: {clean(taken[0].text)[:60] if taken else ''}")
 
 
-def _tell_cost(conversation: Conversation) -> None:
+def _show_cost(conversation: Conversation) -> None:
     unknown = conversation.unpriced_requests
     more = f" and {unknown} of unknown price" if unknown else ""
     note(f"{conversation.usage.total_tokens or 0:,} tokens, cost {format_cost(conversation.cost)}{more}")
@@ -141,13 +141,13 @@ def _tell_cost(conversation: Conversation) -> None:
 
 _COMMANDS: Dict[str, Callable[[Conversation], None]] = {
     "/undo": _undo,
-    "/cost": _tell_cost,
+    "/cost": _show_cost,
     "/help": lambda conversation: note(HELP),
 }
 
 
 def _save(conversation: Conversation, file: Optional[Path]) -> None:
-    """Write the conversation, for its owner's eyes only."""
+    """Save the conversation, readable by its owner only."""
     if file is None:
         return
     try:
@@ -155,5 +155,5 @@ def _save(conversation: Conversation, file: Optional[Path]) -> None:
             target.write(conversation.to_json().encode())
     except OSError as error:
         raise ConfigurationError(
-            f"The conversation cannot be saved in {file}: {error.strerror}. Name another file."
+            f"The conversation cannot be saved in {file}: {error.strerror}. Pass another file."
         ) from None

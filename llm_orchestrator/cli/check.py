@@ -1,7 +1,6 @@
-"""The command ``check``: is the configuration right, are providers reachable, do they offer its models?
+"""The command ``check``: is the configuration valid, are the providers reachable, do they offer the models?
 
-It asks for listings only, which cost nothing. What it finds is told as it is found, each problem with what to
-do.
+It only requests lists of models, which costs nothing, and shows each result as soon as it is known.
 """
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
@@ -32,11 +31,11 @@ __all__ = ["check"]
 
 
 class Finding(NamedTuple):
-    """What was found at one place.
+    """One line of the result.
 
     Attributes:
         level: ``ok``, ``warning`` or ``failed``.
-        text: What was looked at and how it is, with what to do where something is wrong.
+        text: What was checked and the result, with what to do where something is wrong.
     """
 
     level: str
@@ -50,16 +49,15 @@ def check(
     config: ConfigOption = None,
     provider: ProviderOption = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Ask every provider of the configuration, not the active one only.")
+        bool, typer.Option("--all", help="Check all providers of the configuration, not only the active one.")
     ] = False,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long to wait for a provider.")
     ] = 10.0,
 ) -> None:
-    """Check the configuration, the keys, that providers answer and that they offer the models.
+    """Check the configuration and the keys, and whether providers answer and offer the models.
 
-    The exit code is 0 when all is well, 1 when a provider or a model fails, 2 when the configuration is
-    wrong.
+    Exit codes: 0 for success, 1 if a provider or a model fails, 2 if the configuration is wrong.
     """
     path = config_path(config)
     checked = ConfigManager.load(path, needed=()) if everything else load(config, provider)
@@ -88,19 +86,19 @@ def _examine(config: OrchestratorConfig, path: str, name: str, timeout: float) -
         return
     if entry.api_key and _is_set(path, name):
         yield Finding("ok", f"{name}: key is set")
-    with LLMOrchestrator(_asking(config, name, timeout)) as orchestrator:
+    with LLMOrchestrator(_activated(config, name, timeout)) as orchestrator:
         yield from _ask(orchestrator, name, models_of(config, name))
 
 
 def _is_set(path: str, name: str) -> bool:
-    """Whether somebody set the key that an entry has: the default of a variable may stand for none."""
+    """Whether a key is set, and is not only the default of its variable, which may be a placeholder."""
     written = read_yaml(path)["providers"][name]["api_key"]
-    filled, default = Substitution(written, os.environ).tree, Substitution(written, {}).tree
-    return bool(filled != default or filled == written)
+    key, default = Substitution(written, os.environ).tree, Substitution(written, {}).tree
+    return bool(key != default or key == written)
 
 
-def _asking(config: OrchestratorConfig, name: str, seconds: float) -> OrchestratorConfig:
-    """The configuration with one provider active, which is not waited for longer than that."""
+def _activated(config: OrchestratorConfig, name: str, seconds: float) -> OrchestratorConfig:
+    """The configuration with one provider active, and its timeouts lowered."""
     entry = config.providers[name]
     limits = {
         "timeout": min(seconds, entry.timeout),
@@ -122,7 +120,7 @@ def _ask(orchestrator: LLMOrchestrator, name: str, models: List[str]) -> Iterato
         yield Finding("warning", f"{name}: cannot list its models{unchecked}")
         return
     except ModelNotFoundError:
-        yield Finding("warning", f"{name}: answers, but has no list of models")
+        yield Finding("warning", f"{name}: answers, but does not list its models")
         return
     except (ProviderError, ConfigurationError) as error:
         yield Finding("failed", f"{name}: {error} {_remedy(error, orchestrator, name)}".rstrip())
@@ -151,7 +149,8 @@ def _examine_model(orchestrator: LLMOrchestrator, name: str, model: str) -> Find
     if not is_offered:
         names = orchestrator.get_available_models(name)
         return Finding(
-            "failed", f"{name}/{model}: the provider has no such model. {did_you_mean(model, names[:50])}"
+            "failed",
+            f"{name}/{model}: the provider does not offer this model. {did_you_mean(model, names[:50])}",
         )
     if registry.is_model_deprecated(name, model):
         return Finding("warning", registry.explain(name, model))
