@@ -127,7 +127,7 @@ class _Check:
         else:
             return self.complete(config, missing)
         # A key whose variable is not set is left out: report the variable, not the missing key as well.
-        needed = [None, *self._needed_of(tree.get("active_provider"))]  # a list: it may be no name at all
+        needed = [None, *self._needed_of(tree.get("active_provider"))]  # a list: it may be unhashable
         unset = [problem for problem in missing if _entry_of(problem) in needed]
         reported = {problem.path for problem in unset}
         raise self._error(unset + [problem for problem in found if problem.path not in reported])

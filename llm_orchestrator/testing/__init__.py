@@ -2,7 +2,7 @@
 
 ``FakeProvider`` answers from a script, and ``ScriptedOrchestrator`` is an orchestrator with such a provider.
 The pytest fixtures are in ``pytest_plugin``, the test suite for authors of providers in ``conformance``. The
-names are imported at first use, so that the plug-in alone costs nothing.
+names are imported at first use, so that the plugin alone loads nothing else.
 """
 
 from __future__ import annotations

@@ -261,21 +261,27 @@ class _ScriptedReply:
         return self
 
     def iter_bytes(self) -> Iterator[bytes]:
-        for number, chunk in enumerate(self._chunks()):
-            if number:
-                pause = self._pause()
-                time.sleep(pause)
-                self._check_time(pause)
-            yield chunk
-        self._fail()
+        for step in self._steps():
+            if isinstance(step, bytes):
+                yield step
+            else:
+                time.sleep(step)
 
     async def aiter_bytes(self) -> AsyncIterator[bytes]:
         import asyncio
 
+        for step in self._steps():
+            if isinstance(step, bytes):
+                yield step
+            else:
+                await asyncio.sleep(step)
+
+    def _steps(self) -> Iterator[Union[bytes, float]]:
+        """The chunks of the body, and between them the seconds to wait."""
         for number, chunk in enumerate(self._chunks()):
             if number:
                 pause = self._pause()
-                await asyncio.sleep(pause)
+                yield pause
                 self._check_time(pause)
             yield chunk
         self._fail()

@@ -1,7 +1,7 @@
-"""The fixtures for tests of applications, for who names them in a ``conftest.py``.
+"""The pytest fixtures ``no_network`` and ``scripted_orchestrator``, for the tests of applications.
 
-``pytest_plugins = ["llm_orchestrator.testing.pytest_plugin"]`` there is all it takes. Nothing of the library
-is imported until a fixture is asked for.
+To use them, write ``pytest_plugins = ["llm_orchestrator.testing.pytest_plugin"]`` into a ``conftest.py``. The
+library is imported only when a fixture is used.
 """
 
 from __future__ import annotations

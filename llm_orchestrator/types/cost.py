@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Dict, Mapping, Optional, Tuple
-
-from llm_orchestrator.utils.values import evolve
+from typing import Mapping, Optional, Tuple
 
 __all__ = ["CostDetails"]
 
@@ -69,18 +67,3 @@ class CostDetails:
     estimated: Optional[Decimal] = None
     unpriced: Tuple[str, ...] = ()
     notes: Tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, fields: Dict[str, Any]) -> CostDetails:
-        """Make one from its fields by name.
-
-        Args:
-            fields: Every field that is not left at its default.
-
-        Returns:
-            The details.
-        """
-        return evolve(_EMPTY, **fields)
-
-
-_EMPTY = CostDetails("")

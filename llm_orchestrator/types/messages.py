@@ -221,7 +221,7 @@ def read_message(message: Any, index: int) -> Message:
 def _checked(message: Message, index: int) -> Message:
     """The message, with its tool calls read, if a provider could be sent it."""
     if message.role not in ROLES:
-        raise _error(index, f"has the role {message.role!r}", f"Use {', '.join(ROLES)}.")
+        raise _error(index, f"has the role {message.role!r}", "Use system, user, assistant or tool.")
     _check_content(message, index)
     for name in ("tool_call_id", "name"):
         value = getattr(message, name)

@@ -250,7 +250,7 @@ def test_a_dead_port(dialect: Dialect, way: str, folder: Path, vendor_sdks: None
 
 REFUSALS = {
     "wrong key": ("bad_key", AuthenticationError, "Check the api_key"),
-    "unknown model": ("model_not_found", ModelNotFoundError, "Check its name: refresh_models asks"),
+    "unknown model": ("model_not_found", ModelNotFoundError, "Check its name; refresh_models lists"),
 }
 
 

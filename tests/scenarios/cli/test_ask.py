@@ -80,7 +80,7 @@ def test_an_answer_that_was_cut_says_so(command: Command, configured: Path, serv
     ("arguments", "stdin", "told"),
     [
         ((), "", "Standard input is empty."),
-        ((), None, "There is nothing to ask."),
+        ((), None, "There is no question."),
         (("Hi", "--provider", "gemni"), "", "no provider named 'gemni'"),
         (("Hi", "--tag", "docs"), "", "NAME=VALUE"),
         (("Hi", "--provider", "lokal"), "", "no provider named 'lokal'. Known: openai."),
@@ -110,7 +110,7 @@ def test_a_provider_that_is_named_needs_no_key_of_the_active_one(
     assert (run.code, run.out) == (0, "Hello.\n"), run
     assert [failed.code for failed in (mistyped, active, modelless)] == [2, 2, 2]
     assert "Did you mean 'mine'?" in mistyped.err and "ANTHROPIC_API_KEY" not in mistyped.err
-    assert "ANTHROPIC_API_KEY" in active.err and "Name one with --model." in modelless.err
+    assert "ANTHROPIC_API_KEY" in active.err and "Pass one with --model." in modelless.err
     assert len(server.requests) == 1
 
 
@@ -163,7 +163,7 @@ def test_a_turn_is_taken_back(command: Command, configured: Path, server: Script
 
     assert run.code == 0
     assert "no answer to take back" in run.err and "Taken back: One" in run.err
-    assert "There is no /nonsense." in run.err
+    assert "There is no command /nonsense." in run.err
     messages = json.loads((configured / "talk.json").read_text())["messages"]
     assert [message["role"] for message in messages] == ["user", "assistant"]
     assert "Two" in str(messages) and "One" not in str(messages)
@@ -185,7 +185,7 @@ def test_a_failed_turn_of_a_script_ends_it_and_keeps_what_was_said(
     [
         ("no conversation", (), "talk.json"),
         ("{}", (), "conversation"),
-        (None, ("--system", "Be brief."), "has its system message already"),
+        (None, ("--system", "Be brief."), "already has a system message"),
     ],
 )
 def test_a_file_that_cannot_go_on_is_left_as_it_is(

@@ -75,7 +75,7 @@ def test_costs_need_neither_a_key_nor_calls(command: Command, configured: Path) 
     run = command("costs")
 
     assert run.code == 0 and run.out.startswith("0 calls")
-    assert "it begins with the first call" in run.err
+    assert "The first call creates it" in run.err
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_ledger_that_is_none_says_so(
     ("arguments", "told"),
     [
         (("--ledger", "none.csv"), "There is no ledger none.csv."),
-        (("--since", "yesterday"), "write a day"),
+        (("--since", "yesterday"), "use a day"),
         (("--html", "no/folder/page.html"), "cannot be written"),
         (("--by", "colour"), "colour"),
     ],

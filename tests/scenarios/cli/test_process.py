@@ -87,7 +87,7 @@ def test_a_closed_standard_input_is_no_question(configured: Path) -> None:
 
     assert (asked.returncode, asked.stdout) == (0, "Hello from the scripted server.\n")
     assert (silent.returncode, chat.returncode) == (2, 2)
-    assert "There is nothing to ask." in silent.stderr and "Standard input is closed" in chat.stderr
+    assert "There is no question." in silent.stderr and "Standard input is closed" in chat.stderr
 
 
 def test_a_closed_standard_output_costs_no_answer(configured: Path) -> None:

@@ -81,7 +81,7 @@ def test_init_never_replaces_a_file_unasked(command: Command, folder: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ((), "Name one or more of openai"),
+        ((), "Pass one or more of openai"),
         (("opnai",), "Did you mean 'openai'?"),
         (("openai", "--file", "no/folder/config.yaml"), "cannot be written"),
     ],
@@ -131,7 +131,9 @@ def test_check_finds_a_model_the_provider_does_not_have(
     run = command("check")
 
     assert run.code == 1
-    assert "scripted-1-mani: the provider has no such model. Did you mean 'scripted-1-mini'?" in run.out
+    assert (
+        "scripted-1-mani: the provider does not offer this model. Did you mean 'scripted-1-mini'?" in run.out
+    )
 
 
 def test_check_finds_a_key_that_is_refused(
@@ -177,7 +179,7 @@ def test_check_asks_other_entries_only_when_told(
 
     assert alone.code == 0 and "anthropic" not in alone.out
     assert "warning anthropic: cannot be used." in everything.out and "ANTHROPIC_API_KEY" in everything.out
-    assert "mine: answers, but has no list of models" in everything.out
+    assert "mine: answers, but does not list its models" in everything.out
     assert everything.code == 0
 
 
@@ -340,7 +342,7 @@ def test_a_price_nobody_knows_is_no_price(command: Command, folder: Path) -> Non
 
     assert (run.code, run.out) == (1, "")
     assert "Did you mean 'gpt-6-luna'?" in run.err and "price_overrides" in run.err
-    assert "is not known. A price" in command("price", "xyz").err
+    assert "is not known. Set it in" in command("price", "xyz").err
 
 
 @pytest.mark.parametrize(

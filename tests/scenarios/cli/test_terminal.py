@@ -96,7 +96,7 @@ def test_a_conversation_is_typed_stopped_taken_back_and_kept(
     terminal.type("Tell me a story.", "Enter")
     terminal.wait_for("Once upon a time")
     terminal.type("C-c")
-    terminal.wait_for("Stopped. The conversation is as it was.")
+    terminal.wait_for("Stopped. The conversation is unchanged.")
     terminal.type("Who am I?", "Enter")
     terminal.wait_for("Your name is Ada.")
     terminal.type("C-d")

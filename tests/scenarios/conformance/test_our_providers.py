@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any, ClassVar, List, Mapping, Optional, Sequence
 
 import pytest
@@ -94,6 +95,7 @@ def test_a_provider_that_loses_the_results_of_tools_does_not_pass() -> None:
             entry = self.dialect.config_entry(url)
             return ForgetsResults("openai", **{**entry, **settings})
 
-    with ReplyServer() as server, Bench(Forgetful(), server) as bench:
+    with ReplyServer() as server, ExitStack() as resources:
+        bench = Bench(Forgetful(), server, resources)
         with pytest.raises(AssertionError, match="not sent back: .'result-0'"):
             Forgetful().test_tool_calls(bench, "whole")
