@@ -11,7 +11,7 @@ import os
 import time
 from datetime import datetime, timezone
 from types import TracebackType
-from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Type
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple, Type
 
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
@@ -96,17 +96,15 @@ class CallRecord:
         """Note that an attempt ended without an answer; one that sent nothing leaves no trace."""
         self._is_open = False
         if not isinstance(error, Exception):
-            self._end_attempt("cancelled", None, error)
+            self._end_without_answer("cancelled", error)
         elif _may_have_been_sent(error):
-            self._end_attempt("error", None, error)
+            self._end_without_answer("error", error)
 
     def succeed(self, response: LLMResponse) -> LLMResponse:
         """Record a whole answer."""
         if self._step.without:
             self._shared.learn(self._provider.name, self._step.model, self._step.without)
-        response = self._completed(response)
-        self._end_attempt("ok", response, None)
-        response = evolve(response, attempts=tuple(self._attempts))
+        response = self._end_with_answer("ok", response)
         self._write_row(final=True)
         response = parse_output(response, self._request)
         self._tell("call", "ok", response=response)
@@ -132,17 +130,15 @@ class CallRecord:
 
     def _end_open_attempt(self, error: Exception) -> None:
         """End the attempt of an open stream; what it had delivered was used, and costs."""
-        if not isinstance(error, StreamInterruptedError) or error.partial_response is None:
-            self._end_attempt(_status_of(error), None, error)
-            return
-        partial = self._completed(error.partial_response)
-        self._end_attempt(_status_of(error), partial, error)
-        error.partial_response = evolve(partial, attempts=tuple(self._attempts))
+        status = _status_of(error)
+        if isinstance(error, StreamInterruptedError) and error.partial_response is not None:
+            error.partial_response = self._end_with_answer(status, error.partial_response, error)
+        else:
+            self._end_without_answer(status, error)
 
     def abandon(self, partial: LLMResponse, status: str) -> None:
         """Record an answer that was left early."""
-        partial = self._completed(partial)
-        self._end_attempt(status, partial, None)
+        partial = self._end_with_answer(status, partial)
         self._write_row(final=True)
         self._tell("call", status, response=partial)
 
@@ -152,74 +148,82 @@ class CallRecord:
         if self._attempts:
             self._tell("call", "cancelled")
 
-    def _completed(self, response: LLMResponse) -> LLMResponse:
-        """Add to an answer what only the call knows."""
-        provider = self._provider
-        left_out = tuple(
-            f"{name} was left out: {self._step.model} rejects it."
-            for name in sorted(self._step.without.intersection(DROPPABLE_PARAMETERS))
-            if provider.asks_for(self._request, name)
-        )
+    # ---------------------------------------------------------------- the end of an attempt
+
+    def _end_with_answer(
+        self, status: str, response: LLMResponse, error: Optional[BaseException] = None
+    ) -> LLMResponse:
+        """End the attempt with its answer, or what came of it, and add what only the call knows."""
+        self._note_end(status, response.request_id, error)
         details = self._price(response)
-        return evolve(
+        response = evolve(
             response,
             cost=details.total,
             cost_details=details,
             session_id=self._shared.session_id,
-            warnings=response.warnings + left_out,
+            warnings=response.warnings + self._left_out(),
             latency=time.monotonic() - self._started,
+            attempts=tuple(self._attempts),
+        )
+        self._unwritten = self._record_of(status, response, billed=True)
+        self._tell("attempt", status, response=response, error=error)
+        return response
+
+    def _end_without_answer(self, status: str, error: BaseException) -> None:
+        request_id = error.request_id if isinstance(error, ProviderError) else None
+        self._note_end(status, request_id, error)
+        model = self._step.model
+        self._context.exchange = Exchange("", self._request.provider_options, {})
+        nothing = LLMResponse("", model, self._provider.name, model)
+        self._unwritten = self._record_of(status, nothing, billed=_may_be_billed(error))
+        self._tell("attempt", status, error=error)
+
+    def _note_end(self, status: str, request_id: Optional[str], error: Optional[BaseException]) -> None:
+        self._is_open = False
+        code = error.status_code if isinstance(error, ProviderError) else None
+        attempt = evolve(
+            self._step,
+            error=type(error).__name__ if error is not None else None,
+            status_code=200 if status == "ok" else code,
+            request_id=request_id,
+            latency=time.monotonic() - self._began,
+            started_at=self._started_at,
+            time_to_first_token=self._first_piece,
+        )
+        self._attempts.append(attempt)
+
+    def _left_out(self) -> Tuple[str, ...]:
+        """A warning for each parameter that was left out because the model rejects it."""
+        return tuple(
+            f"{name} was left out: {self._step.model} rejects it."
+            for name in sorted(self._step.without.intersection(DROPPABLE_PARAMETERS))
+            if self._provider.asks_for(self._request, name)
+        )
+
+    def _record_of(self, status: str, answer: LLMResponse, *, billed: bool) -> UsageRecord:
+        """Make the record of the attempt that has just ended; what was not reported is estimated."""
+        estimated = _missing_tokens(answer, self._request) if billed else None
+        return attempt_record(
+            self._facts,
+            self._attempts[-1],
+            answer,
+            number=len(self._attempts),
+            status=status,
+            details=self._price(answer, estimated) if estimated else answer.cost_details,
+            estimated=estimated,
+            exchange=self._context.exchange if billed else None,
         )
 
     def _price(self, response: LLMResponse, estimated: Optional[Mapping[str, int]] = None) -> CostDetails:
         provider = self._provider
-        prices = provider.price_provider_of(self._step.model)
         return self._shared.tracker.price_response(
             response,
-            prices,
+            provider.price_provider_of(self._step.model),
             provider.base_url,
             at=self._started_at,
             estimated=estimated,
             exchange=self._context.exchange,
         )
-
-    def _nothing(self) -> LLMResponse:
-        """The answer to a request that got none, for the record."""
-        model = self._step.model
-        self._context.exchange = Exchange("", self._request.provider_options, {})
-        return LLMResponse("", model, self._provider.name, model)
-
-    def _end_attempt(
-        self, status: str, response: Optional[LLMResponse], error: Optional[BaseException]
-    ) -> None:
-        self._is_open = False
-        failure = error if isinstance(error, ProviderError) else None
-        latency = time.monotonic() - self._began
-        request_id = response.request_id if response else failure.request_id if failure else None
-        attempt = evolve(
-            self._step,
-            error=type(error).__name__ if error is not None else None,
-            status_code=200 if status == "ok" else failure.status_code if failure else None,
-            request_id=request_id,
-            latency=latency,
-            started_at=self._started_at,
-            time_to_first_token=self._first_piece,
-        )
-        self._attempts.append(attempt)
-        billed = response is not None or _may_be_billed(error)
-        answer = response or self._nothing()
-        estimated = _missing_tokens(answer, self._request) if billed else None
-        details = self._price(answer, estimated) if estimated else answer.cost_details
-        self._unwritten = attempt_record(
-            self._facts,
-            attempt,
-            answer,
-            number=len(self._attempts),
-            status=status,
-            details=details,
-            estimated=estimated,
-            exchange=self._context.exchange if billed else None,
-        )
-        self._tell("attempt", status, response=response, error=error)
 
     def _write_row(self, *, final: bool) -> None:
         """Write the row of the last attempt; only what follows it tells whether it ended the call."""
