@@ -109,4 +109,4 @@ def test_an_application_names_the_plugin_and_has_its_fixtures(package: Path) -> 
     (package / "application" / "test_application.py").write_text(APPLICATION)
     ended = run(package, "pytest", "-q", "application")
     assert "1 failed, 1 passed" in ended.stdout, ended.stdout + ended.stderr
-    assert "something in it called example.org" in ended.stdout
+    assert "it connected to example.org" in ended.stdout
