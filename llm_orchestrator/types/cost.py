@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["CostDetails"]
 
@@ -67,3 +69,18 @@ class CostDetails:
     estimated: Optional[Decimal] = None
     unpriced: Tuple[str, ...] = ()
     notes: Tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, fields: Dict[str, Any]) -> CostDetails:
+        """Make one from its fields by name.
+
+        Args:
+            fields: Every field that is not left at its default.
+
+        Returns:
+            The details.
+        """
+        return evolve(_EMPTY, **fields)
+
+
+_EMPTY = CostDetails("")
