@@ -17,7 +17,8 @@ from llm_orchestrator.exceptions import (
     ProviderError,
 )
 from llm_orchestrator.providers.context import AttemptContext
-from llm_orchestrator.providers.failures import Failure, error_of_failure, error_of_transport
+from llm_orchestrator.providers.failures import Failure, error_of_failure
+from llm_orchestrator.providers.http.exceptions import error_of_transport
 from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
 from llm_orchestrator.providers.http.reader import read_document
 from llm_orchestrator.providers.http.redaction import Redactor, secret_headers

@@ -1,18 +1,16 @@
-"""What a failure means: from a provider's status and code, or an HTTP library's exception, to our error.
+"""What a provider's failure means: its status, codes and message as one of our errors, for all providers.
 
-The table is written once for all providers. A provider's specific code counts before the status, the status
-before its general kind, and the words of the message come last.
+A specific code counts before the status, the status before a general code, and words of the message count
+only where some providers have no code.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import socket
-import sys
 import time
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, Mapping, Optional, Tuple, Type
+from typing import Any, Dict, Mapping, Optional, Tuple, Type
 
 from llm_orchestrator.exceptions import (
     AuthenticationError,
@@ -22,17 +20,14 @@ from llm_orchestrator.exceptions import (
     ModelNotFoundError,
     OverloadedError,
     PermissionDeniedError,
-    ProviderConnectionError,
     ProviderError,
-    ProviderTimeoutError,
     QuotaExceededError,
     RateLimitError,
     ServerError,
     UnsupportedParameterError,
 )
-from llm_orchestrator.providers.http.library import loaded_http_libraries
 
-__all__ = ["Failure", "causes_of", "error_of_failure", "error_of_transport", "retry_after_of"]
+__all__ = ["Failure", "error_of_failure", "retry_after_of", "unsupported_parameter"]
 
 ErrorClass = Type[ProviderError]
 
@@ -66,8 +61,8 @@ STATUSES: Mapping[int, ErrorClass] = {
     529: OverloadedError,
 }
 
-#: Kinds that only count where no error status came, as in an error event of a stream that began with 200.
-GENERAL_KINDS: Mapping[str, ErrorClass] = {
+#: Codes that count only where no error status came, as in an error event of a stream that began with 200.
+GENERAL_CODES: Mapping[str, ErrorClass] = {
     "DEADLINE_EXCEEDED": ServerError,
     "FAILED_PRECONDITION": InvalidRequestError,
     "INTERNAL": ServerError,
@@ -94,10 +89,54 @@ GENERAL_KINDS: Mapping[str, ErrorClass] = {
     "validationException": InvalidRequestError,
 }
 
-#: Words for what some providers give no code for (Anthropic, Gemini and OpenAI-compatible servers).
+#: Words of what some providers have no code for (Anthropic, Gemini and OpenAI-compatible servers).
 CONTEXT_LENGTH_WORDS = ("prompt is too long", "input token count", "maximum context length", "context window")
 SPEND_LIMIT_SUFFIX = "_spend_limit_reached"
 RESPONSES_ONLY_WORDS = "only supported in v1/responses"
+
+#: Names of our parameters in providers' bodies and error texts, where they differ from ours.
+WIRE_NAMES: Mapping[str, str] = {
+    "disable_parallel_tool_use": "parallel_tool_calls",
+    "frequencyPenalty": "frequency_penalty",
+    "generation_config.temperature": "temperature",
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "maxOutputTokens": "max_tokens",
+    "output_config.effort": "reasoning_effort",
+    "presencePenalty": "presence_penalty",
+    "reasoning": "reasoning_effort",
+    "reasoning.effort": "reasoning_effort",
+    "stop_sequences": "stop",
+    "stopSequences": "stop",
+    "text.format": "response_format",
+    "thinking_budget": "reasoning_effort",
+    "thinking_level": "reasoning_effort",
+    "tool_choice.disable_parallel_tool_use": "parallel_tool_calls",
+    "topK": "top_k",
+    "topP": "top_p",
+}
+#: Codes of a parameter that the model does not take; others mean that its value is wrong (OpenAI).
+UNSUPPORTED_CODES = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
+#: Words for the same where there is no such code (Anthropic, Gemini).
+UNSUPPORTED_WORDS = (
+    "deprecated",
+    "not support",
+    "unsupported",
+    "n't support",
+    "not allowed",
+    "not available",
+    "cannot both be specified",
+)
+#: A parameter's name in a message, in quotes or not.
+PARAMETER_NAME = re.compile(r"[`'\"]([A-Za-z_.]+)[`'\"]|\b([a-z]+_[a-z_]+|temperature|seed|stop)\b")
+#: Parameters that a message may name where the failure has no field for it.
+KNOWN_PARAMETERS = frozenset(WIRE_NAMES.values()) | {
+    "parallel_tool_calls",
+    "seed",
+    "temperature",
+    "tool_choice",
+    "tools",
+}
 
 
 @dataclass(frozen=True)
@@ -122,23 +161,13 @@ class Failure:
 
 
 def error_of_failure(failure: Failure) -> ProviderError:
-    """Turn what a provider said into the error of ours.
-
-    Args:
-        failure: The provider's status, codes and words.
-
-    Returns:
-        The error, without provider and model, which its raiser adds.
-    """
-    message = (
-        failure.message or f"The provider answered with status {failure.status_code} and no explanation."
-    )
+    """Make our error of what a provider said; whoever raises it adds provider and model."""
+    message = failure.message or _without_message(failure)
+    wait = retry_after_of(failure.headers) if failure.retry_after is None else failure.retry_after
     fields: Dict[str, Any] = {
         "status_code": failure.status_code,
         "code": failure.codes[0] if failure.codes else None,
-        "retry_after": (
-            retry_after_of(failure.headers) if failure.retry_after is None else failure.retry_after
-        ),
+        "retry_after": wait,
     }
     error_class = _class_of(failure)
     parameter = unsupported_parameter(failure) if error_class is InvalidRequestError else None
@@ -147,6 +176,12 @@ def error_of_failure(failure: Failure) -> ProviderError:
     error = error_class(message, **fields)
     error.may_retry = failure.headers.get("x-should-retry") != "false"
     return error
+
+
+def _without_message(failure: Failure) -> str:
+    if failure.status_code is None:
+        return "The provider reported an error without an explanation."
+    return f"The provider answered with status {failure.status_code} and no explanation."
 
 
 def _class_of(failure: Failure) -> ErrorClass:
@@ -162,7 +197,7 @@ def _class_of(failure: Failure) -> ErrorClass:
         return ModelNotFoundError
     if failure.status_code is not None and failure.status_code >= 300:
         return _class_of_status(failure.status_code)
-    return next((GENERAL_KINDS[code] for code in failure.codes if code in GENERAL_KINDS), ServerError)
+    return next((GENERAL_CODES[code] for code in failure.codes if code in GENERAL_CODES), ServerError)
 
 
 def _class_of_status(status: int) -> ErrorClass:
@@ -174,14 +209,7 @@ def _class_of_status(status: int) -> ErrorClass:
 
 
 def retry_after_of(headers: Mapping[str, str]) -> Optional[float]:
-    """Read how long a provider asks to wait.
-
-    Args:
-        headers: Headers of the reply; ``retry-after-ms`` counts before ``retry-after`` (seconds or a date).
-
-    Returns:
-        Seconds, never negative; None when nothing readable is there.
-    """
+    """The seconds to wait by ``retry-after-ms``, or else by ``retry-after``, which is seconds or a date."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return max(milliseconds / 1000, 0.0)
@@ -213,150 +241,17 @@ def _number(text: Optional[str]) -> Optional[float]:
     return value if math.isfinite(value) else None
 
 
-def error_of_transport(error: BaseException) -> Optional[ProviderError]:
-    """Turn an HTTP library's exception, or an SDK's exception caused by one, into the error of ours.
-
-    Args:
-        error: The exception as it came out of the SDK.
-
-    Returns:
-        A connection, timeout or invalid-response error; None when the exception is of another kind.
-    """
-    for cause in causes_of(error):
-        for library in loaded_http_libraries():
-            translated = _error_of_library(cause, library)
-            if translated is not None:
-                return translated
-    for cause in causes_of(error):
-        if isinstance(cause, _timeout_classes()):
-            return _timeout(cause, sent=True)
-        if isinstance(cause, OSError) or type(cause) is RuntimeError:  # what closed clients and loops raise
-            unsent = isinstance(cause, (ConnectionRefusedError, socket.gaierror))
-            return _no_connection(cause, sent=not unsent)
-    if isinstance(error, ValueError):
-        return InvalidResponseError(f"The reply cannot be read: {error}. Try again.")
-    return None
-
-
-def _error_of_library(cause: BaseException, library: Any) -> Optional[ProviderError]:
-    if isinstance(cause, library.TimeoutException):
-        return _timeout(cause, sent=not isinstance(cause, (library.ConnectTimeout, library.PoolTimeout)))
-    if isinstance(cause, library.DecodingError):
-        return InvalidResponseError(f"The reply cannot be decoded: {cause}. Try again.")
-    if isinstance(cause, (library.HTTPError, library.StreamError, library.InvalidURL)):
-        return _no_connection(cause, sent=not isinstance(cause, (library.ConnectError, library.InvalidURL)))
-    return None
-
-
-def _timeout_classes() -> Tuple[Type[BaseException], ...]:
-    """Sockets had a timeout of their own before Python 3.10, event loops before 3.11."""
-    loops = getattr(sys.modules.get("asyncio"), "TimeoutError", TimeoutError)
-    return (TimeoutError, socket.timeout, loops)
-
-
-def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """Follow an exception to what it was raised from, or while handling.
-
-    Args:
-        error: The exception.
-
-    Yields:
-        The exception itself, then its causes.
-    """
-    seen = 0
-    cause: Optional[BaseException] = error
-    while cause is not None and seen < 10:
-        yield cause
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-        seen += 1
-
-
-def _timeout(cause: BaseException, *, sent: bool) -> ProviderTimeoutError:
-    error = ProviderTimeoutError(
-        f"No answer in time ({type(cause).__name__}). "
-        "Raise timeout, or try again when the provider is less busy."
-    )
-    error.may_be_billed = sent
-    if sent:
-        error.retry_limit = 1  # the provider may be working on it, and bill it
-    return error
-
-
-def _no_connection(cause: BaseException, *, sent: bool) -> ProviderConnectionError:
-    detail = str(cause).rstrip(".") or type(cause).__name__
-    error = ProviderConnectionError(
-        f"No connection to the provider: {detail}. Check the network and base_url."
-    )
-    error.may_be_billed = sent
-    return error
-
-
-#: What providers call our parameters in their bodies and error texts, where it differs from our name.
-WIRE_NAMES: Mapping[str, str] = {
-    "disable_parallel_tool_use": "parallel_tool_calls",
-    "frequencyPenalty": "frequency_penalty",
-    "generation_config.temperature": "temperature",
-    "max_completion_tokens": "max_tokens",
-    "max_output_tokens": "max_tokens",
-    "maxOutputTokens": "max_tokens",
-    "output_config.effort": "reasoning_effort",
-    "presencePenalty": "presence_penalty",
-    "reasoning": "reasoning_effort",
-    "reasoning.effort": "reasoning_effort",
-    "stop_sequences": "stop",
-    "stopSequences": "stop",
-    "text.format": "response_format",
-    "thinking_budget": "reasoning_effort",
-    "thinking_level": "reasoning_effort",
-    "tool_choice.disable_parallel_tool_use": "parallel_tool_calls",
-    "topK": "top_k",
-    "topP": "top_p",
-}
-#: Codes of a parameter that the model does not take, as against a value that is merely wrong (OpenAI).
-UNSUPPORTED_CODES = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
-#: Words of the same where there is no such code (Anthropic, Gemini).
-UNSUPPORTED_WORDS = (
-    "deprecated",
-    "not support",
-    "unsupported",
-    "n't support",
-    "not allowed",
-    "not available",
-    "cannot both be specified",
-)
-
-
 def unsupported_parameter(failure: Failure) -> Optional[str]:
-    """Name the parameter that a model does not take.
-
-    Args:
-        failure: What the provider said.
-
-    Returns:
-        The parameter in our name, or in the provider's where we have none; None when the failure is another.
-    """
+    """The parameter that a model does not take, by our name where it has one; None for another failure."""
     if failure.status_code != 400:
         return None
     words = failure.message.lower()
+    says_so = any(phrase in words for phrase in UNSUPPORTED_WORDS)
     if failure.parameter:
-        generic = not any(code in UNSUPPORTED_CODES for code in failure.codes)
-        if generic and not any(phrase in words for phrase in UNSUPPORTED_WORDS):
-            return None
-        return WIRE_NAMES.get(failure.parameter, failure.parameter)
-    if not any(phrase in words for phrase in UNSUPPORTED_WORDS):
+        has_code = any(code in UNSUPPORTED_CODES for code in failure.codes)
+        return WIRE_NAMES.get(failure.parameter, failure.parameter) if has_code or says_so else None
+    if not says_so:
         return None
-    named = re.findall(
-        r"[`'\"]([A-Za-z_.]+)[`'\"]|\b([a-z]+_[a-z_]+|temperature|seed|stop)\b", failure.message
-    )
-    candidates = [WIRE_NAMES.get(quoted or plain, quoted or plain) for quoted, plain in named]
+    named = (quoted or plain for quoted, plain in PARAMETER_NAME.findall(failure.message))
+    candidates = (WIRE_NAMES.get(name, name) for name in named)
     return next((name for name in candidates if name in KNOWN_PARAMETERS), None)
-
-
-#: Parameters an error text without a field for it may name.
-KNOWN_PARAMETERS = frozenset(WIRE_NAMES.values()) | {
-    "parallel_tool_calls",
-    "seed",
-    "temperature",
-    "tool_choice",
-    "tools",
-}

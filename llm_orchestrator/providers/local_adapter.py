@@ -1,7 +1,7 @@
 """The local provider: a GGUF model in a llama.cpp server in this process, behind the OpenAI adapter.
 
-The server starts with the first call and stops when the orchestrator is closed. There is no key and no
-network but the loopback interface; calls are free. It makes no promise across a fork.
+The server starts with the first call and stops when the orchestrator is closed. It needs no key and only the
+loopback interface; calls are free. It is not safe across a fork.
 """
 
 from __future__ import annotations
@@ -60,17 +60,17 @@ class LocalAdapter(OpenAIAdapter):
         return any(listed.name == model for listed in models)
 
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request; its reply keeps the server alive."""
+        """Send one request; its reply keeps the server running."""
         server = self._running_server()
         return _holding(server, super().open_call(wire, limits))
 
     async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request; its reply keeps the server alive."""
+        """Send one request; its reply keeps the server running."""
         server = self._running_server()
         return _holding(server, await super().aopen_call(wire, limits))
 
     def close(self) -> None:
-        """Close the connections of sync callers and let go of the server, which stops with its last reply."""
+        """Close the connections of sync callers and release the server, which stops with its last reply."""
         super().close()
         with self._server_lock:
             self._server = None
@@ -92,6 +92,6 @@ class LocalAdapter(OpenAIAdapter):
 
 
 def _holding(server: LocalServer, reply: RawReply) -> RawReply:
-    """Tie the server's life to a reply: stopped in the middle of one, it would halt every thread."""
+    """Let a reply hold the server: stopped in the middle of one, it would block every thread."""
     reply.extensions["llm_orchestrator_server"] = server  # type: ignore[attr-defined]  # of both HTTP libraries
     return reply

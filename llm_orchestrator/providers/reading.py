@@ -19,7 +19,7 @@ __all__ = [
     "parse_data_url",
 ]
 
-#: What JSON objects are read into stands first: it is recognized several times faster.
+#: A dict, which JSON objects are read into, comes first: it is recognized several times faster.
 _MAPPINGS = (dict, abc.Mapping)
 _DATA_URL = re.compile(r"data:(?P<mime>[^;,]*)(?:;[^;,]*)*?;base64,(?P<data>.*)", re.DOTALL)
 

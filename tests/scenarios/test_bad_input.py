@@ -214,7 +214,7 @@ def local(path: Optional[str]) -> LLMOrchestrator:
 
 LOCAL = {
     "no model path": (None, "model_path is missing", "Set it to the GGUF file"),
-    "no model file": ("none.gguf", "There is no model file '.*none.gguf'", "Set model_path"),
+    "no model file": ("none.gguf", "The model file '.*none.gguf' does not exist", "Set model_path"),
     "no extra": ("model.gguf", "is not installed", r'pip install "llm-orchestrator\[local\]"'),
 }
 if sys.version_info < (3, 10):

@@ -427,7 +427,7 @@ def test_a_schema_in_the_old_words() -> None:
 )
 def test_what_a_schema_loses_is_said(schema: Dict[str, Any], lost: str) -> None:
     _, warnings = written(schema)
-    assert warnings == [f"here: {lost} was not sent: google-generativeai has no words for it."]
+    assert warnings == [f"here: {lost} was not sent: google-generativeai cannot express it."]
 
 
 def test_every_written_schema_is_one_the_sdk_takes() -> None:

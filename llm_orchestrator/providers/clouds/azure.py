@@ -1,6 +1,6 @@
 """OpenAI's models on Azure, through the SDK's ``AzureOpenAI``: models are the names of your deployments.
 
-Azure's newer v1 address needs none of this: there the ``openai`` adapter serves.
+Azure's newer v1 address needs none of this: use the ``openai`` adapter there.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ class AzureAdapter(ConfiguredNames, OpenAIAdapter):
 
 
 def _without_token(client: Any) -> Any:
-    """Forget the token of AZURE_OPENAI_AD_TOKEN, which older SDKs prefer to what they are given."""
+    """Remove the token of AZURE_OPENAI_AD_TOKEN, which older SDKs prefer to what they are given."""
     client._azure_ad_token = None
     return without_environment(client)
 
 
 def _in_thread(token: Callable[[], str]) -> Callable[[], Awaitable[str]]:
-    """Get a token without keeping the event loop waiting; most are in memory, an old one is renewed."""
+    """Get a token without blocking the event loop; most are in memory, an old one is renewed."""
     import asyncio
 
     async def renewed() -> str:

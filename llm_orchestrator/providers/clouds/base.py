@@ -1,4 +1,4 @@
-"""What the adapters of the clouds share: settings they need, missing credentials, and models nobody lists.
+"""What the adapters of the clouds share: required settings, missing credentials, and unlisted models.
 
 A cloud's own library finds the credentials (environment, profiles, metadata servers ...) and raises its own
 exceptions when there are none.
@@ -16,7 +16,7 @@ from llm_orchestrator.exceptions import (
     ProviderError,
 )
 from llm_orchestrator.providers.base import BaseLLMProvider
-from llm_orchestrator.providers.failures import causes_of
+from llm_orchestrator.providers.http.exceptions import causes_of
 from llm_orchestrator.providers.http.redaction import secret_headers
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import ModelInfo
@@ -34,7 +34,7 @@ class CloudProvider(BaseLLMProvider):
     credential_remedy: ClassVar[str] = ""
 
     def required(self, setting: str, value: Optional[str]) -> str:
-        """Insist on a setting of the entry."""
+        """Require a setting of the entry."""
         if not value:
             raise ConfigurationError(f"providers.{self.name}.{setting} is missing. Add it to the entry.")
         return value
@@ -46,7 +46,7 @@ class CloudProvider(BaseLLMProvider):
             return self._without_token(super().translate_error(error), error)
         if any(isinstance(cause, OSError) for cause in causes):
             translated: ProviderError = ProviderConnectionError(
-                "The service that gives out credentials cannot be reached. Check the network."
+                "The service that issues credentials cannot be reached. Check the network."
             )
         else:
             translated = AuthenticationError(f"No credentials were found. {self.credential_remedy}")
@@ -58,18 +58,18 @@ class CloudProvider(BaseLLMProvider):
         return package.startswith(tuple(f"{name}." for name in self.credential_packages))
 
     def _without_token(self, shown: Optional[ProviderError], error: Exception) -> Optional[ProviderError]:
-        """Remove the token that was sent, which nobody knew before the call, from the error and its cause."""
+        """Remove the token that was sent, which was unknown before the call, from the error and its cause."""
         request = getattr(getattr(error, "response", None), "request", None)
         if request is not None:
             redactor = self.redactor.including(secret_headers(request.headers))
-            for text in (error, shown):
-                if text is not None:
-                    redactor.scrub(text)
+            for exception in (error, shown):
+                if exception is not None:
+                    redactor.scrub(exception)
         return shown
 
 
 class ConfiguredNames(CloudProvider):
-    """A provider whose host lists nothing: the entry's ``models`` are its listing."""
+    """A provider whose host does not list its models: the entry's ``models`` are the listing."""
 
     def __init__(self, name: str, *, models: Sequence[str] = (), **settings: Any) -> None:
         super().__init__(name, **settings)
@@ -77,11 +77,11 @@ class ConfiguredNames(CloudProvider):
 
     @property
     def model_kinds(self) -> str:
-        """No list: what the configuration names is meant for chat."""
+        """None: every model that the configuration names is for chat."""
         return ""
 
     def get_available_models(self) -> List[ModelInfo]:
-        """List the configured names; nobody is asked."""
+        """List the configured names, without a request."""
         if not self._models:
             raise NotSupportedError(
                 f"The host of provider {self.name!r} does not list its models. "
@@ -95,12 +95,12 @@ class ConfiguredNames(CloudProvider):
         return self.get_available_models()
 
     def model_request(self, model: str) -> WireRequest:
-        """Say that nobody can be asked for one model."""
+        """Raise: the host has no question for one model."""
         raise NotSupportedError(
             f"The host of provider {self.name!r} cannot validate models. Call the model to find out."
         )
 
 
 def with_version_in_body(wire: WireRequest, version: str) -> WireRequest:
-    """Move the version of the API from the headers into the body, where the clouds want it."""
+    """Move the version of the API from the headers into the body, where the clouds expect it."""
     return evolve(wire, body={**(wire.body or {}), "anthropic_version": version}, headers={})

@@ -1,7 +1,7 @@
 """Google's Vertex AI: Gemini through google-genai, and Claude through the SDK's ``AnthropicVertex``.
 
 Both find their credentials in Google's own chain, the application default credentials. The entry's
-``publisher`` says whose models it asks for, since the two speak different protocols.
+``publisher`` says whose models it is for, since the two have different protocols.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from llm_orchestrator.providers.clouds.base import (
 )
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
+from llm_orchestrator.providers.reading import as_mappings
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, ModelInfo
 from llm_orchestrator.utils.values import evolve
@@ -69,7 +70,7 @@ class VertexAdapter(CloudProvider):
 
     @property
     def host(self) -> str:
-        """Where the region is."""
+        """The address of the region."""
         if self.base_url:
             return self.base_url.rstrip("/")
         if self._region == GLOBAL:
@@ -140,11 +141,9 @@ class GeminiOnVertex(VertexAdapter, GeminiAdapter):
 
     def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
         """Translate one page, whose entries have other names here; see ``GeminiAdapter.parse_models``."""
-        listed = body.get("publisherModels")
         entries = [
             {**entry, "name": str(entry.get("name", "")).replace(GOOGLE, "", 1)}
-            for entry in (listed if isinstance(listed, list) else [])
-            if isinstance(entry, dict)
+            for entry in as_mappings(body.get("publisherModels"))
         ]
         return super().parse_models({**body, "models": entries})
 

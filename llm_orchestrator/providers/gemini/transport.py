@@ -1,4 +1,4 @@
-"""Carries JSON through google-genai and hands back the raw reply: the one module that touches the SDK.
+"""Sends JSON through google-genai and hands back the raw reply: the one module that uses the SDK.
 
 The SDK has no public call for that. Its client's ``_build_request``, ``_request`` and ``_async_request``
 are used where a release has them, and else its typed calls, whose results ``typed_calls`` turns back
@@ -26,7 +26,7 @@ PRIVATE_NAMES = ("_build_request", "_request", "_async_request")
 
 @dataclass(frozen=True)
 class ErrorReply:
-    """A reply with a bad status, read to its end; its repr shows nothing that could hold a key."""
+    """A reply with a bad status, read to its end; its repr shows nothing that may hold a key."""
 
     status_code: int
     headers: Mapping[str, str] = field(repr=False)
@@ -56,9 +56,10 @@ class GeminiTransport:
 
         self._http = _http_library(genai.__version__)
         certificates = _certificates(self._http)
-        self._client = self._http.Client(**self._settings(certificates, _refuse))
+        self._client = self._http.Client(**self._settings(certificates, _raise_for_status))
         self._async_client = self._http.AsyncClient(
-            **self._settings(certificates, _arefuse), **async_client_arguments(self._http, certificates)
+            **self._settings(certificates, _araise_for_status),
+            **async_client_arguments(self._http, certificates),
         )
         # What is left out here, the SDK takes from the environment.
         self._genai = genai.Client(
@@ -125,7 +126,7 @@ def _certificates(http: Any) -> Any:
 
 
 def _http_library(version: str) -> Any:
-    """The HTTP library that this generation of the SDK stands on; httpx2 since version 3."""
+    """The HTTP library that this generation of the SDK uses; httpx2 since version 3."""
     if int(version.partition(".")[0]) >= 3:
         import httpx2
 
@@ -135,14 +136,14 @@ def _http_library(version: str) -> Any:
     return httpx
 
 
-def _refuse(response: Any) -> None:
+def _raise_for_status(response: Any) -> None:
     """Raise for a bad status, as a response hook."""
     bound_error_body(response)
     if response.status_code != 200:
         raise bad_status(response, response.read())
 
 
-async def _arefuse(response: Any) -> None:
+async def _araise_for_status(response: Any) -> None:
     """Raise for a bad status, as a response hook for async callers."""
     await abound_error_body(response)
     if response.status_code != 200:

@@ -20,7 +20,7 @@ __all__ = ["TypedCalls"]
 
 PATH = re.compile(r"(publishers/google/)?models(/(?P<model>[^:?]+)(:(?P<method>\w+))?)?(\?(?P<query>.*))?")
 METHODS = {"generateContent": "generate_content", "streamGenerateContent": "generate_content_stream"}
-#: Fields the SDK adds to its results, which are none of Gemini's.
+#: Fields that the SDK adds to its results; they are not Gemini's.
 SDK_FIELDS = {"sdk_http_response", "automatic_function_calling_history", "parsed"}
 
 Call = Tuple[str, Dict[str, Any]]
@@ -61,7 +61,7 @@ class _AsyncReply(BufferedReply):
         self._first = b""
 
     async def read_first(self) -> None:
-        """Wait for the first event, so that a refusal shows before the reply is handed out."""
+        """Wait for the first event, so that an error is raised before the reply is handed out."""
         async for event in self._events:
             self._first = event
             return
@@ -98,7 +98,7 @@ def _typed_call(wire: WireRequest, limits: Limits) -> Call:
 
 
 def _no_second_request() -> Dict[str, Any]:
-    """Newer releases would ask Gemini to continue a long answer, which is a request nobody would count."""
+    """Newer releases would ask Gemini to continue a long answer, which is a request that nobody counts."""
     from google.genai import types
 
     known = "automatic_continuation" in types.GenerateContentConfig.model_fields

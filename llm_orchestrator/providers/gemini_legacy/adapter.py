@@ -1,7 +1,7 @@
-"""Gemini on google-generativeai, the SDK that Google no longer supports, for programs that still carry it.
+"""Gemini on google-generativeai, the SDK that Google no longer supports, for programs that still use it.
 
 It is used only where an entry says ``adapter: gemini-legacy``. The JSON is that of the ``gemini`` adapter,
-less what the old SDK has no field for.
+without what the old SDK has no field for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from llm_orchestrator.providers.gemini_legacy.schema import legacy_schema
 from llm_orchestrator.providers.gemini_legacy.transport import LegacyTransport, error_of_legacy
-from llm_orchestrator.providers.reading import as_count
+from llm_orchestrator.providers.reading import as_count, as_mapping
 from llm_orchestrator.providers.wire import StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, StreamEvent
 from llm_orchestrator.utils.values import evolve
@@ -83,16 +83,16 @@ def _known_tool(tool: JSON, warnings: List[str]) -> JSON:
 def _known_function(function: JSON, warnings: List[str]) -> JSON:
     known = {name: value for name, value in function.items() if name != "parametersJsonSchema"}
     schema = function.get("parametersJsonSchema")
-    # The API refuses an object without properties here.
+    # The API rejects an object without properties here.
     if isinstance(schema, abc.Mapping) and schema.get("properties"):
         known["parameters"] = legacy_schema(schema, f"tool {function['name']!r}", warnings)
     return known
 
 
 def _with_thoughts(body: JSON) -> JSON:
-    """Count the thoughts, which the SDK has no field for: they are what is missing to the total."""
-    usage = body.get("usageMetadata")
-    if not isinstance(usage, abc.Mapping) or "thoughtsTokenCount" in usage:
+    """Add the count of the thoughts, which the SDK has no field for: the total less the other counts."""
+    usage = as_mapping(body.get("usageMetadata"))
+    if "thoughtsTokenCount" in usage:
         return body
     total, prompt = as_count(usage.get("totalTokenCount")), as_count(usage.get("promptTokenCount"))
     if total is None or prompt is None:

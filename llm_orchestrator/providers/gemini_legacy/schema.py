@@ -1,4 +1,4 @@
-"""JSON Schema in the few words that google-generativeai has for it; what it cannot say becomes a warning."""
+"""JSON Schemas in the few keywords that google-generativeai has; what it cannot express becomes a warning."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections import abc
 from typing import Any, Dict, List, Tuple
 
 from llm_orchestrator.types import JSON
+from llm_orchestrator.utils.json_schema import resolved
 
 __all__ = ["legacy_schema"]
 
-#: Keywords that are carried over as they are; those for other people's eyes are left out without a word.
+#: Keywords that are sent as they are, and those left out without a warning.
 CARRIED = ("description", "format", "minItems", "maxItems")
 SILENT = ("$defs", "$schema", "additionalProperties", "default", "definitions", "examples", "title")
 #: Keywords that are translated below.
@@ -17,12 +18,12 @@ TRANSLATED = ("$ref", "anyOf", "const", "enum", "items", "nullable", "properties
 
 
 def legacy_schema(schema: JSON, where: str, warnings: List[str]) -> Dict[str, Any]:
-    """Write a schema in the SDK's words."""
+    """Write a schema in the SDK's keywords."""
     writer = _Writer(schema)
     written = writer.write(schema, ())
     if writer.lost:
         names = ", ".join(sorted(set(writer.lost)))
-        warnings.append(f"{where}: {names} was not sent: google-generativeai has no words for it.")
+        warnings.append(f"{where}: {names} was not sent: google-generativeai cannot express it.")
     return written
 
 
@@ -52,11 +53,8 @@ class _Writer:
         if reference in inside:
             self.lost.append("recursion")
             return {"type": "OBJECT"}
-        target: Any = self._root
-        for step in reference.split("/")[1:]:
-            target = target.get(step, {}) if isinstance(target, abc.Mapping) else {}
         beside = {key: schema[key] for key in CARRIED if key in schema}
-        return {**self.write(target, (*inside, reference)), **beside}
+        return {**self.write(resolved(reference, self._root), (*inside, reference)), **beside}
 
     def _kind(self, schema: JSON) -> Dict[str, Any]:
         named = schema.get("type")
@@ -89,7 +87,7 @@ class _Writer:
         return written
 
     def _alternative(self, alternatives: List[Any], inside: Tuple[str, ...]) -> Dict[str, Any]:
-        """Of ``X or null`` a nullable X; several alternatives cannot be told."""
+        """A nullable X of ``X or null``; several alternatives cannot be expressed."""
         others = [inner for inner in alternatives if inner != {"type": "null"}]
         nullable: Dict[str, Any] = {"nullable": True} if len(others) < len(alternatives) else {}
         if len(others) != 1:

@@ -1,8 +1,8 @@
-"""Carries JSON through google-generativeai: the one module that touches the deprecated SDK.
+"""Sends JSON through google-generativeai: the one module that uses the deprecated SDK.
 
-It uses the clients under the SDK's ``configure()``, whose settings would hold for the whole process. They
-turn JSON into protocol buffers and back, so what they have no field for cannot travel. They know REST
-without async calls; a thread waits for async callers.
+It uses the clients below the SDK's ``configure()``, whose settings would hold for the whole process. They
+turn JSON into protocol buffers and back, so what they have no field for cannot be sent. Their REST has no
+async calls; a thread waits for async callers.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from llm_orchestrator.exceptions import (
     ProviderError,
     ProviderTimeoutError,
 )
-from llm_orchestrator.providers.failures import causes_of
 from llm_orchestrator.providers.gemini.transport import bad_status
+from llm_orchestrator.providers.http.exceptions import causes_of
 from llm_orchestrator.providers.http.pools import MAX_CONNECTIONS
 from llm_orchestrator.providers.wire import BufferedReply, Limits, RawReply, WireRequest
 
@@ -43,11 +43,11 @@ class LegacyTransport:
         self._answers = api.GenerativeServiceClient(transport="rest", client_options=options)
         self._models = api.ModelServiceClient(transport="rest", client_options=options)
         for client in (self._answers, self._models):
-            # A bad status is seen here first: the SDK would follow redirects with the key, repeat what was
-            # refused with 401, and stumble over errors wrapped in an array.
+            # A bad status is seen here first: the SDK would follow redirects with the key, repeat what got
+            # status 401, and fail to read errors wrapped in an array.
             session = client.transport._session
-            session.hooks["response"] = _refuse
-            for scheme in ("https://", "http://"):  # or every thread above the tenth would be warned of
+            session.hooks["response"] = _raise_for_status
+            for scheme in ("https://", "http://"):  # or the SDK would warn of every thread above the tenth
                 session.mount(scheme, HTTPAdapter(pool_maxsize=MAX_CONNECTIONS))
 
     def open(self, wire: WireRequest, limits: Limits) -> RawReply:
@@ -71,7 +71,7 @@ class LegacyTransport:
         thread = ThreadPoolExecutor(1)  # not the loop's own, which an application may have filled
         try:
             return _ThreadedReply(await _run(thread, self.open, wire, limits), thread)
-        except BaseException:  # cancelled, too: nobody else ends the thread, for there is no reply
+        except BaseException:  # cancelled, too: without a reply nothing else ends the thread
             thread.shutdown(wait=False)
             raise
 
@@ -91,11 +91,11 @@ class LegacyTransport:
         try:
             return kind.wrap(json_format.ParseDict(body, kind.pb(kind())))
         except json_format.ParseError as error:
-            refusal = InvalidRequestError(
+            rejected = InvalidRequestError(
                 f"google-generativeai cannot send this: {error}. Leave it out, or use the adapter gemini."
             )
-            refusal.sent = False
-            raise refusal from error
+            rejected.sent = False
+            raise rejected from error
 
     def _look_up(self, path: str, query: Dict[str, Any], options: Dict[str, Any]) -> RawReply:
         if path != "models":
@@ -123,7 +123,7 @@ class _ThreadedReply(BufferedReply):
             yield chunk
 
     async def aclose(self) -> None:
-        """Stop the source of the bytes, once the thread lets go of it."""
+        """Stop the source of the bytes, once the thread is done with it."""
         self._thread.submit(self.close)
         self._thread.shutdown(wait=False)
 
@@ -137,8 +137,12 @@ async def _run(thread: ThreadPoolExecutor, work: Any, *arguments: Any) -> Any:
 def error_of_legacy(error: Exception) -> Optional[ProviderError]:
     """Turn the exceptions that only this SDK raises into ours."""
     requests, json_format = (sys.modules.get(name) for name in ("requests", "google.protobuf.json_format"))
-    if requests is not None and isinstance(error, requests.exceptions.RequestException) and _is_late(error):
-        timeout = ProviderTimeoutError("The provider was silent for too long. Raise timeout, or try again.")
+    if (
+        requests is not None
+        and isinstance(error, requests.exceptions.RequestException)
+        and _is_timeout(error)
+    ):
+        timeout = ProviderTimeoutError("The provider did not answer in time. Raise timeout, or try again.")
         timeout.sent = not isinstance(error, requests.exceptions.ConnectTimeout)
         return timeout
     if json_format is not None and isinstance(error, json_format.ParseError):
@@ -146,12 +150,12 @@ def error_of_legacy(error: Exception) -> Optional[ProviderError]:
     return None
 
 
-def _is_late(error: Exception) -> bool:
+def _is_timeout(error: Exception) -> bool:
     """Whether time ran out: while a body is read, only the innermost cause says so."""
     return any(isinstance(cause, (TimeoutError, socket.timeout)) for cause in causes_of(error))
 
 
-def _refuse(response: Any, **others: Any) -> None:
+def _raise_for_status(response: Any, **others: Any) -> None:
     """Raise for a bad status, as a response hook."""
     if response.status_code != 200:
         raise bad_status(response, response.content)

@@ -2,9 +2,9 @@
 
 Async clients are bound to the loop that opened their connections, so each loop has its own, closed by
 ``aclose`` or when the loop shuts down its async generators, as ``asyncio.run`` does. A loop that was closed
-without that cannot close its connections any more; its client is given up when another loop comes.
-Connections must not be shared with a forked child, so a child starts anew. The client of threads is closed
-by ``close``, or when nobody can use it any more.
+without that can no longer close its connections; its client is dropped when another loop needs one.
+Connections must not be shared with a forked child, so a child makes its own. The client of threads is closed
+by ``close``, or when nothing refers to it any more.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
                 if client is None:
                     client = self._make()
                     self._end = weakref.finalize(self, self._close, client)
-                    # At exit it stays open: threads may be in the middle of a call, and would complain.
+                    # At exit it stays open: threads may be in the middle of a call, which would fail.
                     self._end.atexit = False  # type: ignore[misc, unused-ignore]  # older stubs deny it
                     redact_logs(self._redactor)  # only now: making a client imports the SDK and its loggers
                     self._for_threads = client
@@ -97,7 +97,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
         return await asyncio.shield(making)
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> AsyncClient:
-        """Make a loop's client in a thread: to import an SDK takes a second, and the loop must go on."""
+        """Make a loop's client in a thread: importing an SDK takes a second, and the loop must go on."""
         from concurrent.futures import ThreadPoolExecutor
 
         # Not the loop's own executor: an application may have filled it with threads that wait for this.
@@ -111,8 +111,8 @@ class Clients(Generic[SyncClient, AsyncClient]):
         finally:
             del self._making[loop]
             thread.shutdown(wait=False)
-        for other in self._take_those_of_closed_loops():
-            await self._give_up(other)
+        for other in self._take_clients_of_closed_loops():
+            await self._drop(other)
         return client
 
     async def _close_with_loop(
@@ -126,17 +126,17 @@ class Clients(Generic[SyncClient, AsyncClient]):
             await self._aclose(client)
             self._release_logs()
 
-    def _take_those_of_closed_loops(self) -> List[AsyncClient]:
+    def _take_clients_of_closed_loops(self) -> List[AsyncClient]:
         with self._lock:
             closed = [loop for loop in list(self._for_loops) if loop.is_closed()]
             return [self._for_loops.pop(loop)[0] for loop in closed]
 
-    async def _give_up(self, client: AsyncClient) -> None:
-        """Let a client know that it is closed, or it would try to close itself on the loop that drops it."""
+    async def _drop(self, client: AsyncClient) -> None:
+        """Mark a client as closed, or it would try to close itself on the loop that drops it."""
         try:
             await self._aclose(client)
-        except Exception as error:  # noqa: BLE001 (its loop is closed, so its connections cannot say goodbye)
-            logger.debug("A client outlived its event loop: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 (its loop is closed, so its connections cannot be)
+            logger.debug("A client was not closed before its event loop: %s", type(error).__name__)
 
     def close(self) -> None:
         """Close the client for threads; those of running loops are closed with their loops."""
@@ -148,7 +148,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
         self._release_logs()
 
     def _release_logs(self) -> None:
-        """Leave the SDK's logs alone once nothing of ours can write to them."""
+        """Stop filtering the SDK's logs once no client of ours can write to them."""
         if self._for_threads is None and not self._for_loops:
             stop_redacting_logs(self._redactor)
 

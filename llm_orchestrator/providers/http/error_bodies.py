@@ -1,7 +1,7 @@
-"""What is read of a refusal: the vendor SDKs read the body of a bad status in their own call, without end.
+"""Error bodies in bounded time and size: the vendors' SDKs read them in their own call, without limits.
 
-These response hooks of the SDKs' HTTP clients read it first, in bounded time and up to a bounded size, and
-leave the SDK what has come. The status says enough when its explanation breaks off; silence is a timeout.
+These response hooks of the SDKs' HTTP clients read an error body first, and leave the SDK what has come. The
+status is enough when the body breaks off; silence is a timeout.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ __all__ = ["MAX_ERROR_BODY_BYTES", "abound_error_body", "bound_error_body", "wit
 
 logger = logging.getLogger(__name__)
 
-#: More of an error's explanation than anybody reads.
+#: More of an error body than anyone reads.
 MAX_ERROR_BODY_BYTES = 1024 * 1024
 
 
 def with_bounded_error_bodies(client: Any) -> Any:
-    """Hang the hook into the HTTP client that an OpenAI or Anthropic SDK client made for itself."""
+    """Add the hook to the HTTP client that an OpenAI or Anthropic SDK client made for itself."""
     hook = abound_error_body if hasattr(client._client, "aclose") else bound_error_body
     client._client.event_hooks = {"response": [hook]}
     return client
@@ -39,7 +39,7 @@ def bound_error_body(response: Any) -> None:
             if len(content) > MAX_ERROR_BODY_BYTES:
                 break
     except (library.NetworkError, library.ProtocolError) as error:
-        logger.debug("An error's explanation broke off: %s", type(error).__name__)
+        logger.debug("An error body broke off: %s", type(error).__name__)
     finally:
         response.stream.close()
     response.stream = library.ByteStream(bytes(content))
@@ -56,7 +56,7 @@ async def abound_error_body(response: Any) -> None:
             if len(content) > MAX_ERROR_BODY_BYTES:
                 break
     except (library.NetworkError, library.ProtocolError) as error:
-        logger.debug("An error's explanation broke off: %s", type(error).__name__)
+        logger.debug("An error body broke off: %s", type(error).__name__)
     finally:
         await response.stream.aclose()
     response.stream = library.ByteStream(bytes(content))

@@ -1,4 +1,4 @@
-"""Which HTTP library a vendor SDK stands on: older generations use httpx, newer ones httpx2."""
+"""Which HTTP library a vendor's SDK uses: older generations use httpx, newer ones httpx2."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def loaded_http_libraries() -> Iterator[Any]:
 def http_library_of(sdk: Any) -> Any:
     """Find the HTTP library of an SDK by the ``Timeout`` class that it exports.
 
-    The class's ``__module__`` does not tell: some SDKs rewrite it to their own name (anthropic 2.12).
+    The class's ``__module__`` does not say: some SDKs rewrite it to their own name (anthropic 2.12).
     """
     for library in loaded_http_libraries():
         if library.Timeout is sdk.Timeout:
             return library
-    raise ImportError(f"{sdk.__name__} {sdk.__version__} stands on an HTTP library that is not known")
+    raise ImportError(f"{sdk.__name__} {sdk.__version__} uses an unknown HTTP library")
 
 
 def library_of_response(response: Any) -> Any:

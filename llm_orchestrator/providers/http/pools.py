@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_CONNECTIONS", "POOL_SIZE", "ConnectionPools", "async_client_arguments"]
 
-#: Of one client, as many as the vendors' SDKs allow; further requests wait.
+#: As many for one client as the vendors' SDKs allow; further requests wait.
 MAX_CONNECTIONS = 1000
 #: Requests at a time in one pool. Measured at 500 in flight: 10 is the fastest, 25 and more are slower.
 POOL_SIZE = 10
-#: Seconds until an idle connection is tried, between tries, and tries until it counts as lost.
+#: Seconds until an idle connection is probed, between probes, and probes until it counts as lost.
 KEEP_ALIVE_OPTIONS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 60, "TCP_KEEPCNT": 5}
 
 
@@ -60,9 +60,9 @@ class ConnectionPools:
             places.release()
 
         try:
-            await self._close_a_forgotten_pool()
+            await self._close_an_idle_pool()
             response = await pool.transport.handle_async_request(request)
-        except BaseException:  # cancellation is no Exception
+        except BaseException:  # cancellation is not an Exception
             give_back()
             raise
         response.stream = self._stream_class(response.stream, give_back)
@@ -100,11 +100,11 @@ class ConnectionPools:
         self._pools.append(self._new_pool())
         return self._pools[-1]
 
-    async def _close_a_forgotten_pool(self) -> None:
-        """Close a pool whose connections have all been idle for too long: it looks only when it is used.
+    async def _close_an_idle_pool(self) -> None:
+        """Close a pool whose connections have all been idle for too long; it notices only when it is used.
 
         One at a time, so that no request waits for hundreds of connections to close. The first pool stays: a
-        request that is alone always uses it.
+        single request always uses it.
         """
         now = time.monotonic()
         for pool in self._pools[1:]:
@@ -147,7 +147,7 @@ class _PooledStream:
 
 @cache
 def _stream_class(library: Any) -> Any:
-    """The class above as a stream of the HTTP library, which accepts no other."""
+    """The class above as a stream class of the HTTP library, which accepts no others."""
     return type("PooledStream", (_PooledStream, library.AsyncByteStream), {})
 
 

@@ -1,7 +1,7 @@
 """Keeps keys out of everything a person may read: error texts, the texts of their causes, and log records.
 
-The vendors' SDKs and their HTTP libraries log headers, which a careless server may have filled with our key.
-Their loggers therefore carry one filter of ours while there is an adapter whose secrets it looks for.
+The vendors' SDKs and their HTTP libraries log headers, in which a careless server may repeat our key. Their
+loggers therefore have one filter of ours while there is an adapter whose secrets it looks for.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["Redactor", "redact_logs", "secret_headers", "stop_redacting_logs"]
 REDACTED = "[redacted]"
 #: Shorter values are not searched for: they would be found in ordinary words.
 SHORTEST_SECRET = 6
-#: So much of a secret's beginning is taken for the secret: texts are shortened before people see them.
-TELLING_LENGTH = 12
+#: So many characters from a secret's beginning count as the secret: texts are cut before people see them.
+PREFIX_LENGTH = 12
 SECRET_HEADER_WORDS = ("auth", "key", "token", "secret", "cookie")
 #: Deeper than anything a provider sends, and not too deep for Python.
-DEEPEST = 20
+MAX_DEPTH = 20
 #: Whose log records are redacted: the first parts of the names of their loggers.
 LOGGERS = (
     "anthropic",
@@ -40,7 +40,7 @@ LOGGERS = (
 
 
 class Redactor:
-    """Replaces secrets wherever they stand in a text."""
+    """Replaces secrets anywhere in a text."""
 
     def __init__(self, secrets: Iterable[Optional[str]]) -> None:
         found = {
@@ -49,7 +49,7 @@ class Redactor:
             if secret and len(secret) >= SHORTEST_SECRET
             for form in (secret, *_written_forms(secret))
         }
-        # The longest first: one may stand inside another, whose rest would be left to read.
+        # The longest first: one may be part of another, whose rest would be left to read.
         self._secrets: List[str] = sorted(found, key=len, reverse=True)
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class Redactor:
     def redact(self, text: str) -> str:
         """Replace every secret, and what is left of one whose end was cut off."""
         for secret in self._secrets:
-            beginning = secret[:TELLING_LENGTH]
+            beginning = secret[:PREFIX_LENGTH]
             if beginning in text:
                 text = REDACTED.join(self._pieces_between(beginning, text))
         return text
@@ -72,7 +72,7 @@ class Redactor:
         end, at = 0, text.find(beginning)
         while at >= 0:
             yield text[end:at]
-            # Keys of one vendor begin alike, so any of them may stand here.
+            # Keys of one vendor begin alike, so it may be any of them.
             end = at + max(_length_shown(secret, text, at) for secret in self._secrets)
             at = text.find(beginning, end)
         yield text[end:]
@@ -94,7 +94,7 @@ class Redactor:
             return value if redacted is text else redacted.encode("latin-1")
         if type(value) not in (dict, list, tuple):
             return value
-        if depth > DEEPEST:
+        if depth > MAX_DEPTH:
             return REDACTED
         before = [part for item in value.items() for part in item] if isinstance(value, dict) else value
         after = [self._clean(part, depth + 1) for part in before]
@@ -104,7 +104,7 @@ class Redactor:
 
 
 def _length_shown(secret: str, text: str, at: int) -> int:
-    """How much of a secret stands at a place of a text."""
+    """How many characters of a secret are at a place in a text."""
     return next(length for length in range(len(secret), -1, -1) if text.startswith(secret[:length], at))
 
 
@@ -138,7 +138,7 @@ class _LogFilter(logging.Filter):
 
     def add(self, redactor: Redactor) -> None:
         with self._lock:
-            # A redactor that is dropped without a word leaves by itself.
+            # A redactor that is no longer referred to leaves by itself.
             self._redactors.add(weakref.ref(redactor, self._redactors.discard))
             for logger in _loggers():
                 logger.addFilter(self)
@@ -152,7 +152,7 @@ class _LogFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
-            said = text = record.getMessage()
+            message = text = record.getMessage()
         except Exception:  # noqa: BLE001 (logging itself reports a record that cannot be written)
             return True
         for reference in self._redactors.copy():
@@ -161,7 +161,7 @@ class _LogFilter(logging.Filter):
                 text = redactor.redact(text)
                 if record.exc_info and record.exc_info[1] is not None:
                     redactor.scrub(record.exc_info[1])
-        if text != said:
+        if text != message:
             record.msg, record.args = text, ()
         return True
 
@@ -182,13 +182,13 @@ _log_filter = _LogFilter()
 def redact_logs(redactor: Redactor) -> None:
     """Keep a redactor's secrets out of the logs of SDKs and HTTP libraries, as long as it is in use.
 
-    It costs nothing where these libraries log nothing. Call it once they are imported; twice is fine.
+    It costs nothing where these libraries log nothing. Call it once they are imported; again is fine.
     """
     _log_filter.add(redactor)
 
 
 def stop_redacting_logs(redactor: Redactor) -> None:
-    """Look for a redactor's secrets no longer; with the last one the filter is taken off the loggers."""
+    """Stop looking for a redactor's secrets; with the last redactor the filter leaves the loggers."""
     _log_filter.discard(redactor)
 
 

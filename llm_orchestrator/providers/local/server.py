@@ -1,7 +1,6 @@
 """A llama.cpp server inside this process, which speaks HTTP on the loopback interface.
 
-It is started from a GGUF file by the package ``xllamacpp`` (MIT, no dependencies of its own, Python 3.10 and
-later).
+The package ``xllamacpp`` (MIT, no dependencies, Python 3.10 and later) starts it from a GGUF file.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ class LocalServer:
         path = Path(model_path).expanduser().absolute()
         if not path.is_file():
             raise ConfigurationError(
-                f"There is no model file {str(path)!r}. Set model_path to a GGUF file; a relative path "
-                "begins in the folder the program was started in."
+                f"The model file {str(path)!r} does not exist. Set model_path to a GGUF file; a relative "
+                "path begins in the current folder."
             )
         self.model = path.stem
         self._server: Optional[Any] = _start(path)
@@ -36,12 +35,12 @@ class LocalServer:
         _wait_until_it_answers(address)
 
     def close(self) -> None:
-        """Stop the server and free the model's memory; twice is fine."""
+        """Stop the server and free the model's memory."""
         self._server = None  # the server stops with its last reference
 
 
 def _wait_until_it_answers(address: str) -> None:
-    """Have one request go through the server's queue: closed before that, xllamacpp 2026.10 never stops."""
+    """Send one request through the server's queue: closed before that, xllamacpp 2026.10 never stops."""
     from urllib.request import ProxyHandler, build_opener
 
     # Without the environment's proxies: the server is on this machine.

@@ -200,7 +200,7 @@ def test_a_token_service_that_is_down_is_a_connection_error(
     with refusing_url() as url:
         path = service_account(tmp_path, f"{url}/token")
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
-        with pytest.raises(ProviderConnectionError, match="gives out credentials"):
+        with pytest.raises(ProviderConnectionError, match="issues credentials"):
             on_vertex(cloud, server, publisher).send_request("Hi")
 
     assert calls_to(server) == []

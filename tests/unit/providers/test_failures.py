@@ -33,10 +33,10 @@ from llm_orchestrator.providers import failures
 from llm_orchestrator.providers.failures import (
     Failure,
     error_of_failure,
-    error_of_transport,
     retry_after_of,
     unsupported_parameter,
 )
+from llm_orchestrator.providers.http.exceptions import error_of_transport
 from llm_orchestrator.providers.http.library import http_library_of, loaded_http_libraries
 from tests.support.small_adapter import SmallAdapter
 
