@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import abc
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterable, List
 
-from llm_orchestrator.providers.reading import as_mapping
+from llm_orchestrator.providers.reading import as_mapping, as_mappings
 from llm_orchestrator.types import JSON
 
 __all__ = ["COMMON_FORMATS", "DEFINITIONS", "NAMED_SCHEMAS", "schemas_in", "with_limits"]
@@ -28,14 +27,18 @@ COMMON_FORMATS = (
 )
 
 
-def schemas_in(schema: JSON, keywords: Iterable[str]) -> Iterator[JSON]:
+def schemas_in(schema: JSON, keywords: Iterable[str]) -> List[JSON]:
     """The schemas that some keywords of a schema hold: alone, in a list, or by name."""
+    found: List[Any] = []
     for keyword in keywords:
         value = schema.get(keyword)
         if keyword in NAMED_SCHEMAS:
-            value = list(as_mapping(value).values())
-        inner = value if isinstance(value, (list, tuple)) else [value]
-        yield from (each for each in inner if isinstance(each, abc.Mapping))
+            found += as_mapping(value).values()
+        elif isinstance(value, (list, tuple)):
+            found += value
+        elif value is not None:
+            found.append(value)
+    return as_mappings(found)
 
 
 def with_limits(description: Any, limits: JSON) -> str:

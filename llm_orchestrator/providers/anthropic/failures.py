@@ -15,7 +15,7 @@ REASONING_WORDS = ("thinking", "effort")
 
 def is_failure(body: JSON) -> bool:
     """Whether a failure came where a message or an event should, with status 200."""
-    return bool(body.get("error")) or body.get("type") == "error"
+    return body.get("type") == "error" or ("error" in body and bool(body["error"]))
 
 
 def with_details(failure: Failure, body: JSON) -> Failure:

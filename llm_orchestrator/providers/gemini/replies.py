@@ -85,8 +85,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
 
 def first_candidate(body: JSON) -> Optional[JSON]:
     """Find the first candidate; others come only when the provider's options ask for them."""
-    first = next(iter(as_list(body.get("candidates"))), None)
-    return first if isinstance(first, dict) else None
+    candidates = as_list(body.get("candidates"))
+    return candidates[0] if candidates and isinstance(candidates[0], dict) else None
 
 
 def read_parts(candidate: JSON) -> List[JSON]:
@@ -96,7 +96,8 @@ def read_parts(candidate: JSON) -> List[JSON]:
 
 def block_reason(body: JSON) -> Optional[str]:
     """Why Gemini did not take the prompt."""
-    return as_text_or_none(as_mapping(body.get("promptFeedback")).get("blockReason"))
+    feedback = body.get("promptFeedback")
+    return as_text_or_none(as_mapping(feedback).get("blockReason")) if feedback else None
 
 
 def _refusal(body: JSON, candidate: JSON) -> Optional[str]:

@@ -100,5 +100,5 @@ def _references(schema: Any) -> Iterator[str]:
         return
     if isinstance(schema.get("$ref"), str):
         yield schema["$ref"]
-    for inner in schemas_in(schema, (key for key in schema if key in INNER)):
+    for inner in schemas_in(schema, INNER.intersection(schema)):
         yield from _references(inner)
