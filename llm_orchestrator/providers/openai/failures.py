@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Mapping, Optional
 
 from llm_orchestrator.providers.failures import Failure
-from llm_orchestrator.providers.reading import as_count, as_mapping
+from llm_orchestrator.providers.reading import as_count, as_mapping, as_text_or_none
 from llm_orchestrator.types import JSON
 
 __all__ = ["is_failure", "parse_failure"]
@@ -53,11 +53,10 @@ def parse_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, 
     codes = [str(detail[field]) for field in CODE_FIELDS if detail.get(field) not in NO_CODE]
     if codes and codes[0] in REQUEST_FAULTS:
         codes.append("invalid_request_error")
-    parameter = detail.get("param")
     return Failure(
         message=str(detail.get("message") or detail.get("detail") or ""),
         status_code=status_code,
         codes=tuple(codes),
-        parameter=parameter if isinstance(parameter, str) else None,
+        parameter=as_text_or_none(detail.get("param")),
         headers=headers,
     )

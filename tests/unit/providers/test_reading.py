@@ -8,7 +8,16 @@ from typing import Any, Optional
 import pytest
 
 from llm_orchestrator.exceptions import InvalidMessagesError, InvalidRequestError
-from llm_orchestrator.providers.reading import InlineData, parse_data_url
+from llm_orchestrator.providers.reading import (
+    InlineData,
+    as_count,
+    as_list,
+    as_mapping,
+    as_mappings,
+    as_text,
+    as_text_or_none,
+    parse_data_url,
+)
 from llm_orchestrator.types import (
     Message,
     ToolCall,
@@ -22,6 +31,33 @@ from llm_orchestrator.utils.json import merged, without_none
 
 TEXT = {"type": "text", "text": "Hi"}
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+
+
+ODD_VALUES = [None, True, 0, 1.5, "", "text", [], ["a"], {}, {"a": 1}, -1]
+
+
+@pytest.mark.parametrize(
+    ("read", "kept", "otherwise"),
+    [
+        (as_mapping, [{}, {"a": 1}], {}),
+        (as_list, [[], ["a"]], []),
+        (as_mappings, [], []),
+        (as_text, ["", "text"], ""),
+        (as_text_or_none, ["text"], None),
+        (as_count, [0], None),
+    ],
+)
+def test_a_value_of_the_wrong_type_counts_as_missing(read: Any, kept: Any, otherwise: Any) -> None:
+    for value in ODD_VALUES:
+        is_kept = any(value is not True and value == each for each in kept)
+        result = read(value)
+        assert result == (value if is_kept else otherwise) and type(result) is not bool, value
+
+
+def test_an_object_need_not_be_a_dict() -> None:
+    frozen = MappingProxyType({"a": 1})
+    assert as_mapping(frozen) is frozen
+    assert as_mappings([frozen, 1, {"b": 2}, None, "text"]) == [frozen, {"b": 2}]
 
 
 @pytest.mark.parametrize(
