@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 
+from llm_orchestrator.exceptions import ProviderError
 from llm_orchestrator.providers.wire import StreamState
 from llm_orchestrator.types import (
     FinishReason,
@@ -224,3 +225,9 @@ def test_odd_values_in_events_never_break_the_stream(name: str, odd: Any) -> Non
         for broken in changed:
             _, state = play([*events[:position], broken, *events[position + 1 :]])
             assert isinstance(read(dict(ADAPTER.assemble_reply(state))), LLMResponse)
+
+
+@pytest.mark.parametrize("event", [{"type": "error"}, {"error": {"message": "Overloaded"}}])
+def test_an_error_event_is_an_error_whatever_it_lacks(event: Json) -> None:
+    with pytest.raises(ProviderError):
+        ADAPTER.parse_event(event, StreamState())
