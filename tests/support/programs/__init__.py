@@ -12,6 +12,8 @@ from tests.support.configs import ROOT
 SDK_WARNINGS = (
     "ignore:Using `@model_validator` with mode='after':DeprecationWarning",
     "ignore:You are using a Python version:FutureWarning",
+    "ignore::FutureWarning:google.auth",  # whose oldest release begins the same with an empty line
+    "ignore::FutureWarning:google.oauth2",
 )
 
 
