@@ -19,10 +19,11 @@ from typing import Dict
 
 from llm_orchestrator import CostTracker, LLMResponse, TokenUsage
 from llm_orchestrator.types import Attempt, Exchange
-from llm_orchestrator.usage.attempts import CallFacts, attempt_record
+from llm_orchestrator.usage.attempts import CallFacts, usage_record_of
+from llm_orchestrator.usage.columns import COLUMNS
 from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.ledger_csv import encode
-from llm_orchestrator.usage.record import COLUMNS, UsageRecord
+from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.utils.values import evolve
 
 APPEND_US = 60.0
@@ -53,7 +54,7 @@ ATTEMPT = Attempt("gpt-6-luna", status_code=200, request_id="req_0123456789", la
 def log(tracker: CostTracker, session_id: str = "session") -> UsageRecord:
     """Price a call and record it, as an orchestrator does."""
     now = datetime.now(timezone.utc)
-    record = attempt_record(
+    record = usage_record_of(
         CallFacts(session_id, os.urandom(16).hex(), False, {"team": "docs"}, None),
         evolve(ATTEMPT, started_at=now),
         RESPONSE,

@@ -10,7 +10,12 @@ from collections import abc
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Mapping, NoReturn, Optional, Protocol, Tuple, Union
 
-from llm_orchestrator.calls.history import ConversationState, History, read_document, write_document
+from llm_orchestrator.calls.conversation_state import (
+    ConversationState,
+    History,
+    read_document,
+    write_document,
+)
 from llm_orchestrator.calls.turn import Turn
 from llm_orchestrator.exceptions import (
     InvalidRequestError,
@@ -208,7 +213,7 @@ class Conversation:
         Raises:
             ProviderSwitchError: The entry is not configured or speaks another protocol now, or
                 ``orchestrator`` was made by ``for_provider`` for another one.
-            InvalidMessagesError: The text is no saved conversation.
+            InvalidMessagesError: The text is not a saved conversation.
             InvalidRequestError: An argument is wrong.
             ConfigurationError: The provider lacks its key.
         """

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.types import Attempt, LLMResponse
-from llm_orchestrator.usage.attempts import CallFacts, attempt_record, given_cost, is_refused
+from llm_orchestrator.usage.attempts import CallFacts, given_cost, is_refused, usage_record_of
 from llm_orchestrator.usage.budget import make_budget
+from llm_orchestrator.usage.columns import DETAIL_COLUMNS
 from llm_orchestrator.usage.ledger import Ledger
-from llm_orchestrator.usage.record import DETAIL_COLUMNS, Tokens, UsageRecord, as_usage, as_utc
+from llm_orchestrator.usage.record import Tokens, UsageRecord, as_usage, as_utc
 from llm_orchestrator.usage.recorder import Recorder
 from llm_orchestrator.usage.report import UsageReport, UsageTotals
 from llm_orchestrator.utils.money import format_cost
@@ -183,7 +184,7 @@ class CostTracker:
         elif cost_details is None and billed and not is_refused(status, status_code, usage):
             at = started_at or ended_at
             cost_details = self._billing.price_tokens(provider, model, usage, requested_model, at)
-        record = attempt_record(
+        record = usage_record_of(
             CallFacts(session_id or self.session_id, call_id or _new_id(), streamed, tags or {}, base_url),
             Attempt(
                 requested_model or "",

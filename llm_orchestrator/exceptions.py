@@ -109,7 +109,7 @@ class InvalidMessagesError(OrchestratorError):
 
 
 class BudgetExceededError(OrchestratorError):
-    """A configured budget is used up; nothing was sent."""
+    """A configured budget is spent; nothing more was sent."""
 
 
 class ProviderError(OrchestratorError):

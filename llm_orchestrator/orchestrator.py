@@ -1,7 +1,7 @@
 """The facade: one object that reads the configuration and sends requests to the active provider.
 
-It wires the parts together and chooses provider and models; how a call runs stands in ``call`` and
-``policy``, what a provider understands in its adapter. One orchestrator serves many threads and many event
+It wires the parts together. How a call is made is in ``calls/factory.py``, how it runs in ``calls/call.py``
+and ``policy.py``, what a provider understands in its adapter. One orchestrator serves many threads and many event
 loops at once.
 """
 

@@ -55,7 +55,7 @@ class StreamedCall(Protocol):
     def abandon(self, partial: LLMResponse, status: str) -> None:
         """Record an answer that was left early."""
 
-    def hand_over(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
+    def defer_abandon(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
         """Leave an open stream that was dropped to the next call; called from finalizers, takes no lock."""
 
 
@@ -117,16 +117,16 @@ class StreamCore:
         """The whole answer; None until the stream has ended."""
         return self._response
 
-    def hand_off(self) -> None:
+    def abandon_later(self) -> None:
         """Leave an open stream to the next call, as dropping it does and the end of the program."""
         source = self._take_source()
         if source is not None:
             self._phase = Phase.CLOSED
             source.close_soon()
-            self._call.hand_over(source)
+            self._call.defer_abandon(source)
 
     def __del__(self) -> None:
-        self.hand_off()
+        self.abandon_later()
 
     # ---------------------------------------------------------------- steps
 
@@ -153,7 +153,7 @@ class StreamCore:
     def _ending(self, end: BaseException) -> Steps[None]:
         """What reading raised: the end of the answer, a failure, or an interruption of the reader."""
         if isinstance(end, GeneratorExit):  # the coroutine that reads was dropped, and nobody can wait for it
-            return self.hand_off()
+            return self.abandon_later()
         if not isinstance(end, Exception):  # Ctrl-C, a cancellation: the connection must go
             return (yield from self._leaving("cancelled"))
         source = self._take_source()
@@ -209,7 +209,7 @@ class StreamCore:
         """Keep why the stream was not opened; the call has recorded it already."""
         self._error = error if isinstance(error, Exception) else None
         self._phase = Phase.CLOSED if self._error is None else Phase.FAILED
-        self.hand_off()  # a Ctrl-C may have come just after it was opened
+        self.abandon_later()  # a Ctrl-C may have come just after it was opened
 
     def _finish(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
         self._phase = Phase.ENDED

@@ -11,13 +11,14 @@ import os
 import time
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Type, Union
 
 from llm_orchestrator import policy
-from llm_orchestrator.calls.record import CallRecord
+from llm_orchestrator.calls.reporter import CallReporter
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import OutputParseError, OutputTruncatedError, StreamInterruptedError
 from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.request.output import parse_output
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, LLMRequest, LLMResponse, ModelInfo
 from llm_orchestrator.utils.values import evolve
 
@@ -75,7 +76,7 @@ class Call:
         self._is_streamed = streamed
         self._deadline = math.inf
         self._process = os.getpid()
-        self._record = CallRecord(provider, request, shared, tags=tags, streamed=streamed)
+        self._reporter = CallReporter(provider, request, shared, tags=tags, streamed=streamed)
 
     # ---------------------------------------------------------------- the four ways
 
@@ -100,19 +101,23 @@ class Call:
             return await policy.arun(self._plan(), self._aopen_attempt)
 
     def _attempt(self, step: Attempt) -> LLMResponse:
-        with self._record.attempt(step, self._context_of(step)) as context:
+        context = self._context_of(step)
+        with self._reporter.attempt(step, context):
             return self._provider.send_request(self._request_for(step), context)
 
     async def _aattempt(self, step: Attempt) -> LLMResponse:
-        with self._record.attempt(step, self._context_of(step)) as context:
+        context = self._context_of(step)
+        with self._reporter.attempt(step, context):
             return await self._provider.asend_request(self._request_for(step), context)
 
     def _open_attempt(self, step: Attempt) -> ProviderStream:
-        with self._record.attempt(step, self._context_of(step)) as context:
+        context = self._context_of(step)
+        with self._reporter.attempt(step, context):
             return self._provider.send_streaming_request(self._request_for(step), context)
 
     async def _aopen_attempt(self, step: Attempt) -> AsyncProviderStream:
-        with self._record.attempt(step, self._context_of(step)) as context:
+        context = self._context_of(step)
+        with self._reporter.attempt(step, context):
             return await self._provider.asend_streaming_request(self._request_for(step), context)
 
     # ---------------------------------------------------------------- what an attempt is made of
@@ -125,11 +130,13 @@ class Call:
         return policy.plan(
             settings.chain,
             policy.PolicySettings(
-                settings.max_retries,
-                settings.max_retry_wait,
-                settings.drop_unsupported,
-                {model: known.get((self._provider.name, model), frozenset()) for model in settings.chain},
-                self._time_left,
+                max_retries=settings.max_retries,
+                max_retry_wait=settings.max_retry_wait,
+                drop_unsupported=settings.drop_unsupported,
+                unsupported={
+                    model: known.get((self._provider.name, model), frozenset()) for model in settings.chain
+                },
+                time_left=self._time_left,
             ),
         )
 
@@ -138,10 +145,10 @@ class Call:
 
     def _context_of(self, step: Attempt) -> AttemptContext:
         return AttemptContext(
-            self._deadline,
-            step.without,
-            not self._settings.drop_unsupported,
-            self._settings.known_model(step.model),
+            deadline=self._deadline,
+            without=step.without,
+            strict=not self._settings.drop_unsupported,
+            known=self._settings.known_model(step.model),
         )
 
     def _request_for(self, step: Attempt) -> LLMRequest:
@@ -156,7 +163,7 @@ class Call:
         if self._turn is not None:
             history = self._turn.begin()
             self._request = evolve(self._request, messages=history + self._request.messages)
-        self._record.begin(self._request)
+        self._reporter.begin(self._request)
 
     def __exit__(
         self,
@@ -167,12 +174,15 @@ class Call:
         if isinstance(error, Exception):
             self.fail(error)
         elif error is not None:
-            self._record.cancel()
-            self._end_turn()
+            self._reporter.cancel()
+            if self._turn is not None:
+                self._turn.end()
 
     def succeed(self, response: LLMResponse) -> LLMResponse:
         """Record a whole answer, and complete it with its cost, its attempts and the parsed value."""
-        response = self._record.succeed(response)
+        response = self._reporter.record(response)
+        response = parse_output(response, self._request)  # after it was recorded: it was paid for, fit or not
+        self._reporter.succeed(response)
         if self._turn is not None:
             self._turn.keep(response)
         return response
@@ -180,22 +190,24 @@ class Call:
     def fail(self, error: Exception) -> None:
         """Record that the call failed, and add its attempts to the error."""
         try:
-            self._record.fail(error)
+            self._reporter.fail(error)
         finally:
-            self._end_turn(*_paid_answer_of(error))
+            if self._turn is not None:
+                _end_failed(self._turn, error)
 
     def abandon(self, partial: LLMResponse, status: str) -> None:
         """Record an answer that was left early: ``interrupted`` or ``cancelled``."""
         try:
-            self._record.abandon(partial, status)
+            self._reporter.abandon(partial, status)
         finally:
-            self._end_turn(partial)
+            if self._turn is not None:
+                self._turn.end_with_cost_of(partial)
 
     def opened(self, stream: StreamCore) -> None:
         """Note a stream that was opened, so that it does not go unrecorded when the program ends."""
         self._shared.open_streams.add(stream)
 
-    def hand_over(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
+    def defer_abandon(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
         """Leave an open stream that was dropped to the next call; for finalizers, so it takes no lock."""
 
         def finish() -> None:
@@ -207,16 +219,16 @@ class Call:
                 logger.debug("A dropped stream: its connection did not close: %s", type(error).__name__)
             self.abandon(source.partial(), "interrupted")
 
-        self._end_turn(None)
-        self._shared.dropped_streams.append(finish)
-
-    def _end_turn(self, *paid: Optional[LLMResponse]) -> None:
         if self._turn is not None:
-            self._turn.end(*paid)
+            self._turn.end_with_cost_of(None)
+        self._shared.deferred.append(finish)
 
 
-def _paid_answer_of(error: Exception) -> Tuple[Optional[LLMResponse], ...]:
-    """The answer, or the part of it, that an error came after: it was paid for. Empty where there is none."""
+def _end_failed(turn: Turn, error: Exception) -> None:
+    """End the turn of a call that failed; an answer, or a part of one, that came before was paid for."""
     if isinstance(error, (OutputTruncatedError, OutputParseError)):
-        return (error.response,)
-    return (error.partial_response,) if isinstance(error, StreamInterruptedError) else ()
+        turn.end_with_cost_of(error.response)
+    elif isinstance(error, StreamInterruptedError):
+        turn.end_with_cost_of(error.partial_response)
+    else:
+        turn.end()

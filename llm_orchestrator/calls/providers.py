@@ -47,6 +47,10 @@ class ProviderSet(Mapping[str, "BaseLLMProvider"]):
                     provider = self._made[name] = _make(name, entry)
         return provider
 
+    def __contains__(self, name: object) -> bool:
+        entry = self._config.providers.get(name) if isinstance(name, str) else None
+        return entry is not None and self._is_usable(str(name), entry)
+
     def __iter__(self) -> Iterator[str]:
         return (name for name, entry in self._config.providers.items() if self._is_usable(name, entry))
 

@@ -31,7 +31,7 @@ class SharedState:
         session_id: The session the calls belong to.
         unsupported: Parameters known to be rejected, by provider and model.
         open_streams: Streams that were begun, as far as they still exist.
-        dropped_streams: Finishes streams that were dropped unread; the next call does it.
+        deferred: Finishes streams that were dropped unread; the next call does it.
         is_closed: The orchestrator was closed; nothing is sent any more.
     """
 
@@ -40,7 +40,7 @@ class SharedState:
     session_id: str
     unsupported: Dict[Tuple[str, str], FrozenSet[str]] = field(default_factory=dict)
     open_streams: weakref.WeakSet[StreamCore] = field(default_factory=weakref.WeakSet)
-    dropped_streams: Deque[Callable[[], None]] = field(default_factory=deque)
+    deferred: Deque[Callable[[], None]] = field(default_factory=deque)
     is_closed: bool = False
 
     def __post_init__(self) -> None:
@@ -58,9 +58,9 @@ class SharedState:
 
     def flush(self) -> None:
         """Record the streams that were dropped unread since the last call, and release their connections."""
-        while self.dropped_streams:
+        while self.deferred:
             try:
-                finish = self.dropped_streams.popleft()
+                finish = self.deferred.popleft()
             except IndexError:
                 return  # another thread was faster
             try:
@@ -78,5 +78,5 @@ def _flush_at_exit() -> None:
     """Leave the streams that the program left open at its end: what they used belongs in the ledger, too."""
     for shared in list(_all_shared):
         for stream in list(shared.open_streams):
-            stream.hand_off()
+            stream.abandon_later()
         shared.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Optional, Tuple
 
-from llm_orchestrator.calls.history import History
+from llm_orchestrator.calls.conversation_state import History
 from llm_orchestrator.types import LLMResponse, Message
 
 __all__ = ["Turn"]
@@ -34,18 +34,15 @@ class Turn:
         self._history.state = self._history.state.with_turn((*self._messages, answer), response)
         self._close()
 
-    def end(self, *paid: Optional[LLMResponse]) -> None:
-        """End without a whole answer; the second time nothing happens.
-
-        Args:
-            *paid: What came of the answer, for its cost, None where that is unknown; nothing at all where no
-                answer was paid for.
-        """
-        if not self._is_open:
-            return
-        for answer in paid:
-            self._history.state = self._history.state.with_cost_of(answer)
+    def end(self) -> None:
+        """End without an answer; nothing was paid for."""
         self._close()
+
+    def end_with_cost_of(self, partial: Optional[LLMResponse]) -> None:
+        """End with an answer that is not kept but costs; None where nothing is known of it."""
+        if self._is_open:
+            self._history.state = self._history.state.with_cost_of(partial)
+            self._close()
 
     def _close(self) -> None:
         if self._is_open:

@@ -77,7 +77,7 @@ class WarmUp:
 
     def _tell(self, error: Exception) -> None:
         if not self._shared.is_closed:
-            # Whatever is no error of ours may hold a key in its text.
+            # Any other error than ours may hold a key in its text.
             reason = error if isinstance(error, OrchestratorError) else type(error).__name__
             logger.warning("%s: could not get ready, calls will try again: %s", self._name, reason)
 

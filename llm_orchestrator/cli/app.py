@@ -72,7 +72,7 @@ class _Notes(logging.Handler):
     """Shows the library's log records on standard error, except an error that the command reports anyway."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name != "llm_orchestrator.calls.record" or record.levelno < logging.ERROR:
+        if record.name != "llm_orchestrator.calls.reporter" or record.levelno < logging.ERROR:
             note(record.getMessage(), style="yellow" if record.levelno >= logging.WARNING else "dim")
 
 

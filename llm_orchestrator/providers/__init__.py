@@ -103,7 +103,7 @@ def _checked(adapter: Any) -> Type[BaseLLMProvider]:
     from llm_orchestrator.providers.base import BaseLLMProvider
 
     if not (isinstance(adapter, type) and issubclass(adapter, BaseLLMProvider)):
-        raise ConfigurationError(f"{adapter!r} is no provider class. Derive it from BaseLLMProvider.")
+        raise ConfigurationError(f"{adapter!r} is not a provider class. Derive it from BaseLLMProvider.")
     return adapter
 
 

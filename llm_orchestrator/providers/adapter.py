@@ -117,7 +117,7 @@ class Adapter(ABC):
 
         Args:
             request: The call.
-            parameter: A parameter's name; one that is no field of the request counts as set.
+            parameter: A parameter's name; one that is not a field of the request counts as set.
 
         Returns:
             Whether it is set.
@@ -381,7 +381,7 @@ class Adapter(ABC):
 
 
 def _error_body(response: Any) -> JSON:
-    """The JSON of an error reply; what is no JSON becomes the message of an error of the same form."""
+    """The JSON of an error reply; what is not JSON becomes the message of an error of the same form."""
     content = response.content
     try:
         body = read_document(content)

@@ -20,7 +20,7 @@ from llm_orchestrator.exceptions import (
 )
 from llm_orchestrator.providers.adapter import Adapter
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
-from llm_orchestrator.providers.errors import ErrorsOfCall
+from llm_orchestrator.providers.error_translation import ErrorTranslation
 from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
@@ -34,7 +34,7 @@ __all__ = ["BaseLLMProvider", "LLMResponse"]
 
 Result = TypeVar("Result")
 #: Requests that follow from each other: yields one, is sent its reply, returns what came of it.
-Conversation = Generator[WireRequest, JSON, Result]
+Requests = Generator[WireRequest, JSON, Result]
 
 
 class BaseLLMProvider(Adapter):
@@ -272,7 +272,7 @@ class BaseLLMProvider(Adapter):
 
     def errors(
         self, request: Optional[LLMRequest] = None, wire: Optional[WireRequest] = None
-    ) -> ErrorsOfCall:
+    ) -> ErrorTranslation:
         """A context in which every error of SDK, HTTP library and JSON becomes one of ours.
 
         Args:
@@ -282,7 +282,7 @@ class BaseLLMProvider(Adapter):
         Returns:
             The context manager.
         """
-        return ErrorsOfCall(self, request, wire)
+        return ErrorTranslation(self, request, wire)
 
     def _check_unsupported(self, wire: WireRequest, *, strict: bool) -> None:
         for parameter in wire.unsupported:
@@ -336,7 +336,7 @@ class BaseLLMProvider(Adapter):
             raw_response=body,
         )
 
-    def _listing(self) -> Conversation[List[ModelInfo]]:
+    def _listing(self) -> Requests[List[ModelInfo]]:
         """Ask for page after page; yields each request and is sent its reply."""
         models: List[ModelInfo] = []
         cursor: Optional[str] = None
@@ -350,7 +350,7 @@ class BaseLLMProvider(Adapter):
                 return models
             seen.add(cursor)
 
-    def _validation(self, model: str) -> Conversation[bool]:
+    def _validation(self, model: str) -> Requests[bool]:
         """Ask for one model; is thrown the error when the provider does not know it."""
         try:
             body = yield self.model_request(model)
@@ -359,7 +359,7 @@ class BaseLLMProvider(Adapter):
         except ModelNotFoundError:
             return False
 
-    def _greeting(self, model: str) -> Conversation[None]:
+    def _greeting(self, model: str) -> Requests[None]:
         """Ask for a model, or for nothing where nobody can be asked: every answer leaves a connection."""
         try:
             question = self.model_request(model)
@@ -376,30 +376,30 @@ class BaseLLMProvider(Adapter):
     def _with_headers(self, wire: WireRequest) -> WireRequest:
         return evolve(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
 
-    def _converse(self, conversation: Conversation[Result]) -> Result:
+    def _converse(self, requests: Requests[Result]) -> Result:
         try:
-            wire = next(conversation)
+            wire = next(requests)
             while True:
                 try:
                     with self.errors():
                         body, _ = exchange(self, self._with_headers(wire), self.limits())
                 except ProviderError as error:
-                    wire = conversation.throw(error)
+                    wire = requests.throw(error)
                 else:
-                    wire = conversation.send(body)
+                    wire = requests.send(body)
         except StopIteration as end:
             return cast(Result, end.value)
 
-    async def _aconverse(self, conversation: Conversation[Result]) -> Result:
+    async def _aconverse(self, requests: Requests[Result]) -> Result:
         try:
-            wire = next(conversation)
+            wire = next(requests)
             while True:
                 try:
                     with self.errors():
                         body, _ = await aexchange(self, self._with_headers(wire), self.limits())
                 except ProviderError as error:
-                    wire = conversation.throw(error)
+                    wire = requests.throw(error)
                 else:
-                    wire = conversation.send(body)
+                    wire = requests.send(body)
         except StopIteration as end:
             return cast(Result, end.value)

@@ -183,8 +183,8 @@ class StreamReader:
 
     # ---------------------------------------------------------------- what becomes of the bytes
 
-    def _take(self, chunk: Optional[bytes]) -> bool:
-        """Read the events of a piece of the body; None is the body's end."""
+    def _feed(self, chunk: Optional[bytes]) -> bool:
+        """Read the events of a chunk of the body, None at its end; whether the wait for a sign is over."""
         came, state = False, self._state
         for event in self._reader.end() if chunk is None else self._reader.feed(chunk):
             came = came or event.get("type") not in self._provider.keep_alive_events
@@ -282,7 +282,7 @@ class ProviderStream(StreamReader):
     def _read(self) -> None:
         try:
             with self._watch:
-                while not self._take(next(self._chunks, None)):
+                while not self._feed(next(self._chunks, None)):
                     pass
         except Exception as error:  # noqa: BLE001 (raised once the pieces before it are delivered)
             self._fail(error)
@@ -372,7 +372,7 @@ class AsyncProviderStream(StreamReader):
     async def _read(self) -> None:
         try:
             with self._watch:
-                while not self._take(await next_chunk(self._chunks)):
+                while not self._feed(await next_chunk(self._chunks)):
                     pass
         except Exception as error:  # noqa: BLE001 (raised once the pieces before it are delivered)
             self._fail(error)

@@ -90,10 +90,10 @@ class RawReply(Protocol):
         """Headers, names in any case."""
 
     def iter_bytes(self) -> Iterator[bytes]:
-        """The body, piece by piece."""
+        """The body, chunk by chunk."""
 
     def aiter_bytes(self) -> AsyncIterator[bytes]:
-        """The body, piece by piece, for async callers."""
+        """The body, chunk by chunk, for async callers."""
 
     def close(self) -> None:
         """Release the connection."""
@@ -103,13 +103,13 @@ class RawReply(Protocol):
 
 
 def body_of(reply: RawReply) -> Iterator[bytes]:
-    """Read a reply's body, undecoded where nothing encoded it: that saves a step for each piece.
+    """Read a reply's body, undecoded where nothing encoded it: that saves a step for each chunk.
 
     Args:
         reply: The open reply.
 
     Returns:
-        The body, piece by piece.
+        The body, chunk by chunk.
     """
     read: Callable[[], Iterator[bytes]] = getattr(reply, _reader_name(reply, ""))
     return read()
@@ -122,7 +122,7 @@ def abody_of(reply: RawReply) -> AsyncIterator[bytes]:
         reply: The open reply.
 
     Returns:
-        The body, piece by piece.
+        The body, chunk by chunk.
     """
     read: Callable[[], AsyncIterator[bytes]] = getattr(reply, _reader_name(reply, "a"))
     return read()
@@ -156,7 +156,7 @@ class BufferedReply:
     """A reply whose bytes come from an iterable in this process.
 
     Args:
-        chunks: Pieces of the body.
+        chunks: Chunks of the body.
         headers: Headers of the reply.
     """
 
@@ -167,11 +167,11 @@ class BufferedReply:
         self.headers: Mapping[str, str] = dict(headers or {})
 
     def iter_bytes(self) -> Iterator[bytes]:
-        """The body, piece by piece."""
+        """The body, chunk by chunk."""
         return self._chunks
 
     async def aiter_bytes(self) -> AsyncIterator[bytes]:
-        """The body, piece by piece, for async callers."""
+        """The body, chunk by chunk, for async callers."""
         for chunk in self._chunks:
             yield chunk
 

@@ -10,12 +10,13 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Union
 
+from llm_orchestrator.exceptions import ProviderError
 from llm_orchestrator.types import Attempt, CostDetails, Exchange, LLMResponse, TokenUsage
 from llm_orchestrator.usage.estimates import ESTIMATOR
 from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.utils.values import build
 
-__all__ = ["GIVEN", "NOT_BILLED", "CallFacts", "attempt_record", "given_cost", "is_refused"]
+__all__ = ["GIVEN", "NOT_BILLED", "CallFacts", "given_cost", "is_refused", "may_be_billed", "usage_record_of"]
 
 #: Sources of a cost that is not computed from a price.
 GIVEN, NOT_BILLED = "given", "not_billed"
@@ -36,7 +37,7 @@ class CallFacts(NamedTuple):
     base_url: Optional[str]
 
 
-def attempt_record(
+def usage_record_of(
     call: CallFacts,
     attempt: Attempt,
     answer: LLMResponse,
@@ -103,8 +104,13 @@ def given_cost(cost: Union[Decimal, float, str], status: str = "priced") -> Cost
     return CostDetails(status, total=total, source=GIVEN)
 
 
+def may_be_billed(error: Optional[BaseException]) -> bool:
+    """Whether a request without an answer may cost: one that the provider refused does not, a lost one may."""
+    return error.may_be_billed if isinstance(error, ProviderError) else True
+
+
 def is_refused(status: str, status_code: Optional[int], usage: TokenUsage) -> bool:
-    """Whether a provider refused a request, by its HTTP status."""
+    """The same by the HTTP status, for ``log_usage``, which gets no error."""
     # Without a status, after a timeout for instance, the request may have been billed: its cost is unknown.
     rejected = status == "error" and status_code is not None and status_code >= 400
     return rejected and usage.total_tokens is None

@@ -15,10 +15,11 @@ from decimal import Decimal
 from typing import IO, Dict, Iterable, Iterator, Optional, Sequence, Set, Tuple
 
 from llm_orchestrator.exceptions import BudgetExceededError, ConfigurationError
+from llm_orchestrator.usage.columns import REPORT_COLUMNS
 from llm_orchestrator.usage.days import LocalClock
 from llm_orchestrator.usage.ledger import Identity, Ledger, identity
 from llm_orchestrator.usage.ledger_csv import LineReader
-from llm_orchestrator.usage.record import REPORT_COLUMNS, UsageRecord
+from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.utils.money import ZERO, add_money, format_cost
 
 __all__ = ["Budget", "LedgerTail", "make_budget"]
@@ -78,7 +79,7 @@ class Budget:
         if spent >= limit:
             raise BudgetExceededError(
                 f"The budget for one {kind} is spent: {format_cost(spent)} of {format_cost(limit)} "
-                f"({kind} {name}). Nothing was sent. Raise cost_tracking.budget.{kind} to go on."
+                f"({kind} {name}). Nothing more was sent. Raise cost_tracking.budget.{kind} to go on."
             )
         if spent >= WARNING_SHARE * limit and (kind, name) not in self._warned:
             self._warned.add((kind, name))

@@ -7,8 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Mapping
 
+from llm_orchestrator.usage.columns import COLUMNS
 from llm_orchestrator.usage.ledger_csv import Row, encode
-from llm_orchestrator.usage.record import COLUMNS
 from llm_orchestrator.utils.atomic_file import atomic_file
 
 __all__ = ["typed", "write_csv", "write_jsonl"]

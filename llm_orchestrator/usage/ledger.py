@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.usage.columns import COLUMNS, REPORT_COLUMNS
 from llm_orchestrator.usage.ledger_csv import Row, check_header, encode, read_cells, read_rows
-from llm_orchestrator.usage.record import COLUMNS, REPORT_COLUMNS
 
 if sys.platform != "win32":
     import fcntl
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 Identity = Tuple[int, int]
 
 #: Seconds to try for the lock before a row is written without it: an application may be waiting.
-LOCK_PATIENCE = 0.05
+LOCK_TIMEOUT = 0.05
 _BINARY = getattr(os, "O_BINARY", 0)
 _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 
@@ -53,13 +53,13 @@ class Ledger:
         self._end = -1  # size of the file after our last row, when that row is known to be whole
         self._check()
 
-    def append(self, row: Row, *, patience: float = LOCK_PATIENCE, insist: bool = True) -> bool:
+    def append(self, row: Row, *, lock_timeout: float = LOCK_TIMEOUT, without_lock: bool = True) -> bool:
         """Write one row, whole or not at all as far as the system allows."""
-        descriptor, size, locked = self._lock_current(patience)
+        descriptor, size, locked = self._lock_current(lock_timeout)
         try:
-            if locked or insist:
+            if locked or without_lock:
                 self._write(descriptor, size, row, locked)
-            return locked or insist
+            return locked or without_lock
         finally:
             if locked:
                 _unlock(descriptor)
@@ -151,14 +151,14 @@ class Ledger:
         finally:
             os.close(descriptor)
 
-    def _lock_current(self, patience: float) -> Tuple[int, int, bool]:
+    def _lock_current(self, lock_timeout: float) -> Tuple[int, int, bool]:
         """The file that bears the ledger's name now: its descriptor, its size, and whether it is locked."""
         for _ in range(20):
             if self._descriptor is None:
                 flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY | _CLOSE_ON_EXEC
                 self._descriptor = os.open(self.path, flags, 0o666)
                 self._opened = identity(os.fstat(self._descriptor))
-            locked = _lock(self._descriptor, patience)
+            locked = _lock(self._descriptor, lock_timeout)
             with suppress(FileNotFoundError):  # somebody removed it: it is made anew
                 status = os.stat(self.path)
                 if identity(status) == self._opened:
@@ -236,7 +236,7 @@ def _cells(row: Row, columns: Sequence[str]) -> Sequence[str]:
     return ["" if column == "cost" else row.get(column, "") for column in columns]
 
 
-def _lock(descriptor: int, patience: float) -> bool:
+def _lock(descriptor: int, lock_timeout: float) -> bool:
     if sys.platform == "win32":
         return True  # there is nothing to wait for
     give_up = None
@@ -245,7 +245,7 @@ def _lock(descriptor: int, patience: float) -> bool:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            give_up = give_up or time.monotonic() + patience
+            give_up = give_up or time.monotonic() + lock_timeout
             if time.monotonic() >= give_up:
                 return False
             time.sleep(0.0005)

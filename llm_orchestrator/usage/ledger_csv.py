@@ -17,14 +17,8 @@ from pathlib import Path
 from typing import IO, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Pattern, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage.record import (
-    COLUMNS,
-    END_OF_ROW,
-    REPORT_COLUMNS,
-    REQUIRED_COLUMNS,
-    SCHEMA,
-    parse_timestamp,
-)
+from llm_orchestrator.usage.columns import COLUMNS, END_OF_ROW, REPORT_COLUMNS, REQUIRED_COLUMNS, SCHEMA
+from llm_orchestrator.usage.record import parse_timestamp
 
 __all__ = ["LineReader", "Row", "check_header", "encode", "read_cells", "read_rows"]
 

@@ -1,7 +1,6 @@
 """One row of the ledger as a value: what one request to a model used and cost, why, and how it ended.
 
 A record turns itself into a row of strings; from there on, ledger, report and export know nothing but rows.
-The columns that a report reads come first, those only an audit needs after them, JSON last.
 """
 
 from __future__ import annotations
@@ -13,18 +12,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Union
 
 from llm_orchestrator.types import MISSING_USAGE, TokenUsage
+from llm_orchestrator.usage.columns import COLUMNS, DETAILS, SCHEMA
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.types import CostDetails
 
 __all__ = [
-    "COLUMNS",
-    "DETAIL_COLUMNS",
-    "END_OF_ROW",
-    "REPORT_COLUMNS",
-    "REQUIRED_COLUMNS",
-    "SCHEMA",
     "Tokens",
     "UsageRecord",
     "as_usage",
@@ -35,11 +29,6 @@ __all__ = [
 
 #: Tokens as a caller may give them: the keys ``prompt``, ``completion`` and ``total``, or a ``TokenUsage``.
 Tokens = Union[Mapping[str, Optional[int]], TokenUsage, None]
-
-#: Version of the columns. It is written as the last cell and is like no other cell, so that a row cut
-#: anywhere is recognised.
-SCHEMA = "v2"
-END_OF_ROW = f",{SCHEMA}\n"
 
 
 @dataclass(frozen=True)
@@ -166,7 +155,7 @@ class UsageRecord:
         details = self.cost_details
         if details is not None:
             known = details.__dict__
-            for column, name in _DETAILS.items():
+            for column, name in DETAILS.items():
                 value = known[name]
                 if value is not None:
                     row[column] = _WRITERS.get(type(value), str)(value)
@@ -179,74 +168,6 @@ class UsageRecord:
 
 
 _EMPTY = UsageRecord(datetime.min, "", "", None, None, None, None, "", "")
-#: What a CSV file must have to serve as a ledger.
-REQUIRED_COLUMNS = (
-    "timestamp",
-    "provider",
-    "model",
-    "prompt_tokens",
-    "completion_tokens",
-    "total_tokens",
-    "cost",
-    "session_id",
-)
-#: What a report reads.
-REPORT_COLUMNS = (
-    *REQUIRED_COLUMNS,
-    "call_id",
-    "attempt",
-    "final",
-    "usage_status",
-    "price_status",
-    "estimated",
-    "estimated_cost",
-    "tags",
-)
-_DETAILS = {
-    "priced_model": "model",
-    "match": "match",
-    "price_source": "source",
-    "price_version": "price_version",
-    "price_from": "period_from",
-    "service_tier": "tier",
-    "long_context": "long_context",
-    "multiplier": "multiplier",
-    "discount": "discount",
-    "input_cost": "input",
-    "cache_read_cost": "cache_read",
-    "cache_write_cost": "cache_write",
-    "output_cost": "output",
-    "fees": "fees",
-}
-_LISTS = ("counts", "rates", "recorded", "unpriced")
-COLUMNS = (
-    *REPORT_COLUMNS,
-    "status",
-    "error_type",
-    "status_code",
-    "finish_reason",
-    "request_id",
-    "requested_model",
-    "cached_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    *_DETAILS,
-    *_LISTS,
-    "estimated_counts",
-    "estimator",
-    "streamed",
-    "latency",
-    "time_to_first_token",
-    "started_at",
-    "price_provider",
-    "api",
-    "base_url",
-    "price_facts",
-    "usage_raw",
-    "schema",
-)
-#: What a page with charts reads: everything before the columns of JSON.
-DETAIL_COLUMNS = COLUMNS[: COLUMNS.index("time_to_first_token") + 1]
 _OWN = tuple(
     name for name in COLUMNS if name in UsageRecord.__dataclass_fields__ and name != "estimated_counts"
 )

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Callable, Deque, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.usage.columns import REPORT_COLUMNS
 from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.ledger_csv import Row
-from llm_orchestrator.usage.record import REPORT_COLUMNS, UsageRecord, as_utc, parse_timestamp
+from llm_orchestrator.usage.record import UsageRecord, as_utc, parse_timestamp
 
 __all__ = ["RecordStore"]
 
@@ -64,7 +65,7 @@ class RecordStore:
                 self._lock.release()
 
     def _write(self, record: UsageRecord, since: float, wait: bool) -> bool:
-        """Whether the record is out of the way: written, or reported as lost."""
+        """Write a record that waits; False leaves it waiting, for another process holds the file's lock."""
         assert self.ledger is not None, "only records for a file wait"
         row: Any = record
         try:
@@ -72,7 +73,8 @@ class RecordStore:
             if wait:
                 written = self.ledger.append(row)
             else:
-                written = self.ledger.append(row, patience=0, insist=time.monotonic() - since > OVERDUE)
+                is_overdue = time.monotonic() - since > OVERDUE
+                written = self.ledger.append(row, lock_timeout=0, without_lock=is_overdue)
         except Exception as error:  # noqa: BLE001 (whatever is wrong with it, the answer was paid for)
             self.ledger.close()  # a descriptor that went bad is not used again
             logger.error(

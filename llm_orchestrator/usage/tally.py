@@ -6,8 +6,8 @@ import json
 from decimal import Decimal
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
+from llm_orchestrator.usage.columns import REPORT_COLUMNS
 from llm_orchestrator.usage.days import LocalClock
-from llm_orchestrator.usage.record import REPORT_COLUMNS
 from llm_orchestrator.usage.totals import UsageTotals
 from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
 
@@ -73,7 +73,7 @@ class Tally:
             "by_tag": {},
             "by_day": {},
         }
-        self._cells: Dict[Tuple[str, ...], _Sums] = {}
+        self._sums_by_key: Dict[Tuple[str, ...], _Sums] = {}
         # Calls of several rows whose last one is still to come: what has been counted for them.
         self._unfinished: Dict[str, Set[Tuple[str, int]]] = {}
         self._clock = LocalClock()
@@ -83,11 +83,11 @@ class Tally:
         self.rows += 1
         day, _ = self._clock.read(row[_TIME])
         key = (row[_PROVIDER], row[_MODEL], row[_SESSION], day, row[_TAGS])
-        sums = self._cells.get(key)
+        sums = self._sums_by_key.get(key)
         if sums is None:
-            if len(self._cells) >= _REMEMBERED:
+            if len(self._sums_by_key) >= _REMEMBERED:
                 self._fold()
-            sums = self._cells[key] = _Sums()
+            sums = self._sums_by_key[key] = _Sums()
         text = row[_COST]
         estimate = None
         if row[_TOKENS]:
@@ -117,10 +117,10 @@ class Tally:
         return self._overall.totals(), groups
 
     def _fold(self) -> None:
-        for key, sums in self._cells.items():
+        for key, sums in self._sums_by_key.items():
             for group in self._groups_of(*key):
                 group.merge(sums)
-        self._cells.clear()
+        self._sums_by_key.clear()
 
     def _groups_of(self, provider: str, model: str, session: str, day: str, tags: str) -> List[_Sums]:
         names = [("by_provider", provider), ("by_model", model), ("by_session", session), ("by_day", day)]

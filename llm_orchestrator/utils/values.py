@@ -22,4 +22,6 @@ def build(kind: Type[Value], fields: Dict[str, Any]) -> Value:
 
 def evolve(value: Value, **changes: Any) -> Value:
     """Copy a frozen dataclass with some of its fields changed, much faster than ``dataclasses.replace``."""
-    return build(type(value), value.__dict__ | changes)
+    fields = value.__dict__ | changes
+    assert len(fields) == len(value.__dict__), f"{type(value).__name__} has not all of {', '.join(changes)}"
+    return build(type(value), fields)

@@ -20,7 +20,7 @@ import yaml
 from llm_orchestrator import ConfigManager, LLMOrchestrator, exceptions
 from llm_orchestrator.providers import find_adapter
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, LLMRequest, Message
-from llm_orchestrator.usage.record import COLUMNS
+from llm_orchestrator.usage.columns import COLUMNS
 from tests.support.configs import LOCAL, ROOT
 from tests.support.provider_page import PAGE as PROVIDER_PAGE
 from tests.support.scripted_server import DIALECTS, Dialect, ScriptedServer

@@ -27,7 +27,7 @@ from llm_orchestrator.pricing.facts import price_facts
 from llm_orchestrator.testing import FakeProvider
 from llm_orchestrator.types import Attempt, Exchange
 from llm_orchestrator.usage import store
-from llm_orchestrator.usage.attempts import CallFacts, attempt_record
+from llm_orchestrator.usage.attempts import CallFacts, usage_record_of
 from tests.support.costs import TOKENS, make
 from tests.support.forks import needs_fork, start_child, succeeded
 from tests.support.money import rows
@@ -308,7 +308,7 @@ def book(
     details = tracker.price_response(
         response, call["provider"], base_url, at=at, estimated=estimated, exchange=exchange
     )
-    record = attempt_record(
+    record = usage_record_of(
         CallFacts("session", "call", False, {}, base_url),
         Attempt(model, started_at=at),
         response,

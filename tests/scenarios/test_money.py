@@ -22,7 +22,7 @@ from llm_orchestrator import (
     StreamInterruptedError,
     price_usage,
 )
-from llm_orchestrator.calls import record as call_record
+from llm_orchestrator.calls import reporter
 from llm_orchestrator.pricing import PriceTable
 from llm_orchestrator.usage import attempts, billing
 from tests.support.money import Spend, answer, price, rows
@@ -326,7 +326,7 @@ AFTER = BEFORE + timedelta(seconds=2)
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(BEFORE)
-    for module in (attempts, billing, call_record):
+    for module in (attempts, billing, reporter):
         monkeypatch.setattr(module, "datetime", clock)
     return clock
 

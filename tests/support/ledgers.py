@@ -9,8 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
+from llm_orchestrator.usage.columns import COLUMNS
 from llm_orchestrator.usage.ledger_csv import encode
-from llm_orchestrator.usage.record import COLUMNS
 
 #: Name, provider, rates for input, cache read, cache write and output, usual seconds, share of the calls.
 MODELS = (

@@ -249,7 +249,7 @@ def test_the_cost_is_exact_in_an_application_with_a_coarse_decimal_context() -> 
 
 
 def test_a_cost_known_in_part_counts_as_both() -> None:
-    from llm_orchestrator.calls.history import ConversationState
+    from llm_orchestrator.calls.conversation_state import ConversationState
     from llm_orchestrator.pricing import CostDetails
     from llm_orchestrator.types import LLMResponse
 

@@ -15,7 +15,7 @@ from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_text
 from llm_orchestrator.types import JSON, Message
 
-__all__ = ["Conversation", "write_messages"]
+__all__ = ["WrittenMessages", "write_messages"]
 
 #: Blocks that the API takes only from the user.
 MEDIA = ("image", "document")
@@ -23,7 +23,7 @@ MEDIA = ("image", "document")
 Content = Union[str, List[Block]]
 
 
-class Conversation(NamedTuple):
+class WrittenMessages(NamedTuple):
     """A conversation in Anthropic's form."""
 
     system: Optional[Content]
@@ -40,7 +40,7 @@ class _Turn:
     blocks: List[Block]
 
 
-def write_messages(messages: Sequence[Message]) -> Conversation:
+def write_messages(messages: Sequence[Message]) -> WrittenMessages:
     """Translate a conversation."""
     system: List[Block] = []
     turns: List[_Turn] = []
@@ -58,7 +58,7 @@ def write_messages(messages: Sequence[Message]) -> Conversation:
         _append(turns, _translated(message, index))
     open_calls.check_none_left()
     _check(turns)
-    return Conversation(
+    return WrittenMessages(
         _content(system) if system else None, [_message(turn) for turn in turns], tuple(warnings)
     )
 

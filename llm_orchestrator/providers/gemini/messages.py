@@ -14,13 +14,13 @@ from llm_orchestrator.providers.gemini.turns import read_calls, write_turn
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.types import Message
 
-__all__ = ["Conversation", "write_messages"]
+__all__ = ["WrittenMessages", "write_messages"]
 
 Content = Dict[str, Any]
 Turn = Tuple[int, Message]
 
 
-class Conversation(NamedTuple):
+class WrittenMessages(NamedTuple):
     """A conversation in Gemini's form."""
 
     system: Optional[Content]
@@ -37,10 +37,10 @@ class _OpenCall(NamedTuple):
     turn: int
 
 
-def write_messages(messages: Sequence[Message]) -> Conversation:
+def write_messages(messages: Sequence[Message]) -> WrittenMessages:
     """Translate a conversation."""
     warnings: List[str] = []
-    return Conversation(_system_instruction(messages, warnings), _contents(messages), tuple(warnings))
+    return WrittenMessages(_system_instruction(messages, warnings), _contents(messages), tuple(warnings))
 
 
 def _system_instruction(messages: Sequence[Message], warnings: List[str]) -> Optional[Content]:

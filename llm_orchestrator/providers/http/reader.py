@@ -174,7 +174,7 @@ def _read_patiently(data: bytes) -> Any:
         return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise InvalidResponseError(
-            f"The provider sent {_shown(data)}, which is no JSON. Try again."
+            f"The provider sent {_shown(data)}, which is not valid JSON. Try again."
         ) from error
 
 

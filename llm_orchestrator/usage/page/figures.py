@@ -10,8 +10,8 @@ import math
 from decimal import Decimal
 from typing import Dict, Iterable, Optional, Sequence, Tuple
 
+from llm_orchestrator.usage.columns import DETAIL_COLUMNS
 from llm_orchestrator.usage.days import LocalClock
-from llm_orchestrator.usage.record import DETAIL_COLUMNS
 from llm_orchestrator.utils.money import ZERO, add_money
 
 __all__ = ["Durations", "Figures", "ModelFigures"]

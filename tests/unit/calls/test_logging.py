@@ -24,7 +24,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Any:
     caplog.set_level(logging.DEBUG)
 
     def read() -> List[Tuple[str, str]]:
-        own = [record for record in caplog.records if record.name == "llm_orchestrator.calls.record"]
+        own = [record for record in caplog.records if record.name == "llm_orchestrator.calls.reporter"]
         return [(record.levelname, record.getMessage()) for record in own]
 
     return read

@@ -11,7 +11,7 @@ import pytest
 from llm_orchestrator import CostTracker, LLMResponse, TokenUsage, UsageRecord
 from llm_orchestrator.pricing import CostDetails
 from llm_orchestrator.types import Attempt, Exchange
-from llm_orchestrator.usage.attempts import CallFacts, attempt_record, is_refused
+from llm_orchestrator.usage.attempts import CallFacts, is_refused, usage_record_of
 from llm_orchestrator.utils.values import evolve
 
 CALL = CallFacts("session", "call", True, {"team": "docs"}, "https://host.example/v1?user=a-secret")
@@ -23,7 +23,7 @@ DETAILS = CostDetails("priced", total=Decimal("0.5"), provider="vendor")
 
 def record(**known: Any) -> UsageRecord:
     facts = {"number": 2, "status": "ok", "details": DETAILS, **known}
-    return attempt_record(CALL, ATTEMPT, ANSWER, **facts)
+    return usage_record_of(CALL, ATTEMPT, ANSWER, **facts)
 
 
 def test_a_record_has_every_field_and_is_not_final_yet() -> None:

@@ -9,10 +9,10 @@ from typing import Any, Dict, List
 import pytest
 
 from llm_orchestrator.cost_tracker import CostTracker
+from llm_orchestrator.usage.columns import COLUMNS, DETAIL_COLUMNS
 from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.page import figures
 from llm_orchestrator.usage.page.figures import Durations, Figures
-from llm_orchestrator.usage.record import COLUMNS, DETAIL_COLUMNS
 from tests.support.costs import EIGHT
 from tests.support.ledgers import made_up, row, write
 

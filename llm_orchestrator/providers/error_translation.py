@@ -20,10 +20,10 @@ from llm_orchestrator.types import LLMRequest
 if TYPE_CHECKING:
     from llm_orchestrator.providers.adapter import Adapter
 
-__all__ = ["ErrorsOfCall"]
+__all__ = ["ErrorTranslation"]
 
 
-class ErrorsOfCall:
+class ErrorTranslation:
     """A context that turns every error into one of ours: named, free of keys, with its cause.
 
     Attributes:
@@ -40,8 +40,8 @@ class ErrorsOfCall:
         self._redactor = provider.redactor_for(request)
         self.wire = wire
 
-    def __enter__(self) -> ErrorsOfCall:
-        if self._knows_more:
+    def __enter__(self) -> ErrorTranslation:
+        if self._has_own_secrets:
             redact_logs(self._redactor)
         return self
 
@@ -51,7 +51,7 @@ class ErrorsOfCall:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
-        if self._knows_more:
+        if self._has_own_secrets:
             stop_redacting_logs(self._redactor)
         if error is None:
             return
@@ -63,7 +63,7 @@ class ErrorsOfCall:
             raise shown from error
 
     @property
-    def _knows_more(self) -> bool:
+    def _has_own_secrets(self) -> bool:
         """Whether the call brought secrets of its own, which only its own time keeps out of the logs."""
         return self._redactor is not self._provider.redactor
 

@@ -142,7 +142,8 @@ def read_document(text: str) -> Mapping[str, Any]:
 
 def _unreadable(error: Exception) -> str:
     return (
-        f"This is no saved conversation ({type(error).__name__}: {error}). Give the text that to_json wrote."
+        f"This is not a saved conversation ({type(error).__name__}: {error}). Pass the string that to_json "
+        "returned."
     )
 
 

@@ -1,7 +1,7 @@
-"""What happened in one call: its attempts, its ledger rows, its log lines, and what hooks are told.
+"""Reports what happens in one call: rows to the ledger, lines to the log, events to the hooks.
 
-Every row, line and event of a call is written here, for whole and streamed answers alike. A row waits until
-it is known whether its attempt was the call's last.
+Whole and streamed answers are reported alike. A row waits until it is known whether its attempt was the
+call's last.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
 from llm_orchestrator.providers.context import AttemptContext
-from llm_orchestrator.request.output import parse_output
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, Exchange, LLMRequest, LLMResponse
-from llm_orchestrator.usage.attempts import CallFacts, attempt_record
+from llm_orchestrator.usage.attempts import CallFacts, may_be_billed, usage_record_of
 from llm_orchestrator.usage.estimates import estimate_answer, estimate_prompt
 from llm_orchestrator.utils.values import evolve
 
@@ -28,13 +27,13 @@ if TYPE_CHECKING:
     from llm_orchestrator.types import CostDetails
     from llm_orchestrator.usage.record import UsageRecord
 
-__all__ = ["CallRecord"]
+__all__ = ["CallReporter"]
 
 logger = logging.getLogger(__name__)
 
 
-class CallRecord:
-    """The record of one call."""
+class CallReporter:
+    """Reports one call, and keeps its attempts."""
 
     def __init__(
         self,
@@ -67,17 +66,15 @@ class CallRecord:
         self._request = request
         self._started = time.monotonic()
 
-    def attempt(self, step: Attempt, context: AttemptContext) -> _AttemptRecord:
+    def attempt(self, step: Attempt, context: AttemptContext) -> _AttemptReport:
         """Note one attempt: its beginning, and its end when it gives no answer."""
         self._step = step
         self._context = context
-        return _AttemptRecord(self)
+        return _AttemptReport(self)
 
-    def begin_attempt(self) -> AttemptContext:
-        """Note that a request is about to be sent."""
-        self._shared.check_open()
-        pending = self._unwritten.cost if self._unwritten else None
-        self._shared.tracker.check_budget(self._shared.session_id, pending)
+    def begin_attempt(self) -> None:
+        """Note that a request is about to be sent, unless the orchestrator is closed or a budget is spent."""
+        self._check_may_send()
         self._write_row(final=False)
         if self._attempts:
             self._log_next(self._attempts[-1], self._step)
@@ -85,7 +82,11 @@ class CallRecord:
         self._first_piece = None
         self._started_at = datetime.now(timezone.utc)
         self._began = time.monotonic()
-        return self._context
+
+    def _check_may_send(self) -> None:
+        self._shared.check_open()
+        pending = self._unwritten.cost if self._unwritten else None
+        self._shared.tracker.check_budget(self._shared.session_id, pending)
 
     def note_first_piece(self) -> None:
         """Note that the first piece of a streamed answer has arrived."""
@@ -100,13 +101,16 @@ class CallRecord:
         elif _may_have_been_sent(error):
             self._end_without_answer("error", error)
 
-    def succeed(self, response: LLMResponse) -> LLMResponse:
-        """Record a whole answer."""
+    def record(self, response: LLMResponse) -> LLMResponse:
+        """Record a whole answer: its row, and what only the call knows of it."""
         if self._step.without:
             self._shared.learn(self._provider.name, self._step.model, self._step.without)
         response = self._end_with_answer("ok", response)
         self._write_row(final=True)
-        response = parse_output(response, self._request)
+        return response
+
+    def succeed(self, response: LLMResponse) -> None:
+        """Report the answer that the application gets."""
         self._tell("call", "ok", response=response)
         logger.debug(
             "%s/%s: answered, attempt %d (request id %s)",
@@ -115,7 +119,6 @@ class CallRecord:
             len(self._attempts),
             response.request_id,
         )
-        return response
 
     def fail(self, error: Exception) -> None:
         """Record that the call failed, and add its attempts to the error."""
@@ -175,7 +178,7 @@ class CallRecord:
         model = self._step.model
         self._context.exchange = Exchange("", self._request.provider_options, {})
         nothing = LLMResponse("", model, self._provider.name, model)
-        self._unwritten = self._record_of(status, nothing, billed=_may_be_billed(error))
+        self._unwritten = self._record_of(status, nothing, billed=may_be_billed(error))
         self._tell("attempt", status, error=error)
 
     def _note_end(self, status: str, request_id: Optional[str], error: Optional[BaseException]) -> None:
@@ -203,7 +206,7 @@ class CallRecord:
     def _record_of(self, status: str, answer: LLMResponse, *, billed: bool) -> UsageRecord:
         """Make the record of the attempt that has just ended; what was not reported is estimated."""
         estimated = _missing_tokens(answer, self._request) if billed else None
-        return attempt_record(
+        return usage_record_of(
             self._facts,
             self._attempts[-1],
             answer,
@@ -286,16 +289,16 @@ class CallRecord:
         )
 
 
-class _AttemptRecord:
-    """Around one attempt: notes its beginning, and its end when there is no answer."""
+class _AttemptReport:
+    """Around one attempt: reports its beginning, and its end when there is no answer."""
 
-    __slots__ = ("_record",)
+    __slots__ = ("_reporter",)
 
-    def __init__(self, record: CallRecord) -> None:
-        self._record = record
+    def __init__(self, reporter: CallReporter) -> None:
+        self._reporter = reporter
 
-    def __enter__(self) -> AttemptContext:
-        return self._record.begin_attempt()
+    def __enter__(self) -> None:
+        self._reporter.begin_attempt()
 
     def __exit__(
         self,
@@ -304,9 +307,9 @@ class _AttemptRecord:
         trace: Optional[TracebackType],
     ) -> None:
         if error is not None:
-            self._record.fail_attempt(error)
+            self._reporter.fail_attempt(error)
         else:
-            self._record.note_first_piece()
+            self._reporter.note_first_piece()
 
 
 def _listeners(hooks: Sequence[Hook]) -> Listeners:
@@ -319,13 +322,8 @@ def _status_of(error: Exception) -> str:
     return "interrupted" if isinstance(error, StreamInterruptedError) else "error"
 
 
-def _may_be_billed(error: Optional[BaseException]) -> bool:
-    """Judge a request that got no answer: one that the provider refused costs nothing, a lost one may."""
-    return error.may_be_billed if isinstance(error, ProviderError) else True
-
-
 def _missing_tokens(response: LLMResponse, request: LLMRequest) -> Optional[Dict[str, int]]:
-    """Estimate what the provider did not tell, by class; None when it told everything."""
+    """Estimate what the provider did not report, by class; None when it reported everything."""
     usage = response.usage
     unknown = response.cost_details.unpriced if response.cost_details and usage.source == "partial" else ()
     estimated = {}
