@@ -11,6 +11,9 @@ python = $(venv)/bin/python
 # More processes than four do not pay: each imports the SDKs and collects the tests anew.
 pytest = $(python) -m pytest -q --numprocesses=auto --maxprocesses=4
 
+# What is to be installed: pyproject.toml without the settings of tools.
+needs = sed '/^\[tool\./,$$d' pyproject.toml
+
 # The Python that makes environments: any from 3.9 on that is here; it looks for the newest by itself.
 base = $$(for python in python3 python python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 \
 	"$$HOME"/.pyenv/versions/3.*/bin/python; do \
@@ -24,10 +27,10 @@ help: ## Show these commands
 
 environment: $(venv)/ready ## Make or update .venv
 
-# An environment is made anew when pyproject.toml is another one than it was made for, of which it keeps a copy.
+# An environment keeps a copy of what it was made for, and is made anew when that is another.
 $(venv)/ready: FORCE
-	@cmp -s pyproject.toml "$@" || { "$(base)" tools/environment.py "$(venv)" --python "$(PYTHON)" --group dev \
-		&& cp pyproject.toml "$@"; }
+	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py "$(venv)" --python "$(PYTHON)" --group dev \
+		&& $(needs) >"$@"; }
 
 FORCE:
 
@@ -36,26 +39,26 @@ test: announce $(venv)/ready ## Run the fast tests
 
 announce:
 	@echo "The fast tests take about three minutes on two cores and need nothing but this machine."
-	@cmp -s pyproject.toml "$(venv)/ready" \
+	@$(needs) | cmp -s - "$(venv)/ready" \
 		|| echo "First $(venv) is made: one to five minutes, 900 MB on disk ('make clean' removes it)."
 
 test-all: $(venv)/ready ## Run every test, those that take long or build packages too
 	@$(pytest) -m "not integration" $(ARGS)
 
 demo: ## Stream an answer from a real local model; leaves 260 MB in .venvs/demo
-	@cmp -s pyproject.toml .venvs/demo/ready \
+	@$(needs) | cmp -s - .venvs/demo/ready \
 		|| echo "First .venvs/demo is made: about a minute, 260 MB on disk ('make clean' removes it)."
 	@$(MAKE) --no-print-directory .venvs/demo/ready
 	.venvs/demo/bin/python examples/demo.py
 
 .venvs/demo/ready: FORCE
-	@cmp -s pyproject.toml "$@" || { "$(base)" tools/environment.py .venvs/demo --python "$(PYTHON)" --extras local \
+	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py .venvs/demo --python "$(PYTHON)" --extras local \
 		&& .venvs/demo/bin/python -c 'import sys; sys.exit("The local model needs Python 3.10 or later." \
-		if sys.version_info < (3, 10) else 0)' && cp pyproject.toml "$@"; }
+		if sys.version_info < (3, 10) else 0)' && $(needs) >"$@"; }
 
 .venvs/lowest/ready: FORCE
-	@cmp -s pyproject.toml "$@" || { "$(base)" tools/environment.py .venvs/lowest --python 3.9 --group test --lowest \
-		&& cp pyproject.toml "$@"; }
+	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py .venvs/lowest --python 3.9 --group test --lowest \
+		&& $(needs) >"$@"; }
 
 test-lowest: .venvs/lowest/ready ## Run the tests of the adapters on the oldest releases that pyproject.toml allows
 	@.venvs/lowest/bin/python -m pytest -q -n auto --maxprocesses=4 -m "not integration" \
