@@ -31,7 +31,7 @@ LINKED = [
     *PAGES,
     ROOT / "CHANGELOG.md",
     ROOT / "CONTRIBUTING.md",
-    ROOT / "tests" / "support" / "scripted_server" / "README.md",
+    *sorted((ROOT / "tests").rglob("README.md")),
 ]
 API_PAGE = ROOT / "docs" / "api.md"
 #: The columns of the table of what is supported, but the last.
