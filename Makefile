@@ -95,11 +95,12 @@ integration: $(venv)/ready ## Call the real providers whose keys are set (costs 
 	$(python) -m pytest -m integration $(ARGS)
 
 # What the documentation site shows.
-site = README.md CONTRIBUTING.md CHANGELOG.md LICENSE config.example.yaml docs examples
+site = README.md CONTRIBUTING.md CHANGELOG.md LICENSE config.example.yaml docs examples \
+	tests/scenarios/README.md tests/support/README.md tests/support/scripted_server/README.md
 
 docs: $(venv)/ready ## Build the documentation site into site/; a warning is an error
 	@$(python) -c 'import sys; sys.exit("The site needs Python 3.11 or later." if sys.version_info < (3, 11) else 0)'
-	@rm -rf build/pages && mkdir -p build/pages && cp -R $(site) build/pages
+	@rm -rf build/pages && mkdir -p build/pages && tar -cf - $(site) | tar -xf - -C build/pages
 	$(python) -m zensical build --clean --strict --config-file mkdocs.yml
 	@echo "The site is in site/; begin with site/index.html."
 
