@@ -1,8 +1,8 @@
 """The facade: one object that reads the configuration and sends requests to the active provider.
 
 It wires the parts together. How a call is made is in ``calls/factory.py``, how it runs in ``calls/call.py``
-and ``policy.py``, what a provider understands in its adapter. One orchestrator serves many threads and many event
-loops at once.
+and ``policy.py``, what a provider understands in its adapter. One orchestrator serves many threads and many
+event loops at once.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def given_cost(cost: Union[Decimal, float, str], status: str = "priced") -> Cost
 
 
 def may_be_billed(error: Optional[BaseException]) -> bool:
-    """Whether a request without an answer may cost: one that the provider refused does not, a lost one may."""
+    """Whether a request without an answer may cost: not when the provider refused it, but when it was lost."""
     return error.may_be_billed if isinstance(error, ProviderError) else True
 
 
