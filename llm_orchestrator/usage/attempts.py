@@ -105,7 +105,7 @@ def given_cost(cost: Union[Decimal, float, str], status: str = "priced") -> Cost
 
 
 def may_be_billed(error: Optional[BaseException]) -> bool:
-    """Whether a request without an answer may cost: not when the provider refused it, but when it was lost."""
+    """Whether a request without an answer may cost: a lost one may, a refused one does not."""
     return error.may_be_billed if isinstance(error, ProviderError) else True
 
 

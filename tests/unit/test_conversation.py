@@ -457,7 +457,7 @@ def test_what_is_no_conversation_is_refused(text: str) -> None:
     orchestrator = play().orchestrator
     document = json.dumps({**json.loads(text), "adapter": "fake"}) if "fake" in text else text
     with pytest.raises(
-        InvalidMessagesError, match="not a saved conversation .* Give the text that to_json wrote"
+        InvalidMessagesError, match="not a saved conversation .* Pass the string that to_json returned"
     ):
         Conversation.from_json(document, orchestrator)
 

@@ -119,11 +119,11 @@ def test_nothing_is_read_after_done() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"{", "no JSON"),
-        (b'{"a": "\xff"}', "no JSON"),
-        (b"[" * 100_000, "no JSON"),
-        (b'{"a": ' * 100_000 + b"1" + b"}" * 100_000, "no JSON"),
-        (b"1" * 10_000, "no JSON|JSON object"),  # a number of more digits than newer Pythons read
+        (b"{", "not valid JSON"),
+        (b'{"a": "\xff"}', "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b'{"a": ' * 100_000 + b"1" + b"}" * 100_000, "not valid JSON"),
+        (b"1" * 10_000, "not valid JSON|JSON object"),  # a number of more digits than newer Pythons read
         (b"[1]", "JSON object"),
         (b"null", "JSON object"),
         (b'"text"', "JSON object"),
