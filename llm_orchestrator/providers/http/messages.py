@@ -190,7 +190,7 @@ class ReplyParser:
     def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self.complete:
                 raise broken_reply(self._fault or _words_of(error), self.status) from None
             self.spoiled = True  # the error is about what came after this reply
@@ -262,7 +262,7 @@ class ReplyParser:
 
     def on_headers_complete(self) -> None:
         """The head of a reply, interim or not."""
-        if self.complete:
+        if self.complete or self._fault:
             return
         status: int = self._parser.get_status_code()
         if self._idle_bytes > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
@@ -272,8 +272,8 @@ class ReplyParser:
         else:
             self._idle_bytes = 0
             self.status = status
-            self.head_done = True
             self._judge_head()
+            self.head_done = not self._fault
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body, without what frames it."""

@@ -90,7 +90,7 @@ def connect_error(host: str, port: int, error: OSError) -> OrchestratorError:
 
 
 class Poll:
-    """Waits for one socket, and lives as long as it: to make one for each wait takes longer than the wait.
+    """Waits for one socket, and lives as long as it: making one for each wait would cost more than the wait."""
 
     __slots__ = ("_events", "_poll", "_socket")
 
