@@ -29,14 +29,14 @@ class Peer:
     def request(self) -> Optional[bytes]:
         """Read one whole request; None when the client has left."""
         while b"\r\n\r\n" not in self._rest:
-            if not self._read():
+            if not self.read_some():
                 return None
         head, _, rest = self._rest.partition(b"\r\n\r\n")
         length = next(
             (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
         )
         while len(rest) < length:
-            if not self._read():
+            if not self.read_some():
                 return None
             rest = self._rest.partition(b"\r\n\r\n")[2]
         self._rest = rest[length:]
@@ -75,10 +75,10 @@ class Peer:
 
     def wait_until_left(self) -> None:
         """Wait for the client to close the connection; what it still sends is dropped."""
-        while self._read():
+        while self.read_some():
             self._rest = b""
 
-    def _read(self) -> bool:
+    def read_some(self) -> bool:
         try:
             data = self.sock.recv(65536)
         except (OSError, ValueError):

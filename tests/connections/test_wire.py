@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 import zlib
+from contextlib import suppress
 from typing import Any, Callable, NamedTuple, Optional, Type
 
 import pytest
@@ -256,7 +257,6 @@ def test_headers_are_a_mapping(serve: Any, call: Any) -> None:
 @pytest.mark.parametrize("status", [200, 413, 503])
 def test_early_reply_while_the_request_is_sent(status: int, serve: Any, call: Any) -> None:
     """The server reads a little of 12 MB, answers, and leaves, with all of the rest unread."""
-
     done = threading.Event()
 
     def script(peer: Peer) -> None:
@@ -283,24 +283,21 @@ def test_early_reply_and_reset(serve: Any, call: Any) -> None:
     for _ in range(10):
         answer = caller.open(bytes(12_000_000))
         assert answer.status == 413
-        try:
+        with suppress(ProviderConnectionError):  # the status is there; its explanation may be lost
             assert answer.read() == b"hello"
-        except ProviderConnectionError:
-            pass  # the status is there; its explanation may be lost
 
 
 def test_reply_after_an_interim_one_while_the_request_is_sent(serve: Any, call: Any) -> None:
     def script(peer: Peer) -> None:
-        peer.send(reply("100 Continue"))
-        for _ in peer.requests():
-            peer.send(OK)
+        peer.read_some()
+        for _ in range(3):
+            peer.send(reply("100 Continue"))
+        peer.request()
+        peer.send(OK)
 
     server = serve(script)
-    caller = call(server)
-    with pytest.raises(InvalidResponseError, match="before the request"):
-        caller.ask()  # nobody may speak before the request
-        caller.ask()
-        raise InvalidResponseError("it came before the request")  # it arrived after the request had left
+    assert call(server).ask(bytes(5_000_000)) == b"hello"
+    assert len(server.requests) == 1
 
 
 def test_large_request_and_large_reply(serve: Any, call: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Coroutine, Deque, List, Optional, Set
 
 from llm_orchestrator.exceptions import OrchestratorError, ProviderTimeoutError
 from llm_orchestrator.providers.http.clock import Clock
-from llm_orchestrator.providers.http.network_errors import connection_lost, not_connected, reason_of
+from llm_orchestrator.providers.http.network_errors import not_connected, reason_of
 from llm_orchestrator.providers.http.origins import Origin
 from llm_orchestrator.providers.http.protocol import ClientProtocol
 from llm_orchestrator.providers.http.settings import TLSSettings
@@ -195,8 +195,7 @@ class AsyncConnection(asyncio.Protocol):
         if exc is not None and self._lost is None:
             self._read_rest()
         if self._lost is None:
-            error = connection_lost(reason_of(exc) if exc else "it was closed")
-            self._fail(error if self.protocol.is_open else not_connected("it was closed while it was opened"))
+            self._fail(self.protocol.lost(reason_of(exc) if exc else "it was closed"))
         self.protocol.parser.spoiled = True
         self.protocol.parser.release()
 
@@ -216,6 +215,8 @@ class AsyncConnection(asyncio.Protocol):
         parser = self.protocol.parser
         try:
             timer.clock.left()
+            if self._lost is not None:  # since it was opened
+                raise self._lost
             parser.begin(method)
             timer.clock.request_may_be_sent = True
             await self._send_request(request, timer)

@@ -11,7 +11,7 @@ from typing import Optional, Union
 
 from llm_orchestrator.exceptions import OrchestratorError, ProviderConnectionError, ProviderTimeoutError
 from llm_orchestrator.providers.http.clock import Clock
-from llm_orchestrator.providers.http.network_errors import connection_lost, reason_of
+from llm_orchestrator.providers.http.network_errors import reason_of
 from llm_orchestrator.providers.http.origins import Origin
 from llm_orchestrator.providers.http.protocol import ClientProtocol
 from llm_orchestrator.providers.http.settings import TLSSettings
@@ -31,6 +31,8 @@ __all__ = ["Connection"]
 READ_BYTES = 64 * 1024
 #: Looks at an idle connection: TLS says something of its own now and then, but not without end.
 MAX_LOOKS = 8
+#: Without a descriptor of its own: there may be none left.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 class Connection:
@@ -151,7 +153,7 @@ class Connection:
             except BlockingIOError:
                 sent = 0
             except OSError as error:
-                raise connection_lost(reason_of(error)) from error
+                raise self.protocol.lost(reason_of(error)) from error
             if sent == len(data):
                 return
             data = memoryview(data)[sent:]
@@ -173,7 +175,7 @@ class Connection:
         except BlockingIOError:
             return
         except OSError as error:
-            raise connection_lost(reason_of(error)) from error
+            raise self.protocol.lost(reason_of(error)) from error
         if not data:
             self.protocol.eof()
             return
@@ -186,7 +188,7 @@ def _connect(host: str, port: int, clock: Clock) -> ClientSocket:
     """Connect to the first address of a host that answers, all of them within the time for connecting."""
     waiting = deque(resolve(host, port))
     failure = OSError("no address")
-    with selectors.DefaultSelector() as selector:
+    with _Selector() as selector:
         try:
             while waiting or selector.get_map():
                 if waiting:
@@ -207,7 +209,7 @@ def _connect(host: str, port: int, clock: Clock) -> ClientSocket:
                     attempt.close()
         finally:
             for key in list(selector.get_map().values()):
-                key.fileobj.close()  # type: ignore[union-attr]
+                key.fileobj.close()
     raise connect_error(host, port, failure) from failure
 
 

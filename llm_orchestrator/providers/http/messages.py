@@ -163,7 +163,9 @@ class ReplyParser:
     def begin(self, method: str) -> None:
         """Expect the reply to a request that is about to be sent."""
         if self.spoiled:
-            raise broken_reply("it came before the request")
+            error = broken_reply("it came before the request")
+            error.sent = error.may_be_billed = False
+            raise error
         self._reset(has_body=method not in {"HEAD", "CONNECT"})
         self._pieces.clear()
         self.complete = self._is_kept_alive = False

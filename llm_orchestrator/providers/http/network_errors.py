@@ -6,6 +6,8 @@ Texts are made of the names of hosts and the system's own words, so that no cred
 from __future__ import annotations
 
 import errno
+import os
+import socket
 import ssl
 from typing import Union
 
@@ -54,8 +56,11 @@ def reason_of(error: Union[OSError, Exception]) -> str:
     """The system's own words for a failure, without file names and addresses."""
     if isinstance(error, ssl.SSLError):
         return f"TLS: {(error.reason or type(error).__name__).replace('_', ' ').lower()}"
-    strerror = error.strerror if isinstance(error, OSError) else None
-    return strerror or type(error).__name__
+    if not isinstance(error, OSError):
+        return type(error).__name__
+    if error.errno and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)  # asyncio has words of its own, with the address
+    return error.strerror or type(error).__name__
 
 
 def tls_failure(error: ssl.SSLError, host: str, trusted: str) -> OrchestratorError:

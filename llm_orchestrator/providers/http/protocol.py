@@ -8,7 +8,7 @@ from __future__ import annotations
 import ssl
 from typing import Iterator, Optional, Union
 
-from llm_orchestrator.exceptions import ConfigurationError, OrchestratorError
+from llm_orchestrator.exceptions import ConfigurationError, InvalidResponseError, OrchestratorError
 from llm_orchestrator.providers.http.messages import ReplyParser
 from llm_orchestrator.providers.http.network_errors import (
     connection_lost,
@@ -67,6 +67,10 @@ class ClientProtocol:
         except ssl.SSLError as error:
             raise self._tls_error(error) from error
 
+    def lost(self, reason: str) -> OrchestratorError:
+        """The error of a connection that broke: without a request on it, none was lost."""
+        return not_connected(reason) if self.parser.complete else connection_lost(reason)
+
     def eof(self) -> None:
         """Take the end of the connection."""
         if not self.is_open:
@@ -104,7 +108,11 @@ class ClientProtocol:
         return tls.outgoing()
 
     def _receive_tunnel(self, tunnel: ReplyParser, data: bytes) -> bytes:
-        tunnel.feed(data)
+        host, port = self._origin.address
+        try:
+            tunnel.feed(data)
+        except InvalidResponseError as error:
+            raise not_connected(f"the proxy {host}:{port} does not answer in HTTP") from error
         if not tunnel.head_done:
             return b""
         if not 200 <= tunnel.status < 300:
@@ -124,4 +132,4 @@ class ClientProtocol:
     def _tls_error(self, error: ssl.SSLError) -> OrchestratorError:
         if not self.is_open and self._tls_settings is not None:
             return tls_failure(error, self._origin.host, self._tls_settings.trusted)
-        return connection_lost(reason_of(error))
+        return self.lost(reason_of(error))

@@ -49,7 +49,8 @@ class ClientSocket(socket.socket):
     """A socket that is closed without a word when nobody holds it any more."""
 
     def __del__(self) -> None:
-        self.close()
+        if self.fileno() >= 0:  # else there was no descriptor for it
+            self.close()
 
     @classmethod
     def to(cls, address: Address) -> ClientSocket:
@@ -90,7 +91,7 @@ def connect_error(host: str, port: int, error: OSError) -> OrchestratorError:
 
 
 class Poll:
-    """Waits for one socket, and lives as long as it: making one for each wait would cost more than the wait."""
+    """Waits for one socket, and lives as long as it: making one for each wait costs more than waiting."""
 
     __slots__ = ("_events", "_poll", "_socket")
 
