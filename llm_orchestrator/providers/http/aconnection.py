@@ -29,6 +29,8 @@ __all__ = ["AsyncConnection", "Timer"]
 #: Reading pauses while more of a body lies unread.
 MAX_UNREAD_BYTES = 1024 * 1024
 READ_BYTES = 256 * 1024
+#: Seconds until a timer looks again while nobody waits; a wait that ends earlier sets it anew.
+IDLE_LOOK = 60.0
 
 
 class Timer:
@@ -92,9 +94,9 @@ class Timer:
         if waiter is not None and now >= self._due:
             if not waiter.done():
                 waiter.set_exception(self.clock.timeout())
-            self._look_in(1.0)  # who waits again is told by ``left``
+            self._look_in(IDLE_LOOK)  # who waits again is told by ``left``
         else:
-            self._look_in(1.0 if waiter is None else self._due - now)
+            self._look_in(IDLE_LOOK if waiter is None else self._due - now)
 
 
 def _abort_unwanted(task: asyncio.Task[AsyncConnection]) -> None:

@@ -93,8 +93,9 @@ class AsyncConnections:
         self._idle.clear()
         await asyncio.sleep(0)  # the loop closes an aborted connection at its next turn
 
-    def give_back(self, connection: AsyncConnection) -> None:
+    def give_back(self, connection: AsyncConnection, timer: Timer) -> None:
         """Take a connection that is not in use any more."""
+        timer.stop()
         self._in_use.discard(connection)
         if connection.is_usable and not self._is_closed:
             connection.rest(time.monotonic(), self._settings.keep_alive)
@@ -104,11 +105,10 @@ class AsyncConnections:
             connection.abort()
         self._free_place()
 
-    def give_back_soon(self, connection: AsyncConnection) -> None:
+    def give_back_soon(self, connection: AsyncConnection, timer: Timer) -> None:
         """Have the loop take a connection; for finalizers, which may run in any thread and take no lock."""
-        assert self._loop is not None
         try:
-            self._loop.call_soon_threadsafe(self.give_back, connection)
+            timer.loop.call_soon_threadsafe(self.give_back, connection, timer)
         except RuntimeError:  # the loop is closed
             connection.abort()
 
@@ -259,14 +259,15 @@ class AsyncReply(BaseReply):
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        self._timer.stop()
-        self._owner.give_back(connection)
+        if asyncio.get_running_loop() is self._timer.loop:
+            self._owner.give_back(connection, self._timer)
+        else:
+            self._owner.give_back_soon(connection, self._timer)
 
     def __del__(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._timer.stop()
-            self._owner.give_back_soon(connection)
+            self._owner.give_back_soon(connection, self._timer)
 
 
 def _wrong_loop() -> ProviderConnectionError:

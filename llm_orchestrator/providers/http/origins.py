@@ -125,7 +125,7 @@ def _parts(url: str, name: str) -> Tuple[str, str, int]:
 
 def _ascii_host(split: SplitResult) -> str:
     host = split.hostname or ""
-    if ":" in host:
+    if ":" in host or "[" in split.netloc.rpartition("@")[2]:  # older Pythons accept anything in brackets
         from ipaddress import IPv6Address
 
         IPv6Address(host.partition("%")[0])

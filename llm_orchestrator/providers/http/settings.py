@@ -1,6 +1,6 @@
 """The ``http`` settings of an entry, and the TLS context made of them once.
 
-Certificates come from ``ca_bundle``, else from SSL_CERT_FILE and SSL_CERT_DIR, else from the system. A file that
+Certificates come from ``ca_bundle``, else from SSL_CERT_FILE and SSL_CERT_DIR, else from the system. What
 cannot be read is a ConfigurationError at once: later it would look like a fault of the network.
 """
 
