@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 import subprocess
 import sys
@@ -190,6 +191,26 @@ def test_cancelled_at_every_await(serve: Any) -> None:
     assert len(asyncio.all_tasks(caller.loop)) == 0 and caller.idle == 0
     caller.close()
     assert server.wait_until_all_left()
+
+
+def test_cancelled_while_the_server_breaks_off(serve: Any) -> None:
+    """Two ends at once: asyncio complains of every future that nobody looks at."""
+    complaints: List[Any] = []
+    server = serve(lambda peer: peer.end("RST"))
+    caller = AsyncCaller(server.url, verify=False)
+    caller.loop.set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def cancel_after(pause: float) -> None:
+        task = asyncio.ensure_future(ask(caller.connections, b"", Limits(0.01, 0.01, math.inf)))
+        await asyncio.sleep(pause)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    for number in range(150):
+        caller.run(cancel_after(number / 10_000))
+    caller.close()
+    gc.collect()
+    assert complaints == []
 
 
 def test_cancelled_while_connecting_to_several_addresses(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:

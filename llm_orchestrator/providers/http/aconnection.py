@@ -93,10 +93,16 @@ class Timer:
         now, waiter = time.monotonic(), self._waiter
         if waiter is not None and now >= self._due:
             if not waiter.done():
-                waiter.set_exception(self.clock.timeout())
+                _fail_quietly(waiter, self.clock.timeout())
             self._look_in(IDLE_LOOK)  # who waits again is told by ``left``
         else:
             self._look_in(IDLE_LOOK if waiter is None else self._due - now)
+
+
+def _fail_quietly(waiter: asyncio.Future[None], error: Exception) -> None:
+    """Fail a future whose task may be cancelled before it looks, of which asyncio would complain."""
+    waiter.set_exception(error)
+    waiter.exception()
 
 
 def _abort_unwanted(task: asyncio.Task[AsyncConnection]) -> None:
@@ -296,7 +302,7 @@ class AsyncConnection(asyncio.Protocol):
 
     def _note_opening(self) -> None:
         if self._lost is not None:
-            self.opened.set_exception(self._lost)
+            _fail_quietly(self.opened, self._lost)
         elif self.protocol.is_open:
             self.opened.set_result(None)
 
@@ -318,7 +324,9 @@ async def _race(host: str, port: int, waiting: Deque[Address]) -> ClientSocket:
     try:
         while waiting or attempts:
             if waiting:
-                attempts.add(loop.create_task(_connect_to(waiting.popleft())))
+                attempt = loop.create_task(_connect_to(waiting.popleft()))
+                attempt.add_done_callback(_note_end)
+                attempts.add(attempt)
             done, attempts = await asyncio.wait(
                 attempts, timeout=ATTEMPT_DELAY if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
@@ -331,6 +339,12 @@ async def _race(host: str, port: int, waiting: Deque[Address]) -> ClientSocket:
         for attempt in attempts:
             attempt.cancel()  # one that has just connected is closed with its socket
     raise connect_error(host, port, failure) from failure
+
+
+def _note_end(attempt: asyncio.Task[ClientSocket]) -> None:
+    """An attempt that failed beside the one that was first is nobody's concern."""
+    if not attempt.cancelled():
+        attempt.exception()
 
 
 async def _connect_to(address: Address) -> ClientSocket:
