@@ -7,7 +7,7 @@ import selectors
 import socket
 from collections import deque
 from contextlib import suppress
-from typing import Optional, Union
+from typing import Any, List, Optional, Union
 
 from llm_orchestrator.exceptions import OrchestratorError, ProviderConnectionError, ProviderTimeoutError
 from llm_orchestrator.providers.http.clock import Clock
@@ -187,30 +187,40 @@ class Connection:
 def _connect(host: str, port: int, clock: Clock) -> ClientSocket:
     """Connect to the first address of a host that answers, all of them within the time for connecting."""
     waiting = deque(resolve(host, port))
-    failure = OSError("no address")
+    failures = [OSError("no address")]
     with _Selector() as selector:
         try:
             while waiting or selector.get_map():
                 if waiting:
-                    try:
-                        selector.register(_begin_connecting(waiting.popleft()), selectors.EVENT_WRITE)
-                    except OSError as error:
-                        failure = error
-                        continue
-                left = clock.left()
-                for key, _ in selector.select(min(left, ATTEMPT_DELAY) if waiting else min(left, 86_400)):
-                    attempt = key.fileobj
-                    assert isinstance(attempt, ClientSocket)
-                    selector.unregister(attempt)
-                    code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                    if not code:
-                        return attempt
-                    failure = OSError(code, os.strerror(code))
-                    attempt.close()
+                    _start_attempt(selector, waiting.popleft(), failures)
+                left = min(clock.left(), ATTEMPT_DELAY if waiting else 86_400)
+                connected = _first_connected(selector, left, failures)
+                if connected is not None:
+                    return connected
         finally:
             for key in list(selector.get_map().values()):
                 key.fileobj.close()
-    raise connect_error(host, port, failure) from failure
+    raise connect_error(host, port, failures[-1]) from failures[-1]
+
+
+def _start_attempt(selector: Any, address: Address, failures: List[OSError]) -> None:
+    try:
+        selector.register(_begin_connecting(address), selectors.EVENT_WRITE)
+    except OSError as error:
+        failures.append(error)
+
+
+def _first_connected(selector: Any, seconds: float, failures: List[OSError]) -> Optional[ClientSocket]:
+    """Wait for attempts to end; None when none has succeeded yet."""
+    for key, _ in selector.select(seconds) if selector.get_map() else ():
+        attempt: ClientSocket = key.fileobj
+        selector.unregister(attempt)
+        code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if not code:
+            return attempt
+        failures.append(OSError(code, os.strerror(code)))
+        attempt.close()
+    return None
 
 
 def _begin_connecting(address: Address) -> ClientSocket:
