@@ -105,6 +105,26 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
+class HttpConfig(_Model):
+    """The section ``http`` of an entry: how connections of the direct transport are made and kept.
+
+    Attributes:
+        proxy: URL of an HTTP proxy; empty for none; left out for the environment's.
+        ca_bundle: File or folder with the certificates to trust.
+        client_cert: File with the client's certificate.
+        client_key: File with the key of ``client_cert``.
+        verify: Whether the server's certificate is checked.
+        keep_alive: Seconds that an idle connection is kept.
+    """
+
+    proxy: Optional[str] = Field(default=None, repr=False)
+    ca_bundle: Optional[_Text] = None
+    client_cert: Optional[_Text] = None
+    client_key: Optional[_Text] = None
+    verify: bool = True
+    keep_alive: float = Field(default=60.0, ge=0, allow_inf_nan=False)
+
+
 class ProviderConfig(_Model):
     """One entry below ``providers``.
 
@@ -122,6 +142,9 @@ class ProviderConfig(_Model):
         on_unsupported_parameter: Whether a parameter that the model rejects is dropped or an error.
         allow_missing_finish_reason: Whether a stream that ends without a finish reason counts as complete.
         options: Request options used where a call gives none.
+        transport: ``direct`` without an SDK, ``sdk`` through it; ``auto`` is direct where the credential is a
+            key.
+        http: Proxy, certificates and idle connections of the direct transport.
         api: Which OpenAI API to use.
         api_version: Anthropic's or Azure's API version, sent with every request; None is the adapter's own.
         model_path: The GGUF file of a local model.
@@ -149,6 +172,8 @@ class ProviderConfig(_Model):
     on_unsupported_parameter: Literal["drop", "error"] = "drop"
     allow_missing_finish_reason: bool = False
     options: Annotated[Dict[str, Any], _Section, _Frozen] = FrozenDict()
+    transport: Literal["auto", "direct", "sdk"] = "auto"
+    http: Annotated[HttpConfig, _Section] = _default_section()
     api: Literal["auto", "responses", "chat"] = "auto"
     api_version: Optional[_Text] = None
     model_path: Optional[_Text] = None
@@ -357,6 +382,7 @@ SECTIONS: Mapping[str, Any] = {
     "": OrchestratorConfig,
     "providers": ProviderConfig,
     "cost_tracking": CostTrackingConfig,
+    "http": HttpConfig,
     "price_overrides": PriceOverride,
     "budget": BudgetConfig,
     "model_registry": ModelRegistryConfig,

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 from llm_orchestrator.providers import anthropic
 from llm_orchestrator.providers.anthropic import failures, models
 from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.providers.direct import Endpoint
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
@@ -33,6 +34,7 @@ class AnthropicAdapter(SDKProvider):
     protocol: ClassVar[str] = "anthropic"
     service: ClassVar[str] = "anthropic"
     extra: ClassVar[str] = "anthropic"
+    can_go_direct: ClassVar[bool] = True
     #: How the names of the SDK's two client classes end; subclasses for other hosts name theirs.
     platform: ClassVar[str] = ""
 
@@ -82,6 +84,12 @@ class AnthropicAdapter(SDKProvider):
 
     def _versioned(self, wire: WireRequest) -> WireRequest:
         return evolve(wire, headers={"anthropic-version": self.api_version})
+
+    def endpoint(self) -> Endpoint:
+        """Where the API is; a server that imitates it may do without a key."""
+        if not self._api_key and self.base_url is None:
+            raise self.missing_key("ANTHROPIC_API_KEY")
+        return Endpoint(self.base_url or BASE_URL, {"x-api-key": self._api_key} if self._api_key else {})
 
     def make_client(self) -> Any:
         """Make the SDK's client for threads."""

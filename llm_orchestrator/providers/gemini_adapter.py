@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers import gemini
 from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.providers.direct import Endpoint
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.gemini import failures, models
 from llm_orchestrator.providers.gemini.requests import with_safety_settings
-from llm_orchestrator.providers.gemini.transport import GeminiTransport
+from llm_orchestrator.providers.gemini.transport import API_VERSION, GeminiTransport
 from llm_orchestrator.providers.sdk import SDKProvider
-from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
+from llm_orchestrator.providers.wire import Limits, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
 __all__ = ["GeminiAdapter"]
@@ -31,8 +32,9 @@ class GeminiAdapter(SDKProvider):
     service: ClassVar[str] = "gcp.gemini"
     price_headers: ClassVar[Tuple[str, ...]] = ("x-gemini-service-tier",)
     extra: ClassVar[str] = "gemini"
+    can_go_direct: ClassVar[bool] = True
     #: What carries the JSON.
-    transport: ClassVar[Any] = GeminiTransport
+    sdk_transport: ClassVar[Any] = GeminiTransport
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         """Translate a request; see ``Adapter.build_request``."""
@@ -78,16 +80,20 @@ class GeminiAdapter(SDKProvider):
         """Translate ``safety_settings``; every other option is Gemini's own field."""
         return with_safety_settings(options)
 
-    def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request; see ``Adapter.open_call``."""
-        reply: RawReply = self._clients.for_threads().open(wire, limits)
-        return reply
+    def endpoint(self) -> Endpoint:
+        """Where the API is; a host of the user's own may do without a key."""
+        if self._api_key is None and self.base_url is None:
+            raise self.missing_key("GEMINI_API_KEY")
+        credential = {"x-goog-api-key": self._api_key} if self._api_key else {}
+        return Endpoint(f"{(self.base_url or BASE_URL).rstrip('/')}/{API_VERSION}", credential)
 
-    async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
-        """Send one request, async; see ``Adapter.aopen_call``."""
-        transport = await self._clients.for_loop()
-        reply: RawReply = await transport.aopen(wire, limits)
-        return reply
+    def call_sdk(self, client: Any, wire: WireRequest, limits: Limits) -> Any:
+        """Send one request through the SDK's client for threads."""
+        return client.open(wire, limits)
+
+    def acall_sdk(self, client: Any, wire: WireRequest, limits: Limits) -> Any:
+        """Send one request through the SDK's client for one event loop; to be awaited."""
+        return client.aopen(wire, limits)
 
     def transport_arguments(self) -> Dict[str, Any]:
         """What the SDK's client needs to know; subclasses for other hosts have others."""
@@ -98,14 +104,9 @@ class GeminiAdapter(SDKProvider):
     def make_client(self) -> Any:
         """Make what carries the JSON, for threads."""
         arguments = self.transport_arguments()
-        self.package(self.transport.PACKAGE)
-        return self.transport(**arguments)
+        self.package(self.sdk_transport.PACKAGE)
+        return self.sdk_transport(**arguments)
 
     def make_async_client(self) -> Any:
         """Make what carries the JSON, for one event loop."""
         return self.make_client()
-
-    @staticmethod
-    async def aclose_client(client: Any) -> None:
-        """Close what carried the JSON for one event loop."""
-        await client.aclose()

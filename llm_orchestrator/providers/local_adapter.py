@@ -10,6 +10,7 @@ import threading
 from typing import Any, ClassVar, Dict, Optional
 
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.providers.direct import Endpoint
 from llm_orchestrator.providers.local.server import LocalServer
 from llm_orchestrator.providers.openai_adapter import PLACEHOLDER_KEY, OpenAIAdapter
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
@@ -45,6 +46,10 @@ class LocalAdapter(OpenAIAdapter):
     def model_kinds(self) -> str:
         """Every model of the server is a chat model."""
         return self.protocol
+
+    def endpoint(self) -> Endpoint:
+        """Where the server is; starts it when it does not run yet."""
+        return Endpoint(self._running_server().base_url, {})
 
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of the SDK's clients; starts the server when it does not run yet."""
@@ -93,5 +98,9 @@ class LocalAdapter(OpenAIAdapter):
 
 def _holding(server: LocalServer, reply: RawReply) -> RawReply:
     """Let a reply hold the server: stopped in the middle of one, it would block every thread."""
-    reply.extensions["llm_orchestrator_server"] = server  # type: ignore[attr-defined]  # of both HTTP libraries
+    held: Any = reply
+    if hasattr(reply, "extensions"):
+        held.extensions["llm_orchestrator_server"] = server  # of both HTTP libraries
+    else:
+        held.server = server
     return reply

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.providers.direct import Endpoint
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
@@ -40,6 +41,7 @@ class OpenAIAdapter(SDKProvider):
     protocol: ClassVar[str] = "openai"
     service: ClassVar[str] = "openai"
     extra: ClassVar[str] = "openai"
+    can_go_direct: ClassVar[bool] = True
 
     def __init__(self, name: str, *, api: str = AUTO, **arguments: Any) -> None:
         super().__init__(name, **arguments)
@@ -116,6 +118,13 @@ class OpenAIAdapter(SDKProvider):
     def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
         """Translate the listing; see ``Adapter.parse_models``."""
         return models.parse_models(body, self.name)
+
+    def endpoint(self) -> Endpoint:
+        """Where the API is; a compatible server may do without a key."""
+        if not self._api_key and self.hosted_by_openai:
+            raise self.missing_key("OPENAI_API_KEY")
+        credential = {"authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+        return Endpoint(self.base_url or OPENAI_URL, credential)
 
     def make_client(self) -> Any:
         """Make the SDK's client for threads."""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Any, ClassVar, Dict, Mapping
+from typing import Any, ClassVar, Dict, Mapping, Optional
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderError
 from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.direct import AsyncDirectTransport, DirectTransport, Endpoint
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.http.clients import Clients
+from llm_orchestrator.providers.http.core.origins import proxy_url
+from llm_orchestrator.providers.http.core.settings import HttpSettings
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON
 
 __all__ = ["SDKProvider"]
+
+AUTO, DIRECT, SDK = "auto", "direct", "sdk"
 
 
 class SDKProvider(BaseLLMProvider):
@@ -21,16 +26,42 @@ class SDKProvider(BaseLLMProvider):
 
     #: The extra that installs what the adapter needs.
     extra: ClassVar[str] = ""
+    #: Whether the adapter can go without the SDK; ``endpoint`` then says where to.
+    can_go_direct: ClassVar[bool] = False
 
-    def __init__(self, name: str, **settings: Any) -> None:
+    def __init__(
+        self, name: str, *, transport: str = AUTO, http: Optional[Mapping[str, Any]] = None, **settings: Any
+    ) -> None:
         super().__init__(name, **settings)
+        self._http = HttpSettings(**(http or {}))
+        self.is_direct = self._goes_direct(transport)
         self._clients: Clients[Any, Any] = Clients(
-            make=self.make_client,
-            make_async=self.make_async_client,
+            make=self._make_direct if self.is_direct else self.make_client,
+            make_async=self._make_async_direct if self.is_direct else self.make_async_client,
             close=self.close_client,
             aclose=self.aclose_client,
             redactor=self.redactor,
         )
+
+    def _goes_direct(self, transport: str) -> bool:
+        if transport == DIRECT and not self.can_go_direct:
+            raise ConfigurationError(
+                f"Provider {self.name!r} has transport: direct, but its credential is made by the SDK. "
+                "Use transport: sdk, or leave it out."
+            )
+        if transport == AUTO and self.base_url is not None and _is_socks(self.base_url, self._http):
+            return False
+        return transport != SDK and self.can_go_direct
+
+    def endpoint(self) -> Endpoint:
+        """Where the API is and which headers carry the credential, for the direct transport."""
+        raise NotImplementedError
+
+    def _make_direct(self) -> DirectTransport:
+        return DirectTransport(self.endpoint(), self._http)
+
+    def _make_async_direct(self) -> AsyncDirectTransport:
+        return AsyncDirectTransport(self.endpoint(), self._http)
 
     def make_client(self) -> Any:
         """Make the SDK's client for threads."""
@@ -50,17 +81,28 @@ class SDKProvider(BaseLLMProvider):
     @staticmethod
     async def aclose_client(client: Any) -> None:
         """Close a client for one event loop."""
-        await client.close()
+        await (client.aclose() if hasattr(client, "aclose") else client.close())
 
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request; see ``Adapter.open_call``."""
-        reply: RawReply = _generic_call(self._clients.for_threads(), wire, limits)
+        client = self._clients.for_threads()
+        reply: RawReply = client.open(wire, limits) if self.is_direct else self.call_sdk(client, wire, limits)
         return reply
 
     async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request, async; see ``Adapter.aopen_call``."""
-        reply: RawReply = await _generic_call(await self._clients.for_loop(), wire, limits)
+        client = await self._clients.for_loop()
+        sent = client.open(wire, limits) if self.is_direct else self.acall_sdk(client, wire, limits)
+        reply: RawReply = await sent
         return reply
+
+    def call_sdk(self, client: Any, wire: WireRequest, limits: Limits) -> Any:
+        """Send one request through the SDK's client for threads."""
+        return _generic_call(client, wire, limits)
+
+    def acall_sdk(self, client: Any, wire: WireRequest, limits: Limits) -> Any:
+        """Send one request through the SDK's client for one event loop; to be awaited."""
+        return _generic_call(client, wire, limits)
 
     async def aget_ready(self) -> None:
         """Make the client of the running loop."""
@@ -96,6 +138,11 @@ class SDKProvider(BaseLLMProvider):
             f"Provider {self.name!r} has no api_key. Add `api_key: ${{{variable}}}` to its entry, and set "
             "the variable."
         )
+
+
+def _is_socks(url: str, settings: HttpSettings) -> bool:
+    """Whether the way to a URL leads through a socks proxy, which only the SDKs' HTTP libraries can use."""
+    return (proxy_url(url, settings) or "").startswith("socks")
 
 
 def _generic_call(client: Any, wire: WireRequest, limits: Limits) -> Any:

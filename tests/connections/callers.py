@@ -6,11 +6,11 @@ import asyncio
 import math
 from typing import Any, Iterator, List, Optional
 
-from llm_orchestrator.providers.http.aconnections import AsyncConnections
-from llm_orchestrator.providers.http.connections import Connections
-from llm_orchestrator.providers.http.messages import header_bytes
-from llm_orchestrator.providers.http.origins import Origin
-from llm_orchestrator.providers.http.settings import HttpSettings
+from llm_orchestrator.providers.http.core.aconnections import AsyncConnections
+from llm_orchestrator.providers.http.core.connections import Connections
+from llm_orchestrator.providers.http.core.messages import header_bytes
+from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.settings import HttpSettings
 from llm_orchestrator.providers.wire import Limits
 
 HEADERS = header_bytes({"authorization": "Bearer sk-sentinel", "content-type": "application/json"})

@@ -17,7 +17,7 @@ from typing import Any, Dict, List
 import pytest
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderConnectionError, ProviderTimeoutError
-from llm_orchestrator.providers.http.aconnections import AsyncConnections
+from llm_orchestrator.providers.http.core.aconnections import AsyncConnections
 from llm_orchestrator.providers.wire import Limits
 from tests.connections.callers import HEADERS, PATIENT, AsyncCaller, SyncCaller
 from tests.connections.servers import Peer
@@ -395,7 +395,7 @@ def _clean_environment() -> Dict[str, str]:
 
 def test_sync_needs_neither_asyncio_nor_another_http_library() -> None:
     program = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import llm_orchestrator.providers.http.connections\n"
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import llm_orchestrator.providers.http.core.connections\n"
         "print(sorted({'asyncio', 'httpx', 'httpx2', 'h11', 'anyio', 'http.client'} & set(sys.modules)))"
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

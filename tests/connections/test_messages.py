@@ -15,10 +15,10 @@ from llm_orchestrator.exceptions import (
     OrchestratorError,
     ProviderConnectionError,
 )
-from llm_orchestrator.providers.http import messages
-from llm_orchestrator.providers.http.messages import ReplyParser, header_bytes, request_bytes
-from llm_orchestrator.providers.http.origins import Origin
-from llm_orchestrator.providers.http.settings import HttpSettings
+from llm_orchestrator.providers.http.core import messages
+from llm_orchestrator.providers.http.core.messages import ReplyParser, header_bytes, request_bytes
+from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.settings import HttpSettings
 from tests.connections.servers import FIN, KEEP
 from tests.connections.test_wire import CASES, OK, Case
 

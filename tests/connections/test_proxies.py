@@ -11,8 +11,8 @@ from typing import Any, Callable, List, Optional
 import pytest
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderConnectionError
-from llm_orchestrator.providers.http.origins import Origin, is_excluded, proxy_url
-from llm_orchestrator.providers.http.settings import HttpSettings
+from llm_orchestrator.providers.http.core.origins import Origin, is_excluded, proxy_url
+from llm_orchestrator.providers.http.core.settings import HttpSettings
 from tests.connections.servers import Peer, RawServer
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"

@@ -11,8 +11,8 @@ from typing import Any, Dict
 import pytest
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderConnectionError
-from llm_orchestrator.providers.http import settings as settings_module
-from llm_orchestrator.providers.http.settings import HttpSettings, tls_settings
+from llm_orchestrator.providers.http.core import settings as settings_module
+from llm_orchestrator.providers.http.core.settings import HttpSettings, tls_settings
 from tests.connections.certificates import Authority
 from tests.connections.servers import Peer
 

@@ -346,7 +346,7 @@ def test_bomb(encoding: str, status: int, serve: Any, call: Any) -> None:
 
 
 def test_limit_of_a_plain_body(serve: Any, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from llm_orchestrator.providers.http import messages
+    from llm_orchestrator.providers.http.core import messages
 
     monkeypatch.setattr(messages, "MAX_BODY_BYTES", 1_000_000)
     for length in (2_000_000, 10**15):

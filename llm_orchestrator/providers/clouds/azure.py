@@ -23,6 +23,7 @@ class AzureAdapter(ConfiguredNames, OpenAIAdapter):
     """A resource of Azure OpenAI."""
 
     service: ClassVar[str] = "azure.ai.openai"
+    can_go_direct: ClassVar[bool] = False
     extra: ClassVar[str] = "azure"
     credential_packages: ClassVar[Tuple[str, ...]] = ("azure", "msal")
     credential_remedy: ClassVar[str] = "Run: az login, or set api_key in the entry."

@@ -28,6 +28,7 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
     """Claude in one AWS region."""
 
     service: ClassVar[str] = "aws.bedrock"
+    can_go_direct: ClassVar[bool] = False
     extra: ClassVar[str] = "bedrock"
     platform: ClassVar[str] = "Bedrock"
     credential_packages: ClassVar[Tuple[str, ...]] = ("botocore", "boto3")

@@ -37,6 +37,7 @@ class VertexAdapter(CloudProvider):
     """Models in one project and region; making one gives the adapter of the publisher's protocol."""
 
     service: ClassVar[str] = "gcp.vertex_ai"
+    can_go_direct: ClassVar[bool] = False
     extra: ClassVar[str] = "vertex"
     credential_packages: ClassVar[Tuple[str, ...]] = ("google.auth",)
     credential_remedy: ClassVar[str] = "Run: gcloud auth application-default login."

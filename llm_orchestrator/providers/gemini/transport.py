@@ -8,38 +8,19 @@ and a bad status is seen before the SDK's error class sees it, which cannot read
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Dict, Mapping
+from typing import Any, Dict
 
 from llm_orchestrator.providers.gemini.typed_calls import TypedCalls
-from llm_orchestrator.providers.http.error_bodies import abound_error_body, bound_error_body
+from llm_orchestrator.providers.http.error_bodies import abound_error_body, bad_status, bound_error_body
 from llm_orchestrator.providers.http.pools import MAX_CONNECTIONS, async_client_arguments
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
 
-__all__ = ["BadStatusError", "ErrorReply", "GeminiTransport", "bad_status"]
+__all__ = ["GeminiTransport"]
 
 API_VERSION = "v1beta"
 #: What is used of the SDK's inner client; all or nothing.
 PRIVATE_NAMES = ("_build_request", "_request", "_async_request")
-
-
-@dataclass(frozen=True)
-class ErrorReply:
-    """A reply with a bad status, read to its end; its repr shows nothing that may hold a key."""
-
-    status_code: int
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
-    request: Any = field(repr=False, default=None)
-
-
-class BadStatusError(Exception):
-    """The provider answered with another status than 200."""
-
-    def __init__(self, response: ErrorReply) -> None:
-        super().__init__(f"status {response.status_code}")
-        self.response = response
 
 
 class GeminiTransport:
@@ -140,20 +121,12 @@ def _raise_for_status(response: Any) -> None:
     """Raise for a bad status, as a response hook."""
     bound_error_body(response)
     if response.status_code != 200:
-        raise bad_status(response, response.read())
+        raise bad_status(response.status_code, response.headers, response.read(), response.request)
 
 
 async def _araise_for_status(response: Any) -> None:
     """Raise for a bad status, as a response hook for async callers."""
     await abound_error_body(response)
     if response.status_code != 200:
-        raise bad_status(response, await response.aread())
-
-
-def bad_status(response: Any, content: bytes) -> BadStatusError:
-    """Make the error of a reply; Gemini may wrap the error of a stream in an array."""
-    content = content.strip()
-    if content.startswith(b"[") and content.endswith(b"]"):
-        content = content[1:-1]
-    reply = ErrorReply(response.status_code, response.headers, content, response.request)
-    return BadStatusError(reply)
+        content = await response.aread()
+        raise bad_status(response.status_code, response.headers, content, response.request)

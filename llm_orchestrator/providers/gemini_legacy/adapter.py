@@ -32,7 +32,8 @@ class GeminiLegacyAdapter(GeminiAdapter):
     """
 
     extra: ClassVar[str] = "gemini-legacy"
-    transport: ClassVar[Any] = LegacyTransport
+    sdk_transport: ClassVar[Any] = LegacyTransport
+    can_go_direct: ClassVar[bool] = False
 
     def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
         """Translate a call, in the fields that the SDK knows; see ``GeminiAdapter.build_attempt``."""

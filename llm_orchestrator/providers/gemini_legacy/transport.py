@@ -20,7 +20,7 @@ from llm_orchestrator.exceptions import (
     ProviderError,
     ProviderTimeoutError,
 )
-from llm_orchestrator.providers.gemini.transport import bad_status
+from llm_orchestrator.providers.http.error_bodies import bad_status
 from llm_orchestrator.providers.http.exceptions import causes_of
 from llm_orchestrator.providers.http.pools import MAX_CONNECTIONS
 from llm_orchestrator.providers.wire import BufferedReply, Limits, RawReply, WireRequest
@@ -158,7 +158,7 @@ def _is_timeout(error: Exception) -> bool:
 def _raise_for_status(response: Any, **others: Any) -> None:
     """Raise for a bad status, as a response hook."""
     if response.status_code != 200:
-        raise bad_status(response, response.content)
+        raise bad_status(response.status_code, response.headers, response.content, response.request)
 
 
 def _whole(message: Any) -> RawReply:

@@ -7,12 +7,21 @@ status is enough when the body breaks off; silence is a timeout.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Mapping
 
 from llm_orchestrator.providers.http.deadlines import watch_reply
 from llm_orchestrator.providers.http.library import library_of_response
 
-__all__ = ["MAX_ERROR_BODY_BYTES", "abound_error_body", "bound_error_body", "with_bounded_error_bodies"]
+__all__ = [
+    "MAX_ERROR_BODY_BYTES",
+    "BadStatusError",
+    "ErrorReply",
+    "abound_error_body",
+    "bad_status",
+    "bound_error_body",
+    "with_bounded_error_bodies",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -60,3 +69,31 @@ async def abound_error_body(response: Any) -> None:
     finally:
         await response.stream.aclose()
     response.stream = library.ByteStream(bytes(content))
+
+
+@dataclass(frozen=True)
+class ErrorReply:
+    """A reply with a bad status, read to its end; its repr shows nothing that may hold a key."""
+
+    status_code: int
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+    request: Any = field(repr=False, default=None)
+
+
+class BadStatusError(Exception):
+    """The provider answered with another status than 200."""
+
+    def __init__(self, response: ErrorReply) -> None:
+        super().__init__(f"status {response.status_code}")
+        self.response = response
+
+
+def bad_status(
+    status_code: int, headers: Mapping[str, str], content: bytes, request: Any = None
+) -> BadStatusError:
+    """Make the error of a reply; some wrap the error in an array."""
+    content = content.strip()
+    if content.startswith(b"[") and content.endswith(b"]"):
+        content = content[1:-1]
+    return BadStatusError(ErrorReply(status_code, headers, content, request))

@@ -13,9 +13,9 @@ from typing import Any, Deque, Iterator, List, Mapping, Optional, Tuple
 import httptools
 
 from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError
-from llm_orchestrator.providers.http.encodings import Unpacker, unpacker_for
-from llm_orchestrator.providers.http.network_errors import broken_reply, connection_lost
-from llm_orchestrator.providers.http.origins import Origin
+from llm_orchestrator.providers.http.core.encodings import Unpacker, unpacker_for
+from llm_orchestrator.providers.http.core.network_errors import broken_reply, connection_lost
+from llm_orchestrator.providers.http.core.origins import Origin
 
 __all__ = ["MAX_BODY_BYTES", "MAX_HEAD_BYTES", "ReplyHeaders", "ReplyParser", "header_bytes", "request_bytes"]
 

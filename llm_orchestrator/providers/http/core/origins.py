@@ -14,7 +14,7 @@ from typing import List, Optional, Tuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers.http.settings import HttpSettings
+from llm_orchestrator.providers.http.core.settings import HttpSettings
 
 __all__ = ["Origin", "Proxy", "is_excluded", "proxy_url"]
 

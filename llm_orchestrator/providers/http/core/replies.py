@@ -6,8 +6,8 @@ import math
 from typing import AsyncIterator, Iterator, Optional
 
 from llm_orchestrator.exceptions import ProviderConnectionError
-from llm_orchestrator.providers.http.clock import Clock
-from llm_orchestrator.providers.http.messages import ReplyHeaders, ReplyParser
+from llm_orchestrator.providers.http.core.clock import Clock
+from llm_orchestrator.providers.http.core.messages import ReplyHeaders, ReplyParser
 
 __all__ = ["BaseReply"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Optional
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers.http.network_errors import reason_of
+from llm_orchestrator.providers.http.core.network_errors import reason_of
 
 __all__ = ["HttpSettings", "TLSSettings", "tls_settings"]
 

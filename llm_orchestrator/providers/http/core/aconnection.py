@@ -10,12 +10,12 @@ from contextlib import suppress
 from typing import Any, Coroutine, Deque, List, Optional, Set
 
 from llm_orchestrator.exceptions import OrchestratorError, ProviderTimeoutError
-from llm_orchestrator.providers.http.clock import Clock
-from llm_orchestrator.providers.http.network_errors import not_connected, reason_of
-from llm_orchestrator.providers.http.origins import Origin
-from llm_orchestrator.providers.http.protocol import ClientProtocol
-from llm_orchestrator.providers.http.settings import TLSSettings
-from llm_orchestrator.providers.http.sockets import (
+from llm_orchestrator.providers.http.core.clock import Clock
+from llm_orchestrator.providers.http.core.network_errors import not_connected, reason_of
+from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.protocol import ClientProtocol
+from llm_orchestrator.providers.http.core.settings import TLSSettings
+from llm_orchestrator.providers.http.core.sockets import (
     ATTEMPT_DELAY,
     Address,
     ClientSocket,

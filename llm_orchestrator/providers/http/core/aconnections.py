@@ -16,12 +16,12 @@ from llm_orchestrator.exceptions import (
     ProviderConnectionError,
     ProviderTimeoutError,
 )
-from llm_orchestrator.providers.http.aconnection import AsyncConnection, Timer
-from llm_orchestrator.providers.http.clock import Clock
-from llm_orchestrator.providers.http.messages import request_bytes
-from llm_orchestrator.providers.http.origins import Origin
-from llm_orchestrator.providers.http.replies import BaseReply
-from llm_orchestrator.providers.http.settings import HttpSettings, tls_settings
+from llm_orchestrator.providers.http.core.aconnection import AsyncConnection, Timer
+from llm_orchestrator.providers.http.core.clock import Clock
+from llm_orchestrator.providers.http.core.messages import request_bytes
+from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.replies import BaseReply
+from llm_orchestrator.providers.http.core.settings import HttpSettings, tls_settings
 from llm_orchestrator.providers.wire import Limits
 
 __all__ = ["AsyncConnections", "AsyncReply"]

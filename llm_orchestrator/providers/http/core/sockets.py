@@ -10,7 +10,7 @@ import socket
 from typing import Any, List, NamedTuple, Tuple
 
 from llm_orchestrator.exceptions import OrchestratorError
-from llm_orchestrator.providers.http.network_errors import (
+from llm_orchestrator.providers.http.core.network_errors import (
     is_descriptor_shortage,
     not_connected,
     reason_of,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Any, Optional
 
-from llm_orchestrator.providers.http.network_errors import broken_reply
+from llm_orchestrator.providers.http.core.network_errors import broken_reply
 
 __all__ = ["STEP_BYTES", "Unpacker", "unpacker_for"]
 

@@ -15,12 +15,12 @@ from queue import Empty, SimpleQueue
 from typing import Deque, Iterator, Optional
 
 from llm_orchestrator.exceptions import OrchestratorError, ProviderConnectionError, ProviderTimeoutError
-from llm_orchestrator.providers.http.clock import Clock
-from llm_orchestrator.providers.http.connection import Connection
-from llm_orchestrator.providers.http.messages import request_bytes
-from llm_orchestrator.providers.http.origins import Origin
-from llm_orchestrator.providers.http.replies import BaseReply
-from llm_orchestrator.providers.http.settings import HttpSettings, tls_settings
+from llm_orchestrator.providers.http.core.clock import Clock
+from llm_orchestrator.providers.http.core.connection import Connection
+from llm_orchestrator.providers.http.core.messages import request_bytes
+from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.replies import BaseReply
+from llm_orchestrator.providers.http.core.settings import HttpSettings, tls_settings
 from llm_orchestrator.providers.wire import Limits
 
 __all__ = ["Connections", "Reply"]

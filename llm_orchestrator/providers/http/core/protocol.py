@@ -9,16 +9,16 @@ import ssl
 from typing import Iterator, Optional, Union
 
 from llm_orchestrator.exceptions import ConfigurationError, InvalidResponseError, OrchestratorError
-from llm_orchestrator.providers.http.messages import ReplyParser
-from llm_orchestrator.providers.http.network_errors import (
+from llm_orchestrator.providers.http.core.messages import ReplyParser
+from llm_orchestrator.providers.http.core.network_errors import (
     connection_lost,
     not_connected,
     reason_of,
     tls_failure,
 )
-from llm_orchestrator.providers.http.origins import Origin
-from llm_orchestrator.providers.http.settings import TLSSettings
-from llm_orchestrator.providers.http.tls import TLSStream
+from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.settings import TLSSettings
+from llm_orchestrator.providers.http.core.tls import TLSStream
 
 __all__ = ["ClientProtocol"]
 

@@ -1,0 +1,158 @@
+"""The direct transport: an adapter's requests over connections of our own, without a vendor's SDK.
+
+An adapter says where its API is and which headers carry the credential; here requests become bytes, and a
+reply with a bad status becomes an error.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Mapping, NamedTuple, Optional
+from urllib.parse import urlsplit
+
+from llm_orchestrator.exceptions import InvalidResponseError, ProviderConnectionError, ProviderTimeoutError
+from llm_orchestrator.providers.http.core.connections import Connections, Reply
+from llm_orchestrator.providers.http.core.messages import header_bytes
+from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.settings import HttpSettings
+from llm_orchestrator.providers.http.error_bodies import BadStatusError, bad_status
+from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
+
+if TYPE_CHECKING:
+    from llm_orchestrator.providers.http.core.aconnections import AsyncReply
+
+__all__ = ["AsyncDirectTransport", "DirectTransport", "Endpoint"]
+
+USER_AGENT = "llm-orchestrator"
+
+
+class Endpoint(NamedTuple):
+    """Where an API is, and the headers that its vendor documents for the credential.
+
+    Attributes:
+        url: The base URL; a query of it is sent with every request.
+        headers: Values by name; nothing is made up for an entry without a key.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+
+
+class _Requests:
+    """Writes requests for one endpoint; shared by the sync and the async transport."""
+
+    def __init__(self, endpoint: Endpoint, settings: HttpSettings) -> None:
+        url = urlsplit(endpoint.url)
+        self.origin = Origin.of(endpoint.url, settings)
+        self._path = url.path.rstrip("/")
+        self._query = url.query
+        common = {"accept": "application/json", "user-agent": USER_AGENT, **endpoint.headers}
+        self._headers = header_bytes(common)
+
+    def path_of(self, wire: WireRequest) -> str:
+        path = f"{self._path}/{wire.path.lstrip('/')}"
+        return f"{path}{'&' if '?' in path else '?'}{self._query}" if self._query else path
+
+    def headers_of(self, wire: WireRequest) -> bytes:
+        content = b"content-type: application/json\r\n" if wire.body is not None else b""
+        return self._headers + content + (header_bytes(wire.headers) if wire.headers else b"")
+
+    @staticmethod
+    def body_of(wire: WireRequest) -> Optional[bytes]:
+        if wire.body is None:
+            return None
+        text = json.dumps(wire.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode("utf-8")
+
+
+class DirectTransport:
+    """Sends the requests of one entry, for any number of threads."""
+
+    def __init__(self, endpoint: Endpoint, settings: HttpSettings) -> None:
+        self._requests = _Requests(endpoint, settings)
+        self._connections = Connections(self._requests.origin, settings)
+
+    def open(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request and wait for the head of the reply."""
+        requests = self._requests
+        try:
+            reply = self._connections.open(
+                wire.method, requests.path_of(wire), requests.headers_of(wire), requests.body_of(wire), limits
+            )
+        except ProviderConnectionError as error:
+            raise _as_attempt(error) from error.__cause__
+        if 200 <= reply.status_code < 300:
+            return reply
+        raise _bad_status(reply, _error_body(reply))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
+
+
+class AsyncDirectTransport:
+    """Sends the requests of one entry, for the tasks of one event loop."""
+
+    def __init__(self, endpoint: Endpoint, settings: HttpSettings) -> None:
+        from llm_orchestrator.providers.http.core.aconnections import AsyncConnections
+
+        self._requests = _Requests(endpoint, settings)
+        self._connections = AsyncConnections(self._requests.origin, settings)
+
+    async def open(self, wire: WireRequest, limits: Limits) -> RawReply:
+        """Send one request and wait for the head of the reply."""
+        requests = self._requests
+        try:
+            reply = await self._connections.open(
+                wire.method, requests.path_of(wire), requests.headers_of(wire), requests.body_of(wire), limits
+            )
+        except ProviderConnectionError as error:
+            raise _as_attempt(error) from error.__cause__
+        if 200 <= reply.status_code < 300:
+            return reply
+        raise _bad_status(reply, await _aerror_body(reply))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._connections.aclose()
+
+
+def _as_attempt(error: ProviderConnectionError) -> ProviderConnectionError:
+    """A connection that failed is an attempt, with its row; nothing can be billed where nothing was sent."""
+    if not error.sent:
+        error.sent, error.may_be_billed = True, False
+    return error
+
+
+def _error_body(reply: Reply) -> bytes:
+    """Read the body of a bad status; the status is enough where it breaks off, but silence is a timeout."""
+    content = bytearray()
+    try:
+        for chunk in reply.iter_bytes():
+            content += chunk
+    except ProviderTimeoutError:
+        raise
+    except (InvalidResponseError, ProviderConnectionError):
+        pass
+    finally:
+        reply.close()
+    return bytes(content)
+
+
+async def _aerror_body(reply: AsyncReply) -> bytes:
+    """Read the body of a bad status, async; see ``_error_body``."""
+    content = bytearray()
+    try:
+        async for chunk in reply.aiter_bytes():
+            content += chunk
+    except ProviderTimeoutError:
+        raise
+    except (InvalidResponseError, ProviderConnectionError):
+        pass
+    finally:
+        await reply.aclose()
+    return bytes(content)
+
+
+def _bad_status(reply: RawReply, content: bytes) -> BadStatusError:
+    return bad_status(reply.status_code, reply.headers, content)
