@@ -135,9 +135,10 @@ class StreamCore:
         self._check_readable()
         if self._phase is Phase.NEW:
             yield from self._sending()
-        if self._source is None:  # somebody closed it meanwhile
+        source = self._source
+        if source is None:  # somebody closed it meanwhile
             raise OrchestratorError(_CLOSED)
-        return self._source
+        return source
 
     def _sending(self) -> Steps[None]:
         self._phase = Phase.OPENING
@@ -195,7 +196,7 @@ class StreamCore:
     def _check_readable(self) -> None:
         if self._error is not None:
             raise self._error
-        if self._phase in _UNREADABLE:
+        if self._phase not in (Phase.NEW, Phase.OPEN):
             raise OrchestratorError(_UNREADABLE[self._phase])
 
     def _begin(self) -> None:
