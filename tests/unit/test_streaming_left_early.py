@@ -259,6 +259,26 @@ def test_r7_an_interrupt_before_the_first_piece_never_asks_again(perform: Perfor
     perform(scenario, press)
 
 
+def test_r7_an_interrupt_just_after_the_opening_leaves_the_stream_to_the_next_call(
+    perform: Perform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press(call: Any, stream: Any) -> None:
+        raise KeyboardInterrupt
+
+    async def scenario(scene: Scene, open_stream: Open) -> None:
+        monkeypatch.setattr("llm_orchestrator.calls.call.Call.opened", press)
+        reader = open_stream()
+        with pytest.raises(KeyboardInterrupt):
+            await reader.piece()
+        with pytest.raises(OrchestratorError, match="The stream is closed"):
+            await reader.piece()
+        scene.orchestrator.close()
+        await asyncio.sleep(0.01)  # turns of the loop, in which it closes the connection
+        assert (scene.asked, scene.rows) == ([MODEL], ["priced interrupted final"])
+
+    perform(scenario)
+
+
 def test_r7_a_coroutine_that_is_dropped_while_it_reads_waits_for_nothing() -> None:
     scene = play(FakeReply(chunks=PIECES, delay=0.001), provider_class=TrackingProvider)
 
