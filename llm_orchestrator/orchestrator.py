@@ -237,6 +237,7 @@ class LLMOrchestrator:
         Raises:
             ProviderError: A provider refused, failed or could not be reached; its old list stays.
             ConfigurationError: There is no such provider, or it lacks its key.
+            NotSupportedError: A provider cannot list its models; it is a ConfigurationError.
         """
         self._shared.check_open()
         self.call_factory.forget_models()  # the new listings may know better
@@ -264,6 +265,8 @@ class LLMOrchestrator:
 
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
+            ConfigurationError: There is no such provider, or it lacks its key.
+            NotSupportedError: The provider cannot say; it is a ConfigurationError.
         """
         self._shared.check_open()
         return self.registry.validate_model(provider or self.active_provider, model)
