@@ -49,7 +49,7 @@ class LLMOrchestrator:
         cost_tracker: A cost tracker to use instead of the configured one; it has its own ledger, prices and
             budget, and the section ``cost_tracking`` is not used.
         session_id: The session that costs are counted for; None makes a new one.
-        hooks: Functions that are told of every attempt and call.
+        hooks: Functions that are called after every attempt and every call.
 
     Raises:
         ConfigurationError: Something is wrong with the configuration; the text lists everything found.

@@ -73,9 +73,8 @@ def test_a_function_that_is_named_exists(name: str) -> None:
 def test_a_method_that_is_named_exists(name: str) -> None:
     owner, _, method = name.partition("(")[0].partition(".")
     (module,) = [name for name, path in MODULES.items() if owner in defined(path)]
-    assert hasattr(getattr(import_module(f"llm_orchestrator.{module}"), owner), method) or (
-        method in getattr(import_module(f"llm_orchestrator.{module}"), owner).__annotations__
-    )
+    found = getattr(import_module(f"llm_orchestrator.{module}"), owner)
+    assert hasattr(found, method) or method in found.__annotations__
 
 
 def test_a_hop_is_where_the_page_says() -> None:
@@ -157,7 +156,7 @@ def test_a_call_and_a_stream_are_few_hops() -> None:
 
 
 def wings() -> List[Tuple[str, ...]]:
-    """The columns of the layer test, without wings that are yet to be built."""
+    """The columns of the layer test, without the wing that is still to come."""
     built = {wing_of(module) for module in MODULES}
     return [tuple(wing for wing in column if wing in built) for column in COLUMNS]
 
