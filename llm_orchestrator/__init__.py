@@ -20,6 +20,7 @@ from llm_orchestrator.exceptions import (
     InvalidRequestError,
     InvalidResponseError,
     ModelNotFoundError,
+    NotSupportedError,
     OrchestratorError,
     OutputParseError,
     OutputTruncatedError,

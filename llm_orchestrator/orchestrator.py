@@ -49,7 +49,7 @@ class LLMOrchestrator:
         cost_tracker: A cost tracker to use instead of the configured one; it has its own ledger, prices and
             budget, and the section ``cost_tracking`` is not used.
         session_id: The session that costs are counted for; None makes a new one.
-        hooks: Functions that are told of every attempt and call.
+        hooks: Functions that are called after every attempt and every call.
 
     Raises:
         ConfigurationError: Something is wrong with the configuration; the text lists everything found.
@@ -237,6 +237,7 @@ class LLMOrchestrator:
         Raises:
             ProviderError: A provider refused, failed or could not be reached; its old list stays.
             ConfigurationError: There is no such provider, or it lacks its key.
+            NotSupportedError: A provider cannot list its models; it is a ConfigurationError.
         """
         self._shared.check_open()
         self.call_factory.forget_models()  # the new listings may know better
@@ -264,6 +265,8 @@ class LLMOrchestrator:
 
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
+            ConfigurationError: There is no such provider, or it lacks its key.
+            NotSupportedError: The provider cannot say; it is a ConfigurationError.
         """
         self._shared.check_open()
         return self.registry.validate_model(provider or self.active_provider, model)

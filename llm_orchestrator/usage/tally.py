@@ -79,7 +79,7 @@ class Tally:
         self._clock = LocalClock()
 
     def add(self, row: Sequence[str]) -> None:
-        """Add a row."""
+        """Add a row to the sums of its groups; a call of several rows is counted once in each of them."""
         self.rows += 1
         day, _ = self._clock.read(row[_TIME])
         key = (row[_PROVIDER], row[_MODEL], row[_SESSION], day, row[_TAGS])
