@@ -20,7 +20,6 @@ from llm_orchestrator.exceptions import (
     InvalidRequestError,
     InvalidResponseError,
     ModelNotFoundError,
-    NotSupportedError,
     OrchestratorError,
     OutputParseError,
     OutputTruncatedError,

@@ -2,7 +2,6 @@
 
     OrchestratorError
     |-- ConfigurationError              the YAML file, a key or a package is missing or cannot be used
-    |   `-- NotSupportedError           the provider cannot list or validate models
     |-- ProviderSwitchError             a history of one provider was sent to another
     |-- InvalidMessagesError            the messages cannot be sent (names the index)
     |-- BudgetExceededError             a configured budget is used up
@@ -45,7 +44,6 @@ __all__ = [
     "InvalidRequestError",
     "InvalidResponseError",
     "ModelNotFoundError",
-    "NotSupportedError",
     "OrchestratorError",
     "OutputParseError",
     "OutputTruncatedError",

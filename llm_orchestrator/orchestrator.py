@@ -236,8 +236,7 @@ class LLMOrchestrator:
 
         Raises:
             ProviderError: A provider refused, failed or could not be reached; its old list stays.
-            ConfigurationError: There is no such provider, or it lacks its key.
-            NotSupportedError: A provider cannot list its models; it is a ConfigurationError.
+            ConfigurationError: There is no such provider, it lacks its key, or it cannot list its models.
         """
         self._shared.check_open()
         self.call_factory.forget_models()  # the new listings may know better
@@ -265,8 +264,7 @@ class LLMOrchestrator:
 
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
-            ConfigurationError: There is no such provider, or it lacks its key.
-            NotSupportedError: The provider cannot say; it is a ConfigurationError.
+            ConfigurationError: There is no such provider, it lacks its key, or nobody can be asked there.
         """
         self._shared.check_open()
         return self.registry.validate_model(provider or self.active_provider, model)
