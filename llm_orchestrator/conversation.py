@@ -96,7 +96,7 @@ class Conversation:
 
     @property
     def usage(self) -> TokenUsage:
-        """The tokens of all calls, as far as told; its ``source`` is ``partial`` when some was not."""
+        """The tokens of all calls, as far as reported; its ``source`` is ``partial`` where some were not."""
         return self._history.state.usage
 
     # ---------------------------------------------------------------- turns
@@ -135,7 +135,7 @@ class Conversation:
             The stream; iterate over it to get pieces of text.
 
         Raises:
-            OrchestratorError: As in ``send``; what only the request can tell shows when it is sent.
+            OrchestratorError: As in ``send``; what only the provider can find shows when the request is sent.
         """
         return LLMStream(self._turn(messages, arguments, streamed=True))
 

@@ -98,7 +98,7 @@ class CostTracker:
         return self._billing.table
 
     def add(self, record: UsageRecord) -> None:
-        """Keep the record of an attempt; every record comes by here.
+        """Keep the record of an attempt; every record passes through here.
 
         A ledger that cannot be written is logged as an error and never raised: the answer was paid for.
 

@@ -1,12 +1,12 @@
 """All errors that the library raises, as a tree.
 
     OrchestratorError
-    |-- ConfigurationError              the YAML file, a key or an installed package is missing or wrong
+    |-- ConfigurationError              the YAML file, a key or a package is missing or cannot be used
     |-- ProviderSwitchError             a history of one provider was sent to another
     |-- InvalidMessagesError            the messages cannot be sent (names the index)
     |-- BudgetExceededError             a configured budget is used up
     `-- ProviderError                   a provider refused, failed, or could not be reached
-        |-- AuthenticationError         the key is wrong or missing
+        |-- AuthenticationError         the key is not accepted, or a cloud's login is missing
         |-- PermissionDeniedError       the key is valid but not allowed to do this
         |-- QuotaExceededError          the account is out of credit or quota
         |-- RateLimitError              too many requests                retried, falls back
@@ -84,11 +84,11 @@ class OrchestratorError(Exception):
 
 
 class ConfigurationError(OrchestratorError):
-    """The configuration, a key, a file or an installed package is missing or wrong."""
+    """The configuration, a key, a file or an installed package is missing or cannot be used."""
 
 
 class NotSupportedError(ConfigurationError):
-    """The provider does not have this endpoint, for example for its list of models."""
+    """The provider cannot list its models, or cannot say whether it offers one."""
 
 
 class ProviderSwitchError(OrchestratorError):

@@ -49,7 +49,7 @@ class LLMOrchestrator:
         cost_tracker: A cost tracker to use instead of the configured one; it has its own ledger, prices and
             budget, and the section ``cost_tracking`` is not used.
         session_id: The session that costs are counted for; None makes a new one.
-        hooks: Functions that are told of every attempt and call.
+        hooks: Functions that are called after every attempt and every call.
 
     Raises:
         ConfigurationError: Something is wrong with the configuration; the text lists everything found.
@@ -236,7 +236,7 @@ class LLMOrchestrator:
 
         Raises:
             ProviderError: A provider refused, failed or could not be reached; its old list stays.
-            ConfigurationError: There is no such provider, or it lacks its key.
+            ConfigurationError: There is no such provider, it lacks its key, or it cannot list its models.
         """
         self._shared.check_open()
         self.call_factory.forget_models()  # the new listings may know better
@@ -264,6 +264,7 @@ class LLMOrchestrator:
 
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
+            ConfigurationError: There is no such provider, it lacks its key, or nobody can be asked there.
         """
         self._shared.check_open()
         return self.registry.validate_model(provider or self.active_provider, model)

@@ -86,7 +86,7 @@ class PolicySettings:
 
 
 def plan(chain: Sequence[str], settings: PolicySettings) -> Plan:
-    """Plan a call."""
+    """Try the models in turn, each with its retries, until an attempt succeeds or the call has to fail."""
     failures: List[ProviderError] = []
     for model in chain:
         if failures and settings.time_left() <= 0:

@@ -2,7 +2,7 @@
 
 ``LLMStream`` and ``AsyncLLMStream`` iterate over text, offer typed events, hold the whole answer once the
 provider has said that it is complete, and record what was used exactly once, also when they are left early.
-What happens to a stream is written once, in ``StreamCore``; the two only wait.
+What happens to a stream is written once, in ``StreamCore``; the two wait for it, each in its way.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Phase(Enum):
     """Where a stream is: NEW -> OPENING -> OPEN -> ENDED, FAILED or CLOSED.
 
     A refusal leads from OPENING to FAILED, leaving from everywhere before the end to CLOSED. From OPEN on,
-    who takes the source decides which end the stream comes to.
+    whoever takes the source decides how the stream ends.
     """
 
     NEW = auto()
@@ -87,13 +87,13 @@ class StreamCore:
     """What becomes of one stream, for its sync or async reader, and for whoever closes or drops it.
 
     Threads, tasks and finalizers come at any time, and a finalizer may wait for no lock. So there is none:
-    the source is taken in one step, and only who gets it ends the stream and has it recorded.
+    the source is taken in one step, and the one that gets it ends the stream and has it recorded.
 
     Args:
         call: The call behind the stream.
     """
 
-    #: The open stream; this None is found before, and again once it was taken.
+    #: The open stream; this None of the class shows before it is opened, and again once it was taken.
     _source: Union[ProviderStream, AsyncProviderStream, None] = None
 
     def __init__(self, call: StreamedCall) -> None:
@@ -135,9 +135,10 @@ class StreamCore:
         self._check_readable()
         if self._phase is Phase.NEW:
             yield from self._sending()
-        if self._source is None:  # somebody closed it meanwhile
+        source = self._source
+        if source is None:  # somebody closed it meanwhile
             raise OrchestratorError(_CLOSED)
-        return self._source
+        return source
 
     def _sending(self) -> Steps[None]:
         self._phase = Phase.OPENING
@@ -165,7 +166,7 @@ class StreamCore:
             self._fail(end)
 
     def _leaving(self, status: str) -> Steps[None]:
-        """Close the stream, wherever it is; who is opening it looks at ``_is_left`` last of all."""
+        """Close the stream; one that is being opened is closed by its opener, which checks ``_is_left``."""
         self._is_left = True
         source = self._take_source()
         if self._phase not in (Phase.ENDED, Phase.FAILED):
@@ -195,7 +196,7 @@ class StreamCore:
     def _check_readable(self) -> None:
         if self._error is not None:
             raise self._error
-        if self._phase in _UNREADABLE:
+        if self._phase not in (Phase.NEW, Phase.OPEN):
             raise OrchestratorError(_UNREADABLE[self._phase])
 
     def _begin(self) -> None:

@@ -34,7 +34,7 @@ from llm_orchestrator import (
     ServerError,
 )
 from llm_orchestrator.pricing import price_usage
-from llm_orchestrator.providers.gemini import transport as gemini_transport
+from llm_orchestrator.providers.gemini import transport
 from tests.conftest import KEYS
 from tests.support.fixtures import Orchestrate
 from tests.support.scripted_server import KEY, MODEL, Call, Dialect, ScriptedServer, Usage
@@ -399,7 +399,7 @@ def provider(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def real(provider: str, tmp_path: Path) -> Iterator[LLMOrchestrator]:
     """An orchestrator on the provider's cheapest listed model."""
-    gemini_transport._certificates.cache_clear()  # another test has left none
+    transport._certificates.cache_clear()  # another test has left none
     config = {
         "active_provider": provider,
         "active_model": "to-be-chosen",

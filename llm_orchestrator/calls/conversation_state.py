@@ -37,7 +37,7 @@ class ConversationState:
         messages: The history.
         cost: US dollars its calls cost, as far as known.
         unpriced_requests: Number of calls whose cost, or a part of it, is not known.
-        usage: The tokens of its calls, as far as told.
+        usage: The tokens of its calls, as far as reported.
     """
 
     messages: Tuple[Message, ...] = ()
@@ -163,11 +163,11 @@ def _usage(counts: JSON) -> TokenUsage:
 
 
 def _sum_of(total: TokenUsage, usage: TokenUsage) -> TokenUsage:
-    """Add tokens; what one of the two does not tell is the other's, and None when neither does."""
+    """Add tokens; a count that only one of the two has is taken as it is, one that neither has is None."""
     counts: Dict[str, Any] = {}
     for name in COUNTS:
-        told = [count for count in (getattr(total, name), getattr(usage, name)) if count is not None]
-        counts[name] = sum(told) if told else None
+        known = [count for count in (getattr(total, name), getattr(usage, name)) if count is not None]
+        counts[name] = sum(known) if known else None
     if total.source == usage.source == "reported":
         return TokenUsage(**counts)
     is_known = any(count is not None for count in counts.values())

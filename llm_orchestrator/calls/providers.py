@@ -69,7 +69,7 @@ class ProviderSet(Mapping[str, "BaseLLMProvider"]):
         return entry
 
     def addresses(self) -> Dict[str, str]:
-        """Tell where entries lead that do not lead to a vendor's own address."""
+        """Find the addresses of the entries that do not use a vendor's own."""
         places = {name: _address(entry) for name, entry in self._config.providers.items()}
         return {name: place for name, place in places.items() if place}
 

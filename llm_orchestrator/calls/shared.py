@@ -27,10 +27,10 @@ class SharedState:
 
     Attributes:
         tracker: Records usage and cost.
-        hooks: Told of every attempt and call.
+        hooks: Called after every attempt and every call.
         session_id: The session the calls belong to.
         unsupported: Parameters known to be rejected, by provider and model.
-        open_streams: Streams that were begun, as far as they still exist.
+        open_streams: Streams that were opened and still exist.
         deferred: Finishes streams that were dropped unread; the next call does it.
         is_closed: The orchestrator was closed; nothing is sent any more.
     """

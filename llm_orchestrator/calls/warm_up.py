@@ -1,7 +1,7 @@
 """Getting ready while an application starts, so that its first call is as fast as the later ones.
 
 A question that costs nothing makes the provider import its SDK and open a connection. It never fails the
-application: what is wrong is logged, and the first call tells.
+application: what is wrong is logged, and the first call raises it.
 """
 
 from __future__ import annotations

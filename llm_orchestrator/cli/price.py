@@ -20,8 +20,6 @@ from llm_orchestrator.utils.suggestions import closest
 
 __all__ = ["price"]
 
-MILLION = 1_000_000
-
 
 def price(
     model: Annotated[str, typer.Argument(help="The model's name, or provider/model.")],

@@ -24,7 +24,7 @@ def is_fine_tuned(model: str) -> bool:
 
 
 def foreign_owner(model: str, provider: str, entries: Iterable[str]) -> Optional[str]:
-    """The other configured entry that a model's name begins with, as in ``openai/gpt-5``."""
+    """The other configured entry that a model's name begins with, as in ``openai/some-model``."""
     prefix = re.split("[/:]", model, maxsplit=1)[0]
     return prefix if prefix not in {model, provider} and prefix in entries else None
 

@@ -40,7 +40,7 @@ def register_provider(name: str, adapter: Type[BaseLLMProvider]) -> None:
         adapter: The class; it is constructed as BaseLLMProvider documents.
 
     Raises:
-        ConfigurationError: The class is no BaseLLMProvider.
+        ConfigurationError: The class is not a BaseLLMProvider.
     """
     _registered[name] = _checked(adapter)
 

@@ -1,7 +1,7 @@
 """What the author of a provider writes: pure translation, and one method, in two forms, that talks.
 
 Translation turns our request into the provider's JSON and its JSON into our values, without a socket. Talking
-opens one HTTP call through the vendor's SDK. What makes calls out of these stands in ``base``.
+opens one HTTP call through the vendor's SDK. ``base`` makes calls out of these.
 """
 
 from __future__ import annotations
@@ -276,7 +276,7 @@ class Adapter(ABC):
             A GET request that fails with 404 for a model that does not exist.
 
         Raises:
-            NotSupportedError: The provider cannot tell; it is a ConfigurationError.
+            NotSupportedError: The provider cannot say; it is a ConfigurationError.
         """
         raise NotSupportedError(f"Provider {self.name!r} cannot validate models. Call the model to find out.")
 

@@ -317,7 +317,7 @@ class BaseLLMProvider(Adapter):
             headers: Headers of the reply.
             request: The call.
             wire: The request as it was sent.
-            context: Is told what decides the price beside the usage.
+            context: Is given what decides the price beside the usage.
 
         Returns:
             The response, with what only the call knows filled in.

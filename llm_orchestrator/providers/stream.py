@@ -1,8 +1,9 @@
 """One streamed answer of one provider, from the open reply to its last piece, sync and async.
 
-What becomes of the bytes is written once, in ``StreamReader``; the two streams only wait. A stream is
-complete only when the provider said so: whatever ends it before becomes ``StreamInterruptedError`` once a
-piece has been delivered, and the plain error before.
+What becomes of the bytes is written once, in ``StreamReader``. The two streams wait for them, and close the
+connection each in its way: a sync stream does it itself, an async one has a task on its loop that does, as
+neither a finalizer nor another thread can await it. A stream is complete only when the provider said so:
+what ends it before becomes ``StreamInterruptedError`` once a piece has been delivered, else the plain error.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class StreamingProvider(Protocol):
 
     @property
     def keep_alive_events(self) -> Collection[str]:
-        """Types of events that are no sign of an answer."""
+        """Types of events that only say that the connection is alive."""
 
     def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         """Translate one event."""
@@ -127,14 +128,14 @@ class StreamReader:
     # ---------------------------------------------------------------- steps
 
     def _beginning(self) -> Steps[None]:
-        """Read until the first piece or the end; who cannot begin never gets the stream, so it is closed."""
+        """Read until the first piece or the end; a stream that cannot begin is closed: nobody gets it."""
         try:
             yield self._get_ready
             while not (self._ready or self._is_over):
                 yield self._read
             if self._failure is not None and not self._ready:
                 raise self._failure_to_raise(delivered=False)
-        except GeneratorExit:  # who made these steps was interrupted or dropped: there is nobody to wait
+        except GeneratorExit:  # the caller was interrupted or dropped, and nobody is left to wait
             self.close_soon()
             self.release()
             raise
@@ -204,7 +205,7 @@ class StreamReader:
         self._is_over = True
 
     def _fail(self, error: Exception) -> None:
-        """Keep a failure until the pieces before it are delivered; one after the answer's end is none."""
+        """Keep a failure until the pieces before it are delivered; after the answer's end none counts."""
         self._is_over = True
         if self._state.complete:
             logger.debug("%s: %s after a complete answer", self._provider.name, type(error).__name__)
@@ -327,7 +328,7 @@ class AsyncProviderStream(StreamReader):
         await arun(self._beginning())
 
     async def aclose(self) -> None:
-        """Release the connection; twice is fine. Who is cancelled meanwhile leaves it to finish by itself."""
+        """Release the connection; twice is fine. It is finished even if the caller is cancelled meanwhile."""
         import asyncio
 
         if asyncio.get_running_loop() is not self._loop:

@@ -87,7 +87,7 @@ class Exchange:
 
     Attributes:
         api: Which of the provider's APIs answered, by its name in ``pricing.price_usage``.
-        request: The JSON body that was sent.
+        request: The JSON body that was sent; for a request that got no answer, the call's provider options.
         headers: Headers of the reply that the price depends on.
     """
 

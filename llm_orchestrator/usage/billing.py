@@ -27,7 +27,7 @@ _NO_EXCHANGE = Exchange("", NOTHING, NOTHING)
 
 
 class Billing:
-    """Prices attempts."""
+    """Prices answers when they arrive, and rows of the ledger again, by one price table."""
 
     def __init__(self, table: Optional[PriceTable] = None) -> None:
         self.table = PriceTable() if table is None else table

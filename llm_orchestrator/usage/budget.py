@@ -92,9 +92,9 @@ class Budget:
             )
 
     def _catch_up(self) -> None:
-        news: Iterable[Sequence[str]] = self._tail.read() if self._tail else ()
+        new_rows: Iterable[Sequence[str]] = self._tail.read() if self._tail else ()
         try:
-            for cells in news:
+            for cells in new_rows:
                 if cells[_COST]:
                     self._add(cells[_TIME], cells[_SESSION], Decimal(cells[_COST]))
         except OSError as error:

@@ -54,7 +54,12 @@ class Ledger:
         self._check()
 
     def append(self, row: Row, *, lock_timeout: float = LOCK_TIMEOUT, without_lock: bool = True) -> bool:
-        """Write one row, whole or not at all as far as the system allows."""
+        """Write one row, whole or not at all as far as the system allows; returns whether it was written.
+
+        ``lock_timeout`` is how many seconds to try for the file's lock, which another process may hold.
+        ``without_lock`` says what happens then: the row is written all the same, or not written, so that the
+        caller can try again later.
+        """
         descriptor, size, locked = self._lock_current(lock_timeout)
         try:
             if locked or without_lock:
@@ -216,7 +221,7 @@ class Ledger:
             os.rename(self.path, self._aside(number))
         except OSError as error:  # the row is written, and not lost because the file keeps growing
             self._rotate_bytes = None
-            logger.error("The ledger %s cannot be rotated and grows on: %s", self.path, error)
+            logger.error("The ledger %s cannot be rotated and keeps growing: %s", self.path, error)
 
 
 def identity(status: os.stat_result) -> Identity:

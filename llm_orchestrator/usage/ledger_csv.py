@@ -76,13 +76,15 @@ def check_header(header: str, path: Path) -> List[str]:
 
 
 # The cells of a row as this library writes them; a row with any other is left to the careful reader.
-_PLAIN, _COUNT, _MONEY, _JSON = r"""([^,"']*)""", r"(\d*)", r"(\d+(?:\.\d+)?|)", r'(?:"([^"]*(?:""[^"]*)*)")?'
+_PLAIN, _COUNT, _MONEY = r"""([^,"']*)""", r"([0-9]*)", r"(|[0-9]+\.?[0-9]*)"
+_JSON = r'(|"[^"]*(?:""[^"]*)*")'
 _CELLS = {
     **dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), _COUNT),
     **dict.fromkeys(("cost", "estimated_cost"), _MONEY),
     "tags": _JSON,
 }
 _TAGS = REPORT_COLUMNS.index("tags")
+_NEVER = re.compile(r"(?!)")
 
 
 @lru_cache(maxsize=4)
@@ -100,7 +102,7 @@ class LineReader:
         self.broken = 0
         self._header = header
         is_ours = tuple(self.columns) == COLUMNS and COLUMNS[: len(wanted)] == wanted
-        self._match = _beginning(COLUMNS[: len(wanted)]).match if is_ours else None
+        self._match = (_beginning(COLUMNS[: len(wanted)]) if is_ours else _NEVER).match
 
     def row(self, line: str) -> Optional[Dict[str, str]]:
         """Read a line by column name; None when it is not a whole row."""
@@ -126,11 +128,11 @@ class LineReader:
 
     def cells(self, line: str) -> Optional[List[str]]:
         """Read what a report needs of a line, a cell for each wanted column; None as for ``row``."""
-        match = self._match(line) if self._match else None
-        if match is not None and line.endswith(END_OF_ROW) and not line.count('"') % 2:
-            cells = list(match.groups(""))
+        match = self._match(line)
+        if match and line.endswith(END_OF_ROW) and not line.count('"') % 2:
+            cells = list(match.groups())
             if cells[_TAGS]:
-                cells[_TAGS] = cells[_TAGS].replace('""', '"')
+                cells[_TAGS] = cells[_TAGS][1:-1].replace('""', '"')
             try:
                 datetime.fromisoformat(cells[0])
                 return cells

@@ -1,7 +1,8 @@
-"""The recorder keeps records: the ledger gets each of them, sums of sessions and the budget count it.
+"""The recorder keeps records: each goes to the store and is added to the cost of its session.
 
-Beside the ledger only running totals are kept. One recorder serves many threads; after a fork it begins anew
-in the child, and at the end of the program it writes what still waits.
+A budget reads the ledger file when it is checked; only a record that is in no file is counted when it is
+kept. One recorder serves many threads; after a fork it begins anew in the child, and at the end of the
+program it writes what still waits.
 """
 
 from __future__ import annotations

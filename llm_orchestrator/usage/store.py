@@ -38,7 +38,7 @@ class RecordStore:
         self.ledger = ledger
         self._on_unwritten = on_unwritten
         self._records: List[UsageRecord] = []
-        self._waiting: Deque[Tuple[UsageRecord, float]] = deque()  # each with the time since when
+        self._waiting: Deque[Tuple[UsageRecord, float]] = deque()  # each with the time at which it came
         self._lock = threading.Lock()
 
     def add(self, record: UsageRecord) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Dict, List, Optional, Sequence, Set, Tuple
+from typing import Dict, List, Sequence, Set, Tuple
 
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
 from llm_orchestrator.usage.days import LocalClock
@@ -79,7 +79,7 @@ class Tally:
         self._clock = LocalClock()
 
     def add(self, row: Sequence[str]) -> None:
-        """Add a row."""
+        """Add a row to the sums of its groups; a call of several rows is counted once in each of them."""
         self.rows += 1
         day, _ = self._clock.read(row[_TIME])
         key = (row[_PROVIDER], row[_MODEL], row[_SESSION], day, row[_TAGS])
@@ -94,8 +94,8 @@ class Tally:
             sums.tokens += int(row[_TOKENS])
         if text:
             cost = Decimal(text)
-            estimate = _estimate(row, cost)
-            if estimate is not None:
+            if row[_ESTIMATE] or row[_USAGE] == "estimated":
+                estimate = Decimal(row[_ESTIMATE]) if row[_ESTIMATE] else cost
                 sums.estimated_cost = add_money(sums.estimated_cost, estimate)
                 cost = subtract_money(cost, estimate)
             sums.cost = add_money(sums.cost, cost)
@@ -139,13 +139,6 @@ class Tally:
                 if (name, id(sums)) not in counted:
                     counted.add((name, id(sums)))
                     setattr(sums, name, getattr(sums, name) + 1)
-
-
-def _estimate(row: Sequence[str], cost: Decimal) -> Optional[Decimal]:
-    """The part of a cost that was estimated; None when nothing was."""
-    if row[_ESTIMATE]:
-        return Decimal(row[_ESTIMATE])
-    return cost if row[_USAGE] == "estimated" else None
 
 
 def _tags(text: str) -> List[str]:

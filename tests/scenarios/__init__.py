@@ -1,1 +1,1 @@
-"""One test for each row of promises: what breaks in libraries like this one, and does not in this one."""
+"""Tests for each row of this folder's README: what breaks in libraries like this one, and not in this one."""

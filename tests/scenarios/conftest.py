@@ -1,4 +1,4 @@
-"""Fixtures that the tests of several promises share."""
+"""Fixtures that several files of scenarios share."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def test_a_stream_sends_what_it_was_given_not_what_became_of_it(tmp_path: Path) 
 
 def test_a_stream_of_more_than_plain_data_is_refused(tmp_path: Path) -> None:
     with LLMOrchestrator(config(tmp_path), providers={"fake": FakeProvider()}) as orchestrator:
-        with pytest.raises(InvalidRequestError, match="plain data"):
+        with pytest.raises(InvalidRequestError, match="not all of it is JSON"):
             orchestrator.send_streaming_request("Hi", option=threading.Lock())
 
 

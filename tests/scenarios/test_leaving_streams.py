@@ -14,8 +14,7 @@ from typing import Any, Callable, Iterator, List
 import pytest
 
 from llm_orchestrator import LLMOrchestrator, OrchestratorError
-from llm_orchestrator.providers.http import deadlines
-from llm_orchestrator.providers.http import pools as connection_pools
+from llm_orchestrator.providers.http import deadlines, pools
 from llm_orchestrator.testing import FakeReply
 from tests.support.fakes import play
 from tests.support.leaving import (
@@ -357,7 +356,7 @@ def test_s6_an_async_pool_of_two_outlasts_twenty_streams_left_early(
     leave: AsyncLeave,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection_pools, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(pools, "MAX_CONNECTIONS", 2)
     server.script(*[unfinished(dialect)] * 20, dialect.stream(["The", " last."]))
 
     async def main() -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Callable, List
 import pytest
 
 from llm_orchestrator import LLMOrchestrator, OrchestratorError, StreamInterruptedError
-from llm_orchestrator.providers import stream as provider_stream
+from llm_orchestrator.providers.stream import _closing_tasks
 from llm_orchestrator.testing import FakeReply
 from tests.support.fakes import play
 from tests.support.leaving import INTERRUPTED
@@ -199,7 +199,7 @@ def test_c2_loops_that_are_thrown_away_are_forgotten_with_their_streams() -> Non
         loop.close()
     asyncio.run(begin())
 
-    assert sum(map(len, provider_stream._closing_tasks.values())) == 0
-    assert len(provider_stream._closing_tasks) == 1
+    assert sum(map(len, _closing_tasks.values())) == 0
+    assert len(_closing_tasks) == 1
     scene.orchestrator.close()
     assert scene.rows == ["priced interrupted final"] * 5

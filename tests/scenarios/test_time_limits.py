@@ -16,9 +16,8 @@ from llm_orchestrator import (
     StreamInterruptedError,
 )
 from llm_orchestrator.calls import call
-from llm_orchestrator.providers import stream as provider_stream
-from llm_orchestrator.providers import wire
-from llm_orchestrator.providers.gemini import transport as gemini_transport
+from llm_orchestrator.providers import stream, wire
+from llm_orchestrator.providers.gemini import transport
 from llm_orchestrator.providers.http import deadlines
 from tests.support.fixtures import Orchestrate
 from tests.support.scripted_server import (
@@ -130,7 +129,7 @@ def test_a_server_that_does_not_end_a_complete_stream_is_not_waited_for(
     way: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(provider_stream, "DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr(stream, "DRAIN_SECONDS", 0.1)
     server.script(dialect.stream(["Hel", "lo"]).but(fault=Stall()))
     started = time.monotonic()
     timeout = 0.3 if dialect.name == "gemini" else 30  # Gemini's answer is complete, but more may follow
@@ -245,9 +244,9 @@ def trusted_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     path = tmp_path / "certificate.pem"
     write_certificate(path)
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
-    gemini_transport._certificates.cache_clear()
+    transport._certificates.cache_clear()
     yield path
-    gemini_transport._certificates.cache_clear()
+    transport._certificates.cache_clear()
 
 
 @pytest.mark.real_clock

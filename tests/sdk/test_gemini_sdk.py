@@ -20,7 +20,7 @@ from llm_orchestrator.exceptions import (
     RateLimitError,
     StreamInterruptedError,
 )
-from llm_orchestrator.providers.gemini import transport as gemini_transport
+from llm_orchestrator.providers.gemini import transport
 from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from llm_orchestrator.types import LLMRequest, LLMResponse, Message
 from tests.support.scripted_server import (
@@ -61,14 +61,14 @@ pytest.importorskip("google.genai")
 @pytest.fixture(scope="module", autouse=True)
 def _warm_sdk(vendor_sdks: None, scripted_server: ScriptedServer) -> None:
     """What the SDK does once, at its first calls, belongs to no single test."""
-    names = gemini_transport.PRIVATE_NAMES
-    for gemini_transport.PRIVATE_NAMES in (names, ("taken_away",)):
+    names = transport.PRIVATE_NAMES
+    for transport.PRIVATE_NAMES in (names, ("taken_away",)):
         for way in WAYS:
             adapter = GeminiAdapter("gemini", api_key=KEY, base_url=scripted_server.url)
             ask(adapter, way)
             adapter.get_available_models()
             adapter.close()
-    gemini_transport.PRIVATE_NAMES = names
+    transport.PRIVATE_NAMES = names
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def adapter(server: ScriptedServer) -> Iterator[GeminiAdapter]:
 def each_call(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The SDK as it is, and a release in which its private calls have other names."""
     if request.param == "typed calls":
-        monkeypatch.setattr(gemini_transport, "PRIVATE_NAMES", ("taken_away",))
+        monkeypatch.setattr(transport, "PRIVATE_NAMES", ("taken_away",))
     return str(request.param)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Awaitable, Callable, List
 import pytest
 
 from llm_orchestrator import LLMOrchestrator, ProviderConnectionError
-from llm_orchestrator.providers.http import pools as connection_pools
+from llm_orchestrator.providers.http import pools
 from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.pools import POOL_SIZE, ConnectionPools, async_client_arguments
 from tests.support.fixtures import Orchestrate
@@ -145,7 +145,7 @@ def test_a_pool_is_filled_before_the_next_one(line: Line) -> None:
 def test_requests_beyond_the_maximum_wait(
     line: Line, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_pools, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(pools, "MAX_CONNECTIONS", 2)
 
     async def work() -> None:
         first, _ = await line.open(), await line.open()
@@ -231,11 +231,11 @@ def test_a_dropped_stream_gives_its_place_back(
     async def work() -> None:
         stream = orchestrator.asend_streaming_request("Hi")
         await stream.__anext__()
-        pools = await pools_of(orchestrator)
-        assert [pool.in_flight for pool in pools._pools] == [1]
+        open_pools = await pools_of(orchestrator)
+        assert [pool.in_flight for pool in open_pools._pools] == [1]
         del stream
         gc.collect(0)
-        await until(lambda: [pool.in_flight for pool in pools._pools] == [0])
+        await until(lambda: [pool.in_flight for pool in open_pools._pools] == [0])
 
     run(work)
 
@@ -274,7 +274,7 @@ def test_connections_idle_for_too_long_are_closed(
 ) -> None:
     """The HTTP library closes those of a pool when the pool is used, and a second pool may never be again."""
     now = SimpleNamespace(monotonic=lambda: now.seconds, seconds=1000.0)
-    monkeypatch.setattr(connection_pools, "time", now)
+    monkeypatch.setattr(pools, "time", now)
 
     async def work() -> None:
         for reply in [await line.open() for _ in range(POOL_SIZE + 1)]:

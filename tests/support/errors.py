@@ -15,7 +15,7 @@ ATTEMPTS = (Attempt("a", error="ServerError", status_code=500, request_id="r1", 
 RESPONSE = LLMResponse(
     "Half", "a", "p", usage=TokenUsage(1, 2, 3), finish_reason=FinishReason.LENGTH, raw_response={"id": "x"}
 )
-#: Fields of ProviderError, all told.
+#: All fields of ProviderError.
 FIELDS: Dict[str, Any] = {
     "provider": "p",
     "model": "a",

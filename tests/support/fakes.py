@@ -31,7 +31,7 @@ class RecordingTracker(CostTracker):
 
 @dataclass
 class Scene:
-    """An orchestrator on a scripted provider, with what it sent, recorded and told its hook."""
+    """An orchestrator on a scripted provider, with what it sent, recorded and reported to its hook."""
 
     orchestrator: LLMOrchestrator
     provider: FakeProvider
@@ -49,8 +49,8 @@ class Scene:
         return [f"{row.requested_model} {row.status}{' final' * row.final}" for row in self.tracker.records]
 
     @property
-    def told(self) -> List[str]:
-        """Kind and status of every event that the hook was told."""
+    def reported(self) -> List[str]:
+        """Kind and status of every event that the hook was given."""
         return [f"{event.kind} {event.status}" for event in self.events]
 
 

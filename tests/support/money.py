@@ -1,4 +1,4 @@
-"""What the tests of the promises about money share: orchestrators with a ledger, and its rows."""
+"""What the scenarios about money share: orchestrators with a ledger, and its rows."""
 
 from __future__ import annotations
 

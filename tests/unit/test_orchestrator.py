@@ -368,7 +368,7 @@ def test_m1_what_the_answer_depends_on_is_never_dropped(way: str) -> None:
 def test_hooks_are_told_of_attempts_and_calls(way: str, waits: List[float]) -> None:
     scene = play(broken(), "Yes.")
     response = ask(scene.orchestrator, way, tags={"job": "x"})
-    assert scene.told == ["attempt error", "attempt ok", "call ok"]
+    assert scene.reported == ["attempt error", "attempt ok", "call ok"]
     failed, answered, ended = scene.events
     assert isinstance(failed.error, type(broken())) and failed.response is None
     assert answered.response is not None and answered.response.content == "Yes."
@@ -384,7 +384,7 @@ def test_a_failed_call_tells_its_error(way: str) -> None:
     scene = play(AuthenticationError("No.", status_code=401))
     with pytest.raises(AuthenticationError) as caught:
         ask(scene.orchestrator, way)
-    assert scene.told == ["attempt error", "call error"]
+    assert scene.reported == ["attempt error", "call error"]
     assert scene.events[-1].error is caught.value
 
 

@@ -38,7 +38,7 @@ def test_a_stream_that_never_starts_sends_and_records_nothing(perform: Perform) 
         closed = open_stream()
         await closed.close()
         scene.orchestrator.close()
-        assert (scene.asked, scene.rows, scene.told) == ([], [], [])
+        assert (scene.asked, scene.rows, scene.reported) == ([], [], [])
         with pytest.raises(OrchestratorError, match="The stream is closed"):
             await closed.pieces()
         assert scene.asked == []
@@ -173,7 +173,7 @@ def test_the_price_and_the_hooks_of_a_stream(perform: Perform) -> None:
     async def scenario(scene: Scene, open_stream: Open) -> None:
         response = await open_stream(tags={"job": "sums"}).final()
         assert response.cost == scene.orchestrator.get_session_cost() > 0
-        assert scene.told == ["attempt ok", "call ok"]
+        assert scene.reported == ["attempt ok", "call ok"]
         assert scene.events[-1].response == response
         assert all(event.streamed and event.tags == {"job": "sums"} for event in scene.events)
 
@@ -208,7 +208,7 @@ def test_a_refusal_shows_at_the_start_and_stays(start: str, perform: Perform) ->
             await reader.pieces()
         await reader.close()
         assert (scene.asked, scene.rows) == ([MODEL], ["priced error final"])
-        assert scene.told == ["attempt error", "call error"]
+        assert scene.reported == ["attempt error", "call error"]
         assert reader.stream.response is None
 
     perform(scenario, AuthenticationError("No.", status_code=401))
@@ -243,7 +243,7 @@ def test_s3_an_error_after_text_keeps_the_text_and_repeats_nothing(perform: Perf
         assert partial.attempts == error.attempts and error.attempts[0].error == "StreamInterruptedError"
         assert reader.stream.response is None
         assert (scene.asked, scene.rows) == ([MODEL], ["priced interrupted final"])
-        assert scene.told == ["attempt interrupted", "call interrupted"]
+        assert scene.reported == ["attempt interrupted", "call interrupted"]
 
         with pytest.raises(StreamInterruptedError):
             await reader.final()

@@ -36,7 +36,7 @@ def test_close_releases_and_records_once(perform: Perform) -> None:
         await reader.close()
         assert connections(scene) == 0
         assert scene.rows == ["priced interrupted final"]
-        assert scene.told == ["attempt interrupted", "call interrupted"]
+        assert scene.reported == ["attempt interrupted", "call interrupted"]
         assert scene.tracker.records[0].usage_status == "missing" and scene.tracker.records[0].cost is None
         assert reader.stream.text == "Four" and reader.stream.response is None
         for read in (reader.pieces, reader.events, reader.final, reader.piece, reader.__aenter__):
@@ -116,11 +116,11 @@ def test_a_with_block_that_reads_to_the_end_is_a_success(perform: Perform) -> No
     perform(scenario)
 
 
-Settle = Callable[[Scene], Any]
+Next = Callable[[Scene], Any]
 
 
 @pytest.mark.parametrize(
-    "settle",
+    "come_next",
     [
         lambda scene: scene.orchestrator.send_request("Next"),
         lambda scene: scene.orchestrator.get_session_cost(),
@@ -130,16 +130,16 @@ Settle = Callable[[Scene], Any]
     ],
     ids=["next call", "session cost", "report", "close", "aclose"],
 )
-def test_c2_break_and_drop_is_recorded_once_by_what_comes_next(settle: Settle) -> None:
+def test_c2_break_and_drop_is_recorded_once_by_what_comes_next(come_next: Next) -> None:
     scene = play(FakeReply(chunks=PIECES), provider_class=TrackingProvider)
     for _ in scene.orchestrator.send_streaming_request("Hi"):
         break
     assert scene.rows == [], "a finalizer takes no lock and writes nothing"
-    settle(scene)
+    come_next(scene)
     assert connections(scene) == 0
     scene.orchestrator.close()
     assert scene.rows.count("priced interrupted final") == 1
-    assert scene.told.count("call interrupted") == 1
+    assert scene.reported.count("call interrupted") == 1
 
 
 def test_c2_an_async_stream_that_is_dropped_releases_its_connection_at_once() -> None:
@@ -217,7 +217,7 @@ def test_r7_a_cancelled_task_ends_at_once(read_first: bool) -> None:
     asyncio.run(main())
     assert connections(scene) == 0
     assert (scene.asked, scene.rows) == ([MODEL], ["priced cancelled final"])
-    assert scene.told == ["attempt cancelled", "call cancelled"]
+    assert scene.reported == ["attempt cancelled", "call cancelled"]
     with pytest.raises(OrchestratorError, match="The stream is closed"):
         asyncio.run(stream.final_response())
     assert scene.asked == [MODEL], "a cancelled stream never asks again"
@@ -257,6 +257,26 @@ def test_r7_an_interrupt_before_the_first_piece_never_asks_again(perform: Perfor
         assert (scene.asked, scene.rows) == ([MODEL], ["priced cancelled final"])
 
     perform(scenario, press)
+
+
+def test_r7_an_interrupt_just_after_the_opening_leaves_the_stream_to_the_next_call(
+    perform: Perform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press(call: Any, stream: Any) -> None:
+        raise KeyboardInterrupt
+
+    async def scenario(scene: Scene, open_stream: Open) -> None:
+        monkeypatch.setattr("llm_orchestrator.calls.call.Call.opened", press)
+        reader = open_stream()
+        with pytest.raises(KeyboardInterrupt):
+            await reader.piece()
+        with pytest.raises(OrchestratorError, match="The stream is closed"):
+            await reader.piece()
+        scene.orchestrator.close()
+        await asyncio.sleep(0.01)  # turns of the loop, in which it closes the connection
+        assert (scene.asked, scene.rows) == ([MODEL], ["priced interrupted final"])
+
+    perform(scenario)
 
 
 def test_r7_a_coroutine_that_is_dropped_while_it_reads_waits_for_nothing() -> None:

@@ -79,7 +79,7 @@ def _text_source(source: Dict[str, str], index: int) -> Dict[str, str]:
         text = base64.b64decode(source["data"]).decode("utf-8")
     except ValueError as error:  # of base64 and UTF-8 alike
         problem = "holds a text file that is not valid UTF-8 in base64"
-        raise message_error(index, problem, "Encode it so, or pass it as a text part") from error
+        raise message_error(index, problem, "Encode it that way, or pass it as a text part") from error
     return {"type": "text", "media_type": "text/plain", "data": text}
 
 

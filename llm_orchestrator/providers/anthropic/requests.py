@@ -27,7 +27,7 @@ FORCED = ("any", "tool")
 
 
 def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
-    """Translate a request."""
+    """Translate a request; thinking and ``max_tokens`` depend on what is known of the model."""
     conversation = write_messages(request.messages)
     tool_choice = _tool_choice(request)
     max_tokens = _max_tokens(request, context)

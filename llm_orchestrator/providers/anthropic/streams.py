@@ -110,14 +110,15 @@ def _extend_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     if handler is None:
         return NOTHING
     blocks: Dict[int, _Block] = state.reply.setdefault("blocks", {})
-    if index not in blocks:  # its start was lost on the way; the text must not be
-        blocks[index] = _Block({"type": as_text(kind).partition("_")[0]}, None)
-    return handler(delta, blocks[index])
+    block = blocks.get(index)
+    if block is None:  # its start was lost on the way; the text must not be
+        block = blocks[index] = _Block({"type": as_text(kind).partition("_")[0]}, None)
+    return handler(delta, block)
 
 
 def _add_text(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
-    text = as_text(delta.get("text"))
-    if not text or block.start.get("type") != "text":
+    text = delta.get("text")
+    if not text or not isinstance(text, str) or block.start.get("type") != "text":
         return NOTHING
     block.text.append(text)
     return (TextDelta(text),)

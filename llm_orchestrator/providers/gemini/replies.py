@@ -96,8 +96,7 @@ def read_parts(candidate: JSON) -> List[JSON]:
 
 def block_reason(body: JSON) -> Optional[str]:
     """Why Gemini did not take the prompt."""
-    feedback = body.get("promptFeedback")
-    return as_text_or_none(as_mapping(feedback).get("blockReason")) if feedback else None
+    return as_text_or_none(as_mapping(body.get("promptFeedback")).get("blockReason"))
 
 
 def _refusal(body: JSON, candidate: JSON) -> Optional[str]:

@@ -23,7 +23,7 @@ TOOL_MODES: Mapping[str, str] = {"auto": "AUTO", "none": "NONE", "required": "AN
 
 
 def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
-    """Translate a request."""
+    """Translate a request; the form of thinking depends on what is known of the model."""
     method = "streamGenerateContent?alt=sse" if stream else "generateContent"
     thinking = write_thinking(request, context)
     conversation = write_messages(request.messages)

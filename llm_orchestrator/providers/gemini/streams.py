@@ -36,7 +36,7 @@ def parse_event(event: JSON, state: StreamState) -> List[StreamEvent]:
     for key, value in event.items():
         if value and key != "candidates":
             reply["document"][key] = value  # counts are cumulative: the last object replaces the one before
-    if block_reason(event) is not None:
+    if "promptFeedback" in event and block_reason(event) is not None:
         state.complete = True
     candidate = first_candidate(event)
     if candidate is None:

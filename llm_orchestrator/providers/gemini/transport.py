@@ -1,4 +1,4 @@
-"""Sends JSON through google-genai and hands back the raw reply: the one module that uses the SDK.
+"""Sends JSON through google-genai and hands back the raw reply; only it and ``typed_calls`` use the SDK.
 
 The SDK has no public call for that. Its client's ``_build_request``, ``_request`` and ``_async_request``
 are used where a release has them, and else its typed calls, whose results ``typed_calls`` turns back

@@ -57,7 +57,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
         self._close = close
         self._aclose = aclose
         self._redactor = redactor
-        self._inherited: List[Any] = []
+        self._inherited: List[Any] = []  # kept, so that no finalizer closes what the parent uses
         self._reset()
         _all_clients.add(self)
 

@@ -23,7 +23,7 @@ MAX_BODY_BYTES = 128 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK_LINE = b"\n\n"
 _SHOWN_BYTES = 200
-#: Data shorter than this may be no JSON but ``[DONE]``, or nothing.
+#: Data shorter than this may be ``[DONE]`` or nothing, instead of JSON.
 _LONGEST_MARK = 20
 
 

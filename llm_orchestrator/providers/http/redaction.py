@@ -68,7 +68,7 @@ class Redactor:
         return text
 
     def _pieces_between(self, beginning: str, text: str) -> Iterator[str]:
-        """The pieces of a text before, between and after the secrets that begin so."""
+        """The pieces of a text before, between and after the secrets that begin with the same characters."""
         end, at = 0, text.find(beginning)
         while at >= 0:
             yield text[end:at]
@@ -138,7 +138,7 @@ class _LogFilter(logging.Filter):
 
     def add(self, redactor: Redactor) -> None:
         with self._lock:
-            # A redactor that is no longer referred to leaves by itself.
+            # A redactor that nothing refers to any more leaves the set by itself.
             self._redactors.add(weakref.ref(redactor, self._redactors.discard))
             for logger in _loggers():
                 logger.addFilter(self)

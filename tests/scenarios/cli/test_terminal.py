@@ -170,4 +170,4 @@ def test_a_screen_of_forty_columns_shows_everything(
         "--help": ["init", "check", "models", "ask", "chat", "costs", "price"],
     }[arguments[0]]
     in_one_line = screen.replace("\n", "")
-    assert [text for text in shown if text not in in_one_line] == []
+    assert [text for text in shown if text not in in_one_line] == [], screen

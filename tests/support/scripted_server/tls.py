@@ -50,6 +50,7 @@ def tls_url(port: int, certificate: Path) -> Iterator[str]:
             with suppress(OSError):  # the place was closed
                 while True:
                     client, _ = place.accept()
+                    client.settimeout(30)  # a client that never begins its handshake must not hold the server
                     lines.append(threading.Thread(target=_carry, args=(client, context, port)))
                     lines[-1].start()
 

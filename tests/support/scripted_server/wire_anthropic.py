@@ -253,7 +253,7 @@ def _usage(usage: Usage) -> Dict[str, Any]:
 
 
 def _final_usage(usage: Optional[Usage]) -> Json:
-    """The cumulative counts of ``message_delta``; the split and the tier were told at the start alone."""
+    """The cumulative counts of ``message_delta``; the split and the tier were reported at the start alone."""
     if usage is None:
         return {}
     counts = _usage(usage)

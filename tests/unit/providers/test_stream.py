@@ -16,9 +16,8 @@ from llm_orchestrator.exceptions import (
     ServerError,
     StreamInterruptedError,
 )
-from llm_orchestrator.providers import stream as provider_stream
 from llm_orchestrator.providers.http import deadlines
-from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
+from llm_orchestrator.providers.stream import DRAIN_CHUNKS, AsyncProviderStream, ProviderStream
 from llm_orchestrator.types import LLMResponse, StreamEvent
 from tests.support.small_adapter import DROP, END, HELLO, REQUEST, SmallAdapter, event
 
@@ -231,10 +230,10 @@ def test_what_follows_a_complete_answer_is_read_for_the_connections_sake(reader:
 
 
 def test_a_server_that_goes_on_after_the_end_is_left(reader: Reader) -> None:
-    more = provider_stream.DRAIN_CHUNKS * 2
+    more = DRAIN_CHUNKS * 2
     adapter = SmallAdapter(*HELLO, END, *[b": more\n"] * more)
     read(reader, adapter)
-    assert len(list(adapter.replies[0]._chunks)) == more - provider_stream.DRAIN_CHUNKS
+    assert len(list(adapter.replies[0]._chunks)) == more - DRAIN_CHUNKS
     assert adapter.replies[0].closed
 
 

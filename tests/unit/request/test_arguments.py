@@ -135,7 +135,7 @@ def test_bad_values_are_refused_in_all_ways_before_anything_is_sent(way: str) ->
     scene = play()
     with pytest.raises(InvalidRequestError):
         ask(scene.orchestrator, way, temperature="hot")
-    assert (scene.asked, scene.rows, scene.told) == ([], [], [])
+    assert (scene.asked, scene.rows, scene.reported) == ([], [], [])
 
 
 def test_a_second_positional_argument_is_pythons_own_error() -> None:

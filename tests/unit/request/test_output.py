@@ -107,7 +107,7 @@ def test_m8_output_that_cannot_be_used_is_an_error_with_the_paid_answer(
     assert error.response.cost == scene.orchestrator.get_session_cost() > 0
     assert error.attempts == error.response.attempts and len(error.attempts) == 1
     assert (scene.asked, scene.rows) == ([MODEL], ["priced ok final"])
-    assert scene.told == ["attempt ok", "call error"]
+    assert scene.reported == ["attempt ok", "call error"]
 
 
 def test_m8_a_validator_that_fails_in_its_own_way_loses_no_paid_answer(way: str) -> None:

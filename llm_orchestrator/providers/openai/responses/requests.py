@@ -22,7 +22,7 @@ ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
 
 def build_request(request: LLMRequest, *, stream: bool) -> WireRequest:
-    """Translate a request."""
+    """Translate a request; nothing is stored at OpenAI, so reasoning is asked for in a form to send back."""
     items = write_messages(request.messages)
     tools, tool_warnings = accepted_tools(request.tools)
     response_format, format_warnings = accepted_format(request.response_format)

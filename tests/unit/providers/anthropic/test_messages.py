@@ -191,7 +191,7 @@ def test_parts_become_blocks(part: Dict[str, Any], block: Dict[str, Any]) -> Non
     assert body(user([part, TEXT]))["messages"] == [{"role": "user", "content": [block, TEXT]}]
 
 
-# -------------------------------------------------------------------- opaque state (PROMISES M6)
+# -------------------------------------------------------------------- opaque state (M6)
 
 SIGNED = [
     {"type": "thinking", "thinking": "", "signature": "+/8="},
