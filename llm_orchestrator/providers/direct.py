@@ -7,6 +7,7 @@ reply with a bad status becomes an error.
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Mapping, NamedTuple, Optional
 from urllib.parse import urlsplit
 
@@ -83,6 +84,7 @@ class DirectTransport:
             raise _as_attempt(error) from error.__cause__
         if 200 <= reply.status_code < 300:
             return reply
+        reply.wait_until(time.monotonic() + limits.head())
         raise _bad_status(reply, _error_body(reply))
 
     def close(self) -> None:
@@ -110,6 +112,7 @@ class AsyncDirectTransport:
             raise _as_attempt(error) from error.__cause__
         if 200 <= reply.status_code < 300:
             return reply
+        reply.wait_until(time.monotonic() + limits.head())
         raise _bad_status(reply, await _aerror_body(reply))
 
     async def aclose(self) -> None:

@@ -29,14 +29,14 @@ pytest.importorskip("anthropic")
 def _warm_sdk(vendor_sdks: None, scripted_server: ScriptedServer) -> None:
     """What the SDK does once, at its first call, belongs to no single test."""
     for way in ("whole", "async"):
-        adapter = AnthropicAdapter("claude", api_key=KEY, base_url=scripted_server.url)
+        adapter = AnthropicAdapter("claude", transport="sdk", api_key=KEY, base_url=scripted_server.url)
         ask(adapter, way)
         adapter.close()
 
 
 @pytest.fixture
 def adapter(server: ScriptedServer) -> Iterator[AnthropicAdapter]:
-    made = AnthropicAdapter("claude", api_key=KEY, base_url=server.url)
+    made = AnthropicAdapter("claude", transport="sdk", api_key=KEY, base_url=server.url)
     yield made
     made.close()
 
@@ -88,7 +88,7 @@ def test_the_environment_changes_nothing(
 def test_without_base_url_the_vendors_own_address_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    client = AnthropicAdapter("claude", api_key=KEY)._clients.for_threads()
+    client = AnthropicAdapter("claude", transport="sdk", api_key=KEY)._clients.for_threads()
     assert str(client.base_url).rstrip("/") == "https://api.anthropic.com"
     client.close()
 
@@ -114,7 +114,7 @@ def test_a_large_answer_may_be_asked_for_without_streaming(
 
 
 def test_a_server_without_keys_needs_none(server: ScriptedServer) -> None:
-    adapter = AnthropicAdapter("claude", base_url=server.url)
+    adapter = AnthropicAdapter("claude", transport="sdk", base_url=server.url)
     assert adapter.send_request(request()).content
     adapter.close()
 
@@ -122,7 +122,7 @@ def test_a_server_without_keys_needs_none(server: ScriptedServer) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_no_key_is_said_at_first_use(way: str) -> None:
     with pytest.raises(ConfigurationError, match=r"'claude' has no api_key.*ANTHROPIC_API_KEY"):
-        ask(AnthropicAdapter("claude"), way)
+        ask(AnthropicAdapter("claude", transport="sdk"), way)
 
 
 def test_models_are_listed_page_by_page_and_asked_for_by_name(

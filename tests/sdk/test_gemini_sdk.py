@@ -64,7 +64,7 @@ def _warm_sdk(vendor_sdks: None, scripted_server: ScriptedServer) -> None:
     names = transport.PRIVATE_NAMES
     for transport.PRIVATE_NAMES in (names, ("taken_away",)):
         for way in WAYS:
-            adapter = GeminiAdapter("gemini", api_key=KEY, base_url=scripted_server.url)
+            adapter = GeminiAdapter("gemini", transport="sdk", api_key=KEY, base_url=scripted_server.url)
             ask(adapter, way)
             adapter.get_available_models()
             adapter.close()
@@ -73,7 +73,7 @@ def _warm_sdk(vendor_sdks: None, scripted_server: ScriptedServer) -> None:
 
 @pytest.fixture
 def adapter(server: ScriptedServer) -> Iterator[GeminiAdapter]:
-    made = GeminiAdapter("gemini", api_key=KEY, base_url=server.url, timeout=5)
+    made = GeminiAdapter("gemini", transport="sdk", api_key=KEY, base_url=server.url, timeout=5)
     yield made
     made.close()
 
@@ -234,7 +234,7 @@ def test_the_environment_changes_nothing(
 ) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    adapter = GeminiAdapter("gemini", api_key=KEY, base_url=server.url)
+    adapter = GeminiAdapter("gemini", transport="sdk", api_key=KEY, base_url=server.url)
     assert ask(adapter, way).content == "Hello from the scripted server."
     adapter.close()
     (sent,) = server.requests
@@ -256,10 +256,14 @@ def test_a_call_leaves_nothing_on_the_shared_client(adapter: GeminiAdapter, serv
 @pytest.mark.parametrize("way", ["whole", "async whole"])
 def test_connecting_and_reading_have_limits_of_their_own(way: str) -> None:
     with unreachable_url() as url:
-        adapter = GeminiAdapter("gemini", api_key=KEY, base_url=url, timeout=30, connect_timeout=0.2)
+        adapter = GeminiAdapter(
+            "gemini", transport="sdk", api_key=KEY, base_url=url, timeout=30, connect_timeout=0.2
+        )
         assert seconds_to_time_out(adapter, way) < 5
     with silent_url() as url:
-        adapter = GeminiAdapter("gemini", api_key=KEY, base_url=url, timeout=0.3, connect_timeout=0.3)
+        adapter = GeminiAdapter(
+            "gemini", transport="sdk", api_key=KEY, base_url=url, timeout=0.3, connect_timeout=0.3
+        )
         assert seconds_to_time_out(adapter, way) >= 0.3
 
 
@@ -274,7 +278,7 @@ def seconds_to_time_out(adapter: GeminiAdapter, way: str) -> float:
 @pytest.mark.real_clock
 @pytest.mark.parametrize("way", WAYS)
 def test_an_error_that_drips_does_not_hold_the_caller(server: ScriptedServer, way: str) -> None:
-    adapter = GeminiAdapter("gemini", api_key=KEY, base_url=server.url, timeout=0.4)
+    adapter = GeminiAdapter("gemini", transport="sdk", api_key=KEY, base_url=server.url, timeout=0.4)
     server.script(GEMINI.error(400).dripping(0.05))
     started = time.monotonic()
     with pytest.raises(ProviderError):
@@ -284,14 +288,14 @@ def test_an_error_that_drips_does_not_hold_the_caller(server: ScriptedServer, wa
 
 
 def test_no_key() -> None:
-    adapter = GeminiAdapter("mine")
+    adapter = GeminiAdapter("mine", transport="sdk")
     with pytest.raises(ConfigurationError, match=r"'mine' has no api_key. Add `api_key: \${GEMINI_API_KEY}`"):
         ask(adapter, "whole")
 
 
 def test_a_host_of_ones_own_needs_no_key(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "sk-other")
-    adapter = GeminiAdapter("mine", base_url=server.url)
+    adapter = GeminiAdapter("mine", transport="sdk", base_url=server.url)
     ask(adapter, "whole")
     assert server.requests[0].headers["x-goog-api-key"] == "none"
     adapter.close()
@@ -313,7 +317,7 @@ def test_an_installed_aiohttp_changes_nothing(
 ) -> None:
     """The SDK prefers aiohttp where it finds it; here it only believes so, and using it would fail."""
     monkeypatch.setattr("google.genai._api_client.has_aiohttp", True)
-    adapter = GeminiAdapter("gemini", api_key=KEY, base_url=server.url)
+    adapter = GeminiAdapter("gemini", transport="sdk", api_key=KEY, base_url=server.url)
     assert ask(adapter, way).content == "Hello from the scripted server."
     server.script(GEMINI.error(503))
     with pytest.raises(OverloadedError):

@@ -27,7 +27,9 @@ def _warm_sdk(vendor_sdks: None, scripted_server: ScriptedServer) -> None:
 
 
 def adapter_at(server: ScriptedServer, **settings: Any) -> OpenAIAdapter:
-    return OpenAIAdapter("openai", base_url=f"{server.url}/v1", **{"api_key": KEY, **settings})
+    return OpenAIAdapter(
+        "openai", transport="sdk", base_url=f"{server.url}/v1", **{"api_key": KEY, **settings}
+    )
 
 
 async def ask_async(adapter: OpenAIAdapter, *, stream: bool) -> LLMResponse:
@@ -57,7 +59,11 @@ def ask(adapter: OpenAIAdapter, *, stream: bool, is_async: bool) -> LLMResponse:
 
 def test_a_dead_port_is_a_connection_error() -> None:
     with refusing_url() as url, pytest.raises(ProviderConnectionError, match="base_url"):
-        ask(OpenAIAdapter("openai", base_url=f"{url}/v1", api_key=KEY), stream=False, is_async=False)
+        ask(
+            OpenAIAdapter("openai", transport="sdk", base_url=f"{url}/v1", api_key=KEY),
+            stream=False,
+            is_async=False,
+        )
 
 
 LEAKS: Dict[str, str] = {
@@ -89,7 +95,7 @@ def test_a_compatible_server_needs_no_key(server: ScriptedServer) -> None:
 def test_openai_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
     with pytest.raises(ConfigurationError, match="'openai' has no api_key"):
-        OpenAIAdapter("openai").send_request(REQUEST)
+        OpenAIAdapter("openai", transport="sdk").send_request(REQUEST)
 
 
 def test_models_are_listed_and_validated(server: ScriptedServer) -> None:

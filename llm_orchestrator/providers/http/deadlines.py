@@ -17,7 +17,7 @@ import time
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Iterator, Optional, Set, Type
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Set, Type
 
 from llm_orchestrator.exceptions import ProviderConnectionError, ProviderTimeoutError
 from llm_orchestrator.providers.wire import Limits, RawReply
@@ -112,6 +112,8 @@ class ThreadWatch(Watch):
         super().__init__(limits)
         self._socket: Optional[socket.socket] = None
         self._watchdog: Optional[_Watchdog] = None
+        self._timekeeper: Optional[Callable[[float], None]] = None
+        self._interrupt_reply: Optional[Callable[[], None]] = None
 
     @contextmanager
     def until_open(self) -> Iterator[None]:
@@ -124,7 +126,9 @@ class ThreadWatch(Watch):
             _opening.reset(before)
 
     def attach(self, reply: RawReply) -> None:
-        """Watch a reply from now on."""
+        """Watch a reply from now on; one that keeps the time itself is told how long, and needs no thread."""
+        self._timekeeper = getattr(reply, "wait_until", None)
+        self._interrupt_reply = getattr(reply, "interrupt", None)
         connection = _socket_of(reply)
         if connection is None or connection is self._socket:
             return
@@ -134,8 +138,15 @@ class ThreadWatch(Watch):
             self._begin_wait(time.monotonic())  # anew, for the head was a sign of life
         self._be_looked_at()
 
+    def _begin_wait(self, now: float) -> None:
+        super()._begin_wait(now)
+        if self._timekeeper is not None:
+            self._timekeeper(self._waits_until)
+
     def interrupt(self) -> None:
         """Shut the socket down; the waiting read then sees the end of the body."""
+        if self._interrupt_reply is not None:
+            self._interrupt_reply()
         connection = self._socket  # the reading thread may stop the watch at any moment
         if connection is not None:
             with suppress(OSError):  # it is closed already, so nobody waits for it

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ _numbers = itertools.count(1)
 def new_id(prefix: str) -> str:
     """An id no other reply has."""
     return f"{prefix}{next(_numbers):08d}"
+
+
+#: The transport of entries that name none: ``TRANSPORT=sdk make test`` runs the scenarios through the SDKs.
+TRANSPORT = os.environ.get("TRANSPORT", "auto")
 
 
 @dataclass(frozen=True)
@@ -303,7 +308,7 @@ class Dialect(ABC):
 
     def config_entry(self, server_url: str, **settings: Any) -> Json:
         """The provider's entry for an orchestrator's configuration; settings are added to it."""
-        return {"api_key": KEY, "base_url": server_url, **settings}
+        return {"api_key": KEY, "base_url": server_url, "transport": TRANSPORT, **settings}
 
     def config(self, server_url: str, model: str = MODEL, **settings: Any) -> Json:
         """A whole configuration with this provider alone; settings are added to its entry."""
