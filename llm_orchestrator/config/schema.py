@@ -142,8 +142,8 @@ class ProviderConfig(_Model):
         on_unsupported_parameter: Whether a parameter that the model rejects is dropped or an error.
         allow_missing_finish_reason: Whether a stream that ends without a finish reason counts as complete.
         options: Request options used where a call gives none.
-        transport: ``direct`` without an SDK, ``sdk`` through it; ``auto`` is direct where the credential is a
-            key.
+        transport: ``direct`` is over connections of the library's own, without an SDK; ``sdk`` through the
+            vendor's; ``auto`` is ``sdk`` in this version.
         http: Proxy, certificates and idle connections of the direct transport.
         api: Which OpenAI API to use.
         api_version: Anthropic's or Azure's API version, sent with every request; None is the adapter's own.

@@ -10,13 +10,12 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 from llm_orchestrator.providers import anthropic
 from llm_orchestrator.providers.anthropic import failures, models
 from llm_orchestrator.providers.context import AttemptContext
-from llm_orchestrator.providers.direct import Endpoint
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.pools import async_client_arguments
 from llm_orchestrator.providers.sdk import SDKProvider
-from llm_orchestrator.providers.wire import StreamState, WireRequest
+from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 from llm_orchestrator.utils.values import evolve
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 from urllib.parse import urlsplit
 
 from llm_orchestrator.exceptions import InvalidResponseError, ProviderConnectionError, ProviderTimeoutError
@@ -17,26 +17,14 @@ from llm_orchestrator.providers.http.core.messages import header_bytes
 from llm_orchestrator.providers.http.core.origins import Origin
 from llm_orchestrator.providers.http.core.settings import HttpSettings
 from llm_orchestrator.providers.http.error_bodies import BadStatusError, bad_status
-from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
+from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.http.core.aconnections import AsyncReply
 
-__all__ = ["AsyncDirectTransport", "DirectTransport", "Endpoint"]
+__all__ = ["AsyncDirectTransport", "DirectTransport"]
 
 USER_AGENT = "llm-orchestrator"
-
-
-class Endpoint(NamedTuple):
-    """Where an API is, and the headers that its vendor documents for the credential.
-
-    Attributes:
-        url: The base URL; a query of it is sent with every request.
-        headers: Values by name; nothing is made up for an entry without a key.
-    """
-
-    url: str
-    headers: Mapping[str, str]
 
 
 class _Requests:

@@ -9,13 +9,12 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers import gemini
 from llm_orchestrator.providers.context import AttemptContext
-from llm_orchestrator.providers.direct import Endpoint
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.gemini import failures, models
 from llm_orchestrator.providers.gemini.requests import with_safety_settings
 from llm_orchestrator.providers.gemini.transport import API_VERSION, GeminiTransport
 from llm_orchestrator.providers.sdk import SDKProvider
-from llm_orchestrator.providers.wire import Limits, StreamState, WireRequest
+from llm_orchestrator.providers.wire import Endpoint, Limits, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
 __all__ = ["GeminiAdapter"]

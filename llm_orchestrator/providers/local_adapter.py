@@ -10,10 +10,9 @@ import threading
 from typing import Any, ClassVar, Dict, Optional
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers.direct import Endpoint
 from llm_orchestrator.providers.local.server import LocalServer
 from llm_orchestrator.providers.openai_adapter import PLACEHOLDER_KEY, OpenAIAdapter
-from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
+from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON
 
 __all__ = ["LocalAdapter"]

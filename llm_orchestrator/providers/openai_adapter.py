@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers.direct import Endpoint
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
@@ -21,7 +20,7 @@ from llm_orchestrator.providers.openai.clients import (
     without_environment,
 )
 from llm_orchestrator.providers.sdk import SDKProvider
-from llm_orchestrator.providers.wire import StreamState, WireRequest
+from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
 __all__ = ["OpenAIAdapter"]

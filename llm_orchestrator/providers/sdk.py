@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Any, ClassVar, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, Mapping, Optional
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderError
 from llm_orchestrator.providers.base import BaseLLMProvider
-from llm_orchestrator.providers.direct import AsyncDirectTransport, DirectTransport, Endpoint
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.http.clients import Clients
-from llm_orchestrator.providers.http.core.origins import proxy_url
-from llm_orchestrator.providers.http.core.settings import HttpSettings
-from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
+from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON
+
+if TYPE_CHECKING:
+    from llm_orchestrator.providers.direct import AsyncDirectTransport, DirectTransport
 
 __all__ = ["SDKProvider"]
 
-AUTO, DIRECT, SDK = "auto", "direct", "sdk"
+AUTO, DIRECT = "auto", "direct"
 
 
 class SDKProvider(BaseLLMProvider):
@@ -33,7 +33,7 @@ class SDKProvider(BaseLLMProvider):
         self, name: str, *, transport: str = AUTO, http: Optional[Mapping[str, Any]] = None, **settings: Any
     ) -> None:
         super().__init__(name, **settings)
-        self._http = HttpSettings(**(http or {}))
+        self._http = dict(http or {})
         self.is_direct = self._goes_direct(transport)
         self._clients: Clients[Any, Any] = Clients(
             make=self._make_direct if self.is_direct else self.make_client,
@@ -49,19 +49,23 @@ class SDKProvider(BaseLLMProvider):
                 f"Provider {self.name!r} has transport: direct, but its credential is made by the SDK. "
                 "Use transport: sdk, or leave it out."
             )
-        if transport == AUTO and self.base_url is not None and _is_socks(self.base_url, self._http):
-            return False
-        return transport != SDK and self.can_go_direct
+        return transport == DIRECT  # ``auto`` is the SDK until the direct transport keeps all promises
 
     def endpoint(self) -> Endpoint:
         """Where the API is and which headers carry the credential, for the direct transport."""
         raise NotImplementedError
 
     def _make_direct(self) -> DirectTransport:
-        return DirectTransport(self.endpoint(), self._http)
+        from llm_orchestrator.providers.direct import DirectTransport  # only who goes direct needs its parser
+        from llm_orchestrator.providers.http.core.settings import HttpSettings
+
+        return DirectTransport(self.endpoint(), HttpSettings(**self._http))
 
     def _make_async_direct(self) -> AsyncDirectTransport:
-        return AsyncDirectTransport(self.endpoint(), self._http)
+        from llm_orchestrator.providers.direct import AsyncDirectTransport
+        from llm_orchestrator.providers.http.core.settings import HttpSettings
+
+        return AsyncDirectTransport(self.endpoint(), HttpSettings(**self._http))
 
     def make_client(self) -> Any:
         """Make the SDK's client for threads."""
@@ -138,11 +142,6 @@ class SDKProvider(BaseLLMProvider):
             f"Provider {self.name!r} has no api_key. Add `api_key: ${{{variable}}}` to its entry, and set "
             "the variable."
         )
-
-
-def _is_socks(url: str, settings: HttpSettings) -> bool:
-    """Whether the way to a URL leads through a socks proxy, which only the SDKs' HTTP libraries can use."""
-    return (proxy_url(url, settings) or "").startswith("socks")
 
 
 def _generic_call(client: Any, wire: WireRequest, limits: Limits) -> Any:

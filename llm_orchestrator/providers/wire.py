@@ -10,12 +10,25 @@ import math
 import time
 from dataclasses import dataclass, field
 from types import AsyncGeneratorType
-from typing import Any, AsyncIterator, Callable, Dict, Iterable, Iterator, Mapping, Optional, Protocol, Tuple
+from typing import (
+    Any,
+    AsyncIterator,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Tuple,
+)
 
 from llm_orchestrator.types import JSON
 
 __all__ = [
     "BufferedReply",
+    "Endpoint",
     "Limits",
     "RawReply",
     "StreamState",
@@ -53,6 +66,18 @@ class WireRequest:
     def method(self) -> str:
         """``POST`` with a body, ``GET`` without."""
         return "GET" if self.body is None else "POST"
+
+
+class Endpoint(NamedTuple):
+    """Where an API is, and the headers that its vendor documents for the credential.
+
+    Attributes:
+        url: The base URL; a query of it is sent with every request.
+        headers: Values by name; nothing is made up for an entry without a key.
+    """
+
+    url: str
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True)

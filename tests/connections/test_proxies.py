@@ -15,6 +15,8 @@ from llm_orchestrator.providers.http.core.origins import Origin, is_excluded, pr
 from llm_orchestrator.providers.http.core.settings import HttpSettings
 from tests.connections.servers import Peer, RawServer
 
+pytestmark = pytest.mark.slow
+
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 CREDENTIALS = b64encode(b"user:pass word")
 

@@ -139,7 +139,7 @@ def test_c7_info_logs_carry_no_prompt_and_no_answer(
     assert any(_is_ours(record.name) for record in caplog.records), "an unknown price is always told"
 
 
-def test_c7_the_core_has_two_dependencies() -> None:
+def test_c7_the_core_has_three_dependencies() -> None:
     """Read without a parser: Python 3.9 has none for TOML. The wheel is looked at in the packaging tests."""
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (listed,) = re.findall(r"^dependencies = \[(.*?)\]", project, re.MULTILINE | re.DOTALL)
@@ -147,4 +147,5 @@ def test_c7_the_core_has_two_dependencies() -> None:
     assert [re.match(r"[\w-]+", entry).group() for entry in re.findall(r'"(.*?)"', listed)] == [  # type: ignore
         "pydantic",
         "PyYAML",
+        "httptools",
     ]
