@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import struct
@@ -142,13 +143,22 @@ class RawServer:
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
-                accepted, _ = self._place.accept()
+                accepted = self._next()
                 accepted.settimeout(PATIENCE)
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 peer = Peer(self, accepted)
                 self.peers.append(peer)
                 self._threads.append(threading.Thread(target=self._serve, args=(peer,)))
                 self._threads[-1].start()
+
+    def _next(self) -> socket.socket:
+        while True:
+            try:
+                return self._place.accept()[0]
+            except OSError as error:
+                if error.errno != errno.EMFILE:  # a test may lower the limit of this process, and lift it again
+                    raise
+                time.sleep(0.01)
 
     def _serve(self, peer: Peer) -> None:
         try:
