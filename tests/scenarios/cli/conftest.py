@@ -118,11 +118,8 @@ def arguments_of(*arguments: str) -> List[str]:
 
 def shared(**more: str) -> Dict[str, str]:
     """The environment of a process of its own, which writes as a user's does: in blocks into a pipe."""
-    ours = (
-        "PYTHONUNBUFFERED",
-        "COLUMNS",
-        "LINES",
-    )  # readline sets the last two, in processes of pytest-xdist
+    # readline sets the last two, in processes of pytest-xdist
+    ours = ("PYTHONUNBUFFERED", "COLUMNS", "LINES")
     usual = {name: value for name, value in os.environ.items() if name not in ours}
     return {**usual, "PYTHONPATH": str(ROOT), **more}
 
