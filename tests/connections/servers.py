@@ -156,7 +156,9 @@ class RawServer:
             try:
                 return self._place.accept()[0]
             except OSError as error:
-                if error.errno != errno.EMFILE:  # a test may lower the limit of this process, and lift it again
+                if (
+                    error.errno != errno.EMFILE
+                ):  # a test may lower the limit of this process, and lift it again
                     raise
                 time.sleep(0.01)
 

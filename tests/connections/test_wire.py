@@ -6,7 +6,7 @@ import gzip
 import threading
 import zlib
 from contextlib import suppress
-from typing import Any, Callable, NamedTuple, Optional, Type
+from typing import Any, Callable, List, NamedTuple, Optional, Type
 
 import pytest
 
@@ -204,6 +204,39 @@ def test_half_closed_tls_is_a_cut_where_the_end_is_the_length(serve: Any, call: 
             caller.ask()
     else:
         check(case, caller, server)
+
+
+@pytest.mark.parametrize(
+    ("sent", "end"),
+    [
+        (reply("200 OK", "transfer-encoding: chunked", body=chunked(b"hello", end=b"zz\r\n")), KEEP),
+        (reply("200 OK", "transfer-encoding: chunked", body=chunked(b"hello", end=b"")), FIN),
+        (reply("200 OK", "content-length: 9", body=b"hello"), FIN),
+        (
+            reply(
+                "200 OK",
+                "transfer-encoding: chunked",
+                "content-encoding: gzip",
+                body=chunked(GZIP, end=b"zz\r\n"),
+            ),
+            KEEP,
+        ),
+    ],
+    ids=["broken framing", "no end", "shorter than announced", "packed"],
+)
+def test_what_came_before_the_reply_broke_off_is_handed_out_first(
+    sent: bytes, end: str, serve: Any, call: Any
+) -> None:
+    server = serve(script_of(Case("", sent, end)))
+    caller = call(server)
+    answer = caller.open()
+    pieces: List[bytes] = []
+    with pytest.raises(ProviderConnectionError, match="Try again") as caught:
+        pieces.extend(answer.pieces())
+    assert b"".join(pieces) == b"hello"
+    check_error(caught.value)
+    caller.settle()
+    assert caller.idle == 0
 
 
 def test_head_has_no_body(serve: Any, call: Any) -> None:

@@ -44,7 +44,7 @@ class Connection:
         may_have_been_read: The server may have read the request that failed.
     """
 
-    __slots__ = ("_clock", "_poll", "_socket", "idle_until", "may_have_been_read", "protocol")
+    __slots__ = ("_clock", "_lost", "_poll", "_socket", "idle_until", "may_have_been_read", "protocol")
 
     def __init__(self, connected: ClientSocket, protocol: ClientProtocol, clock: Clock) -> None:
         self.protocol = protocol
@@ -53,6 +53,7 @@ class Connection:
         self._socket = connected
         self._poll = Poll(connected)
         self._clock = clock
+        self._lost: Optional[OrchestratorError] = None
 
     @classmethod
     def open(cls, origin: Origin, tls: Optional[TLSSettings], clock: Clock) -> Connection:
@@ -89,9 +90,17 @@ class Connection:
             raise
 
     def fill(self) -> None:
-        """Wait for bytes and read them."""
+        """Wait for bytes and read them; what came of a body that broke off is handed out before the error."""
+        if self._lost is not None:
+            raise self._lost
         self._wait(READABLE)
-        self._receive()
+        try:
+            self._receive()
+        except OrchestratorError as error:
+            parser = self.protocol.parser
+            if not (parser.head_done and parser.unread):
+                raise
+            self._lost = error
 
     def looks_usable(self) -> bool:
         """Whether nothing happened to an idle connection: what came unasked would answer the next request."""

@@ -193,9 +193,12 @@ class ReplyParser:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if not self.complete:
+            if self.complete:
+                self.spoiled = True  # the error is about what came after this reply
+            elif self.head_done:
+                raise connection_lost(f"the reply broke off, for {_words_of(error)}") from None
+            else:
                 raise broken_reply(self._fault or _words_of(error), self.status) from None
-            self.spoiled = True  # the error is about what came after this reply
 
     def end(self, *, is_clean: bool) -> None:
         """Take the end of the connection."""
