@@ -127,5 +127,5 @@ def settings_of(entry: ProviderConfig) -> Dict[str, Any]:
     """What an adapter is constructed with, beside its name."""
     settings = {key: getattr(entry, key) for key in type(entry).model_fields if key not in _CALL_SETTINGS}
     key = settings.pop("api_key")
-    settings["http"] = entry.http.model_dump()
+    settings["http"] = entry.http.model_dump(exclude_unset=True)
     return {"api_key": key.get_secret_value() if key is not None else None, **settings}

@@ -98,7 +98,7 @@ def _write(file: Path, text: str, force: bool) -> None:
 
 def _next_steps(entries: List[Dict[str, Any]], names: List[str]) -> List[str]:
     usable = [entry for entry in entries if not _is_too_new(entry)]
-    missing = dict.fromkeys(entry["extra"] for entry in usable if not _is_installed(entry["module"]))
+    missing = dict.fromkeys(entry["extra"] for entry in usable if _lacks_extra(entry))
     steps = [_newer_python(name, entry) for name, entry in zip(names, entries) if _is_too_new(entry)]
     steps += [f'Install: pip install "llm-orchestrator[{",".join(missing)}]"'] if missing else []
     variables = [KEY_VARIABLES[name] for name in names if name in KEY_VARIABLES]
@@ -115,8 +115,8 @@ def _newer_python(name: str, entry: Dict[str, Any]) -> str:
     return f"{name} needs Python {'.'.join(map(str, entry['python']))} or later: install with a newer Python."
 
 
-def _is_installed(module: str) -> bool:
+def _lacks_extra(entry: Dict[str, Any]) -> bool:
     try:
-        return find_spec(module) is not None
+        return "extra" in entry and find_spec(entry["module"]) is None
     except ModuleNotFoundError:  # its parent package is missing
-        return False
+        return True

@@ -33,7 +33,6 @@ class AnthropicAdapter(SDKProvider):
     protocol: ClassVar[str] = "anthropic"
     service: ClassVar[str] = "anthropic"
     extra: ClassVar[str] = "anthropic"
-    can_go_direct: ClassVar[bool] = True
     #: How the names of the SDK's two client classes end; subclasses for other hosts name theirs.
     platform: ClassVar[str] = ""
 

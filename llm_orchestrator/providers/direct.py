@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Dict, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
 from llm_orchestrator.exceptions import InvalidResponseError, ProviderConnectionError, ProviderTimeoutError
@@ -35,16 +35,27 @@ class _Requests:
         self.origin = Origin.of(endpoint.url, settings)
         self._path = url.path.rstrip("/")
         self._query = url.query
-        common = {"accept": "application/json", "user-agent": USER_AGENT, **endpoint.headers}
-        self._headers = header_bytes(common)
+        self._common = {"accept": "application/json", "user-agent": USER_AGENT, **endpoint.headers}
+        self._last_written: Tuple[Mapping[str, str], bool, bytes] = ({}, False, header_bytes(self._common))
 
     def path_of(self, wire: WireRequest) -> str:
         path = f"{self._path}/{wire.path.lstrip('/')}"
         return f"{path}{'&' if '?' in path else '?'}{self._query}" if self._query else path
 
     def headers_of(self, wire: WireRequest) -> bytes:
-        content = b"content-type: application/json\r\n" if wire.body is not None else b""
-        return self._headers + content + (header_bytes(wire.headers) if wire.headers else b"")
+        """The header lines; most calls of an entry have those of the call before."""
+        headers, has_body, lines = self._last_written
+        if wire.headers != headers or has_body != (wire.body is not None):
+            has_body = wire.body is not None
+            lines = header_bytes(self._merged(wire.headers, has_body))
+            self._last_written = (wire.headers, has_body, lines)
+        return lines
+
+    def _merged(self, own: Mapping[str, str], has_body: bool) -> Dict[str, str]:
+        """The entry's headers, and over them those of the call: each name once, whatever its case."""
+        merged = {**self._common, "content-type": "application/json"} if has_body else dict(self._common)
+        merged.update((name.lower(), value) for name, value in own.items())
+        return merged
 
     @staticmethod
     def body_of(wire: WireRequest) -> Optional[bytes]:

@@ -31,7 +31,6 @@ class GeminiAdapter(SDKProvider):
     service: ClassVar[str] = "gcp.gemini"
     price_headers: ClassVar[Tuple[str, ...]] = ("x-gemini-service-tier",)
     extra: ClassVar[str] = "gemini"
-    can_go_direct: ClassVar[bool] = True
     #: What carries the JSON.
     sdk_transport: ClassVar[Any] = GeminiTransport
 

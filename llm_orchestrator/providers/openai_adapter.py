@@ -40,7 +40,6 @@ class OpenAIAdapter(SDKProvider):
     protocol: ClassVar[str] = "openai"
     service: ClassVar[str] = "openai"
     extra: ClassVar[str] = "openai"
-    can_go_direct: ClassVar[bool] = True
 
     def __init__(self, name: str, *, api: str = AUTO, **arguments: Any) -> None:
         super().__init__(name, **arguments)

@@ -1,9 +1,16 @@
-"""What the adapters of the vendors' SDKs share: their clients, the one call, and errors about both."""
+"""What the vendors' adapters share: the choice of a transport, its clients, the one call, and their errors.
+
+Where the credential is a key, requests go over connections of our own. Credentials that are computed, socks
+proxies, and who asks for it, go through the vendor's SDK.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
+from functools import cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Dict, Mapping, Optional
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderError
@@ -18,38 +25,72 @@ if TYPE_CHECKING:
 
 __all__ = ["SDKProvider"]
 
-AUTO, DIRECT = "auto", "direct"
+logger = logging.getLogger(__name__)
+
+AUTO, DIRECT, SDK = "auto", "direct", "sdk"
 
 
 class SDKProvider(BaseLLMProvider):
-    """A provider that talks through a vendor's SDK. Derive from it and write ``make_client`` and its twin."""
+    """A provider with two transports. Derive from it and write ``endpoint``, ``make_client`` and its twin."""
 
-    #: The extra that installs what the adapter needs.
+    #: The extra that installs what the SDK's transport needs.
     extra: ClassVar[str] = ""
-    #: Whether the adapter can go without the SDK; ``endpoint`` then says where to.
-    can_go_direct: ClassVar[bool] = False
 
     def __init__(
         self, name: str, *, transport: str = AUTO, http: Optional[Mapping[str, Any]] = None, **settings: Any
     ) -> None:
         super().__init__(name, **settings)
         self._http = dict(http or {})
-        self.is_direct = self._goes_direct(transport)
+        self._transport = transport
+        self._check_transport()
         self._clients: Clients[Any, Any] = Clients(
-            make=self._make_direct if self.is_direct else self.make_client,
-            make_async=self._make_async_direct if self.is_direct else self.make_async_client,
+            make=lambda: self._make_direct() if self.is_direct else self.make_client(),
+            make_async=lambda: self._make_async_direct() if self.is_direct else self.make_async_client(),
             close=self.close_client,
             aclose=self.aclose_client,
             redactor=self.redactor,
         )
 
-    def _goes_direct(self, transport: str) -> bool:
-        if transport == DIRECT and not self.can_go_direct:
+    @property
+    def can_go_direct(self) -> bool:
+        """Whether the credential is a key, or none is needed; ``endpoint`` then knows its header."""
+        return True
+
+    @cached_property
+    def is_direct(self) -> bool:
+        """Whether requests go without the SDK; decided when the first one is sent."""
+        if self._transport != AUTO or self._http:
+            return self._transport != SDK
+        return self.can_go_direct and self._has_parser() and not self._has_socks_proxy()
+
+    def _check_transport(self) -> None:
+        if self._transport == DIRECT and not self.can_go_direct:
             raise ConfigurationError(
                 f"Provider {self.name!r} has transport: direct, but its credential is made by the SDK. "
                 "Use transport: sdk, or leave it out."
             )
-        return transport == DIRECT  # ``auto`` is the SDK until the direct transport keeps all promises
+        if self._http and (self._transport == SDK or not self.can_go_direct):
+            raise ConfigurationError(
+                f"Provider {self.name!r} has settings under http, which the vendor's SDK would ignore. "
+                "Remove them: the SDK takes proxies and certificates from the environment."
+            )
+
+    def _has_parser(self) -> bool:
+        if find_spec("httptools") is not None:
+            return True
+        logger.warning(
+            "%s: the package httptools is not installed, so requests go through the vendor's SDK. "
+            "Run: pip install httptools",
+            self.name,
+        )
+        return False
+
+    def _has_socks_proxy(self) -> bool:
+        from llm_orchestrator.providers.http.core.origins import proxy_url
+        from llm_orchestrator.providers.http.core.settings import HttpSettings
+
+        proxy = proxy_url(self.endpoint().url, HttpSettings())
+        return proxy is not None and proxy.startswith("socks")
 
     def endpoint(self) -> Endpoint:
         """Where the API is and which headers carry the credential, for the direct transport."""

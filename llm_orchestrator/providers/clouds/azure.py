@@ -1,16 +1,22 @@
-"""OpenAI's models on Azure, through the SDK's ``AzureOpenAI``: models are the names of your deployments.
+"""OpenAI's models on Azure: models are the names of your deployments.
 
-Azure's newer v1 address needs none of this: use the ``openai`` adapter there.
+With a key the SDK is not needed; tokens of Azure's own chain are got by its ``AzureOpenAI``. Azure's newer v1
+address needs none of this: use the ``openai`` adapter there.
 """
 
 from __future__ import annotations
 
 from typing import Any, Awaitable, Callable, ClassVar, Dict, Optional, Tuple
+from urllib.parse import quote
 
 from llm_orchestrator.providers.clouds.base import ConfiguredNames
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.openai.clients import headers_against_environment, without_environment
 from llm_orchestrator.providers.openai_adapter import AUTO, CHAT, OpenAIAdapter
+from llm_orchestrator.providers.wire import Endpoint, WireRequest
+from llm_orchestrator.types import LLMRequest
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["AzureAdapter"]
 
@@ -23,7 +29,6 @@ class AzureAdapter(ConfiguredNames, OpenAIAdapter):
     """A resource of Azure OpenAI."""
 
     service: ClassVar[str] = "azure.ai.openai"
-    can_go_direct: ClassVar[bool] = False
     extra: ClassVar[str] = "azure"
     credential_packages: ClassVar[Tuple[str, ...]] = ("azure", "msal")
     credential_remedy: ClassVar[str] = "Run: az login, or set api_key in the entry."
@@ -32,13 +37,25 @@ class AzureAdapter(ConfiguredNames, OpenAIAdapter):
         self, name: str, *, api: str = AUTO, api_version: Optional[str] = None, **settings: Any
     ) -> None:
         super().__init__(name, api=CHAT if api == AUTO else api, **settings)
-        self._endpoint = self.required("base_url", self.base_url)
+        self._resource = self.required("base_url", self.base_url).rstrip("/")
         self._api_version = api_version or API_VERSION
 
     @property
     def hosted_by_openai(self) -> bool:
         """Always: the models, their parameters and their prices are OpenAI's."""
         return True
+
+    def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
+        """Translate a request, whose deployment stands in the path of Chat; see ``Adapter.build_attempt``."""
+        wire = super().build_attempt(request, context, stream=stream)
+        if wire.api != CHAT:
+            return wire
+        return evolve(wire, path=f"/deployments/{quote(request.model, safe='')}{wire.path}")
+
+    def endpoint(self) -> Endpoint:
+        """Where the resource is; see ``SDKProvider.endpoint``."""
+        url = f"{self._resource}/openai?api-version={quote(self._api_version)}"
+        return Endpoint(url, {"api-key": self._api_key or ""})
 
     def make_client(self) -> Any:
         """Make the SDK's client for threads."""
@@ -56,7 +73,7 @@ class AzureAdapter(ConfiguredNames, OpenAIAdapter):
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of both clients; see ``OpenAIAdapter.client_arguments``."""
         return {
-            "azure_endpoint": self._endpoint,
+            "azure_endpoint": self._resource,
             "api_version": self._api_version,
             "max_retries": 0,
             "default_headers": headers_against_environment(self.package("openai")),

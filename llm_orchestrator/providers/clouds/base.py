@@ -6,7 +6,7 @@ exceptions when there are none.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, List, Optional, Sequence, Tuple
+from typing import Any, ClassVar, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import (
     AuthenticationError,
@@ -22,7 +22,7 @@ from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import ModelInfo
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["CloudProvider", "ConfiguredNames", "with_version_in_body"]
+__all__ = ["CloudProvider", "ConfiguredNames", "as_cloud_request"]
 
 
 class CloudProvider(BaseLLMProvider):
@@ -32,6 +32,11 @@ class CloudProvider(BaseLLMProvider):
     credential_packages: ClassVar[Tuple[str, ...]] = ()
     #: What to do when there are no credentials.
     credential_remedy: ClassVar[str] = ""
+
+    @property
+    def can_go_direct(self) -> bool:
+        """Whether the entry has a key: other credentials are computed by the SDK."""
+        return self._api_key is not None
 
     def required(self, setting: str, value: Optional[str]) -> str:
         """Require a setting of the entry."""
@@ -101,6 +106,16 @@ class ConfiguredNames(CloudProvider):
         )
 
 
-def with_version_in_body(wire: WireRequest, version: str) -> WireRequest:
-    """Move the version of the API from the headers into the body, where the clouds expect it."""
-    return evolve(wire, body={**(wire.body or {}), "anthropic_version": version}, headers={})
+def as_cloud_request(
+    wire: WireRequest, path: str, version: str, headers: Mapping[str, str], *, in_path: Tuple[str, ...]
+) -> WireRequest:
+    """Turn a request of Anthropic's own API into a cloud's, where the path says what some fields did.
+
+    What Anthropic's API takes from headers, its version and the betas, the clouds expect in the body.
+    """
+    body = {name: value for name, value in (wire.body or {}).items() if name not in in_path}
+    body["anthropic_version"] = version
+    betas = [value for name, value in headers.items() if name.lower() == "anthropic-beta"]
+    if betas:
+        body.setdefault("anthropic_beta", betas[-1].split(","))
+    return evolve(wire, path=path, body=body, headers={})

@@ -1,16 +1,17 @@
-"""Claude on Amazon Bedrock, through the SDK's ``AnthropicBedrock``, which signs with AWS credentials."""
+"""Claude on Amazon Bedrock: with a Bedrock key, or signed by ``AnthropicBedrock`` with AWS credentials."""
 
 from __future__ import annotations
 
 import os
 from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple
+from urllib.parse import quote
 
 from llm_orchestrator.providers.anthropic_adapter import AnthropicAdapter
-from llm_orchestrator.providers.clouds.base import ConfiguredNames, with_version_in_body
+from llm_orchestrator.providers.clouds.base import ConfiguredNames, as_cloud_request
 from llm_orchestrator.providers.clouds.event_stream import as_server_sent_events
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
-from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
+from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
 from llm_orchestrator.utils.values import evolve
 
@@ -28,7 +29,6 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
     """Claude in one AWS region."""
 
     service: ClassVar[str] = "aws.bedrock"
-    can_go_direct: ClassVar[bool] = False
     extra: ClassVar[str] = "bedrock"
     platform: ClassVar[str] = "Bedrock"
     credential_packages: ClassVar[Tuple[str, ...]] = ("botocore", "boto3")
@@ -57,15 +57,24 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
         if self._api_key is None:
             self.package("boto3")
         self.package("botocore")
-        return {
-            "api_key": self._api_key,
-            "aws_region": self._region,
-            "base_url": self.base_url or f"https://bedrock-runtime.{self._region}.amazonaws.com",
-        }
+        return {"api_key": self._api_key, "aws_region": self._region, "base_url": self._url}
+
+    def endpoint(self) -> Endpoint:
+        """Where the region's API is; see ``SDKProvider.endpoint``."""
+        self.package("botocore")  # reads its streams
+        return Endpoint(self._url, {"authorization": f"Bearer {self._api_key}"})
+
+    @property
+    def _url(self) -> str:
+        return self.base_url or f"https://bedrock-runtime.{self._region}.amazonaws.com"
 
     def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
-        """Translate a request, whose model the SDK moves into the path; see ``AnthropicAdapter``."""
-        return with_version_in_body(super().build_attempt(request, context, stream=stream), self.api_version)
+        """Translate a request, whose model stands in the path; see ``AnthropicAdapter``."""
+        wire = super().build_attempt(request, context, stream=stream)
+        method = "invoke-with-response-stream" if stream else "invoke"
+        path = f"/model/{quote(request.model, safe=':')}/{method}"
+        headers = {**self.headers, **request.extra_headers}
+        return as_cloud_request(wire, path, self.api_version, headers, in_path=("model", "stream"))
 
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
         """Read a failure, whose kind Bedrock names in a header; see ``Adapter.parse_failure``."""

@@ -1,24 +1,25 @@
-"""Google's Vertex AI: Gemini through google-genai, and Claude through the SDK's ``AnthropicVertex``.
+"""Google's Vertex AI: Gemini, and Claude by Anthropic's protocol; the entry's ``publisher`` says which.
 
-Both find their credentials in Google's own chain, the application default credentials. The entry's
-``publisher`` says whose models it is for, since the two have different protocols.
+Without a key, the SDKs google-genai and ``AnthropicVertex`` find the credentials in Google's own chain, the
+application default credentials.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple, Type
+from urllib.parse import quote
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers.anthropic_adapter import AnthropicAdapter
 from llm_orchestrator.providers.clouds.base import (
     CloudProvider,
     ConfiguredNames,
-    with_version_in_body,
+    as_cloud_request,
 )
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from llm_orchestrator.providers.reading import as_mappings
-from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.providers.wire import Endpoint, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, ModelInfo
 from llm_orchestrator.utils.values import evolve
 
@@ -37,7 +38,6 @@ class VertexAdapter(CloudProvider):
     """Models in one project and region; making one gives the adapter of the publisher's protocol."""
 
     service: ClassVar[str] = "gcp.vertex_ai"
-    can_go_direct: ClassVar[bool] = False
     extra: ClassVar[str] = "vertex"
     credential_packages: ClassVar[Tuple[str, ...]] = ("google.auth",)
     credential_remedy: ClassVar[str] = "Run: gcloud auth application-default login."
@@ -100,9 +100,18 @@ class ClaudeOnVertex(VertexAdapter, ConfiguredNames, AnthropicAdapter):
             "base_url": f"{self.host}/v1",
         }
 
+    def endpoint(self) -> Endpoint:
+        """Where the region's API is; the key is an access token. See ``SDKProvider.endpoint``."""
+        return Endpoint(f"{self.host}/v1", {"authorization": f"Bearer {self._api_key}"})
+
     def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
-        """Translate a request, whose model the SDK moves into the path; see ``AnthropicAdapter``."""
-        return with_version_in_body(super().build_attempt(request, context, stream=stream), self.api_version)
+        """Translate a request, whose model stands in the path; see ``AnthropicAdapter``."""
+        wire = super().build_attempt(request, context, stream=stream)
+        place = f"/projects/{self._project}/locations/{self._region}/publishers/anthropic"
+        method = "streamRawPredict" if stream else "rawPredict"
+        path = f"{place}/models/{quote(request.model, safe='@')}:{method}"
+        headers = {**self.headers, **request.extra_headers}
+        return as_cloud_request(wire, path, self.api_version, headers, in_path=("model",))
 
 
 class GeminiOnVertex(VertexAdapter, GeminiAdapter):
@@ -117,6 +126,10 @@ class GeminiOnVertex(VertexAdapter, GeminiAdapter):
     def model_kinds(self) -> str:
         """Which list of kinds fits: Vertex lists everything Google publishes."""
         return "vertex"
+
+    def endpoint(self) -> Endpoint:
+        """Where the region's API is; see ``SDKProvider.endpoint``."""
+        return Endpoint(f"{self.host}/{GEMINI_VERSION}", {"x-goog-api-key": self._api_key or ""})
 
     def transport_arguments(self) -> Dict[str, Any]:
         """What the SDK's client needs; see ``GeminiAdapter.transport_arguments``."""

@@ -33,7 +33,11 @@ class GeminiLegacyAdapter(GeminiAdapter):
 
     extra: ClassVar[str] = "gemini-legacy"
     sdk_transport: ClassVar[Any] = LegacyTransport
-    can_go_direct: ClassVar[bool] = False
+
+    @property
+    def can_go_direct(self) -> bool:
+        """Never: the adapter is there for its SDK."""
+        return False
 
     def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
         """Translate a call, in the fields that the SDK knows; see ``GeminiAdapter.build_attempt``."""

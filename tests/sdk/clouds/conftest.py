@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
@@ -63,3 +64,9 @@ def cloud(tmp_path: Path) -> Iterator[Orchestrate]:
     yield make
     for orchestrator in made:
         orchestrator.close()
+
+
+@pytest.fixture(params=["direct", "sdk"])
+def cloud_by_key(cloud: Orchestrate, request: pytest.FixtureRequest) -> Orchestrate:
+    """Makes orchestrators with one entry that has a key, which both transports can send."""
+    return partial(cloud, transport=request.param)

@@ -48,10 +48,10 @@ def calls_to(server: ScriptedServer) -> List[Request]:
     return [request for request in server.requests if request.path != "/msi/token"]
 
 
-def test_a_deployment_answers_with_a_key(cloud: Orchestrate, server: ScriptedServer, way: str) -> None:
+def test_a_deployment_answers_with_a_key(cloud_by_key: Orchestrate, server: ScriptedServer, way: str) -> None:
     usage = Usage(prompt=1000, completion=200)
     server.script(answer(way, model="gpt-4.1-mini-2025-04-14", usage=usage))
-    orchestrator = cloud("azure", "my-deployment", base_url=server.url, api_key=KEY)
+    orchestrator = cloud_by_key("azure", "my-deployment", base_url=server.url, api_key=KEY)
 
     response = ask(orchestrator, way, max_tokens=50)
 
@@ -64,12 +64,12 @@ def test_a_deployment_answers_with_a_key(cloud: Orchestrate, server: ScriptedSer
     assert response.cost is not None and response.cost > 0, "the served model has OpenAI's price"
 
 
-def test_responses_at_a_newer_version(cloud: Orchestrate, server: ScriptedServer, way: str) -> None:
+def test_responses_at_a_newer_version(cloud_by_key: Orchestrate, server: ScriptedServer, way: str) -> None:
     dialect = DIALECTS["responses"]
     server.script(dialect.stream() if "streamed" in way else dialect.whole())
     entry = {"api": "responses", "api_version": "2025-04-01-preview"}
 
-    response = ask(cloud("azure", "my-deployment", base_url=server.url, api_key=KEY, **entry), way)
+    response = ask(cloud_by_key("azure", "my-deployment", base_url=server.url, api_key=KEY, **entry), way)
 
     assert response.content == "Hello."
     (request,) = server.requests
@@ -95,7 +95,7 @@ def test_a_token_of_the_chain(cloud: Orchestrate, server: ScriptedServer, way: s
 
 
 def test_the_environment_changes_nothing(
-    cloud: Orchestrate, server: ScriptedServer, way: str, monkeypatch: pytest.MonkeyPatch
+    cloud_by_key: Orchestrate, server: ScriptedServer, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "a token of the environment")
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "http://elsewhere.example")
@@ -103,7 +103,7 @@ def test_the_environment_changes_nothing(
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "api-key: another\nx-spy: 1")
     server.script(answer(way))
 
-    ask(cloud("azure", base_url=server.url, api_key=KEY), way)
+    ask(cloud_by_key("azure", base_url=server.url, api_key=KEY), way)
 
     (request,) = server.requests
     assert (request.headers["api-key"], request.query["api-version"]) == (KEY, "2024-10-21")
@@ -132,8 +132,10 @@ def test_a_server_that_repeats_the_token(
     assert TOKEN not in str(caught.value) + repr(vars(caught.value)) + str(caught.value.__cause__)
 
 
-def test_deployments_are_listed_by_the_configuration(cloud: Orchestrate, server: ScriptedServer) -> None:
-    orchestrator = cloud("azure", base_url=server.url, api_key=KEY, models=["my-gpt", "my-image"])
+def test_deployments_are_listed_by_the_configuration(
+    cloud_by_key: Orchestrate, server: ScriptedServer
+) -> None:
+    orchestrator = cloud_by_key("azure", base_url=server.url, api_key=KEY, models=["my-gpt", "my-image"])
     orchestrator.refresh_models()
 
     assert orchestrator.get_available_models() == ["my-gpt", "my-image"]

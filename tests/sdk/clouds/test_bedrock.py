@@ -89,12 +89,12 @@ def test_global_routes_have_the_prices_of_anthropic(
 
 
 def test_a_bearer_key_takes_the_place_of_a_signature(
-    cloud: Orchestrate, server: ScriptedServer, way: str, monkeypatch: pytest.MonkeyPatch
+    cloud_by_key: Orchestrate, server: ScriptedServer, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.script(answer(way), answer(way))
-    ask(cloud("bedrock", base_url=server.url, region="us-east-1", api_key="bedrock-key-1"), way)
+    ask(cloud_by_key("bedrock", base_url=server.url, region="us-east-1", api_key="bedrock-key-1"), way)
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "bedrock-key-2")
-    ask(cloud("bedrock", base_url=server.url, region="us-east-1"), way)
+    ask(cloud_by_key("bedrock", base_url=server.url, region="us-east-1"), way)
 
     assert [request.api_key for request in server.requests] == ["bedrock-key-1", "bedrock-key-2"]
 

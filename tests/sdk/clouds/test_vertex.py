@@ -158,11 +158,11 @@ def test_the_global_region_has_the_prices_of_the_vendor(
 
 
 def test_a_key_takes_the_place_of_the_chain(
-    cloud: Orchestrate, server: ScriptedServer, publisher: str, way: str
+    cloud_by_key: Orchestrate, server: ScriptedServer, publisher: str, way: str
 ) -> None:
     server.script(answer(PUBLISHERS[publisher], way))
     project = {} if publisher == "google" else {"project": "my-project"}
-    orchestrator = cloud(
+    orchestrator = cloud_by_key(
         "vertex", base_url=server.url, publisher=publisher, api_key="the-key-given", **project
     )
 

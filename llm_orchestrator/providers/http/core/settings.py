@@ -113,7 +113,7 @@ def _unusable(name: str, reason: str) -> ConfigurationError:
 
 
 def _operating_system_context(context: ssl.SSLContext) -> ssl.SSLContext:
-    """On Linux that is OpenSSL's own store; elsewhere truststore asks the system, where it is installed."""
+    """On Linux OpenSSL's own store; elsewhere truststore asks the system, where it is installed."""
     if sys.platform in {"darwin", "win32"}:
         try:
             import truststore
@@ -123,7 +123,21 @@ def _operating_system_context(context: ssl.SSLContext) -> ssl.SSLContext:
             system: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             return system
     context.load_default_certs()
+    paths = ssl.get_default_verify_paths()
+    if not context.cert_store_stats()["x509_ca"] and not (paths.capath and os.listdir(paths.capath)):
+        _load(context, "certifi", _bundled_certificates())
     return context
+
+
+def _bundled_certificates() -> str:
+    """The file of the package certifi: some Pythons and small containers come without certificates."""
+    try:
+        import certifi
+    except ImportError:
+        raise ConfigurationError(
+            "This machine has no certificates to trust. Run: pip install certifi, or set http.ca_bundle."
+        ) from None
+    return certifi.where()
 
 
 def _load_client_certificate(context: ssl.SSLContext, settings: HttpSettings) -> None:
