@@ -195,7 +195,7 @@ def test_a_missing_extra(
         import google
 
         monkeypatch.delattr(google, "genai", raising=False)
-    error = refused(ConfigurationError, orchestrator_on(server.url, dialect), way)
+    error = refused(ConfigurationError, orchestrator_on(server.url, dialect, transport="sdk"), way)
     check(error, "is not installed|needs", rf'pip install "llm-orchestrator\[{dialect.provider}\]"')
     assert (server.requests, os.listdir(folder)) == ([], [])
 

@@ -31,6 +31,7 @@ from tests.support.scripted_server import (
     refusing_url,
 )
 from tests.support.scripted_server.replies import json_reply
+from tests.support.scripted_server.wire_base import TRANSPORT
 from tests.support.ways import ask
 
 #: Credentials that are no api_key: in a header of the entry, and in a header of one call.
@@ -117,7 +118,8 @@ def test_k1_a_call_that_succeeds_shows_no_key(
         assert secret in str(request.headers), "it was sent, so there was something to show"
     seen = witness.seen()
     assert_no_secret(seen)
-    assert "httpcore" in seen and "receive_response_headers.complete" in seen, "the HTTP library logged"
+    if TRANSPORT == "sdk":
+        assert "httpcore" in seen and "receive_response_headers.complete" in seen, "the HTTP library logged"
     assert len(witness.events) == 2 and "call_id" in seen, "the ledger has a row"
 
 

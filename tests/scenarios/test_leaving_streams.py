@@ -8,6 +8,7 @@ import gc
 import signal
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Callable, Iterator, List
 
@@ -46,6 +47,7 @@ from tests.support.open_streams import (
 )
 from tests.support.programs import run_program
 from tests.support.scripted_server import BEFORE_HEAD, DIALECTS, Dialect, Reply, Reset, ScriptedServer, html
+from tests.support.scripted_server.wire_base import TRANSPORT
 from tests.support.streams import TrackingProvider
 
 # ---------------------------------------------------------------- sync
@@ -122,15 +124,14 @@ def test_c2_a_finalizer_waits_for_no_lock(
     streams = [orchestrator.send_streaming_request("Hi")]
     next(streams[0])
     tracker: Any = orchestrator.cost_tracker
-    clients = clients_of(orchestrator)
-    pool = pool_of(clients.for_threads()._client)
+    locks = [tracker._recorder._lock, provider_of(orchestrator)._clients._lock]
+    if TRANSPORT == "sdk":
+        pool = pool_of(provider_of(orchestrator)._clients.for_threads()._client)
+        locks += [pool._optional_thread_lock, deadlines._Watchdog.running()._wake._cond]
 
-    with (
-        tracker._recorder._lock,
-        clients._lock,
-        pool._optional_thread_lock,
-        deadlines._Watchdog.running()._wake._cond,
-    ):
+    with ExitStack() as held:
+        for lock in locks:
+            held.enter_context(lock)
         in_thread(streams.clear)
         assert tracker.records == []
 
@@ -321,21 +322,32 @@ def test_c2_a_program_that_ends_records_the_streams_it_left(
 # ---------------------------------------------------------------- the pool
 
 
-def clients_of(orchestrator: LLMOrchestrator) -> Any:
-    return orchestrator._providers[orchestrator.active_provider]._clients  # type: ignore[attr-defined]
+def provider_of(orchestrator: LLMOrchestrator) -> Any:
+    return orchestrator._providers[orchestrator.active_provider]
 
 
 def pool_of(http_client: Any) -> Any:
     return http_client._transport._pool
 
 
+@pytest.fixture
+def two_connections(orchestrator: LLMOrchestrator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The orchestrator's clients may open two connections at a time."""
+    provider = provider_of(orchestrator)
+    if TRANSPORT != "sdk":
+        provider._http["max_connections"] = 2
+        return
+    monkeypatch.setattr(pools, "MAX_CONNECTIONS", 2)
+    pool_of(provider._clients.for_threads()._client)._max_connections = 2
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("two_connections")
 @pytest.mark.parametrize(("leave", "status"), SYNC.values(), ids=list(SYNC))
 def test_s6_a_pool_of_two_outlasts_twenty_streams_left_early(
     orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect, leave: Leave, status: str
 ) -> None:
     server.script(*[unfinished(dialect)] * 20, dialect.stream(["The", " last."]))
-    pool_of(clients_of(orchestrator).for_threads()._client)._max_connections = 2
 
     for _ in range(20):
         leave(orchestrator.send_streaming_request("Hi"))
@@ -348,15 +360,14 @@ def test_s6_a_pool_of_two_outlasts_twenty_streams_left_early(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("two_connections")
 @pytest.mark.parametrize("leave", [drop_async, end_async_with_block, drop_async_events, cancel])
 def test_s6_an_async_pool_of_two_outlasts_twenty_streams_left_early(
     orchestrator: LLMOrchestrator,
     server: ScriptedServer,
     dialect: Dialect,
     leave: AsyncLeave,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pools, "MAX_CONNECTIONS", 2)
     server.script(*[unfinished(dialect)] * 20, dialect.stream(["The", " last."]))
 
     async def main() -> Any:

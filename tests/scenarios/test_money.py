@@ -174,8 +174,9 @@ def test_p3_an_aborted_stream_is_recorded_with_what_is_known(
     cost, estimate = Decimal(row["cost"]), Decimal(row["estimated_cost"] or 0)
     known = KNOWN_BEFORE_THE_END[dialect.provider]
     if dialect.provider == "gemini":  # every event tells the counts so far: nothing is left to estimate
-        told = "3" if way_out == "broken off" else "1"
-        assert (row["completion_tokens"], row["estimated"]) == (told, "false")
+        told = row["completion_tokens"]  # left early: that of the first event, or of those that came with it
+        assert told == "3" if way_out == "broken off" else told in {"1", "3"}
+        assert row["estimated"] == "false"
         assert cost == known + int(told) * Decimal("0.000015")
     else:
         assert cost - estimate == known

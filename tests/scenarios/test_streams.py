@@ -130,7 +130,7 @@ def test_s2_a_cut_connection_is_an_interruption_with_its_cause(
     assert "".join(pieces) == "One two"
     assert isinstance(error, StreamInterruptedError) and error.partial_text == "One two"
     assert isinstance(error.__cause__, ProviderConnectionError)
-    if TRANSPORT != "direct":
+    if TRANSPORT == "sdk":
         assert any(type(cause).__module__ in ("httpx", "httpx2") for cause in causes(error)), causes(error)
     assert server.wait_for_connections(0)
     with pytest.raises(StreamInterruptedError):
