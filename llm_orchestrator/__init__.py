@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         ProviderConfig,
     )
     from llm_orchestrator.conversation import Conversation
-    from llm_orchestrator.cost_tracker import CostTracker, UsageRecord, UsageReport, format_cost
+    from llm_orchestrator.cost_tracker import CostTracker, UsageRecord, format_cost
     from llm_orchestrator.hooks import CallEvent, Hook
     from llm_orchestrator.models.registry import ModelRegistry
     from llm_orchestrator.orchestrator import LLMOrchestrator
@@ -66,13 +66,14 @@ if TYPE_CHECKING:
         ToolCall,
         ToolCallDelta,
     )
+    from llm_orchestrator.usage.report import UsageReport
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "config.manager": ["ConfigManager", "CostTrackingConfig", "OrchestratorConfig", "ProviderConfig"],
     "conversation": ["Conversation"],
-    "cost_tracker": ["CostTracker", "UsageRecord", "UsageReport", "format_cost"],
+    "cost_tracker": ["CostTracker", "UsageRecord", "format_cost"],
     "hooks": ["CallEvent", "Hook"],
     "models.registry": ["ModelRegistry"],
     "orchestrator": ["LLMOrchestrator"],
@@ -94,6 +95,7 @@ _HOMES = {
         "ToolCall",
         "ToolCallDelta",
     ],
+    "usage.report": ["UsageReport"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -235,7 +235,11 @@ class OrchestratorLike(Protocol):
     active_provider: str
     active_model: Optional[str]
     is_sibling: bool
-    call_factory: CallFactory
+
+    @property
+    def call_factory(self) -> CallFactory:
+        """Makes the calls."""
+        ...
 
     def for_provider(self, name: str, model: Optional[str] = None) -> OrchestratorLike:
         """Make a sibling bound to another provider."""

@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.types import Attempt, LLMResponse
 from llm_orchestrator.usage.attempts import CallFacts, given_cost, is_refused, usage_record_of
-from llm_orchestrator.usage.budget import make_budget
 from llm_orchestrator.usage.columns import DETAIL_COLUMNS
 from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.record import Tokens, UsageRecord, as_usage, as_utc
 from llm_orchestrator.usage.recorder import Recorder
-from llm_orchestrator.usage.report import UsageReport, UsageTotals
 from llm_orchestrator.utils.money import format_cost
 from llm_orchestrator.utils.values import evolve
 
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
     from llm_orchestrator.pricing import PriceTable
     from llm_orchestrator.types import CostDetails, Exchange
     from llm_orchestrator.usage.billing import Billing
+    from llm_orchestrator.usage.budget import Budget
+    from llm_orchestrator.usage.report import UsageReport, UsageTotals
 
 __all__ = ["CostTracker", "UsageRecord", "UsageReport", "UsageTotals", "format_cost"]
 
@@ -74,7 +74,7 @@ class CostTracker:
         self._given_table = price_table
         self._priced_by: Optional[Billing] = None
         ledger = Ledger(log_path, fsync=fsync, rotate_mb=rotate_mb) if enabled and log_path else None
-        self._recorder = Recorder(ledger, make_budget(enabled, session_budget, day_budget, ledger))
+        self._recorder = Recorder(ledger, _budget(enabled, session_budget, day_budget, ledger))
 
     @property
     def _billing(self) -> Billing:
@@ -321,6 +321,8 @@ class CostTracker:
         Raises:
             ConfigurationError: Meanwhile another program replaced the file by something that is not a ledger.
         """
+        from llm_orchestrator.usage.report import UsageReport
+
         store = self._recorder.store
         return UsageReport.from_cells(
             store.cells(start_date, end_date),
@@ -392,5 +394,28 @@ class CostTracker:
         return [typed(row) for row in self._recorder.store.rows(start_date, end_date)]
 
 
+def _budget(
+    enabled: bool, session: Optional[Decimal], day: Optional[Decimal], ledger: Optional[Ledger]
+) -> Optional[Budget]:
+    if session is None and day is None:
+        return None
+    from llm_orchestrator.usage.budget import Budget
+
+    if not enabled:
+        raise ConfigurationError(
+            "A budget is set, but cost tracking is off, so nothing would be counted. Turn it on."
+        )
+    return Budget(session, day, ledger)
+
+
 def _new_id() -> str:
     return os.urandom(16).hex()
+
+
+def __getattr__(name: str) -> Any:
+    """The reports are imported when they are first asked for: most programs never do."""
+    if name not in ("UsageReport", "UsageTotals"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from llm_orchestrator.usage import report
+
+    return getattr(report, name)

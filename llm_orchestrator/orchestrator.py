@@ -10,28 +10,29 @@ from __future__ import annotations
 import copy
 import os
 from decimal import Decimal
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Type, Union
 
-from llm_orchestrator.calls.call import Call
-from llm_orchestrator.calls.factory import CallFactory
 from llm_orchestrator.calls.providers import ProviderSet
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.calls.tracker import configured_tracker, warn_of_unused_settings
-from llm_orchestrator.calls.warm_up import WarmUp
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.models.registry import ModelRegistry
 from llm_orchestrator.request.arguments import CallArguments, call_arguments, takes_parameters_of
-from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 from llm_orchestrator.types import LLMResponse, Messages
 
 if TYPE_CHECKING:
     import threading
 
+    from llm_orchestrator.calls.call import Call
+    from llm_orchestrator.calls.factory import CallFactory
+    from llm_orchestrator.calls.warm_up import WarmUp
     from llm_orchestrator.conversation import Conversation
     from llm_orchestrator.hooks import Hook
     from llm_orchestrator.providers.base import BaseLLMProvider
+    from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 
 __all__ = ["LLMOrchestrator"]
 
@@ -61,7 +62,6 @@ class LLMOrchestrator:
         active_provider: Name of the provider entry that answers.
         active_model: The model it is asked for when a call names none.
         is_sibling: Whether ``for_provider`` made it.
-        call_factory: Makes its calls, and those of its conversations; not for applications.
     """
 
     active_model: Optional[str]
@@ -90,7 +90,6 @@ class LLMOrchestrator:
         self.active_provider: str = self.config.active_provider
         self.active_model = self.config.active_model
         self._shared = SharedState(tracker, tuple(hooks), self.session_id)
-        self.call_factory = CallFactory(self.config.providers, self._providers, self.registry, self._shared)
         self.is_sibling = False
 
     def __repr__(self) -> str:
@@ -165,11 +164,15 @@ class LLMOrchestrator:
             InvalidRequestError: An argument is wrong.
             ConfigurationError: A key is missing.
         """
+        from llm_orchestrator.streaming import LLMStream
+
         return LLMStream(self._call(call_arguments(messages, **arguments), streamed=True))
 
     @takes_parameters_of(call_arguments)
     def asend_streaming_request(self, messages: Messages, **arguments: Any) -> AsyncLLMStream:
         """Ask for a streamed answer, async; returned without ``await``. See ``send_streaming_request``."""
+        from llm_orchestrator.streaming import AsyncLLMStream
+
         return AsyncLLMStream(self._call(call_arguments(messages, **arguments), streamed=True))
 
     def start_conversation(self, system: Optional[str] = None, **defaults: Any) -> Conversation:
@@ -308,6 +311,7 @@ class LLMOrchestrator:
         self._shared.check_open()
         self._providers.entry(name)
         sibling = copy.copy(self)
+        sibling.call_factory = self.call_factory
         sibling.active_provider = name
         sibling.active_model = model or (self.active_model if name == self.active_provider else None)
         sibling.is_sibling = True
@@ -357,9 +361,18 @@ class LLMOrchestrator:
 
     # ---------------------------------------------------------------- parts
 
+    @cached_property
+    def call_factory(self) -> CallFactory:
+        """Makes its calls and those of its conversations, with the first one; not for applications."""
+        from llm_orchestrator.calls.factory import CallFactory
+
+        return CallFactory(self.config.providers, self._providers, self.registry, self._shared)
+
     def _call(self, arguments: CallArguments, *, streamed: bool) -> Call:
         return self.call_factory.make(arguments, self.active_provider, self.active_model, streamed=streamed)
 
     def _warm_up(self) -> WarmUp:
+        from llm_orchestrator.calls.warm_up import WarmUp
+
         self._shared.check_open()
         return WarmUp(self._providers, self.active_provider, self.active_model, self._shared)

@@ -6,19 +6,21 @@ The facade and conversations both get their calls here.
 from __future__ import annotations
 
 from functools import partial
-from typing import Mapping, Optional
+from typing import TYPE_CHECKING, Mapping, Optional
 
 from llm_orchestrator.calls.call import Call, CallSettings
 from llm_orchestrator.calls.chain import ModelChooser
 from llm_orchestrator.calls.providers import ProviderSet
 from llm_orchestrator.calls.shared import SharedState
-from llm_orchestrator.calls.turn import Turn
 from llm_orchestrator.config.manager import ProviderConfig
 from llm_orchestrator.models.registry import ModelRegistry
 from llm_orchestrator.request.arguments import CallArguments, snapshot
 from llm_orchestrator.request.messages import check_owner
 from llm_orchestrator.types import ModelInfo
 from llm_orchestrator.utils.values import evolve
+
+if TYPE_CHECKING:
+    from llm_orchestrator.calls.turn import Turn
 
 __all__ = ["CallFactory"]
 

@@ -12,6 +12,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Mapping, Optional
 
+import llm_orchestrator.calls.factory  # noqa: F401  # what the first call imports
 from llm_orchestrator.exceptions import OrchestratorError
 
 if TYPE_CHECKING:

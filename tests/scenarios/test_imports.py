@@ -72,6 +72,27 @@ def test_importing_the_package_reads_no_table_and_imports_nothing_heavy() -> Non
     assert result.returncode == 0, result.stderr
 
 
+FIRST_ORCHESTRATOR = """
+import sys
+from llm_orchestrator import LLMOrchestrator
+LLMOrchestrator({"active_provider": "local", "active_model": "m", "providers": {"local": {
+    "adapter": "openai", "base_url": "http://127.0.0.1:1/v1"}}, "cost_tracking": {"log_path": None}})
+later = "calls.call calls.reporter calls.turn calls.warm_up policy streaming conversation hooks pricing usage.report"
+later += " usage.tally usage.budget usage.billing providers.base providers.wire request.attachments tracing"
+loaded = [name for name in later.split() if f"llm_orchestrator.{name}" in sys.modules]
+assert not loaded, loaded
+"""
+
+
+@pytest.mark.slow
+def test_a_first_orchestrator_loads_nothing_that_only_calls_and_reports_need() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_ORCHESTRATOR], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 def test_the_plugin_imports_next_to_nothing() -> None:
     program = (
