@@ -1,9 +1,8 @@
-"""Sends JSON through google-genai and hands back the raw reply; only it and ``typed_calls`` use the SDK.
+"""Sends JSON through google-genai and hands back the raw reply; nothing else uses that SDK.
 
-The SDK has no public call for that. Its client's ``_build_request``, ``_request`` and ``_async_request``
-are used where a release has them, and else its typed calls, whose results ``typed_calls`` turns back
-into JSON. The HTTP clients are ours: so redirects are never followed, an installed aiohttp changes nothing,
-and a bad status is seen before the SDK's error class sees it, which cannot read every body.
+The SDK has no public call for that, so its client's ``_build_request``, ``_request`` and ``_async_request``
+are used. The HTTP clients are ours: so redirects are never followed, an installed aiohttp changes nothing and
+a bad status is seen before the SDK's error class sees it, which cannot read every body.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Dict
 
-from llm_orchestrator.providers.gemini.typed_calls import TypedCalls
+from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers.http.error_bodies import abound_error_body, bad_status, bound_error_body
 from llm_orchestrator.providers.http.pools import MAX_CONNECTIONS, async_client_arguments
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
@@ -19,7 +18,7 @@ from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
 __all__ = ["GeminiTransport"]
 
 API_VERSION = "v1beta"
-#: What is used of the SDK's inner client; all or nothing.
+#: What is used of the SDK's inner client.
 PRIVATE_NAMES = ("_build_request", "_request", "_async_request")
 
 
@@ -57,8 +56,12 @@ class GeminiTransport:
                 async_client_args={"verify": certificates, "ssl": certificates},
             ),
         )
-        inner = getattr(self._genai, "_api_client", None)
-        self._inner = inner if all(hasattr(inner, name) for name in PRIVATE_NAMES) else None
+        self._inner: Any = getattr(self._genai, "_api_client", None)
+        if not all(hasattr(self._inner, name) for name in PRIVATE_NAMES):
+            raise ConfigurationError(
+                f"google-genai {genai.__version__} has other inner calls than the releases that are known. "
+                'Run: pip install "google-genai<4", or use transport: direct with a key.'
+            )
 
     def _settings(self, certificates: Any, hook: Any) -> Dict[str, Any]:
         return {
@@ -70,21 +73,16 @@ class GeminiTransport:
 
     def open(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request and wait for the head of the reply."""
-        if self._inner is None:
-            return TypedCalls(self._genai).open(wire, limits)
         reply: RawReply = self._inner._request(self._request(wire, limits), stream=True).response_stream
         return reply
 
     async def aopen(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request and wait for the head of the reply, async."""
-        if self._inner is None:
-            return await TypedCalls(self._genai).aopen(wire, limits)
         sent = await self._inner._async_request(self._request(wire, limits), stream=True)
         reply: RawReply = sent.response_stream
         return reply
 
     def _request(self, wire: WireRequest, limits: Limits) -> Any:
-        assert self._inner is not None
         request = self._inner._build_request(wire.method.lower(), wire.path, dict(wire.body or {}))
         request.headers = self._http.Headers(request.headers)  # a copy: some generations share one dict
         request.headers.update(wire.headers)

@@ -121,17 +121,6 @@ def test_claude_gets_the_same_version_on_every_generation(
     assert "model" not in request.body and "anthropic-version" not in request.headers
 
 
-def test_the_typed_calls_serve_where_the_sdk_has_no_others(
-    cloud: Orchestrate, server: ScriptedServer, way: str, account: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("llm_orchestrator.providers.gemini.transport.PRIVATE_NAMES", ("no_such_name",))
-    serve(server, answer(PUBLISHERS["google"], way))
-
-    assert ask(on_vertex(cloud, server, "google"), way).content == "Hello, world."
-
-    assert calls_to(server)[0].path == PATHS["google", "streamed" in way]
-
-
 @pytest.mark.slow  # it makes two orchestrators
 @pytest.mark.parametrize(
     ("publisher", "model", "price"),
