@@ -19,7 +19,7 @@ base = $$(for python in python3 python python3.14 python3.13 python3.12 python3.
 	"$$HOME"/.pyenv/versions/3.*/bin/python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && echo "$$python" && break; done)
 
-.PHONY: help test test-all test-lowest announce demo lint format typecheck coverage coverage-rest bench bench-check \
+.PHONY: help test test-all test-sdks test-lowest announce demo lint format typecheck coverage coverage-rest bench bench-check \
 	soak integration docs docs-serve environment clean FORCE
 
 help: ## Show these commands
@@ -45,6 +45,10 @@ announce:
 test-all: $(venv)/ready ## Run every test, those that take long or build packages too
 	@$(pytest) -m "not integration" $(ARGS)
 
+test-sdks: $(venv)/ready ## Run the scenarios through the vendors' SDKs, the other transport
+	@TRANSPORT=sdk $(pytest) -m "not integration" \
+		tests/scenarios tests/test_providers.py tests/test_model_discovery.py tests/test_cost_tracking.py $(ARGS)
+
 demo: ## Stream an answer from a real local model; leaves 260 MB in .venvs/demo
 	@$(needs) | cmp -s - .venvs/demo/ready \
 		|| echo "First .venvs/demo is made: about a minute, 260 MB on disk ('make clean' removes it)."
@@ -61,7 +65,7 @@ demo: ## Stream an answer from a real local model; leaves 260 MB in .venvs/demo
 		&& $(needs) >"$@"; }
 
 test-lowest: .venvs/lowest/ready ## Run the tests of the adapters on the oldest releases that pyproject.toml allows
-	@.venvs/lowest/bin/python -m pytest -q -n auto --maxprocesses=4 -m "not integration" \
+	@TRANSPORT=sdk .venvs/lowest/bin/python -m pytest -q -n auto --maxprocesses=4 -m "not integration" \
 		tests/unit/providers tests/sdk tests/test_providers.py $(ARGS)
 
 lint: $(venv)/ready typecheck ## Check format, style, docstrings and types

@@ -97,16 +97,25 @@ class SDKProvider(BaseLLMProvider):
         raise NotImplementedError
 
     def _make_direct(self) -> DirectTransport:
+        self._check_parser()
         from llm_orchestrator.providers.direct import DirectTransport  # only who goes direct needs its parser
         from llm_orchestrator.providers.http.core.settings import HttpSettings
 
         return DirectTransport(self.endpoint(), HttpSettings(**self._http))
 
     def _make_async_direct(self) -> AsyncDirectTransport:
+        self._check_parser()
         from llm_orchestrator.providers.direct import AsyncDirectTransport
         from llm_orchestrator.providers.http.core.settings import HttpSettings
 
         return AsyncDirectTransport(self.endpoint(), HttpSettings(**self._http))
+
+    def _check_parser(self) -> None:
+        if find_spec("httptools") is None:
+            raise ConfigurationError(
+                f"Provider {self.name!r} is to go direct, but the package httptools is not installed. "
+                "Run: pip install httptools, or use transport: sdk."
+            )
 
     def make_client(self) -> Any:
         """Make the SDK's client for threads."""

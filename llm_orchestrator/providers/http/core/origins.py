@@ -205,7 +205,7 @@ def _proxy_of(url: str, name: str) -> Proxy:
     if split.scheme.startswith("socks"):
         raise ConfigurationError(
             f"{name} names a socks proxy, which only the vendors' SDKs can use. "
-            "Set transport: sdk, or name an HTTP proxy."
+            "Name it in the environment (ALL_PROXY) and use transport: sdk, or name an HTTP proxy."
         )
     if split.scheme != "http":
         raise ConfigurationError(f"{name} must begin with http://, the one kind of proxy known. Correct it.")
