@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 import sys
+import threading
 from typing import Any, Dict
 
 import pytest
@@ -80,6 +81,29 @@ def test_a_header_of_entry_or_call_replaces_ours(
     for request in (first, second):
         assert request.headers["user-agent"] == "entry"
         assert request.headers["authorization"] == "Bearer of-the-entry"
+
+
+@pytest.mark.parametrize("way", ["whole", "streamed"])
+def test_a_sync_call_starts_no_thread(
+    orchestrate: Orchestrate,
+    server: ScriptedServer,
+    dialect: Dialect,
+    way: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server.default = dialect.whole("Hello.") if way == "whole" else dialect.stream(["Hello."])
+    orchestrator = orchestrate(transport="direct", timeout=5, total_timeout=9)
+    me, start, started = threading.current_thread(), threading.Thread.start, []
+
+    def note(thread: threading.Thread) -> None:
+        if threading.current_thread() is me:  # the server starts its own
+            started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", note)
+    for _ in range(2):
+        assert ask(orchestrator, way).content == "Hello."
+    assert started == []
 
 
 def test_a_machine_without_certificates(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,7 +150,7 @@ def test_check_finds_a_key_that_is_refused(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("url", "told"),
-    [(refusing_url, "base_url"), (silent_url, "No answer in time")],
+    [(refusing_url, "base_url"), (silent_url, "in time")],
     ids=["refuses", "silent"],
 )
 def test_check_finds_a_provider_that_is_down(
