@@ -85,9 +85,13 @@ class Conversation:
         return self._history.state.messages
 
     @property
-    def cost(self) -> Decimal:
-        """What the conversation has cost, in US dollars, as far as known; see ``unpriced_requests``."""
-        return self._history.state.cost
+    def cost(self) -> Optional[Decimal]:
+        """What the conversation has cost, in US dollars, as far as known; see ``unpriced_requests``.
+
+        None once calls were made and no price of any is known.
+        """
+        state = self._history.state
+        return None if state.unpriced_requests and not state.cost else state.cost
 
     @property
     def unpriced_requests(self) -> int:

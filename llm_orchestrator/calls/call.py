@@ -11,7 +11,7 @@ import os
 import time
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Type, Union
 
 from llm_orchestrator import policy
 from llm_orchestrator.calls.reporter import CallReporter
@@ -64,7 +64,6 @@ class Call:
         settings: CallSettings,
         shared: SharedState,
         *,
-        tags: Mapping[str, str],
         streamed: bool,
         turn: Optional[Turn] = None,
     ) -> None:
@@ -76,7 +75,7 @@ class Call:
         self._is_streamed = streamed
         self._deadline = math.inf
         self._process = os.getpid()
-        self._reporter = CallReporter(provider, request, shared, tags=tags, streamed=streamed)
+        self._reporter = CallReporter(provider, request, shared, streamed=streamed)
 
     # ---------------------------------------------------------------- the four ways
 

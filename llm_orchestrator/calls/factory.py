@@ -73,9 +73,7 @@ class CallFactory:
         )
         if request.model != chain[0]:
             request = evolve(request, model=chain[0])
-        return Call(
-            adapter, request, settings, self._shared, tags=arguments.tags, streamed=streamed, turn=turn
-        )
+        return Call(adapter, request, settings, self._shared, streamed=streamed, turn=turn)
 
     def forget_models(self) -> None:
         """Forget whose models are whose, because there are new listings."""

@@ -112,11 +112,11 @@ def _check_given(given: Mapping[str, BaseLLMProvider]) -> None:
             raise ConfigurationError(
                 f"providers[{name!r}] is {provider!r}. Give an object derived from BaseLLMProvider."
             )
-        if provider.name != name:
+        if sum(provider is other for other in given.values()) > 1:
             raise ConfigurationError(
-                f"providers[{name!r}] is named {provider.name!r}. Construct it with the name {name!r}, "
-                "under which answers, records and errors will show it."
+                f"providers[{name!r}] is given under another name, too. Make one provider for each name."
             )
+        provider.name = name  # under which answers, records and errors show it
 
 
 def _make(name: str, entry: ProviderConfig) -> BaseLLMProvider:

@@ -41,17 +41,15 @@ class CallReporter:
         request: LLMRequest,
         shared: SharedState,
         *,
-        tags: Mapping[str, str],
         streamed: bool,
     ) -> None:
         self.id = os.urandom(16).hex()
         self._provider = provider
         self._request = request
         self._shared = shared
-        self._tags = tags
         self._is_streamed = streamed
         self._attempts: List[Attempt] = []
-        self._facts = CallFacts(shared.session_id, self.id, streamed, tags, provider.base_url)
+        self._facts = CallFacts(shared.session_id, self.id, streamed, request.tags, provider.base_url)
         self._unwritten: Optional[UsageRecord] = None
         self._is_open = False
         self._step = Attempt(request.model)
@@ -257,7 +255,7 @@ class CallReporter:
             response=response,
             error=error,
             streamed=self._is_streamed,
-            tags=self._tags,
+            tags=self._request.tags,
             request=self._request,
             service=self._provider.service or self._provider.name,
             base_url=self._provider.base_url,

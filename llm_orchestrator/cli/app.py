@@ -17,7 +17,7 @@ from llm_orchestrator.cli.costs import costs
 from llm_orchestrator.cli.init import init
 from llm_orchestrator.cli.models import models
 from llm_orchestrator.cli.price import price
-from llm_orchestrator.cli.terminal import PIPE_CLOSED, finish, guarded, note
+from llm_orchestrator.cli.terminal import PIPE_CLOSED, finish, guarded, note, unwritable
 
 __all__ = ["app", "run"]
 
@@ -96,4 +96,6 @@ def run() -> int:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         if isinstance(ended.__context__, BrokenPipeError):  # while showing the help
             code = PIPE_CLOSED
+    except OSError as error:  # while showing the help
+        code = unwritable(error)
     return finish(code)

@@ -136,7 +136,6 @@ def _show_notes(response: LLMResponse) -> None:
         note(warning, style="yellow")
     if response.finish_reason is FinishReason.LENGTH:
         note("The answer was cut off at the token limit. Raise --max-tokens.", style="yellow")
-    if sys.stderr.isatty():
-        note(summary(response))
+    note(summary(response))
     if response.finish_reason is FinishReason.CONTENT_FILTER:
         fail(f"The answer was refused: {response.refusal or 'the provider gave no reason.'}", FAILED)

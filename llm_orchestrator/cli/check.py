@@ -92,7 +92,7 @@ def _examine(config: OrchestratorConfig, path: str, name: str, timeout: float) -
 
 def _is_set(path: str, name: str) -> bool:
     """Whether a key is set, and is not only the default of its variable, which may be a placeholder."""
-    written = read_yaml(path)["providers"][name]["api_key"]
+    written = read_yaml(path).values["providers"][name]["api_key"]
     key, default = Substitution(written, os.environ).tree, Substitution(written, {}).tree
     return bool(key != default or key == written)
 

@@ -18,20 +18,10 @@ from llm_orchestrator.cli.settings import ConfigOption, load_without_keys
 from llm_orchestrator.cli.terminal import note, say, show_table, waiting
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage.report import UsageReport, UsageTotals
+from llm_orchestrator.usage.report import KINDS, UsageReport, UsageTotals
 from llm_orchestrator.utils.money import format_cost, known_cost
 
 __all__ = ["costs"]
-
-
-class Group(str, enum.Enum):
-    """What costs are grouped by."""
-
-    MODEL = "model"
-    PROVIDER = "provider"
-    DAY = "day"
-    SESSION = "session"
-    TAG = "tag"
 
 
 class Format(str, enum.Enum):
@@ -43,6 +33,7 @@ class Format(str, enum.Enum):
 
 
 _AGO = re.compile(r"(\d{1,5})([dhw])")
+_MONTH = re.compile(r"\d{4}-\d{2}")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -54,19 +45,28 @@ def costs(
             "--ledger", metavar="FILE", help="The ledger; default: the configured one.", show_default=False
         ),
     ] = None,
-    by: Annotated[Group, typer.Option("--by", help="What to group costs by.")] = Group.MODEL,
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by",
+            metavar="KIND",
+            help="What to group by: model, provider, day, session, tag, or tag:NAME for one tag's values.",
+        ),
+    ] = "model",
     since: Annotated[
         Optional[str],
         typer.Option(
             "--since",
             metavar="WHEN",
-            help="From this day or time on: 2026-11-01, today, 24h, 7d.",
+            help="From this month, day or time on: 2026-11, 2026-11-01, today, 24h, 7d.",
             show_default=False,
         ),
     ] = None,
     until: Annotated[
         Optional[str],
-        typer.Option("--until", metavar="WHEN", help="Up to this day or time.", show_default=False),
+        typer.Option(
+            "--until", metavar="WHEN", help="Up to this month, day or time, included.", show_default=False
+        ),
     ] = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="How to print them.")] = Format.TABLE,
     html: Annotated[
@@ -75,7 +75,7 @@ def costs(
     ] = None,
 ) -> None:
     """Sum up what was used and spent, from the ledger. Needs no network and no key."""
-    start, end = _moment(since, "--since"), _moment(until, "--until")
+    start, end = _moment(since, "--since"), _moment(until, "--until", is_end=True)
     tracker = _tracker(config, ledger)
     if tracker.log_path and not tracker.log_path.exists():
         note(f"There is no ledger {tracker.log_path} yet. The first call creates it.", style="yellow")
@@ -83,18 +83,26 @@ def costs(
         report = tracker.get_usage_report(start, end)
         if html:
             report.to_html(html)
+        groups = _groups(report, by)
     if html:
         say(f"Wrote {html}.")
     elif form is Format.JSON:
         print(json.dumps(_document(report), indent=2))
     elif form is Format.CSV:
-        _write_csv(report.to_dicts(by.value))
+        _write_csv(report.to_dicts(by))
     else:
-        _show(report, by.value)
+        _show(report, by, groups)
 
 
-def _moment(text: Optional[str], option: str) -> Optional[date]:
-    """Read a day, a time, or a span back from now."""
+def _groups(report: UsageReport, by: str) -> Mapping[str, UsageTotals]:
+    try:
+        return report.grouped(by)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--by") from None
+
+
+def _moment(text: Optional[str], option: str, *, is_end: bool = False) -> Optional[date]:
+    """Read a month, a day, a time, or a span back from now; a month is its first or its last day."""
     if text is None:
         return None
     ago = _AGO.fullmatch(text)
@@ -103,10 +111,13 @@ def _moment(text: Optional[str], option: str) -> Optional[date]:
     if text == "today":
         return date.today()
     try:
+        if _MONTH.fullmatch(text):
+            first = date.fromisoformat(f"{text}-01")
+            return (first + timedelta(days=31)).replace(day=1) - timedelta(days=1) if is_end else first
         return date.fromisoformat(text) if len(text) == len("2026-11-01") else datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(
-            "use a day (2026-11-01), today, or a span (24h, 7d, 4w)", param_hint=option
+            "use a month (2026-11), a day (2026-11-01), today, or a span (24h, 7d, 4w)", param_hint=option
         ) from None
 
 
@@ -123,7 +134,7 @@ def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:
     return tracker
 
 
-def _show(report: UsageReport, by: str) -> None:
+def _show(report: UsageReport, by: str, groups: Mapping[str, UsageTotals]) -> None:
     columns = (by, "calls", "tokens", "cost", "estimated", "unpriced")
     rows = [
         (
@@ -134,7 +145,7 @@ def _show(report: UsageReport, by: str) -> None:
             format_cost(group.estimated_cost) if group.estimated_requests else "",
             f"{group.unpriced_requests:,}" if group.unpriced_requests else "",
         )
-        for name, group in _sorted(report[f"by_{by}"], by)
+        for name, group in _sorted(groups, by)
     ]
     if rows:
         show_table(columns, rows, numbers=columns[1:])
@@ -169,11 +180,11 @@ def _write_csv(groups: List[Dict[str, Any]]) -> None:
 def _document(report: UsageReport) -> Dict[str, Any]:
     totals = {name: _plain(value) for name, value in report.items() if not name.startswith("by_")}
     groups = {
-        f"by_{kind.value}": [
+        f"by_{kind}": [
             {name: _plain(value) for name, value in group.items() if name != "by"}
-            for group in report.to_dicts(kind.value)
+            for group in report.to_dicts(kind)
         ]
-        for kind in Group
+        for kind in KINDS
     }
     return {**totals, **groups}
 

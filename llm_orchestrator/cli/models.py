@@ -3,6 +3,7 @@
 # No postponed annotations: on Python 3.9 typer finds no options in them.
 import json
 from dataclasses import asdict
+from datetime import datetime, timezone
 from typing import Annotated, List, Optional
 
 import typer
@@ -16,11 +17,12 @@ from llm_orchestrator.exceptions import (
     ProviderError,
 )
 from llm_orchestrator.orchestrator import LLMOrchestrator
+from llm_orchestrator.pricing.book import STANDARD
 from llm_orchestrator.types import ModelInfo
 
 __all__ = ["models"]
 
-COLUMNS = ("name", "provider", "window", "since", "deprecated", "retires")
+COLUMNS = ("name", "provider", "window", "input $/M", "output $/M", "since", "deprecated", "retires")
 
 
 def models(
@@ -34,16 +36,20 @@ def models(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the chat models: context window, since when, deprecated, when they retire."""
-    with open_orchestrator(config, provider) as orchestrator:
+    """List the chat models: context window, prices, since when, deprecated, when they retire.
+
+    What is known of earlier refreshes needs no key and no network.
+    """
+    with open_orchestrator(config, provider, needs_key=refresh) as orchestrator:
         names = _names(orchestrator, everything and provider is None)
         error = _refresh(orchestrator, names) if refresh else None
         registry = orchestrator.registry
         found = [model for name in names for model in registry.get_available_models(name, everything)]
+        rows = [_row(model, _prices(orchestrator, model)) for model in found]
     if as_json:
         print(json.dumps([asdict(model) for model in found], indent=2))
     elif found:
-        show_table(COLUMNS, [_row(model) for model in found], numbers=("window",))
+        show_table(COLUMNS, rows, numbers=COLUMNS[2:5])
     if error:
         fail(f"{error} The earlier list is kept.", FAILED)
     if not found:
@@ -77,11 +83,27 @@ def _refresh(orchestrator: LLMOrchestrator, names: List[str]) -> Optional[Orches
     return first
 
 
-def _row(model: ModelInfo) -> List[str]:
+def _prices(orchestrator: LLMOrchestrator, model: ModelInfo) -> List[str]:
+    """What a million tokens of input and output cost at the standard tier; empty where it is not known."""
+    entry = orchestrator.config.providers[model.provider]
+    table = orchestrator.cost_tracker.price_table
+    vendor = entry.adapter or model.provider
+    if table.is_free(vendor):
+        return ["free", "free"]
+    owner = vendor if entry.base_url is None else model.provider
+    day = datetime.now(timezone.utc).date().isoformat()
+    match = table.find(owner, model.name, day)
+    rates = match.prices.rates(day, STANDARD, 0) if match else None
+    lines = rates.lines if rates else {}
+    return [f"{lines[name].per_million:f}" if name in lines else "" for name in ("in", "out")]
+
+
+def _row(model: ModelInfo, prices: List[str]) -> List[str]:
     return [
         model.name,
         model.provider,
         "" if model.context_window is None else f"{model.context_window:,}",
+        *prices,
         _day(model.created_at or model.first_seen),
         "yes" if model.deprecated else "",
         _day(model.retires_at),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Iterator, List, Optional
+from typing import Annotated, Any, Iterator, List, Optional
 
 import typer
 
@@ -50,19 +50,26 @@ def load(config: Optional[Path], provider: Optional[str]) -> OrchestratorConfig:
     path = config_path(config)
     if provider is None:
         return ConfigManager.load(path)
-    entries = read_yaml(path).get("providers")
-    if isinstance(entries, dict) and provider not in entries:
-        hint = did_you_mean(provider, map(str, entries))
-        raise ConfigurationError(f"There is no provider named {provider!r}. {hint}")
+    _check_provider(provider, read_yaml(path).values.get("providers"))
     return ConfigManager.load(path, needed=[provider])
+
+
+def _check_provider(name: Optional[str], entries: Any) -> None:
+    if name is not None and isinstance(entries, dict) and name not in entries:
+        hint = did_you_mean(name, map(str, entries))
+        raise ConfigurationError(f"There is no provider named {name!r}. {hint}")
 
 
 @contextmanager
 def open_orchestrator(
-    config: Optional[Path], provider: Optional[str] = None, model: Optional[str] = None
+    config: Optional[Path],
+    provider: Optional[str] = None,
+    model: Optional[str] = None,
+    *,
+    needs_key: bool = True,
 ) -> Iterator[LLMOrchestrator]:
     """Make the orchestrator of a command, and close it at the end."""
-    loaded = load(config, provider)
+    loaded = load(config, provider) if needs_key else load_without_keys(config, provider)
     name = provider or loaded.active_provider
     with LLMOrchestrator(loaded.model_copy(update={"active_provider": name})) as orchestrator:
         orchestrator.active_model = model or (loaded.active_model if name == loaded.active_provider else None)
@@ -84,10 +91,11 @@ def need_model(orchestrator: LLMOrchestrator) -> None:
         )
 
 
-def load_without_keys(config: Optional[Path]) -> OrchestratorConfig:
+def load_without_keys(config: Optional[Path], provider: Optional[str] = None) -> OrchestratorConfig:
     """Load a configuration for a command that sends nothing, and therefore needs no key."""
     path = config_path(config)
-    entries = read_yaml(path).get("providers")
+    entries = read_yaml(path).values.get("providers")
+    _check_provider(provider, entries)
     return ConfigManager.load(path, given_providers=list(entries) if isinstance(entries, dict) else [])
 
 

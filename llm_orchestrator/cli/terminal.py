@@ -38,11 +38,14 @@ __all__ = [
     "pieces",
     "say",
     "show_table",
+    "unwritable",
     "waiting",
 ]
 
 #: Exit codes: a call or a check failed; the command or the configuration is wrong; Ctrl-C; a closed pipe.
 FAILED, WRONG, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+#: Exit code where the output cannot be written, as sysexits.h has it: a full disk, a device that is gone.
+UNWRITABLE = 74
 
 #: Width of the output in a pipe, where nothing is cut.
 UNLIMITED = 10_000
@@ -164,10 +167,24 @@ def finish(code: int) -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes standard output once more at exit, and would report the error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return PIPE_CLOSED
+    except OSError as error:
+        return unwritable(error)
     return code
+
+
+def _discard_output() -> None:
+    """Send the rest nowhere: Python flushes once more at exit, and would report the error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def unwritable(error: OSError) -> int:
+    """Say that the output cannot be written; returns the exit code."""
+    _discard_output()
+    reason = error.strerror or type(error).__name__
+    note(f"Error: standard output cannot be written: {reason}. Make room, or write elsewhere.", style="red")
+    return UNWRITABLE
 
 
 @contextmanager
@@ -180,6 +197,8 @@ def guarded() -> Iterator[None]:
         fail(str(error), WRONG if is_wrong else FAILED)
     except BrokenPipeError:
         raise typer.Exit(PIPE_CLOSED) from None
+    except OSError as error:  # commands turn those of their own files into errors of the library
+        raise typer.Exit(unwritable(error)) from None
     except KeyboardInterrupt:
         note("Stopped.")
         raise typer.Exit(INTERRUPTED) from None

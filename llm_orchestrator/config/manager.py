@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from llm_orchestrator.config.frozen import FrozenDict
 from llm_orchestrator.config.problems import Problem, configuration_error, schema_problems
-from llm_orchestrator.config.reader import read_yaml
+from llm_orchestrator.config.reader import YamlFile, read_yaml
 from llm_orchestrator.config.schema import (
     SECTIONS,
     BudgetConfig,
@@ -104,14 +104,22 @@ class ConfigManager:
                 "Pass a path, a mapping or an OrchestratorConfig."
             )
         path = os.fspath(source)
-        return _Check(path, given_providers, needed).run(read_yaml(path))
+        file = read_yaml(path)
+        return _Check(path, given_providers, needed, file).run(file.values)
 
 
 class _Check:
     """Checks one configuration; the arguments are those of ``ConfigManager.load``."""
 
-    def __init__(self, source: str, given: Collection[str], needed: Optional[Collection[str]]) -> None:
+    def __init__(
+        self,
+        source: str,
+        given: Collection[str],
+        needed: Optional[Collection[str]],
+        file: Optional[YamlFile] = None,
+    ) -> None:
         self._source = source
+        self._file = file
         self._given = given
         self._needed = needed
 
@@ -177,6 +185,8 @@ class _Check:
         return _entry_of(problem) in self._given and problem.path[2:] == ("api_key",)
 
     def _error(self, problems: Sequence[Problem]) -> ConfigurationError:
+        if self._file is not None:
+            problems = [problem._replace(line=self._file.line_of(problem.path)) for problem in problems]
         return configuration_error(self._source, problems)
 
 

@@ -5,7 +5,21 @@ Every text names the key path, what is wrong and what to do. None shows a value,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable, List, Mapping, NamedTuple, Sequence, Tuple, Type, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    Union,
+)
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.suggestions import did_you_mean
@@ -17,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Path", "Problem", "configuration_error", "schema_problems"]
 
 _MOST_SHOWN = 30
+#: Characters of a name that is shown; keys have more.
+_LONGEST_SHOWN = 20
 
 Path = Tuple[Union[str, int], ...]
 
@@ -27,15 +43,18 @@ class Problem(NamedTuple):
     Attributes:
         path: The keys and list positions from the top of the file to the value.
         text: What is wrong and what to do.
+        line: The line of the file; None where there is none.
     """
 
     path: Path
     text: str
+    line: Optional[int] = None
 
     def __str__(self) -> str:
-        """Return ``providers.openai.fallback_models[0]: text``."""
+        """Return ``line 7: providers.openai.fallback_models[0]: text``."""
         dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
-        return f"{dotted.lstrip('.')}: {self.text}" if dotted else self.text
+        where = f"line {self.line}: " if self.line is not None else ""
+        return f"{where}{dotted.lstrip('.')}: {self.text}" if dotted else self.text
 
 
 def configuration_error(source: str, problems: Sequence[Problem]) -> ConfigurationError:
@@ -50,7 +69,7 @@ def configuration_error(source: str, problems: Sequence[Problem]) -> Configurati
 
 def schema_problems(error: ValidationError, sections: Mapping[str, Type[BaseModel]]) -> List[Problem]:
     """Translate the errors that pydantic reports."""
-    findings = error.errors(include_url=False, include_input=False)
+    findings = error.errors(include_url=False)
     return [_from_finding(finding, sections) for finding in findings if finding["type"] not in _CONSEQUENCES]
 
 
@@ -65,14 +84,39 @@ def _from_finding(finding: ErrorDetails, sections: Mapping[str, Type[BaseModel]]
         return Problem(path, "the key should be a string. Put it in quotes.")
     if kind == "extra_forbidden":
         return Problem(path, f"unknown key. {did_you_mean(str(path[-1]), _known_keys(path, sections))}")
-    if kind == "missing":
-        return Problem(path, f"missing. Add `{path[-1]}: ...`.")
-    if kind == "model_type":
-        return Problem(path, "should be a mapping. Write its keys indented below it.")
-    if kind == "value_error":
-        return Problem(path, str(finding["ctx"]["error"]))
+    return Problem(path, _text_of(finding, path))
+
+
+def _text_of(finding: ErrorDetails, path: Path) -> str:
+    """What is wrong with a value, and its right form."""
+    texts: Dict[str, Callable[[], str]] = {
+        "missing": lambda: f"missing. Add `{path[-1]}: ...`.",
+        "model_type": lambda: "should be a mapping. Write its keys indented below it.",
+        "string_type": lambda: f"should be a string. Put it in quotes{_example(finding, _quoted)}.",
+        "list_type": lambda: f"should be a list. Put it in brackets{_example(finding, _bracketed)}.",
+        "value_error": lambda: str(finding["ctx"]["error"]),
+    }
+    if finding["type"] in texts:
+        return texts[finding["type"]]()
     what = finding["msg"].replace("Input should", "should", 1)
-    return Problem(path, f"{what}. Correct the value, or remove the key to get its default.")
+    return f"{what}. Correct the value, or remove the key to get its default."
+
+
+def _example(finding: ErrorDetails, form: Callable[[Any], str]) -> str:
+    """The value in its right form, where it is the name of a model and too short for a key."""
+    value, keys = finding.get("input"), {str(part) for part in finding["loc"]}
+    is_name = isinstance(value, (str, int, float)) and len(str(value)) <= _LONGEST_SHOWN
+    return f": {form(value)}" if is_name and keys & {"active_model", "fallback_models", "models"} else ""
+
+
+def _quoted(value: Any) -> str:
+    """The form of a string in YAML that nothing else can be read as."""
+    return f'"{value}"'
+
+
+def _bracketed(value: Any) -> str:
+    """The form of a list with one item."""
+    return f"[{value}]"
 
 
 def _known_keys(path: Path, sections: Mapping[str, Type[BaseModel]]) -> Iterable[str]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, ClassVar, Dict, Optional, Set
+from typing import Any, ClassVar, Dict, NamedTuple, Optional, Set, Tuple
 
 import yaml
 
+from llm_orchestrator.config.problems import Path
 from llm_orchestrator.config.substitution import MAX_DEPTH
 from llm_orchestrator.exceptions import ConfigurationError
 
-__all__ = ["read_yaml"]
+__all__ = ["YamlFile", "read_yaml"]
 
 _MAX_BYTES = 1_000_000
 
@@ -37,7 +38,31 @@ class _Loader(_SafeLoader):  # type: ignore[misc]  # chosen at run time
         return super().construct_document(node)
 
 
-def read_yaml(path: str) -> Dict[Any, Any]:
+class YamlFile(NamedTuple):
+    """A YAML file that was read.
+
+    Attributes:
+        values: Its mapping.
+        text: Its text.
+    """
+
+    values: Dict[Any, Any]
+    text: str
+
+    def line_of(self, path: Path) -> Optional[int]:
+        """Find the line of a key, or of the nearest one above it that is there."""
+        node: Any = yaml.compose(self.text, Loader=_SafeLoader)
+        line: Optional[int] = None
+        for step in path:
+            found = _child_of(node, step)
+            if found is None:
+                break
+            mark, node = found
+            line = mark.line + 1
+        return line
+
+
+def read_yaml(path: str) -> YamlFile:
     """Read a YAML file that holds one mapping."""
     text = _decoded(path, _read_bytes(path))
     problem: Optional[str] = None
@@ -46,18 +71,18 @@ def read_yaml(path: str) -> Dict[Any, Any]:
         _check_depth(text)
         value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        problem = _described(error)
+        problem = _described(error, text)
     except Exception:  # noqa: BLE001 (an explicit tag raises anything, with the value in its text)
         problem = "a value does not match its tag. Put it in quotes, and remove tags that begin with `!!`."
     if problem:
         raise ConfigurationError(f"{path}: {problem}")
     if value is None:
-        raise ConfigurationError(f"{path}: the file is empty. Copy config.example.yaml and edit it.")
+        raise ConfigurationError(f"{path}: the file is empty. Write one by `llm-orchestrator init --force`.")
     if not isinstance(value, dict):
         raise ConfigurationError(
             f"{path}: the file is not a mapping. Begin with a line such as `active_provider: openai`."
         )
-    return value
+    return YamlFile(value, text)
 
 
 def _read_bytes(path: str) -> bytes:
@@ -68,7 +93,7 @@ def _read_bytes(path: str) -> bytes:
             data = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigurationError(
-            f"{path}: the file does not exist. Copy config.example.yaml there, or pass another path."
+            f"{path}: the file does not exist. Write one by `llm-orchestrator init`, or pass another path."
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -120,10 +145,23 @@ def _error(problem: str, place: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
 
 
-def _described(error: yaml.YAMLError) -> str:
+def _child_of(node: Any, step: Any) -> Optional[Tuple[Any, Any]]:
+    """Where the key or item of a path stands, and its value."""
+    if isinstance(node, yaml.MappingNode):
+        keys = ((key.start_mark, value) for key, value in node.value if key.value == str(step))
+        return next(keys, None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step].start_mark, node.value[step]
+    return None
+
+
+def _described(error: yaml.YAMLError, text: str) -> str:
     """Where and what, without PyYAML's excerpt of the file: the line may hold a key."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     parts = [getattr(error, name, None) for name in ("context", "problem", "reason")]
     problem = ", ".join(filter(None, parts)) or "this is not valid YAML"
+    lines = text.splitlines()
+    if mark and mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]:
+        return f"{where}the line is indented with a tab. Use spaces."
     return f"{where}{problem}. Correct the YAML there."

@@ -6,6 +6,7 @@ variables and keys are in ``manager.py``.
 
 from __future__ import annotations
 
+import re
 from collections import abc
 from datetime import date
 from decimal import Decimal
@@ -70,9 +71,41 @@ def _no_fine_tuned(model: str) -> str:
     return model
 
 
+#: Ways to write a variable that other programs replace and this one does not, and quotes around a value.
+_NOT_REPLACED = re.compile(
+    r"\$(?P<shell>\w+)|%(?P<windows>\w+)%|\{\{\s*(?P<template>\w+)?.*\}\}|<[^<>]*>|(?P<quote>['\"]).*(?P=quote)",
+    re.DOTALL,
+)
+
+
+def _replaced(text: str) -> str:
+    """Refuse what was meant to be replaced and was not: it would be sent as it stands."""
+    found = _NOT_REPLACED.fullmatch(text.strip())
+    if found is None:
+        return text
+    if found["quote"]:
+        raise ValueError("has quotes inside, which would be sent too. Remove the inner quotes.")
+    name = found["shell"] or found["windows"] or found["template"] or "NAME"
+    raise ValueError(f"is a placeholder that nothing replaces. Write ${{{name}}} for the variable {name}.")
+
+
+def _header_values(headers: Mapping[str, str]) -> Mapping[str, str]:
+    for value in headers.values():
+        _replaced(value)
+    return headers
+
+
+def _not_a_switch(value: Any) -> Any:
+    """Refuse true and false where a number belongs; they would be read as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("is true or false. Write a number.")
+    return value
+
+
 def _http_url(url: Optional[str]) -> Optional[str]:
     if not url:  # ${BASE_URL:-} without a value
         return None
+    _replaced(url)
     scheme, _, rest = url.partition("://")
     if scheme.lower() not in {"http", "https"} or not rest:
         raise ValueError("is not a URL. Write it in full, such as http://localhost:11434/v1.")
@@ -86,9 +119,11 @@ _ModelName = Annotated[_Text, AfterValidator(_no_fine_tuned)]
 _Url = Annotated[
     Optional[Annotated[str, StringConstraints(strip_whitespace=True)]], AfterValidator(_http_url)
 ]
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_Dollars = Annotated[Decimal, Field(gt=0)]
-_Rate = Annotated[Decimal, Field(ge=0)]
+_Number = BeforeValidator(_not_a_switch)
+_Positive = Annotated[float, _Number, Field(gt=0, allow_inf_nan=False)]
+_Count = Annotated[int, _Number, Field(ge=0, le=1000)]
+_Dollars = Annotated[Decimal, _Number, Field(gt=0)]
+_Rate = Annotated[Decimal, _Number, Field(ge=0)]
 _Frozen = AfterValidator(freeze)
 # YAML reads a section or list whose lines are all commented out as null.
 _Section = BeforeValidator(lambda value: {} if value is None else value)
@@ -122,7 +157,7 @@ class HttpConfig(_Model):
     client_cert: Optional[_Text] = None
     client_key: Optional[_Text] = None
     verify: bool = True
-    keep_alive: float = Field(default=60.0, ge=0, allow_inf_nan=False)
+    keep_alive: Annotated[float, _Number] = Field(default=60.0, ge=0, allow_inf_nan=False)
 
 
 class ProviderConfig(_Model):
@@ -159,16 +194,18 @@ class ProviderConfig(_Model):
     fallback_models: Annotated[List[_ModelName], _List, _Frozen] = FrozenList()
     adapter: Optional[_Text] = None
     base_url: _Url = None
-    headers: Annotated[Dict[str, str], _Section, _Frozen] = Field(default=FrozenDict(), repr=False)
+    headers: Annotated[Dict[str, str], _Section, AfterValidator(_header_values), _Frozen] = Field(
+        default=FrozenDict(), repr=False
+    )
     timeout: _Positive = 300.0
-    connect_timeout: float = Field(
+    connect_timeout: Annotated[float, _Number] = Field(
         default_factory=lambda valid: min(_CONNECT_TIMEOUT, valid.get("timeout", _CONNECT_TIMEOUT)),
         gt=0,
         allow_inf_nan=False,
     )
     total_timeout: Optional[_Positive] = 900.0
-    max_retries: int = Field(default=2, ge=0)
-    max_retry_wait: float = Field(default=60.0, ge=0, allow_inf_nan=False)
+    max_retries: _Count = 2
+    max_retry_wait: Annotated[float, _Number] = Field(default=60.0, ge=0, allow_inf_nan=False)
     on_unsupported_parameter: Literal["drop", "error"] = "drop"
     allow_missing_finish_reason: bool = False
     options: Annotated[Dict[str, Any], _Section, _Frozen] = FrozenDict()
@@ -209,6 +246,7 @@ class ProviderConfig(_Model):
     def _strip_key(cls, key: Optional[SecretStr]) -> Optional[SecretStr]:
         # A key read from a file often ends with a newline, which an HTTP header cannot hold.
         stripped = key.get_secret_value().strip() if key else ""
+        _replaced(stripped)
         return SecretStr(stripped) if stripped else None
 
     @field_validator("connect_timeout")
@@ -293,8 +331,8 @@ class CostTrackingConfig(_Model):
     fsync: bool = False
     rotate_mb: Optional[_Positive] = None
     strict_pricing: bool = False
-    stale_after_days: int = Field(default=30, gt=0)
-    discount: Decimal = Field(default=Decimal(1), gt=0)
+    stale_after_days: Annotated[int, _Number] = Field(default=30, gt=0)
+    discount: Annotated[Decimal, _Number] = Field(default=Decimal(1), gt=0)
     price_overrides: Annotated[List[PriceOverride], _List, _Frozen] = FrozenList()
     budget: Annotated[BudgetConfig, _Section] = _default_section()
 
@@ -355,6 +393,17 @@ class OrchestratorConfig(_Model):
                         "Fallbacks stay within one provider; use one of its own models."
                     )
         return entries
+
+    @field_validator("active_model")
+    @classmethod
+    def _not_its_own_fallback(cls, model: str, info: ValidationInfo) -> str:
+        entry = (info.data.get("providers") or {}).get(info.data.get("active_provider"))
+        if entry is not None and model in entry.fallback_models:
+            raise ValueError(
+                f"{model!r} is also a fallback model of {info.data['active_provider']!r}, which is the same "
+                "model. Remove it from fallback_models."
+            )
+        return model
 
     @field_validator("active_provider")
     @classmethod

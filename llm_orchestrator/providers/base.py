@@ -25,7 +25,7 @@ from llm_orchestrator.providers.http.headers import is_header_name, is_header_te
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.wire import Limits, WireRequest
-from llm_orchestrator.request.options import check_options, likely_typos, with_defaults
+from llm_orchestrator.request.options import check_options, likely_typos, near_misses, with_defaults
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
 from llm_orchestrator.utils.json import merged
 from llm_orchestrator.utils.values import evolve
@@ -241,7 +241,7 @@ class BaseLLMProvider(Adapter):
         if self.headers or request.extra_headers:
             changes["headers"] = {**self.headers, **wire.headers, **request.extra_headers}
         warnings = [f"{name} was not sent: {self.name} does not take it." for name in wire.unsupported]
-        warnings += likely_typos(request.provider_options)
+        warnings += likely_typos(request.provider_options) + near_misses(request)
         if warnings:
             changes["warnings"] = (*wire.warnings, *warnings)
         return request, evolve(wire, **changes) if changes else wire

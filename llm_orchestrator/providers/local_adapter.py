@@ -6,14 +6,15 @@ loopback interface; calls are free. It is not safe across a fork.
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any, ClassVar, Dict, Optional
 
-from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.exceptions import ConfigurationError, ModelNotFoundError
 from llm_orchestrator.providers.local.server import LocalServer
 from llm_orchestrator.providers.openai_adapter import PLACEHOLDER_KEY, OpenAIAdapter
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
-from llm_orchestrator.types import JSON
+from llm_orchestrator.types import JSON, LLMRequest
 
 __all__ = ["LocalAdapter"]
 
@@ -53,6 +54,16 @@ class LocalAdapter(OpenAIAdapter):
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of the SDK's clients; starts the server when it does not run yet."""
         return {"api_key": PLACEHOLDER_KEY, "base_url": self._running_server().base_url, "max_retries": 0}
+
+    def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
+        """Translate a request for the one model that is there; see ``Adapter.build_request``."""
+        own = os.path.splitext(os.path.basename(self._model_path or ""))[0]
+        if own and request.model != own:
+            raise ModelNotFoundError(
+                f"Provider {self.name!r} runs the model {own!r}, the file of its model_path, and no other. "
+                "Ask for that name, or change model_path."
+            )
+        return super().build_request(request, stream=stream)
 
     def model_request(self, model: str) -> WireRequest:
         """Ask for the listing: the server has no address for a single model."""

@@ -44,14 +44,12 @@ class CallArguments:
         total_timeout: Seconds for the whole call; None for the provider entry's.
         max_retries: Retries on each model; None for the provider entry's.
         fallback: Whether other models of the provider may answer.
-        tags: The caller's tags for the ledger.
     """
 
     request: LLMRequest
     total_timeout: Optional[float]
     max_retries: Optional[int]
     fallback: bool
-    tags: Mapping[str, str]
 
 
 def call_arguments(
@@ -99,7 +97,6 @@ def call_arguments(
         total_timeout=None if total_timeout is None else checked("total_timeout", total_timeout),
         max_retries=None if max_retries is None else checked("max_retries", max_retries),
         fallback=checked("fallback", fallback),
-        tags={} if tags is None else checked("tags", tags),
     )
 
 

@@ -17,6 +17,8 @@ __all__ = ["check_owner", "read_messages"]
 def read_messages(messages: Messages) -> Tuple[Message, ...]:
     """Read the ``messages`` of a call."""
     if isinstance(messages, str):
+        if not messages.strip():
+            raise InvalidMessagesError("messages is empty. Pass the text of a prompt.")
         return (Message("user", messages),)
     if isinstance(messages, (abc.Mapping, bytes)) or not isinstance(messages, abc.Sequence):
         raise InvalidMessagesError(

@@ -17,8 +17,10 @@ from llm_orchestrator.utils.json import merged
 from llm_orchestrator.utils.suggestions import closest
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["check_entry_options", "check_options", "likely_typos", "with_defaults"]
+__all__ = ["check_entry_options", "check_options", "likely_typos", "near_misses", "with_defaults"]
 
+#: The efforts that providers know.
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 #: Options that are defaults for parameters of a call; all others are fields of the provider's body.
 DEFAULTABLE_PARAMETERS = (*DROPPABLE_PARAMETERS, "max_tokens", "stop", "cache")
 #: Fields of the provider's body that only the library sets.
@@ -75,6 +77,17 @@ def likely_typos(options: JSON) -> Tuple[str, ...]:
         for name, parameter in found
         if parameter
     )
+
+
+def near_misses(request: LLMRequest) -> Tuple[str, ...]:
+    """Warn about a word that looks like a mistyped one; it is sent as it is, for providers may know more."""
+    effort = request.reasoning_effort
+    if effort is None or effort in EFFORTS:
+        return ()
+    meant = closest(effort, EFFORTS, cutoff=0.6)
+    if meant is None:
+        return ()
+    return (f"reasoning_effort {effort!r} was sent as it is. Did you mean {meant!r}?",)
 
 
 def check_options(options: JSON) -> None:

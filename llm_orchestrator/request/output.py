@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.json_schema import GenerateJsonSchema
 
-__all__ = ["OutputFormat", "json_schema", "parse_output", "read_response_format", "schema_of"]
+__all__ = [
+    "OutputFormat",
+    "json_schema",
+    "parse_output",
+    "read_response_format",
+    "schema_of",
+    "what_is_wrong",
+]
 
+#: Faults of an output that its error names.
+MOST_FAULTS = 5
 FORMATS = ("json_object", "json_schema", "text")
 
 
@@ -80,6 +89,20 @@ def _generator() -> Type[GenerateJsonSchema]:
     return Generator
 
 
+def what_is_wrong(error: Exception) -> str:
+    """Name the fields that do not fit, and why: ``address.city: Field required``."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__} in a validator"
+    faults = [
+        ": ".join([".".join(str(step) for step in fault["loc"]), fault["msg"]]).removeprefix(": ")
+        for fault in error.errors(include_url=False, include_input=False)
+    ]
+    more = [f"and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
+    return "; ".join([*faults[:MOST_FAULTS], *more])
+
+
 def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:
     """Turn the text of an answer into an instance of the class that was asked for."""
     if request.output_type is None or response.refusal is not None:
@@ -98,7 +121,8 @@ def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:
         return evolve(response, parsed=request.output_type.model_validate_json(response.content))
     except Exception as error:  # a validator may raise anything, and the answer was paid for
         raise OutputParseError(
-            f"The output is not a valid {request.output_type.__name__}. Read it in .response.content.",
+            f"The output is not a valid {request.output_type.__name__}: {what_is_wrong(error)}. "
+            "Read it in .response.content.",
             response=response,
             **fields,
         ) from error

@@ -25,6 +25,7 @@ from typing import (
     Sequence,
     Tuple,
     Union,
+    cast,
 )
 
 from llm_orchestrator.exceptions import (
@@ -48,9 +49,14 @@ from llm_orchestrator.types import (
     TokenUsage,
     ToolCall,
     ToolCallDelta,
+    parse_arguments,
 )
 
 __all__ = ["FakeProvider", "FakeReply"]
+
+
+#: A tool call as a script may write it.
+FakeCall = Union[ToolCall, Tuple[str, Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,8 @@ class FakeReply:
     Attributes:
         text: The answer's text; the joined chunks when left out.
         chunks: The pieces of text of a stream; the words of the text when left out.
-        tool_calls: Tool calls of the answer.
+        tool_calls: Tool calls of the answer: ``ToolCall`` objects, ``(name, arguments)``, or dicts with
+            ``name``, ``arguments`` and perhaps ``id``, or in the OpenAI Chat form.
         reasoning: The reasoning text.
         refusal: Why the answer was refused.
         finish_reason: Why the model stopped; by default ``tool_calls`` with tool calls, else ``stop``.
@@ -71,7 +78,7 @@ class FakeReply:
 
     text: Optional[str] = None
     chunks: Optional[Sequence[str]] = None
-    tool_calls: Sequence[ToolCall] = ()
+    tool_calls: Sequence[FakeCall] = ()
     reasoning: Optional[str] = None
     refusal: Optional[str] = None
     finish_reason: Optional[FinishReason] = None
@@ -79,12 +86,31 @@ class FakeReply:
     error: Optional[Exception] = None
     delay: float = 0.0
 
+    def __post_init__(self) -> None:
+        calls = [_tool_call(call, number) for number, call in enumerate(self.tool_calls, start=1)]
+        object.__setattr__(self, "tool_calls", tuple(calls))  # the class is frozen
+
+    @property
+    def calls(self) -> Sequence[ToolCall]:
+        """The tool calls in the form of an answer's."""
+        return cast("Sequence[ToolCall]", self.tool_calls)
+
     @property
     def pieces(self) -> List[str]:
         """The pieces of text of a stream."""
         if self.chunks is not None:
             return list(self.chunks)
         return re.findall(r"\s*\S+|\s+$", self.text or "")
+
+
+def _tool_call(call: FakeCall, number: int) -> ToolCall:
+    if isinstance(call, ToolCall):
+        return call
+    written: Mapping[str, Any] = {"name": call[0], "arguments": call[1]} if isinstance(call, tuple) else call
+    function = written.get("function", written)
+    name, arguments, identifier = function["name"], function.get("arguments", {}), written.get("id")
+    raw = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return ToolCall(identifier or f"call_{number}", name, parse_arguments(raw), raw)
 
 
 Scripted = Union[str, Exception, FakeReply, Callable[[LLMRequest], Union[str, Exception, FakeReply]]]
@@ -326,7 +352,7 @@ class _ScriptedReply:
             yield {"reasoning": self._reply.reasoning}
         for piece in self._reply.pieces:
             yield {"text": piece}
-        for index, call in enumerate(self._reply.tool_calls):
+        for index, call in enumerate(self._reply.calls):
             yield {
                 "call": {"index": index, "id": call.id, "name": call.name, "arguments": call.raw_arguments}
             }
@@ -342,7 +368,7 @@ class _ScriptedReply:
         return {
             "model": self._body["model"],
             "finish_reason": (reply.finish_reason or usual).value,
-            "tool_calls": [asdict(call) for call in reply.tool_calls],
+            "tool_calls": [asdict(call) for call in reply.calls],
             "reasoning": reply.reasoning,
             "refusal": reply.refusal,
             "usage": asdict(reply.usage or self._counted()),

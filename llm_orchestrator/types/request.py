@@ -56,6 +56,7 @@ class LLMRequest:
         cache: ``auto`` to use the provider's prompt cache, ``off`` not to.
         timeout: Seconds to the first byte and of silence between events; None is the provider entry's.
         extra_headers: HTTP headers of this call alone.
+        tags: The caller's tags for the ledger; not sent.
         provider_options: Merged into the provider's JSON body last.
     """
 
@@ -78,6 +79,7 @@ class LLMRequest:
     cache: Optional[str] = None
     timeout: Optional[float] = None
     extra_headers: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     provider_options: JSON = field(default_factory=dict)
 
     def parameters_except(self, *taken: str) -> Tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple
 from llm_orchestrator.types.cost import CostDetails
 from llm_orchestrator.types.messages import Message, ToolCall
 from llm_orchestrator.utils.json import JSON
+from llm_orchestrator.utils.money import format_cost
 
 __all__ = ["MISSING_USAGE", "Attempt", "Exchange", "FinishReason", "LLMResponse", "TokenUsage"]
 
@@ -24,6 +25,10 @@ class FinishReason(str, enum.Enum):
     CONTENT_FILTER = "content_filter"
     ERROR = "error"
     OTHER = "other"
+
+
+#: Characters of an answer's text that ``str`` shows.
+_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,13 @@ class LLMResponse:
     latency: Optional[float] = None
     warnings: Tuple[str, ...] = ()
     raw_response: Optional[JSON] = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        """Show the answer in at most 200 characters; ``repr`` shows all of it."""
+        text = self.content if len(self.content) <= _SHOWN else f"{self.content[:_SHOWN]}..."
+        total = "unknown" if self.usage.total_tokens is None else self.usage.total_tokens
+        facts = f"{self.provider}/{self.model}, {self.finish_reason.value}, {total} tokens"
+        return f"{text!r} ({facts}, {format_cost(self.cost)})"[:200]
 
     @property
     def tokens_used(self) -> Dict[str, Optional[int]]:

@@ -27,13 +27,17 @@ from typing import (
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.tally import Tally
 from llm_orchestrator.usage.totals import Readable, UsageTotals
-from llm_orchestrator.utils.money import format_cost
+from llm_orchestrator.utils.money import format_cost, known_cost, subtract_money
 from llm_orchestrator.utils.plural import number_of
 
 __all__ = [
     "UsageReport",
     "UsageTotals",
 ]
+
+
+#: The kinds of groups of a report.
+KINDS = ("provider", "model", "session", "tag", "day")
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,11 +135,48 @@ class UsageReport(Readable):
             write_page(page, path)
         return page
 
+    def grouped(self, by: str) -> Mapping[str, UsageTotals]:
+        """Find the sums of one kind of groups.
+
+        Args:
+            by: ``provider``, ``model``, ``session``, ``tag``, ``day``, or ``tag:NAME`` for one tag's values.
+
+        Returns:
+            The sums by name. Those of one tag have a group with an empty name for the calls without it, so
+            that they add up to the whole.
+
+        Raises:
+            ValueError: There are no such groups.
+        """
+        kind, _, tag = by.partition(":")
+        if kind not in KINDS or (tag and kind != "tag") or by.endswith(":"):
+            raise ValueError(f"A report has no groups by {by!r}. Use {', '.join(KINDS)} or tag:NAME.")
+        groups: Mapping[str, UsageTotals] = self[f"by_{kind}"]
+        return self._by_value_of(tag) if tag else groups
+
+    def _by_value_of(self, tag: str) -> Mapping[str, UsageTotals]:
+        found = {
+            name.partition("=")[2]: totals
+            for name, totals in self.by_tag.items()
+            if name.startswith(f"{tag}=")
+        }
+        rest = UsageTotals(
+            requests=self.total_requests - sum(group.requests for group in found.values()),
+            tokens=self.total_tokens - sum(group.tokens for group in found.values()),
+            cost=_rest_of(self.total_cost, (group.cost for group in found.values())),
+            estimated_cost=_rest_of(self.estimated_cost, (group.estimated_cost for group in found.values())),
+            unpriced_requests=self.unpriced_requests
+            - sum(group.unpriced_requests for group in found.values()),
+            estimated_requests=self.estimated_requests
+            - sum(group.estimated_requests for group in found.values()),
+        )
+        return {**found, "": rest} if rest.requests else found
+
     def to_dicts(self, by: Optional[str] = None) -> List[Dict[str, Any]]:
         """List the sums as flat dicts, as ``pandas.DataFrame`` takes them.
 
         Args:
-            by: ``provider``, ``model``, ``session``, ``tag`` or ``day``; None lists all of them.
+            by: As for ``grouped``; None lists all kinds.
 
         Returns:
             One dict for each group: ``by``, ``name``, and the fields of ``UsageTotals``.
@@ -143,13 +184,10 @@ class UsageReport(Readable):
         Raises:
             ValueError: There are no such groups.
         """
-        kinds = ("provider", "model", "session", "tag", "day")
-        if by is not None and by not in kinds:
-            raise ValueError(f"A report has no groups by {by!r}. Use {', '.join(kinds)}.")
         return [
             {"by": kind, "name": name, **totals}
-            for kind in ((by,) if by else kinds)
-            for name, totals in self[f"by_{kind}"].items()
+            for kind in ((by,) if by else KINDS)
+            for name, totals in self.grouped(kind).items()
         ]
 
     def _repr_html_(self) -> str:
@@ -159,11 +197,18 @@ class UsageReport(Readable):
 
     def __str__(self) -> str:
         """The totals in one line."""
+        reported = known_cost(self.total_cost, self.total_requests, self.unpriced_requests)
         return (
             f"{number_of(self.total_requests, 'call')}, {number_of(self.total_tokens, 'token')}: "
-            f"reported {format_cost(self.total_cost)} + estimated {format_cost(self.estimated_cost)} "
+            f"reported {format_cost(reported)} + estimated {format_cost(self.estimated_cost)} "
             f"({number_of(self.estimated_requests, 'call')}) + unpriced {self.unpriced_requests:,}"
         )
+
+
+def _rest_of(total: Decimal, parts: Iterable[Decimal]) -> Decimal:
+    for part in parts:
+        total = subtract_money(total, part)
+    return total
 
 
 class _Source(NamedTuple):

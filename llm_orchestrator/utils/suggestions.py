@@ -18,9 +18,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"Known: {', '.join(names)}." if names else "There are none."
 
 
-def closest(word: str, known: Iterable[str]) -> Optional[str]:
+def closest(word: str, known: Iterable[str], cutoff: float = 0.85) -> Optional[str]:
     """The name that a word is probably a typing error of, if it is close to one."""
     import difflib  # rarely needed
 
-    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.85)
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
     return matches[0] if matches and matches[0] != word else None

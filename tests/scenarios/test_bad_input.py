@@ -62,7 +62,7 @@ def check(error: OrchestratorError, wrong: str, remedy: str) -> None:
 # ---------------------------------------------------------------- the configuration
 
 CONFIGURATIONS = {
-    "missing file": (None, "the file does not exist", "Copy config.example.yaml there"),
+    "missing file": (None, "the file does not exist", "Write one by `llm-orchestrator init`"),
     "bad YAML": ("active_provider: [openai\n", "YAML|line", "Close|Check|Correct|Fix|Put|Write"),
     "unknown key": (
         GOOD_FILE.replace("log_path", "log_pth"),

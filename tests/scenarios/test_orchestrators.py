@@ -154,7 +154,7 @@ def test_r5_a_fine_tuned_model_is_refused(model: str, orchestrator: LLMOrchestra
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"a": FakeProvider(name="b")}, r"providers\['a'\] is named 'b'. Construct it with the name 'a'"),
+        (dict.fromkeys(("a", "b"), FakeProvider()), r"providers\['a'\] is given under another name, too"),
         ({"a": FakeProvider}, r"providers\['a'\] is <class .*Give an object .*derived from BaseLLMProvider"),
     ],
 )

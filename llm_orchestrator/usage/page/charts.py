@@ -114,10 +114,12 @@ def _tokens(figures: Figures) -> Optional[Chart]:
 
 
 def _saved(figures: Figures) -> Optional[Chart]:
-    names = [name for name in _rows(figures, lambda model: abs(model.saved)) if figures.models[name].saved]
+    names = [
+        name for name in _rows(figures, lambda model: abs(model.saved or 0)) if figures.models[name].saved
+    ]
     if not names:
         return None
-    saved = [figures.models[name].saved for name in names]
+    saved = [figures.models[name].saved or Decimal(0) for name in names]
     bars = [_bar("saved", names, [float(amount) for amount in saved], colour=2, across=True)]
     note = (
         f"{format_cost(sum(saved, Decimal(0)))} in all: what cached input would have cost at the price of "

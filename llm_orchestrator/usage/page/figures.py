@@ -62,7 +62,8 @@ class ModelFigures:
     Attributes:
         tokens: Tokens by class: ``input``, ``cache read``, ``cache write``, ``output``, ``reasoning``.
         cost: US dollars, as far as known.
-        saved: US dollars that reading from caches saved, less what writing to them cost more.
+        saved: US dollars that reading from caches saved, less what writing to them cost more; None while no
+            price is known.
         answered: Requests that were answered.
         failed: Requests that ended with an error.
         left: Requests whose stream broke off, or that were cancelled.
@@ -76,7 +77,8 @@ class ModelFigures:
         self.tokens: Dict[str, int] = dict.fromkeys(
             ("input", "cache read", "cache write", "output", "reasoning"), 0
         )
-        self.cost = self.saved = ZERO
+        self.cost = ZERO
+        self.saved: Optional[Decimal] = None
         self.answered = self.failed = self.left = self.retries = self.fallbacks = 0
         self.latency, self.first_token = Durations(), Durations()
 
@@ -115,9 +117,10 @@ class Figures:
             cost = Decimal(row[_COST])
             served.cost = add_money(served.cost, cost)
             self._add_spend(row[_TIME], row[_MODEL], cost)
+            served.saved = served.saved or ZERO
         _add_tokens(served.tokens, row)
         if "cache_" in row[_COUNTS]:
-            served.saved = add_money(served.saved, self._saved(row))
+            served.saved = add_money(served.saved or ZERO, self._saved(row))
         if row[_STATUS] in ("ok", ""):  # a ledger of version 0.1 has rows of answers only
             served.latency.add(row[_LATENCY])
             served.first_token.add(row[_FIRST])

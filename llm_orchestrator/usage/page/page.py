@@ -69,7 +69,8 @@ def _made(report: UsageReport) -> str:
 
 
 def _totals(report: UsageReport, figures: Figures) -> Iterator[str]:
-    saved = sum((model.saved for model in figures.models.values()), Decimal(0))
+    known = [model.saved for model in figures.models.values() if model.saved is not None]
+    saved = sum(known, Decimal(0)) if known or not report.total_requests else None
     spent = known_cost(report.total_cost, report.total_requests, report.unpriced_requests)
     facts = {
         "spent, as reported": format_cost(spent),

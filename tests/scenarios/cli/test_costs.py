@@ -100,7 +100,7 @@ def test_a_ledger_that_is_none_says_so(
     ("arguments", "told"),
     [
         (("--ledger", "none.csv"), "There is no ledger none.csv."),
-        (("--since", "yesterday"), "use a day"),
+        (("--since", "yesterday"), "use a month"),
         (("--html", "no/folder/page.html"), "cannot be written"),
         (("--by", "colour"), "colour"),
     ],

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
+import subprocess
+import sys
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Optional, Tuple
@@ -279,7 +284,7 @@ def test_models_are_shown_once_they_were_asked_for(
 
     assert (before.code, before.out) == (0, "") and "models --refresh" in before.err
     heading, *rows = asked.out.splitlines()
-    assert heading.split() == ["name", "provider", "window", "since", "deprecated", "retires"]
+    assert heading.split() == "name provider window input $/M output $/M since deprecated retires".split()
     assert [row.split() for row in rows] == [
         ["scripted-1", "openai", "2026-01-01"],
         ["scripted-1-mini", "openai", "2026-01-01"],
@@ -362,3 +367,60 @@ def test_a_local_model_is_free(command: Command, folder: Path, name: str, shown:
 
     assert (run.code, run.out, run.err) == (0, f"{shown}\nfree\n", "")
     assert command("price", "here").code == 1, "a provider is no model"
+
+
+# ---------------------------------------------------------------------------------------- FF10, FF11, FF15
+
+
+def test_ff10_ask_ends_with_tokens_and_cost(command: Command, configured: Path) -> None:
+    run = command("ask", "Hi")
+    assert run.err.splitlines()[-1].startswith("openai/scripted-1, 18 tokens, cost ")
+
+
+def test_ff10_models_shows_prices_and_needs_no_key(
+    command: Command, configured: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("models", "--refresh")
+    config = configuration(server, CHAT, configured)
+    config["providers"]["openai"]["api_key"] = "${NOT_SET}"
+    override = {"provider": "openai", "model": "scripted-1", "rates": {"in": "1.25", "out": "10"}}
+    config["cost_tracking"]["price_overrides"] = [override]
+    write(configured, config)
+
+    run = command("models")
+
+    assert run.code == 0, run
+    assert run.out.splitlines()[1].split()[:4] == ["scripted-1", "openai", "1.25", "10"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+@pytest.mark.parametrize(
+    "words", [("--help",), ("models", "--refresh"), ("ask", "Hi"), ("costs",), ("price", "gpt-6-luna")]
+)
+def test_ff11_a_full_disk_is_one_line_and_its_own_exit_code(configured: Path, words: tuple) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "llm_orchestrator", *words],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=configured,
+        )
+    assert ended.returncode == 74, ended.stderr
+    assert ended.stderr.count("standard output cannot be written") == 1 and "Traceback" not in ended.stderr
+
+
+def test_ff15_costs_of_a_month_by_one_tag_add_up(command: Command, configured: Path) -> None:
+    for tags in (("--tag", "customer=acme"), ("--tag", "customer=bolt"), ()):
+        command("ask", "Hi", *tags)
+    month = date.today().isoformat()[:7]
+
+    run = command("costs", "--by", "tag:customer", "--since", month, "--until", month, "--format", "csv")
+
+    rows = list(csv.DictReader(run.out.splitlines()))
+    assert {row["name"]: row["requests"] for row in rows} == {"acme": "1", "bolt": "1", "": "1"}
+    assert "(none)" in command("costs", "--by", "tag:customer").out
+    assert command("costs", "--by", "tag:").code == 2
+    assert "3 calls" in command("costs", "--since", month).out
+    assert "0 calls" in command("costs", "--since", "1999-01", "--until", "1999-12").out

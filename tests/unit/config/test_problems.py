@@ -34,7 +34,7 @@ from tests.support.configs import config, costs, entry, fault, no_keys, schema_b
         ),
         (config(active_model=""), "active_model: String should have at least 1 character"),
         (config(active_model="  "), "active_model: String should have at least 1 character"),
-        (config(active_model=4), "active_model: should be a valid string"),
+        (config(active_model=4), "active_model: should be a string. Put it in quotes"),
         (config(active_model="ft:gpt-x:org::id"), "active_model: 'ft:gpt-x:org::id' is a fine-tuned model"),
         (config(active_model="tunedModels/mine"), "active_model: 'tunedModels/mine' is a fine-tuned model"),
         (
@@ -162,7 +162,7 @@ def test_a_mapping_that_holds_itself_is_an_error():
 def test_a_missing_file_names_the_path_and_the_remedy(tmp_path, monkeypatch):
     missing = tmp_path / "nowhere.yaml"
     assert fault(missing) == (
-        f"{missing}: the file does not exist. Copy config.example.yaml there, or pass another path."
+        f"{missing}: the file does not exist. Write one by `llm-orchestrator init`, or pass another path."
     )
     monkeypatch.chdir(tmp_path)
     assert "config.yaml: the file does not exist" in fault(None)
@@ -227,4 +227,4 @@ def test_text_that_is_not_utf8_names_the_line(tmp_path):
 
 def test_the_file_is_named_in_errors_about_its_values(tmp_path):
     path = written(tmp_path, "active_provider: local\nactive_model: m\nproviders: {local: {timeout: -1}}\n")
-    assert fault(path).startswith(f"{path}: providers.local.timeout: ")
+    assert fault(path).startswith(f"{path}: line 3: providers.local.timeout: ")
