@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
+import threading
 from decimal import Decimal
 from functools import cached_property
 from types import TracebackType
@@ -22,17 +23,22 @@ from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.models.registry import ModelRegistry
 from llm_orchestrator.request.arguments import CallArguments, call_arguments, takes_parameters_of
 from llm_orchestrator.types import LLMResponse, Messages
+from llm_orchestrator.utils.lazy import LazyModule
 
 if TYPE_CHECKING:
-    import threading
-
-    from llm_orchestrator.calls.call import Call
-    from llm_orchestrator.calls.factory import CallFactory
-    from llm_orchestrator.calls.warm_up import WarmUp
-    from llm_orchestrator.conversation import Conversation
-    from llm_orchestrator.hooks import Hook
-    from llm_orchestrator.providers.base import BaseLLMProvider
-    from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
+    from llm_orchestrator import conversation, streaming
+    from llm_orchestrator import hooks as hook_types
+    from llm_orchestrator.calls import call, factory
+    from llm_orchestrator.calls import warm_up as warming
+    from llm_orchestrator.providers import base
+else:  # most programs start without these, and some never need them
+    conversation = LazyModule("llm_orchestrator.conversation")
+    hook_types = LazyModule("llm_orchestrator.hooks")
+    streaming = LazyModule("llm_orchestrator.streaming")
+    call = LazyModule("llm_orchestrator.calls.call")
+    factory = LazyModule("llm_orchestrator.calls.factory")
+    warming = LazyModule("llm_orchestrator.calls.warm_up")
+    base = LazyModule("llm_orchestrator.providers.base")
 
 __all__ = ["LLMOrchestrator"]
 
@@ -70,11 +76,11 @@ class LLMOrchestrator:
         self,
         config: Union[str, os.PathLike[str], Mapping[str, Any], OrchestratorConfig, None] = None,
         *,
-        providers: Optional[Mapping[str, BaseLLMProvider]] = None,
+        providers: Optional[Mapping[str, base.BaseLLMProvider]] = None,
         registry: Optional[ModelRegistry] = None,
         cost_tracker: Optional[CostTracker] = None,
         session_id: Optional[str] = None,
-        hooks: Sequence[Hook] = (),
+        hooks: Sequence[hook_types.Hook] = (),
     ) -> None:
         given = dict(providers or {})
         self.config = ConfigManager.load(config, given_providers=tuple(given))
@@ -149,7 +155,7 @@ class LLMOrchestrator:
         return await self._call(call_arguments(messages, **arguments), streamed=False).asend()
 
     @takes_parameters_of(call_arguments)
-    def send_streaming_request(self, messages: Messages, **arguments: Any) -> LLMStream:
+    def send_streaming_request(self, messages: Messages, **arguments: Any) -> streaming.LLMStream:
         """Ask for a streamed answer; arguments are those of ``send_request``, and checked at once.
 
         The request is sent at the first iteration, ``with``, ``events()`` or ``final_response()``, where a
@@ -164,18 +170,14 @@ class LLMOrchestrator:
             InvalidRequestError: An argument is wrong.
             ConfigurationError: A key is missing.
         """
-        from llm_orchestrator.streaming import LLMStream
-
-        return LLMStream(self._call(call_arguments(messages, **arguments), streamed=True))
+        return streaming.LLMStream(self._call(call_arguments(messages, **arguments), streamed=True))
 
     @takes_parameters_of(call_arguments)
-    def asend_streaming_request(self, messages: Messages, **arguments: Any) -> AsyncLLMStream:
+    def asend_streaming_request(self, messages: Messages, **arguments: Any) -> streaming.AsyncLLMStream:
         """Ask for a streamed answer, async; returned without ``await``. See ``send_streaming_request``."""
-        from llm_orchestrator.streaming import AsyncLLMStream
+        return streaming.AsyncLLMStream(self._call(call_arguments(messages, **arguments), streamed=True))
 
-        return AsyncLLMStream(self._call(call_arguments(messages, **arguments), streamed=True))
-
-    def start_conversation(self, system: Optional[str] = None, **defaults: Any) -> Conversation:
+    def start_conversation(self, system: Optional[str] = None, **defaults: Any) -> conversation.Conversation:
         """Start a conversation with the active provider, which it keeps for life.
 
         Args:
@@ -189,9 +191,7 @@ class LLMOrchestrator:
             InvalidRequestError: An argument is wrong.
             ConfigurationError: The provider lacks its key.
         """
-        from llm_orchestrator.conversation import Conversation
-
-        return Conversation(self, system, **defaults)
+        return conversation.Conversation(self, system, **defaults)
 
     def warm_up(self) -> threading.Thread:
         """Get ready for the first call, on a thread: import the provider's SDK and open a connection.
@@ -362,17 +362,13 @@ class LLMOrchestrator:
     # ---------------------------------------------------------------- parts
 
     @cached_property
-    def call_factory(self) -> CallFactory:
+    def call_factory(self) -> factory.CallFactory:
         """Makes its calls and those of its conversations, with the first one; not for applications."""
-        from llm_orchestrator.calls.factory import CallFactory
+        return factory.CallFactory(self.config.providers, self._providers, self.registry, self._shared)
 
-        return CallFactory(self.config.providers, self._providers, self.registry, self._shared)
-
-    def _call(self, arguments: CallArguments, *, streamed: bool) -> Call:
+    def _call(self, arguments: CallArguments, *, streamed: bool) -> call.Call:
         return self.call_factory.make(arguments, self.active_provider, self.active_model, streamed=streamed)
 
-    def _warm_up(self) -> WarmUp:
-        from llm_orchestrator.calls.warm_up import WarmUp
-
+    def _warm_up(self) -> warming.WarmUp:
         self._shared.check_open()
-        return WarmUp(self._providers, self.active_provider, self.active_model, self._shared)
+        return warming.WarmUp(self._providers, self.active_provider, self.active_model, self._shared)

@@ -11,7 +11,6 @@ from enum import Enum, auto
 from functools import partial
 from types import TracebackType
 from typing import (
-    TYPE_CHECKING,
     Any,
     AsyncIterator,
     Iterator,
@@ -25,11 +24,9 @@ from typing import (
 )
 
 from llm_orchestrator.exceptions import OrchestratorError
+from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.types import LLMResponse, StreamEvent, TextDelta
 from llm_orchestrator.utils.steps import Steps, arun, run
-
-if TYPE_CHECKING:
-    from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 
 __all__ = ["AsyncLLMStream", "LLMStream", "StreamCore", "StreamedCall"]
 

@@ -10,9 +10,9 @@ import logging
 import os
 import threading
 from dataclasses import replace
+from datetime import datetime
 from types import TracebackType
 from typing import (
-    TYPE_CHECKING,
     Callable,
     Dict,
     Iterable,
@@ -33,9 +33,6 @@ from llm_orchestrator.models.cache import Listing, ModelCache, default_cache_pat
 from llm_orchestrator.models.names import exclusion_by_kind, is_fine_tuned
 from llm_orchestrator.types import ModelInfo
 from llm_orchestrator.utils.suggestions import did_you_mean
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 __all__ = ["ListsModels", "ModelInfo", "ModelRegistry"]
 

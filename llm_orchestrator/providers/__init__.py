@@ -10,10 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, List, Type
 
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.suggestions import closest
 
 if TYPE_CHECKING:
-    from llm_orchestrator.providers.base import BaseLLMProvider
+    from llm_orchestrator.providers import base
+else:
+    base = LazyModule("llm_orchestrator.providers.base")
 
 __all__ = ["adapter_names", "find_adapter", "register_provider"]
 
@@ -29,10 +32,10 @@ _BUILT_IN: Dict[str, str] = {
     "openai": "llm_orchestrator.providers.openai_adapter:OpenAIAdapter",
     "vertex": "llm_orchestrator.providers.clouds.vertex:VertexAdapter",
 }
-_registered: Dict[str, Type[BaseLLMProvider]] = {}
+_registered: Dict[str, Type[base.BaseLLMProvider]] = {}
 
 
-def register_provider(name: str, adapter: Type[BaseLLMProvider]) -> None:
+def register_provider(name: str, adapter: Type[base.BaseLLMProvider]) -> None:
     """Make an adapter available to configurations under a name.
 
     Args:
@@ -66,7 +69,7 @@ def is_known(name: str) -> bool:
     return name in _registered or name in _BUILT_IN or name in _plug_ins()
 
 
-def find_adapter(name: str) -> Type[BaseLLMProvider]:
+def find_adapter(name: str) -> Type[base.BaseLLMProvider]:
     """Find the adapter class of a name; what an application registers counts before what is built in.
 
     Args:
@@ -99,10 +102,8 @@ def find_adapter(name: str) -> Type[BaseLLMProvider]:
     return _checked(adapter)
 
 
-def _checked(adapter: Any) -> Type[BaseLLMProvider]:
-    from llm_orchestrator.providers.base import BaseLLMProvider
-
-    if not (isinstance(adapter, type) and issubclass(adapter, BaseLLMProvider)):
+def _checked(adapter: Any) -> Type[base.BaseLLMProvider]:
+    if not (isinstance(adapter, type) and issubclass(adapter, base.BaseLLMProvider)):
         raise ConfigurationError(f"{adapter!r} is not a provider class. Derive it from BaseLLMProvider.")
     return adapter
 

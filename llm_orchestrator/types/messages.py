@@ -17,7 +17,7 @@ from llm_orchestrator.utils.values import evolve
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound="BaseModel")
 
 __all__ = [
     "Message",

@@ -9,14 +9,11 @@ import json
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Union
+from typing import Any, Callable, Dict, Mapping, Optional, Union
 
-from llm_orchestrator.types import MISSING_USAGE, TokenUsage
+from llm_orchestrator.types import MISSING_USAGE, CostDetails, TokenUsage
 from llm_orchestrator.usage.columns import COLUMNS, DETAILS, SCHEMA
 from llm_orchestrator.utils.values import evolve
-
-if TYPE_CHECKING:
-    from llm_orchestrator.types import CostDetails
 
 __all__ = [
     "Tokens",

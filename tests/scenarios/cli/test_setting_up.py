@@ -374,7 +374,7 @@ def test_a_local_model_is_free(command: Command, folder: Path, name: str, shown:
 
 def test_ff10_ask_ends_with_tokens_and_cost(command: Command, configured: Path) -> None:
     run = command("ask", "Hi")
-    assert run.err.splitlines()[-1].startswith("openai/scripted-1, 18 tokens, cost ")
+    assert run.err.splitlines()[-1].startswith("openai/scripted-1, 6 tokens, cost ")
 
 
 def test_ff10_models_shows_prices_and_needs_no_key(
