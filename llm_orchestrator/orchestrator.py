@@ -11,7 +11,6 @@ import copy
 import os
 import threading
 from decimal import Decimal
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Type, Union
 
@@ -96,6 +95,7 @@ class LLMOrchestrator:
         self.active_provider: str = self.config.active_provider
         self.active_model = self.config.active_model
         self._shared = SharedState(tracker, tuple(hooks), self.session_id)
+        self._call_factory: Optional[factory.CallFactory] = None
         self.is_sibling = False
 
     def __repr__(self) -> str:
@@ -311,7 +311,7 @@ class LLMOrchestrator:
         self._shared.check_open()
         self._providers.entry(name)
         sibling = copy.copy(self)
-        sibling.call_factory = self.call_factory
+        sibling._call_factory = self.call_factory  # one for the family: it remembers whose models are whose
         sibling.active_provider = name
         sibling.active_model = model or (self.active_model if name == self.active_provider else None)
         sibling.is_sibling = True
@@ -361,10 +361,13 @@ class LLMOrchestrator:
 
     # ---------------------------------------------------------------- parts
 
-    @cached_property
+    @property
     def call_factory(self) -> factory.CallFactory:
         """Makes its calls and those of its conversations, with the first one; not for applications."""
-        return factory.CallFactory(self.config.providers, self._providers, self.registry, self._shared)
+        if self._call_factory is None:
+            entries = self.config.providers
+            self._call_factory = factory.CallFactory(entries, self._providers, self.registry, self._shared)
+        return self._call_factory
 
     def _call(self, arguments: CallArguments, *, streamed: bool) -> call.Call:
         return self.call_factory.make(arguments, self.active_provider, self.active_model, streamed=streamed)

@@ -1,0 +1,61 @@
+"""Whole answers and streams, sync and async."""
+
+import asyncio
+from decimal import Decimal
+from typing import List, Optional
+
+from llm_orchestrator import (
+    AsyncLLMStream,
+    FinishReason,
+    LLMOrchestrator,
+    LLMResponse,
+    LLMStream,
+    OrchestratorError,
+    ProviderError,
+    StreamInterruptedError,
+    TextDelta,
+)
+
+
+def answer(orchestrator: LLMOrchestrator, question: str) -> Optional[str]:
+    try:
+        response: LLMResponse = orchestrator.send_request(
+            [{"role": "user", "content": question}], temperature=0.2, max_tokens=100, tags={"page": "home"}
+        )
+    except ProviderError as error:
+        models: List[str] = [attempt.model for attempt in error.attempts]
+        print(error.status_code, error.retry_after, models)
+        return None
+    except OrchestratorError:
+        return None
+    cost: Optional[Decimal] = response.cost
+    if response.finish_reason is FinishReason.LENGTH or cost is None:
+        return None
+    return response.content
+
+
+def show(orchestrator: LLMOrchestrator) -> str:
+    stream: LLMStream = orchestrator.send_streaming_request("Count to ten")
+    try:
+        with stream:
+            for chunk in stream:
+                print(chunk.upper(), end="")
+            return stream.final_response().content
+    except StreamInterruptedError as error:
+        return error.partial_text
+
+
+async def show_async(orchestrator: LLMOrchestrator) -> int:
+    stream: AsyncLLMStream = orchestrator.asend_streaming_request("Count to ten")
+    pieces = [event.text async for event in stream.events() if isinstance(event, TextDelta)]
+    response = await orchestrator.asend_request("Again")
+    return len(pieces) + (response.usage.total_tokens or 0)
+
+
+def main() -> None:
+    with LLMOrchestrator("config.yaml") as orchestrator:
+        answer(orchestrator, "Hi")
+        show(orchestrator)
+        asyncio.run(show_async(orchestrator))
+        names: List[str] = orchestrator.for_provider("other").get_available_models()
+        print(names, orchestrator.get_session_cost())
