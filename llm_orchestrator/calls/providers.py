@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Tuple
 
 from llm_orchestrator.config.manager import OrchestratorConfig, ProviderConfig
 from llm_orchestrator.exceptions import ConfigurationError
@@ -44,7 +44,7 @@ class ProviderSet(Mapping[str, "BaseLLMProvider"]):
             with self._lock:
                 provider = self._made.get(name)
                 if provider is None:
-                    provider = self._made[name] = _make(name, entry)
+                    provider = self._made[name] = _make(name, entry, self._models_of(name, entry))
         return provider
 
     def __contains__(self, name: object) -> bool:
@@ -67,6 +67,11 @@ class ProviderSet(Mapping[str, "BaseLLMProvider"]):
         if not self._is_usable(name, entry):
             raise ConfigurationError(f"Provider {name!r} cannot be used: {entry.unavailable}")
         return entry
+
+    def _models_of(self, name: str, entry: ProviderConfig) -> Tuple[str, ...]:
+        """The models that the configuration uses of an entry."""
+        active = (self._config.active_model,) if name == self._config.active_provider else ()
+        return (*active, *entry.fallback_models)
 
     def addresses(self) -> Dict[str, str]:
         """Find the addresses of the entries that do not use a vendor's own."""
@@ -119,8 +124,8 @@ def _check_given(given: Mapping[str, BaseLLMProvider]) -> None:
         provider.name = name  # under which answers, records and errors show it
 
 
-def _make(name: str, entry: ProviderConfig) -> BaseLLMProvider:
-    return find_adapter(entry.adapter or name)(name, **settings_of(entry))
+def _make(name: str, entry: ProviderConfig, models: Tuple[str, ...]) -> BaseLLMProvider:
+    return find_adapter(entry.adapter or name)(name, configured_models=models, **settings_of(entry))
 
 
 def settings_of(entry: ProviderConfig) -> Dict[str, Any]:

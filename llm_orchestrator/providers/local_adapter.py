@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any, ClassVar, Dict, Optional
+from typing import Any, ClassVar, Dict, Optional, Sequence
 
 from llm_orchestrator.exceptions import ConfigurationError, ModelNotFoundError
 from llm_orchestrator.providers.local.server import LocalServer
@@ -26,9 +26,17 @@ class LocalAdapter(OpenAIAdapter):
     service: ClassVar[str] = ""
     extra: ClassVar[str] = "local"
 
-    def __init__(self, name: str, *, model_path: Optional[str] = None, **arguments: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        model_path: Optional[str] = None,
+        configured_models: Sequence[str] = (),
+        **arguments: Any,
+    ) -> None:
         super().__init__(name, **{**arguments, "api": "chat"})
         self._model_path = model_path
+        self._names = (*configured_models, os.path.splitext(os.path.basename(model_path or ""))[0])
         self._server: Optional[LocalServer] = None
         self._server_lock = threading.Lock()
 
@@ -57,10 +65,9 @@ class LocalAdapter(OpenAIAdapter):
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         """Translate a request for the one model that is there; see ``Adapter.build_request``."""
-        own = os.path.splitext(os.path.basename(self._model_path or ""))[0]
-        if own and request.model != own:
+        if self._model_path is not None and request.model not in self._names:
             raise ModelNotFoundError(
-                f"Provider {self.name!r} runs the model {own!r}, the file of its model_path, and no other. "
+                f"Provider {self.name!r} runs one model, {self._names[0]!r}, and was asked for {request.model!r}. "
                 "Ask for that name, or change model_path."
             )
         return super().build_request(request, stream=stream)

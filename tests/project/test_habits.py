@@ -84,9 +84,9 @@ def test_every_promise_that_a_test_names_is_explained() -> None:
     named = set()
     for file in (ROOT / "tests").rglob("test_*.py"):
         source = file.read_text(encoding="utf-8")
-        named |= {name.upper() for name in re.findall(r"def test_([srkmcpnblx]\d+)_", source)}
+        named |= {name.upper() for name in re.findall(r"def test_([srkmcpnblx]\d+|f[a-f]\d+)_", source)}
         for docstring in re.findall(r'"""(.*?)"""', source, re.DOTALL):
-            named |= set(re.findall(r"\b[SRKMCPNBLX]\d\b", docstring))
-    assert named - set(re.findall(r"^\| ([A-Z]\d+) \|", page, re.MULTILINE)) == set()
+            named |= set(re.findall(r"\b(?:[SRKMCPNBLX]\d|F[A-F]\d+)\b", docstring))
+    assert named - set(re.findall(r"^\| ([A-Z]{1,2}\d+) \|", page, re.MULTILINE)) == set()
     files = re.findall(r"`([\w./]+\.py|\w+/)`", page)
     assert [name for name in files if not (ROOT / "tests" / "scenarios" / name).exists()] == []

@@ -189,9 +189,11 @@ def test_ff12_an_empty_prompt_is_refused_before_anything_is_sent(
 
 def test_ff13_the_local_provider_knows_one_name() -> None:
     adapter = LocalAdapter("local", model_path="models/smol.gguf")
-    with pytest.raises(ModelNotFoundError, match="runs the model 'smol'"):
+    with pytest.raises(ModelNotFoundError, match="runs one model, 'smol'"):
         adapter.build_request(LLMRequest("gpt-5", (Message("user", "Hi"),)), stream=False)
-    assert adapter.build_request(LLMRequest("smol", (Message("user", "Hi"),)), stream=False).body
+    named = LocalAdapter("local", model_path="models/smol.gguf", configured_models=("mine",))
+    for adapter, name in ((adapter, "smol"), (named, "smol"), (named, "mine")):
+        assert adapter.build_request(LLMRequest(name, (Message("user", "Hi"),)), stream=False).body
 
 
 def test_ff14_a_printed_answer_is_short() -> None:
