@@ -67,6 +67,7 @@ class CallFactory:
             chain=chain,
             max_retries=entry.max_retries if arguments.max_retries is None else arguments.max_retries,
             max_retry_wait=entry.max_retry_wait,
+            max_continuations=entry.max_continuations,
             drop_unsupported=entry.on_unsupported_parameter == "drop",
             total_timeout=arguments.total_timeout or entry.total_timeout,
             known_model=partial(self._known_model, provider),

@@ -101,17 +101,21 @@ class CallReporter:
         elif _may_have_been_sent(error):
             self._end_without_answer("error", error)
 
-    def record(self, response: LLMResponse) -> LLMResponse:
-        """Record a whole answer: its row, and what only the call knows of it."""
+    def end_part(self, response: LLMResponse, status: str = "ok") -> LLMResponse:
+        """End an attempt with its answer, which another attempt may continue."""
         if self._step.without:
             self._shared.learn(self._provider.name, self._step.model, self._step.without)
-        response = self._end_with_answer("ok", response)
+        return self._end_with_answer(status, response)
+
+    def record(self, response: LLMResponse, status: str) -> LLMResponse:
+        """Record the last of an answer: its row, and what only the call knows of it."""
+        response = self.end_part(response, status)
         self._write_row(final=True)
         return response
 
-    def succeed(self, response: LLMResponse) -> None:
+    def succeed(self, response: LLMResponse, status: str) -> None:
         """Report the answer that the application gets."""
-        self._tell("call", "ok", response=response)
+        self._tell("call", status, response=response)
         logger.debug(
             "%s/%s: answered, attempt %d (request id %s)",
             response.provider,
@@ -139,11 +143,12 @@ class CallReporter:
         else:
             self._end_without_answer(status, error)
 
-    def abandon(self, partial: LLMResponse, status: str) -> None:
+    def abandon(self, partial: LLMResponse, status: str) -> LLMResponse:
         """Record an answer that was left early."""
         partial = self._end_with_answer(status, partial)
         self._write_row(final=True)
         self._tell("call", status, response=partial)
+        return partial
 
     def cancel(self) -> None:
         """Record that the caller gave up while an attempt was under way or about to be made."""
@@ -264,6 +269,11 @@ class CallReporter:
         )
 
     def _log_next(self, last: Attempt, step: Attempt) -> None:
+        if last.error is None:
+            logger.debug(
+                "%s/%s: the provider paused, its answer is continued", self._provider.name, step.model
+            )
+            return
         action = "retry" if last.model == step.model else f"fallback from {last.model}"
         logger.warning(
             "%s/%s: %s, attempt %d, after %s (status %s, request id %s)",

@@ -232,6 +232,41 @@ class Adapter(ABC):
         """
         return state.reply
 
+    def continuation(self, request: LLMRequest, response: LLMResponse) -> Optional[LLMRequest]:
+        """Build the request that goes on with an answer that its provider paused.
+
+        Args:
+            request: The call that was answered.
+            response: Its answer, with the provider's JSON in ``raw_response``.
+
+        Returns:
+            The next request; None when the answer is the provider's last word, as most are.
+        """
+        return None
+
+    def join_replies(self, earlier: JSON, later: JSON) -> JSON:
+        """Put the JSON of a paused answer and of what continues it together, as one reply.
+
+        Args:
+            earlier: The provider's JSON so far.
+            later: That of the reply that continued it.
+
+        Returns:
+            The JSON of one whole reply, for ``parse_reply``.
+        """
+        return later
+
+    def poll_request(self, body: JSON) -> Optional[WireRequest]:
+        """Build the request that asks how far an answer is that the provider works on in the background.
+
+        Args:
+            body: The provider's JSON.
+
+        Returns:
+            A GET request, answered in the form of the first reply; None when the answer is there.
+        """
+        return None
+
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
         """Read the provider's description of a failure.
 

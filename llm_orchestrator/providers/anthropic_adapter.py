@@ -14,6 +14,7 @@ from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.pools import async_client_arguments
+from llm_orchestrator.providers.reading import as_list
 from llm_orchestrator.providers.sdk import SDKProvider
 from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
@@ -23,6 +24,8 @@ __all__ = ["AnthropicAdapter"]
 
 BASE_URL = "https://api.anthropic.com"
 API_VERSION = "2023-06-01"
+#: Stop reasons of a turn that goes on when it is sent back (platform.claude.com, handling stop reasons).
+PAUSES = ("pause_turn", "compaction")
 #: Sent to servers that imitate the API and ask for no key; the SDK insists on one.
 NO_KEY = "no-key"
 
@@ -63,6 +66,16 @@ class AnthropicAdapter(SDKProvider):
     def assemble_reply(self, state: StreamState) -> JSON:
         """Put the streamed message together; see ``Adapter.assemble_reply``."""
         return anthropic.assemble_reply(state)
+
+    def continuation(self, request: LLMRequest, response: LLMResponse) -> Optional[LLMRequest]:
+        """Send a paused turn back as it came; see ``Adapter.continuation``."""
+        if response.raw_finish_reason not in PAUSES or response.message is None:
+            return None
+        return evolve(request, messages=(*request.messages, response.message))
+
+    def join_replies(self, earlier: JSON, later: JSON) -> JSON:
+        """Put the blocks of a paused turn and of its continuation together; see ``Adapter.join_replies``."""
+        return {**later, "content": [*as_list(earlier.get("content")), *as_list(later.get("content"))]}
 
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
         """Read a failure; see ``Adapter.parse_failure``."""

@@ -19,6 +19,7 @@ from llm_orchestrator.exceptions import (
     UnsupportedParameterError,
 )
 from llm_orchestrator.providers.adapter import Adapter
+from llm_orchestrator.providers.background import Waits, asleep, finishing, sleep
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.error_translation import ErrorTranslation
 from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
@@ -28,6 +29,7 @@ from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.request.options import check_options, likely_typos, with_defaults
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
 from llm_orchestrator.utils.json import merged
+from llm_orchestrator.utils.steps import arun, run
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["BaseLLMProvider", "LLMResponse"]
@@ -61,6 +63,10 @@ class BaseLLMProvider(Adapter):
         with self.errors(request) as errors:
             request, errors.wire = self.prepare(request, context, stream=False)
             body, headers = exchange(self, errors.wire, self.limits(request, context))
+            if self.poll_request(body) is not None:
+                body, headers = run(
+                    finishing(self, (body, headers), request, context, Waits(sleep, exchange))
+                )
             return self.response_of(body, headers, request, errors.wire, context)
 
     async def asend_request(
@@ -82,6 +88,10 @@ class BaseLLMProvider(Adapter):
         with self.errors(request) as errors:
             request, errors.wire = self.prepare(request, context, stream=False)
             body, headers = await aexchange(self, errors.wire, self.limits(request, context))
+            if self.poll_request(body) is not None:
+                body, headers = await arun(
+                    finishing(self, (body, headers), request, context, Waits(asleep, aexchange))
+                )
             return self.response_of(body, headers, request, errors.wire, context)
 
     def send_streaming_request(
@@ -238,13 +248,12 @@ class BaseLLMProvider(Adapter):
         changes: Dict[str, Any] = {}
         if request.provider_options:
             changes["body"] = merged(wire.body or {}, self.translate_options(request.provider_options))
-        if self.headers or request.extra_headers:
-            changes["headers"] = {**self.headers, **wire.headers, **request.extra_headers}
         warnings = [f"{name} was not sent: {self.name} does not take it." for name in wire.unsupported]
         warnings += likely_typos(request.provider_options)
         if warnings:
             changes["warnings"] = (*wire.warnings, *warnings)
-        return request, evolve(wire, **changes) if changes else wire
+        wire = evolve(wire, **changes) if changes else wire
+        return request, self.with_headers(wire, request)
 
     def limits(
         self, request: Optional[LLMRequest] = None, context: Optional[AttemptContext] = None
@@ -373,8 +382,18 @@ class BaseLLMProvider(Adapter):
             if error.status_code is None:
                 raise
 
-    def _with_headers(self, wire: WireRequest) -> WireRequest:
-        return evolve(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
+    def with_headers(self, wire: WireRequest, request: Optional[LLMRequest] = None) -> WireRequest:
+        """Add the headers of the entry, and those of a call.
+
+        Args:
+            wire: A request as the adapter built it.
+            request: The call it belongs to; None for none.
+
+        Returns:
+            The request with all its headers.
+        """
+        own = request.extra_headers if request is not None else {}
+        return evolve(wire, headers={**self.headers, **wire.headers, **own}) if self.headers or own else wire
 
     def _converse(self, requests: Requests[Result]) -> Result:
         try:
@@ -382,7 +401,7 @@ class BaseLLMProvider(Adapter):
             while True:
                 try:
                     with self.errors():
-                        body, _ = exchange(self, self._with_headers(wire), self.limits())
+                        body, _ = exchange(self, self.with_headers(wire), self.limits())
                 except ProviderError as error:
                     wire = requests.throw(error)
                 else:
@@ -396,7 +415,7 @@ class BaseLLMProvider(Adapter):
             while True:
                 try:
                     with self.errors():
-                        body, _ = await aexchange(self, self._with_headers(wire), self.limits())
+                        body, _ = await aexchange(self, self.with_headers(wire), self.limits())
                 except ProviderError as error:
                     wire = requests.throw(error)
                 else:

@@ -101,6 +101,10 @@ class OpenAIAdapter(SDKProvider):
             return responses.assemble_reply(state)
         return chat.assemble_reply(state)
 
+    def poll_request(self, body: JSON) -> Optional[WireRequest]:
+        """Ask for a response that is made in the background; see ``Adapter.poll_request``."""
+        return responses.poll_request(body)
+
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
         """Read a failure; see ``Adapter.parse_failure``."""
         return failures.parse_failure(body, status_code, headers)
