@@ -46,7 +46,7 @@ def joined(provider: BaseLLMProvider, earlier: Optional[LLMResponse], part: LLMR
 def unfinished(response: LLMResponse, bound: int) -> LLMResponse:
     """Say that an answer is not whole, though it is not asked for any further."""
     warning = (
-        f"The answer is not finished: the provider paused ({response.raw_finish_reason}), and max_continuations is "
+        f"The answer is not finished: it was paused ({response.raw_finish_reason}), and max_continuations is "
         f"{bound}. Raise it, or send response.message back to go on."
     )
     return evolve(

@@ -139,6 +139,7 @@ class ProviderConfig(_Model):
         total_timeout: Seconds for a whole call, retries and fallbacks included; None is no limit.
         max_retries: Retries on each model.
         max_retry_wait: Seconds; when the provider asks for a longer wait, there is no retry.
+        max_continuations: How often an answer that its provider paused is continued.
         max_continuations: int = Field(default=8, ge=0)
     on_unsupported_parameter: Whether a parameter that the model rejects is dropped or an error.
         allow_missing_finish_reason: Whether a stream that ends without a finish reason counts as complete.
