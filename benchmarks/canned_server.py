@@ -2,15 +2,14 @@
 
     python benchmarks/canned_server.py --latency 0.02 --certificate key_and_certificate.pem
 
-It prints its port and serves until its standard input is closed. It runs in a process of its own, on another
-core where there is one, so that the CPU time of the process that measures is the client's alone.
+It prints its port and serves until its standard input is closed. It runs in a process of its own, so that the
+CPU time of the process that measures is the client's alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import re
 import ssl
 import sys
@@ -98,8 +97,6 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--certificate", help="PEM file with key and certificate, for TLS")
     options = parser.parse_args()
-    if hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1:
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     asyncio.run(serve(options.latency, options.certificate))
 
 

@@ -18,6 +18,7 @@ from typing import (
     Iterable,
     NamedTuple,
     Optional,
+    Sequence,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 KEY = "sk-benchmark-key"
 MODEL, QUESTION, LIMIT = "canned", "Hi", 600
 MESSAGES = [{"role": "user", "content": QUESTION}]
+TRANSPORTS = ("direct", "sdk")
 DIALECTS = ("chat", "responses", "anthropic", "gemini")
 TITLES = {
     "chat": "OpenAI Chat",
@@ -58,12 +60,13 @@ class Contender(NamedTuple):
             pass
 
 
-def configuration(url: str, ledger: Path) -> Dict[str, Any]:
-    """The configuration with two entries for each dialect, one for each transport.
+def configuration(url: str, ledger: Path, transports: Sequence[str] = TRANSPORTS) -> Dict[str, Any]:
+    """The configuration with an entry for each dialect and each transport.
 
     Args:
         url: Where the canned server listens.
         ledger: The ledger's file.
+        transports: Those that are needed.
 
     Returns:
         The configuration.
@@ -79,8 +82,9 @@ def configuration(url: str, ledger: Path) -> Dict[str, Any]:
         "active_provider": "chat",
         "active_model": MODEL,
         "providers": {
-            **{name: {**entry, "transport": "direct"} for name, entry in entries.items()},
-            **{f"{name}-sdk": {**entry, "transport": "sdk"} for name, entry in entries.items()},
+            name if transport == "direct" else f"{name}-{transport}": {**entry, "transport": transport}
+            for name, entry in entries.items()
+            for transport in transports
         },
         "cost_tracking": {"log_path": str(ledger)},
     }

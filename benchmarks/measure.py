@@ -196,7 +196,7 @@ def median_ratio(ones: List[float], others: List[float]) -> Tuple[float, float]:
 
 @contextmanager
 def canned_server(*, latency: float = 0.0, tls: bool = False) -> Iterator[str]:
-    """Run the canned server in a process of its own.
+    """Run the canned server in a process of its own, and on a core of its own where there is one.
 
     Args:
         latency: Seconds before each answer.
@@ -211,7 +211,23 @@ def canned_server(*, latency: float = 0.0, tls: bool = False) -> Iterator[str]:
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None and server.stdin is not None
     try:
-        yield f"http{'s' if tls else ''}://127.0.0.1:{server.stdout.readline().strip()}"
+        with _core_of_its_own(server.pid):
+            yield f"http{'s' if tls else ''}://127.0.0.1:{server.stdout.readline().strip()}"
     finally:
         server.stdin.close()
         server.wait()
+
+
+@contextmanager
+def _core_of_its_own(process: int) -> Iterator[None]:
+    """Keep this process off the core of another: on the same one, each request would wait for its answer."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+    if len(cores) < 2:
+        yield
+        return
+    os.sched_setaffinity(process, cores[-1:])
+    os.sched_setaffinity(0, cores[:-1])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)

@@ -16,7 +16,7 @@ from llm_orchestrator import LLMOrchestrator
 CALL_TARGETS = {"chat": 0.30, "responses": 0.30, "anthropic": 0.40, "gemini": 0.35}
 CHUNK_TARGETS = {"chat": 0.08, "responses": 0.08, "anthropic": 0.22, "gemini": 0.08}
 CHUNKS = 500
-FIRST_CHUNKS = 40
+FIRST_CHUNK_TURNS, FIRST_CHUNKS = 8, 5
 
 
 def calls(folder: Path) -> List[Figure]:
@@ -115,15 +115,15 @@ def _calls(url: str, ledger: Path, wire: str) -> Iterable[Figure]:
 
 
 def first_chunk(folder: Path) -> List[Figure]:
-    """Time by the clock to the first chunk, over a TLS connection that is open already."""
+    """Time by the clock to the first chunk, the shortest of each turn, over an open TLS connection."""
     figures: List[Figure] = []
     with canned_server(tls=True) as url, Asked(url, folder / "first_chunk.csv") as asked:
         for dialect in DIALECTS:
             contenders = asked.contenders(dialect)
             measured: Measured = {name: [] for name in contenders}
-            for turn in range(FIRST_CHUNKS + 1):
+            for turn in range(FIRST_CHUNK_TURNS + 1):
                 for name, each in contenders.items():
-                    waited = _until_first_chunk(each)
+                    waited = min(_until_first_chunk(each) for _ in range(FIRST_CHUNKS))
                     if turn:  # the first one opens the connection
                         measured[name].append(waited)
             figures.append(compared("first chunk, TLS", TITLES[dialect], measured, target=None))

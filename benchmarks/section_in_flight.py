@@ -18,7 +18,9 @@ from measure import HERE, AsyncCall, Measured, at_once, canned_server, printed_b
 from llm_orchestrator import LLMOrchestrator
 
 RATE_TARGETS = {"chat": 6.0, "responses": 6.0, "anthropic": 6.0, "gemini": 5.0}
-IN_FLIGHT, LATENCY, CALLS, TURNS = 500, 0.02, 1000, 3
+IN_FLIGHT, LATENCY, TURNS = 500, 0.02, 4
+#: Calls that count in one turn: those of the library take about a sixth of the time.
+CALLS = {"ours": 2000, "theirs": 600}
 
 MANY_CALLS, LONG_LATENCY = 10_000, 0.2
 #: How long they take if nothing but the latency does.
@@ -34,7 +36,10 @@ OTHERS = {
 
 
 def in_flight(folder: Path) -> List[Figure]:
-    """Calls a second with 500 in flight, the server taking 20 ms for each."""
+    """Calls a second with 500 in flight, the server taking 20 ms for each; and the CPU time of one of them.
+
+    The rate goes by the clock, so it needs a machine that has two cores to spare; the CPU time does not.
+    """
     with canned_server(latency=LATENCY) as url:
         return asyncio.run(_races(url, folder / "in_flight.csv"))
 
@@ -60,7 +65,7 @@ async def _race(dialect: str, contenders: Dict[str, AsyncCall]) -> List[Figure]:
         await at_once(call, IN_FLIGHT, IN_FLIGHT)  # opens the connections
     for _ in range(TURNS):
         for name, call in contenders.items():
-            a_second, of_a_call = await rate(call, CALLS, IN_FLIGHT)
+            a_second, of_a_call = await rate(call, CALLS[name], IN_FLIGHT)
             rates[name].append(a_second)
             cpu[name].append(of_a_call)
     who, target = TITLES[dialect], RATE_TARGETS[dialect]

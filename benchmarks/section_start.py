@@ -52,7 +52,7 @@ print((time.perf_counter() - started) * 1000)
 
 def imports(folder: Path) -> List[Figure]:
     """CPU time of the import and of the construction, less that of an empty program."""
-    file = _configuration_file("https://127.0.0.1:1", folder)
+    file = _configuration_file("https://127.0.0.1:1", folder, "direct")
     measured = programs_in_turns(
         {
             "nothing": "pass",
@@ -77,7 +77,7 @@ def imports(folder: Path) -> List[Figure]:
 def start(folder: Path) -> List[Figure]:
     """CPU time of a fresh process to its first answer, over TLS; ours imports no SDK."""
     with canned_server(tls=True) as url:
-        file = _configuration_file(url, folder)
+        file = _configuration_file(url, folder, "direct")
         programs: Dict[str, str] = {}
         for dialect, program in FIRST_ANSWERS.items():
             asked = {"file": file, "model": MODEL, "question": QUESTION}
@@ -101,7 +101,7 @@ def first_call(folder: Path) -> List[Figure]:
     """The first call of a process, by the clock, with and without ``warm_up``, on both transports."""
     figures = []
     with canned_server(tls=True) as url:
-        file = _configuration_file(url, folder)
+        file = _configuration_file(url, folder, "direct", "sdk")
         for dialect in DIALECTS:
             for entry, transport in ((dialect, ""), (f"{dialect}-sdk", ", on sdk")):
                 asked = {"file": file, "entry": entry, "model": MODEL, "question": QUESTION}
@@ -118,7 +118,7 @@ def first_call(folder: Path) -> List[Figure]:
     return sorted(figures, key=lambda figure: figure.what)
 
 
-def _configuration_file(url: str, folder: Path) -> str:
+def _configuration_file(url: str, folder: Path, *transports: str) -> str:
     file = folder / "config.json"  # JSON is YAML, too
-    file.write_text(json.dumps(configuration(url, folder / "start.csv")))
+    file.write_text(json.dumps(configuration(url, folder / "start.csv", transports)))
     return str(file)
