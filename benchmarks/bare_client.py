@@ -55,12 +55,13 @@ class BareClient:
     """
 
     def __init__(self, url: str) -> None:
-        self._place = urlsplit(url)
+        place = urlsplit(url)
+        self._host, self._port = place.hostname or "", place.port or 0
         body = json.dumps({"model": MODEL, "messages": MESSAGES, "max_tokens": LIMIT}).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {self._place.netloc}\r\n"
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {place.netloc}\r\n"
         self._request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
         self._tls: Optional[ssl.SSLContext] = None
-        if self._place.scheme == "https":
+        if place.scheme == "https":
             self._tls = ssl.create_default_context(cafile=os.environ[TRUSTED])
         self._idle: List[BareConnection] = []
 
@@ -72,5 +73,4 @@ class BareClient:
 
     async def _connect(self) -> BareConnection:
         loop = asyncio.get_running_loop()
-        place = self._place
-        return (await loop.create_connection(BareConnection, place.hostname, place.port, ssl=self._tls))[1]
+        return (await loop.create_connection(BareConnection, self._host, self._port, ssl=self._tls))[1]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List
+from typing import Dict, Iterable, List
 
 from contenders import DIALECTS, TITLES, Contender, configuration, http_alone, library, sdk
 from figures import Figure, compared
-from measure import Measured, canned_server, in_turns, repeated, repeated_on
+from measure import Calls, Measured, canned_server, in_turns, repeated, repeated_on
 
 from llm_orchestrator import LLMOrchestrator
 
@@ -33,10 +33,7 @@ def chunks(folder: Path) -> List[Figure]:
     figures: List[Figure] = []
     with canned_server() as url, Asked(url, folder / "chunks.csv") as asked:
         for dialect in DIALECTS:
-            contenders = asked.contenders(dialect)
-            sync = {name: repeated(each.drain) for name, each in contenders.items()}
-            ways = {"sync": sync, "async": asked.on_loop({n: each.adrain for n, each in contenders.items()})}
-            for way, runs in ways.items():
+            for way, runs in asked.ways(dialect, "drain", "adrain").items():
                 measured = in_turns(runs, turns=15, calls=2)
                 share = {name: [each / CHUNKS for each in turns] for name, turns in measured.items()}
                 target = CHUNK_TARGETS[dialect]
@@ -90,25 +87,28 @@ class Asked:
         self._made += contenders.values()
         return contenders
 
-    def on_loop(self, contenders: Dict[str, Callable[[], Any]]) -> Dict[str, Callable[[int], None]]:
-        """Have async calls made on the loop.
+    def ways(self, dialect: str, call: str, acall: str) -> Dict[str, Dict[str, Calls]]:
+        """The contenders of one dialect, sync and async.
 
         Args:
-            contenders: What makes one call, by name.
+            dialect: One of ``DIALECTS``.
+            call: What of a contender is measured.
+            acall: The same, async.
 
         Returns:
-            What makes so many, by name.
+            What makes so many calls, by way and name.
         """
-        return {name: repeated_on(self._loop, call) for name, call in contenders.items()}
+        contenders = self.contenders(dialect).items()
+        return {
+            "sync": {name: repeated(getattr(each, call)) for name, each in contenders},
+            "async": {name: repeated_on(self._loop, getattr(each, acall)) for name, each in contenders},
+        }
 
 
 def _calls(url: str, ledger: Path, wire: str) -> Iterable[Figure]:
     with Asked(url, ledger) as asked:
         for dialect in DIALECTS:
-            contenders = asked.contenders(dialect)
-            sync = {name: repeated(each.whole) for name, each in contenders.items()}
-            ways = {"sync": sync, "async": asked.on_loop({n: each.awhole for n, each in contenders.items()})}
-            for way, runs in ways.items():
+            for way, runs in asked.ways(dialect, "whole", "awhole").items():
                 measured = in_turns(runs, turns=21, calls=20)
                 what, target = f"one call, {way}, {wire}", CALL_TARGETS[dialect]
                 yield compared(what, TITLES[dialect], measured, target=target, is_cell=True)

@@ -18,7 +18,7 @@ from measure import HERE, AsyncCall, Measured, at_once, canned_server, printed_b
 from llm_orchestrator import LLMOrchestrator
 
 RATE_TARGETS = {"chat": 6.0, "responses": 6.0, "anthropic": 6.0, "gemini": 5.0}
-IN_FLIGHT, LATENCY, TURNS = 500, 0.02, 4
+IN_FLIGHT, LATENCY, TURNS = 500, 0.02, 3
 #: Calls that count in one turn: those of the library take about a sixth of the time.
 CALLS = {"ours": 2000, "theirs": 600}
 
@@ -55,6 +55,9 @@ async def _races(url: str, ledger: Path) -> List[Figure]:
         pairs = [(library(orchestrator, dialect), sdk(url, dialect)) for dialect in DIALECTS]
         for dialect, (ours, theirs) in zip(DIALECTS, pairs):
             figures += await _race(dialect, {"ours": ours.awhole, "theirs": theirs.awhole})
+        for _, theirs in pairs:
+            if theirs.aclose is not None:
+                await theirs.aclose()
     return sorted(figures, key=lambda figure: figure.what)
 
 
