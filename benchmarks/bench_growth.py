@@ -107,7 +107,7 @@ def main() -> int:
         young.close()
         old.close()
     print(table(figures))
-    return int(any(figure.miss > TOLERANCE for figure in figures))
+    return int(any(figure.is_missed(TOLERANCE) for figure in figures))
 
 
 if __name__ == "__main__":

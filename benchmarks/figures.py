@@ -49,6 +49,17 @@ class Figure(NamedTuple):
         beyond = self.ratio / self.target - 1
         return -beyond if self.more_is_better else beyond
 
+    def is_missed(self, tolerance: float = 0.0) -> bool:
+        """Whether the target is missed; a figure that could not be measured misses it.
+
+        Args:
+            tolerance: By how much it may be, as a share of it.
+
+        Returns:
+            Whether it is.
+        """
+        return not self.miss <= tolerance
+
 
 def compared(
     what: str,
@@ -124,7 +135,7 @@ def table(figures: List[Figure]) -> str:
     for figure in figures:
         sign = ">=" if figure.more_is_better else "<="
         target = "" if figure.target is None else f"{sign} {figure.target:g}"
-        met = "" if figure.target is None else "no" if figure.miss > 0 else "yes"
+        met = "" if figure.target is None else "no" if figure.is_missed() else "yes"
         others = ", ".join(f"{name} {ratio:.2f}" for name, ratio in figure.beside.items())
         digits, places = int(figure.ours < 10), _places(figure.ratio)
         lines.append(
@@ -148,7 +159,7 @@ def overview(figures: List[Figure], columns: List[str]) -> str:
     rows: Dict[str, Dict[str, str]] = {}
     for figure in figures:
         if figure.who in columns:
-            missed = f" ({figure.target:g})" if figure.miss > 0 else ""
+            missed = f" ({figure.target:g})" if figure.is_missed() else ""
             rows.setdefault(figure.what, {})[figure.who] = f"{figure.ratio:.{_places(figure.ratio)}f}{missed}"
     lines = [f"| what | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
     full = {what: row for what, row in rows.items() if len(row) == len(columns)}
@@ -170,7 +181,7 @@ def verdict(figures: List[Figure]) -> str:
         A sentence.
     """
     cells = [figure for figure in figures if figure.is_cell]
-    missed = [figure for figure in cells if figure.miss > 0]
+    missed = [figure for figure in cells if figure.is_missed()]
     text = f"{len(cells) - len(missed)} of {len(cells)} cells met"
     if not missed:
         return f"{text}."

@@ -104,7 +104,7 @@ def _many_calls(name: str, python: str, url: str) -> Dict[str, float]:
     try:
         result: Dict[str, float] = json.loads(printed_by(*command).splitlines()[-1])
     except subprocess.CalledProcessError as error:
-        print(f"  {name}: failed\n{error.stderr}", flush=True)
+        print(f"  {name}: failed, {error.stderr.splitlines()[-1]}", flush=True)
         return {"seconds": math.nan, "cpu": math.nan, "memory": math.nan, "memory of calls": math.nan}
     print(
         f"  {name:16} {result['seconds']:6.1f} s, CPU {result['cpu']:5.1f} s, "

@@ -40,6 +40,7 @@ def test_cells_are_counted_and_the_worst_miss_is_told(modules: Any) -> None:
     other = figures.single("memory", "all", 200.0, target=100.0, unit="MB")
     assert figures.verdict([met, other]) == "1 of 1 cells met."
     assert figures.verdict([met, missed, too_slow]).startswith("1 of 3 cells met, worst miss 20% (one call, ")
+    assert cell("Responses", float("nan")).is_missed()
     assert "| 0.40 | 0.60 (0.5) |" in figures.overview([met, missed], ["Chat", "Gemini"])
 
 
