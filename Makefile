@@ -21,7 +21,6 @@ base = $$(for python in python3 python python3.14 python3.13 python3.12 python3.
 
 .PHONY: help test test-all test-sdks test-lowest announce demo lint format typecheck coverage coverage-rest \
 	bench bench-check bench-others soak integration docs docs-serve environment clean FORCE
-	soak integration docs docs-serve environment clean FORCE
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
