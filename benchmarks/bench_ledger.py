@@ -78,7 +78,7 @@ def append_us(path: Path) -> float:
     for _ in range(50):
         start = time.process_time()
         for _ in range(100):
-            ledger.append(record.to_row())
+            ledger.append(record)
         fastest = min(fastest, (time.process_time() - start) / 100)
     ledger.close()
     return fastest * 1e6
