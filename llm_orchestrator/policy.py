@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import (
     Awaitable,
     Callable,
@@ -15,6 +16,7 @@ from typing import (
     Generator,
     List,
     Mapping,
+    NamedTuple,
     Optional,
     Sequence,
     TypeVar,
@@ -28,6 +30,7 @@ from llm_orchestrator.exceptions import (
     with_causes,
 )
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt
+from llm_orchestrator.utils.values import make
 
 __all__ = ["Attempt", "Plan", "PolicySettings", "Wait", "arun", "plan", "run"]
 
@@ -64,8 +67,7 @@ def _forever() -> float:
     return float("inf")
 
 
-@dataclass(frozen=True)
-class PolicySettings:
+class PolicySettings(NamedTuple):
     """What a plan may do.
 
     Attributes:
@@ -80,7 +82,7 @@ class PolicySettings:
     max_retries: int = 2
     max_retry_wait: float = 60.0
     drop_unsupported: bool = True
-    unsupported: Mapping[str, FrozenSet[str]] = field(default_factory=dict)
+    unsupported: Mapping[str, FrozenSet[str]] = MappingProxyType({})
     time_left: Callable[[], float] = _forever
     chance: Callable[[], float] = _chance
 
@@ -103,7 +105,7 @@ def _try_model(model: str, settings: PolicySettings, failures: List[ProviderErro
     retries = 0
     limited = 0
     while True:
-        error = yield Attempt(model, without=without)
+        error = yield make(Attempt, model=model, without=without)
         assert error is not None, "a plan is only resumed with the error of its attempt"
         rejected = _rejected(error, settings)
         if rejected is not None and rejected not in without:

@@ -31,6 +31,8 @@ __all__ = ["CallReporter"]
 
 logger = logging.getLogger(__name__)
 
+_NO_STEP = Attempt("")  # before the first attempt
+
 
 class CallReporter:
     """Reports one call, and keeps its attempts."""
@@ -54,7 +56,7 @@ class CallReporter:
         self._facts = CallFacts(shared.session_id, self.id, streamed, tags, provider.base_url)
         self._unwritten: Optional[UsageRecord] = None
         self._is_open = False
-        self._step = Attempt(request.model)
+        self._step = _NO_STEP
         self._context = AttemptContext()
         self._began = self._started = time.monotonic()
         self._started_at = datetime.now(timezone.utc)
@@ -197,6 +199,8 @@ class CallReporter:
 
     def _left_out(self) -> Tuple[str, ...]:
         """A warning for each parameter that was left out because the model rejects it."""
+        if not self._step.without:
+            return ()
         return tuple(
             f"{name} was left out: {self._step.model} rejects it."
             for name in sorted(self._step.without.intersection(DROPPABLE_PARAMETERS))

@@ -61,6 +61,8 @@ class Adapter(ABC):
     price_headers: ClassVar[Tuple[str, ...]] = ()
     #: Types of the events that only say that the connection is alive; they do not end a silence.
     keep_alive_events: ClassVar[Tuple[str, ...]] = ("ping", "keepalive")
+    #: Whether it talks without an SDK, over replies that keep the limits of a call themselves.
+    is_direct: bool = False
 
     def __init__(
         self,
@@ -330,7 +332,11 @@ class Adapter(ABC):
         Returns:
             The id, or None.
         """
-        return next((headers[name] for name in self.request_id_headers if headers.get(name)), None)
+        for name in self.request_id_headers:
+            found = headers.get(name)
+            if found:
+                return found
+        return None
 
     def translate_options(self, options: JSON) -> JSON:
         """Translate provider options that have a name of our own.

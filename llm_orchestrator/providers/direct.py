@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncDirectTransport", "DirectTransport"]
 
 USER_AGENT = "llm-orchestrator"
+_json_of = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 class _Requests:
@@ -61,8 +62,7 @@ class _Requests:
     def body_of(wire: WireRequest) -> Optional[bytes]:
         if wire.body is None:
             return None
-        text = json.dumps(wire.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return text.encode("utf-8")
+        return _json_of(wire.body).encode("utf-8")
 
 
 class DirectTransport:

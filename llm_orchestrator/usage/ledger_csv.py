@@ -14,7 +14,20 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Pattern, Sequence, Tuple
+from typing import (
+    IO,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Pattern,
+    Sequence,
+    Tuple,
+)
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import COLUMNS, END_OF_ROW, REPORT_COLUMNS, REQUIRED_COLUMNS, SCHEMA
@@ -42,7 +55,18 @@ def encode(cells: Iterable[str]) -> bytes:
 
 def encode_values(values: Sequence[Any]) -> bytes:
     """Write the values of a record as one line; the same as ``encode`` of their texts, and faster."""
-    cells = ["" if value is None else _CELL_WRITERS.get(type(value), _of_any)(value) for value in values]
+    cells = [
+        (
+            ""
+            if value is None
+            else (
+                value
+                if value.__class__ is str and value.isalnum()
+                else _CELL_WRITERS.get(type(value), _of_any)(value)
+            )
+        )
+        for value in values
+    ]
     line = _line(cells)
     return encode(map(as_text, values)) if b",-" in line else line  # a negative number is seldom
 

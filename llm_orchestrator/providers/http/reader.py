@@ -141,11 +141,14 @@ class EventReader:
 
     def _read_event(self, block: bytes) -> Optional[Dict[str, Any]]:
         """Read the lines of an event; a space may follow the colon, which JSON does not mind."""
-        lines = [line[5:] for line in block.split(b"\n") if line.startswith(b"data:")]
-        if not lines:
+        start = 5 if block.startswith(b"data:") else block.find(b"\ndata:") + 6
+        if start < 6 and block[:5] != b"data:":
             return None
-        data = b"\n".join(lines)
-        _check_size(len(data), MAX_EVENT_BYTES)  # it may have come whole, or with the last piece
+        data = block[start:]
+        if b"\n" in data:
+            data = b"\n".join([line[5:] for line in block.split(b"\n") if line.startswith(b"data:")])
+        if len(data) > MAX_EVENT_BYTES:  # it may have come whole, or with the last piece
+            _check_size(len(data), MAX_EVENT_BYTES)
         self._events += 1
         if self.done:
             return None

@@ -106,11 +106,23 @@ class ReplyHeaders(Mapping[str, str]):
         self._pairs = pairs
 
     def __getitem__(self, name: str) -> str:
+        found = self._find(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._find(name) is not None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Look a header up; without the exception that would be made for one that is missing."""
+        found = self._find(name)
+        return default if found is None else found
+
+    def _find(self, name: str) -> Optional[str]:
         wanted = name.lower().encode("latin-1", "replace")
         values = [value for key, value in self._pairs if key == wanted]
-        if not values:
-            raise KeyError(name)
-        return b", ".join(values).decode("latin-1")
+        return b", ".join(values).decode("latin-1") if values else None
 
     def __iter__(self) -> Iterator[str]:
         return iter({name.decode("latin-1"): None for name, _ in self._pairs})

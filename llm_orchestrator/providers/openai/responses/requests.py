@@ -12,6 +12,7 @@ from llm_orchestrator.providers.openai.schema import accepted_format, accepted_t
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, Message
 from llm_orchestrator.utils.json import without_none
+from llm_orchestrator.utils.values import make
 
 __all__ = ["build_request"]
 
@@ -38,9 +39,10 @@ def build_request(request: LLMRequest, *, stream: bool) -> WireRequest:
         "include": [ENCRYPTED_REASONING] if _is_known_to_reason(request, items) else None,
         "stream": stream or None,
     }
-    return WireRequest(
-        PATH,
-        {"model": request.model, "input": items, "store": False, **without_none(fields)},
+    return make(
+        WireRequest,
+        path=PATH,
+        body={"model": request.model, "input": items, "store": False, **without_none(fields)},
         api=API,
         unsupported=tuple(name for name in UNSUPPORTED if getattr(request, name) not in (None, ())),
         warnings=_warnings(request.messages) + format_warnings + tool_warnings,
