@@ -61,8 +61,6 @@ class Adapter(ABC):
     price_headers: ClassVar[Tuple[str, ...]] = ()
     #: Types of the events that only say that the connection is alive; they do not end a silence.
     keep_alive_events: ClassVar[Tuple[str, ...]] = ("ping", "keepalive")
-    #: Whether it talks without an SDK, over replies that keep the limits of a call themselves.
-    is_direct: bool = False
 
     def __init__(
         self,
@@ -140,6 +138,11 @@ class Adapter(ABC):
             The form's name; None where there is no other.
         """
         return None
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it talks without an SDK, over replies that keep the limits of a call themselves."""
+        return False
 
     @property
     def price_provider(self) -> str:

@@ -18,7 +18,9 @@ __all__ = ["Opens", "aexchange", "aopen_reply", "exchange", "open_reply"]
 class Opens(Protocol):
     """The part of an adapter that talks."""
 
-    is_direct: bool
+    @property
+    def is_direct(self) -> bool:
+        """Whether its replies keep the limits of a call themselves."""
 
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request and wait for the head of the reply."""
