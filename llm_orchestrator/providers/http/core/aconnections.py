@@ -19,9 +19,9 @@ from llm_orchestrator.exceptions import (
 from llm_orchestrator.providers.http.core.aconnection import AsyncConnection, Timer
 from llm_orchestrator.providers.http.core.clock import Clock
 from llm_orchestrator.providers.http.core.messages import request_bytes
-from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.origins import Origin, Target
 from llm_orchestrator.providers.http.core.replies import BaseReply
-from llm_orchestrator.providers.http.core.settings import HttpSettings, tls_settings
+from llm_orchestrator.providers.http.core.settings import HttpSettings
 from llm_orchestrator.providers.wire import Limits
 
 __all__ = ["AsyncConnections", "AsyncReply"]
@@ -42,9 +42,7 @@ class AsyncConnections:
     """
 
     def __init__(self, origin: Origin, settings: HttpSettings) -> None:
-        self._origin = origin
-        self._settings = settings
-        self._tls = tls_settings(settings) if origin.is_tls else None
+        self._target = Target.of(origin, settings)
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._idle: Deque[AsyncConnection] = deque()
         self._in_use: Set[AsyncConnection] = set()
@@ -71,16 +69,16 @@ class AsyncConnections:
             OrchestratorError: There is no reply.
         """
         loop = self._running_loop()
-        request = request_bytes(self._origin, method, path, headers, body)
+        request = request_bytes(self._target.origin, method, path, headers, body)
         timer = Timer(loop, Clock(limits))
         try:
             await self._take_place(timer)
             try:
                 connection = await self._send(method, request, timer)
-            except BaseException:
+            except BaseException:  # a cancelled call gives its place back, too
                 self._free_place()
                 raise
-        except BaseException:
+        except BaseException:  # with the reply the timer would end; there is none
             timer.stop()
             raise
         return AsyncReply(connection, timer, self)
@@ -98,7 +96,7 @@ class AsyncConnections:
         timer.stop()
         self._in_use.discard(connection)
         if connection.is_usable and not self._is_closed:
-            connection.rest(time.monotonic(), self._settings.keep_alive)
+            connection.rest(time.monotonic(), self._target.settings.keep_alive)
             self._idle.append(connection)
             self._close_forgotten()
         else:
@@ -134,7 +132,7 @@ class AsyncConnections:
         self._waiters.append(waiter)
         try:
             await timer.wait(waiter)
-        except BaseException:
+        except BaseException:  # cancelled or too late
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self._free_place()  # it was given a place in the moment in which it gave up
             raise
@@ -158,7 +156,7 @@ class AsyncConnections:
                 if connection.may_have_been_read:
                     raise
         timer.clock.connecting()
-        connection = await timer.run(AsyncConnection.open(self._origin, self._tls))
+        connection = await timer.run(AsyncConnection.open(self._target))
         timer.clock.connected()
         return await self._exchange(connection, method, request, timer)
 
@@ -168,7 +166,7 @@ class AsyncConnections:
         self._in_use.add(connection)
         try:
             await connection.exchange(method, request, timer)
-        except BaseException:
+        except BaseException:  # a cancellation leaves half a reply on it
             self._in_use.discard(connection)
             connection.abort()
             raise

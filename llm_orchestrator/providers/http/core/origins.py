@@ -10,13 +10,13 @@ import os
 import re
 import sys
 from dataclasses import dataclass, field
-from typing import List, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers.http.core.settings import HttpSettings
+from llm_orchestrator.providers.http.core.settings import HttpSettings, TLSSettings, tls_settings
 
-__all__ = ["Origin", "Proxy", "is_excluded", "proxy_url"]
+__all__ = ["Origin", "Proxy", "Target", "is_excluded", "proxy_url"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII)
@@ -93,6 +93,30 @@ class Origin:
         target = f"{_bracketed(self.host)}:{self.port}"
         head = f"CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n".encode("ascii")
         return head + self.proxy.authorization + b"\r\n"
+
+
+class Target(NamedTuple):
+    """All that connections of one client have in common: where they lead, and how they are made and kept."""
+
+    origin: Origin
+    settings: HttpSettings
+    tls: Optional[TLSSettings]
+
+    @classmethod
+    def of(cls, origin: Origin, settings: HttpSettings) -> Target:
+        """Read the certificates where there is TLS, so that a file which cannot be used shows here.
+
+        Args:
+            origin: The server.
+            settings: The entry's settings.
+
+        Returns:
+            The target.
+
+        Raises:
+            ConfigurationError: A certificate file cannot be used.
+        """
+        return cls(origin, settings, tls_settings(settings) if origin.is_tls else None)
 
 
 def proxy_url(url: str, settings: HttpSettings) -> Optional[str]:

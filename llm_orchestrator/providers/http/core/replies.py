@@ -23,6 +23,9 @@ class BaseReply:
         clock: The time of the call.
     """
 
+    #: Finalizers may close it at any moment, in any thread.
+    closes_without_lock = True
+
     def __init__(self, parser: ReplyParser, clock: Clock) -> None:
         self.status_code = parser.status
         self.headers = ReplyHeaders(parser.pairs)
