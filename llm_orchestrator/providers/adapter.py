@@ -24,6 +24,7 @@ from llm_orchestrator.providers.http.reader import read_document
 from llm_orchestrator.providers.http.redaction import Redactor, secret_headers
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+from llm_orchestrator.utils.text import one_line
 
 __all__ = ["Adapter"]
 
@@ -330,7 +331,7 @@ class Adapter(ABC):
         Returns:
             The id, or None.
         """
-        return next((headers[name] for name in self.request_id_headers if headers.get(name)), None)
+        return next((one_line(headers[name]) for name in self.request_id_headers if headers.get(name)), None)
 
     def translate_options(self, options: JSON) -> JSON:
         """Translate provider options that have a name of our own.

@@ -11,7 +11,7 @@ from typing import Any, Coroutine, Deque, List, Optional, Set
 
 from llm_orchestrator.exceptions import OrchestratorError, ProviderTimeoutError
 from llm_orchestrator.providers.http.core.clock import Clock
-from llm_orchestrator.providers.http.core.network_errors import not_connected, reason_of
+from llm_orchestrator.providers.http.core.network_errors import no_thread, not_connected, reason_of
 from llm_orchestrator.providers.http.core.origins import Target
 from llm_orchestrator.providers.http.core.protocol import ClientProtocol
 from llm_orchestrator.providers.http.core.sockets import (
@@ -21,6 +21,7 @@ from llm_orchestrator.providers.http.core.sockets import (
     Poll,
     connect_error,
     in_order,
+    resolve_error,
 )
 
 __all__ = ["AsyncConnection", "Timer"]
@@ -365,5 +366,7 @@ async def _resolve(host: str, port: int) -> List[Address]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise not_connected(f"{host}: {reason_of(error)}") from error
+        raise resolve_error(host, error) from error
+    except RuntimeError as error:  # the look-up needs one
+        raise no_thread(error) from error
     return in_order([Address(family, tuple(sockaddr)) for family, _, _, _, sockaddr in found])

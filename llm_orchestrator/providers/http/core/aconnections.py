@@ -26,8 +26,8 @@ from llm_orchestrator.providers.wire import Limits
 
 __all__ = ["AsyncConnections", "AsyncReply"]
 
-#: Pieces of a body handed out one after the other before the loop has its turn.
-MAX_PIECES_A_TURN = 8
+#: So much of a body is handed out before the loop has its turn: whoever reads it takes time, too.
+MAX_BYTES_A_TURN = 128 * 1024
 
 
 class AsyncConnections:
@@ -207,7 +207,7 @@ class AsyncReply(BaseReply):
         self._connection: Optional[AsyncConnection] = connection
         self._timer = timer
         self._owner = owner
-        self._pieces_in_turn = 0
+        self._bytes_in_turn = 0
 
     def aiter_bytes(self) -> AsyncIterator[bytes]:
         """The body, piece by piece; it can be read once."""
@@ -218,17 +218,20 @@ class AsyncReply(BaseReply):
 
     async def __anext__(self) -> bytes:
         try:
-            await self._let_others_run()
+            if self._bytes_in_turn >= MAX_BYTES_A_TURN:
+                self._bytes_in_turn = 0
+                await asyncio.sleep(0)
             while True:
                 piece = self._take()
                 if piece:
+                    self._bytes_in_turn += len(piece)
                     return piece
                 if piece is None:
                     break
                 connection = self._connection
                 if connection is None:
                     raise self._closed_error()
-                self._pieces_in_turn = 0
+                self._bytes_in_turn = 0
                 await self._progress(connection)
         except BaseException:  # cancellation is no Exception
             self._parser.spoiled = True
@@ -245,13 +248,6 @@ class AsyncReply(BaseReply):
         if asyncio.get_running_loop() is not self._timer.loop:
             raise _wrong_loop()
         await connection.progress(self._timer)
-
-    async def _let_others_run(self) -> None:
-        """Unpacking takes time, and a body that has come whole would be unpacked without a break."""
-        self._pieces_in_turn += 1
-        if self._pieces_in_turn > MAX_PIECES_A_TURN:
-            self._pieces_in_turn = 0
-            await asyncio.sleep(0)
 
     def _release(self) -> None:
         connection, self._connection = self._connection, None
