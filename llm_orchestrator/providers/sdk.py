@@ -11,12 +11,13 @@ import sys
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, Mapping, Optional
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderError
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.http.clients import Clients
+from llm_orchestrator.providers.http.local_faults import make_or_explain
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON
 
@@ -44,9 +45,9 @@ class SDKProvider(BaseLLMProvider):
         self._transport = transport
         self._check_transport()
         self._clients: Clients[Any, Any] = Clients(
-            make=lambda: self._make_direct() if self.is_direct else self._vendor_client(self.make_client),
-            make_async=lambda: (
-                self._make_async_direct() if self.is_direct else self._vendor_client(self.make_async_client)
+            make=lambda: make_or_explain(name, self._make_direct if self.is_direct else self.make_client),
+            make_async=lambda: make_or_explain(
+                name, self._make_async_direct if self.is_direct else self.make_async_client
             ),
             close=self.close_client,
             aclose=self.aclose_client,
@@ -118,11 +119,6 @@ class SDKProvider(BaseLLMProvider):
                 f"Provider {self.name!r} is to go direct, but the package httptools is not installed. "
                 "Run: pip install httptools, or use transport: sdk."
             )
-
-    def _vendor_client(self, make: Callable[[], Any]) -> Any:
-        from llm_orchestrator.providers.http.local_faults import make_vendor_client
-
-        return make_vendor_client(self.name, make)
 
     def make_client(self) -> Any:
         """Make the SDK's client for threads."""

@@ -1,4 +1,4 @@
-"""Faults of this machine that show when a vendor's client is made: what the environment says of the network."""
+"""Faults of this machine that show when a client is made: no file left, or a wrong proxy or certificate."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import os
 from typing import Any, Callable
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers.http.core.network_errors import reason_of
 
-__all__ = ["make_vendor_client"]
+__all__ = ["make_or_explain"]
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 #: What the vendors' HTTP libraries read when a client is made.
 _VARIABLES = (*_PROXIES, *map(str.lower, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-def make_vendor_client(provider: str, make: Callable[[], Any]) -> Any:
+def make_or_explain(provider: str, make: Callable[[], Any]) -> Any:
     """Make a client; what cannot be made now cannot be made at the next try either."""
     try:
         return make()
@@ -28,9 +27,16 @@ def make_vendor_client(provider: str, make: Callable[[], Any]) -> Any:
 
 
 def _not_made(provider: str, error: Exception) -> ConfigurationError:
-    reason = str(error).rstrip(".") if isinstance(error, ImportError) else reason_of(error)
     variables = ", ".join(name for name in _VARIABLES if os.environ.get(name))
     return ConfigurationError(
-        f"The client of provider {provider!r} cannot be made: {reason}. "
-        f"Check {variables or 'the settings of its entry'}."
+        f"The client of provider {provider!r} cannot be made: {_reason_of(error)}. "
+        f"Check {variables or 'the settings of its entry, and how many files are open'}."
     )
+
+
+def _reason_of(error: Exception) -> str:
+    """Why, without the address of a proxy, which may hold a password."""
+    if isinstance(error, ImportError):
+        return str(error).rstrip(".")
+    words = getattr(error, "reason", None) or getattr(error, "strerror", None)  # of TLS, of the system
+    return words if isinstance(words, str) else type(error).__name__

@@ -42,8 +42,10 @@ class AsyncConnections:
     """
 
     def __init__(self, origin: Origin, settings: HttpSettings) -> None:
+        self._loop: Optional[asyncio.AbstractEventLoop] = (
+            None  # first: the finalizer needs it, whatever fails
+        )
         self._target = Target.of(origin, settings)
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._idle: Deque[AsyncConnection] = deque()
         self._in_use: Set[AsyncConnection] = set()
         self._places = settings.max_connections

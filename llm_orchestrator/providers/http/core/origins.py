@@ -141,10 +141,14 @@ def _parts(url: str, name: str) -> Tuple[str, str, int]:
         split = urlsplit(url)
         host, port = _ascii_host(split), split.port
     except ValueError as error:  # UnicodeError is one
-        raise ConfigurationError(f"{name} is not a possible address. Correct its host and port.") from error
+        raise _impossible(name) from error
     if port == 0:
         raise ConfigurationError(f"{name} names port 0, which nobody listens on. Correct it.")
     return split.scheme, host, port or DEFAULT_PORTS.get(split.scheme, 80)
+
+
+def _impossible(name: str) -> ConfigurationError:
+    return ConfigurationError(f"{name} is not a possible address. Correct its host and port.")
 
 
 def _ascii_host(split: SplitResult) -> str:
@@ -225,7 +229,10 @@ def _is_in_network(host: str, entry: str) -> bool:
 
 
 def _proxy_of(url: str, name: str) -> Proxy:
-    split = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        split = urlsplit(url if "://" in url else f"http://{url}")
+    except ValueError as error:
+        raise _impossible(name) from error
     if split.scheme.startswith("socks"):
         raise ConfigurationError(
             f"{name} names a socks proxy, which only the vendors' SDKs can use. "
