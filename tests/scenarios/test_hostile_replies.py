@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
 
-from llm_orchestrator import LLMOrchestrator, OrchestratorError
+from llm_orchestrator import LLMOrchestrator, OrchestratorError, ProviderError
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.providers.wire import BufferedReply
 from llm_orchestrator.usage import attempts
@@ -282,3 +282,21 @@ def test_n8_a_ledger_that_cannot_be_written_costs_no_answer(
 
     assert bench.ends(way) == "answer"
     bench.orchestrator.close()
+
+
+@pytest.mark.parametrize("transport", ["direct", "sdk"])
+def test_fe8_a_providers_words_command_no_terminal(
+    server: ScriptedServer, dialect: Dialect, way: str, transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusal = dialect.error(400, message="No.\r\nERROR root: forged\x1b[2J\x9b31m\u202etxt")
+    server.default = refusal.but(
+        headers={**refusal.headers, "x-request-id": "a\x9b31m", "request-id": "a\x9b31m"}
+    )
+    config = dialect.config(server.url, max_retries=0, transport=transport)
+    with LLMOrchestrator(config) as orchestrator, pytest.raises(ProviderError) as caught:
+        ask(orchestrator, way)
+
+    error = caught.value
+    assert "No. ERROR root: forged\\x1b[2J\\x9b31m\\u202etxt" in str(error)
+    logged = [record.getMessage() for record in caplog.records if record.name.startswith("llm_orchestrator")]
+    assert logged and all(text.isprintable() for text in [str(error), error.request_id or "", *logged])
