@@ -32,6 +32,11 @@ from tests.support.scripted_server import (
 )
 from tests.support.ways import ask
 
+#: Anthropic's SDK for Python 3.9 stumbles in the finalizer of a client that could not be made.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in.*HttpxClientWrapper:pytest.PytestUnraisableExceptionWarning"
+)
+
 PASSWORD = "secret-word-of-the-proxy"
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
