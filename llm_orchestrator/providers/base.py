@@ -30,6 +30,7 @@ from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.request.options import check_options, likely_typos, with_defaults
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
 from llm_orchestrator.utils.json import merged
+from llm_orchestrator.utils.text import one_line
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["BaseLLMProvider", "LLMResponse"]
@@ -333,9 +334,9 @@ class BaseLLMProvider(Adapter):
         redact = self.redactor_for(request).redact  # both go to log and ledger, and a server may repeat a key
         return evolve(
             response,
-            model=redact(response.model or request.model),
+            model=one_line(redact(response.model or request.model)),
             requested_model=request.model,
-            request_id=redact(response.request_id or self.request_id_of(headers) or "") or None,
+            request_id=one_line(redact(response.request_id or self.request_id_of(headers) or "")) or None,
             warnings=response.warnings + wire.warnings,
             raw_response=body,
         )

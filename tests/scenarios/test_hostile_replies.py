@@ -149,16 +149,22 @@ class Bench:
 
 
 @pytest.fixture
-def bench(dialect: Dialect, tmp_path: Path) -> Iterator[Bench]:
-    # The report of thousands of failures is what takes the time.
+def quiet() -> Iterator[None]:
+    """Thousands of failures take most time to log, and half characters cannot be handed on between processes."""
     logging.getLogger("llm_orchestrator").setLevel(logging.CRITICAL + 1)
-    made = Bench(dialect, "http://127.0.0.1:1", tmp_path / "costs.csv")
-    yield made
-    made.orchestrator.close()
+    yield
     logging.getLogger("llm_orchestrator").setLevel(logging.NOTSET)
 
 
+@pytest.fixture
+def bench(dialect: Dialect, tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(dialect, "http://127.0.0.1:1", tmp_path / "costs.csv")
+    yield made
+    made.orchestrator.close()
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize(
     ("way", "replies"), [("whole", bodies), ("streamed", streams)], ids=["whole", "streamed"]
 )
@@ -178,6 +184,7 @@ def test_n8_every_field_replaced_by_every_value(
     assert report.total_requests == number and str(report)
 
 
+@pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize(
     "path",
     [("usage",), ("usageMetadata",), ("model",), ("choices",), ("output",), ("content",), ("candidates",)],
