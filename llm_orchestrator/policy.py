@@ -25,6 +25,7 @@ from typing import (
 
 from llm_orchestrator.exceptions import (
     AllFallbacksFailedError,
+    BudgetExceededError,
     ProviderError,
     UnsupportedParameterError,
     with_causes,
@@ -184,6 +185,8 @@ def run(steps: Plan, attempt: Callable[[Attempt], Result]) -> Result:
             except ProviderError as error:
                 outcome = error
                 failures.append(error)
+            except BudgetExceededError as error:  # what failed before is why more was needed
+                raise error from (failures[-1] if failures else None)
     finally:
         outcome = None  # its traceback would keep this frame alive, and everything the frame refers to
         failures.clear()
@@ -207,6 +210,8 @@ async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> 
             except ProviderError as error:
                 outcome = error
                 failures.append(error)
+            except BudgetExceededError as error:
+                raise error from (failures[-1] if failures else None)
     finally:
         outcome = None  # as in run
         failures.clear()

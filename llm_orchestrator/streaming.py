@@ -308,7 +308,7 @@ class LLMStream(StreamCore):
         source = self._source or cast("ProviderStream", run(self._opening()))
         try:
             return next(source)
-        except BaseException as end:
+        except BaseException as end:  # whatever it is, it ends the stream, and is raised again
             run(self._ending(end))
             if isinstance(end, StopIteration):
                 return None
@@ -399,7 +399,7 @@ class AsyncLLMStream(StreamCore):
         source = self._source or cast("AsyncProviderStream", await arun(self._opening()))
         try:
             return await source.__anext__()
-        except BaseException as end:
+        except BaseException as end:  # as in LLMStream
             await arun(self._ending(end))
             if isinstance(end, StopAsyncIteration):
                 return None

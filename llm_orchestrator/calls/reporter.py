@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
 from llm_orchestrator.providers.context import AttemptContext
-from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, Exchange, LLMRequest, LLMResponse
-from llm_orchestrator.usage.attempts import CallFacts, may_be_billed, usage_record_of
+from llm_orchestrator.types import (
+    DROPPABLE_PARAMETERS,
+    MISSING_USAGE,
+    Attempt,
+    Exchange,
+    LLMRequest,
+    LLMResponse,
+)
+from llm_orchestrator.usage.attempts import UNKNOWN_COST, CallFacts, may_be_billed, usage_record_of
 from llm_orchestrator.usage.estimates import estimate_answer, estimate_prompt
 from llm_orchestrator.utils.values import evolve
 
@@ -208,7 +215,22 @@ class CallReporter:
         )
 
     def _record_of(self, status: str, answer: LLMResponse, *, billed: bool) -> UsageRecord:
-        """Make the record of the attempt that has just ended; what was not reported is estimated."""
+        """Make the record of the attempt that has just ended, without details where they cannot be made."""
+        try:
+            return self._detailed_record(status, answer, billed=billed)
+        except Exception:  # whatever is wrong with a detail, the answer was paid for and has its row
+            logger.exception("%s/%s: a row is kept without its details.", answer.provider, answer.model)
+        return usage_record_of(
+            self._facts,
+            self._attempts[-1],
+            evolve(answer, usage=MISSING_USAGE),
+            number=len(self._attempts),
+            status=status,
+            details=UNKNOWN_COST,
+        )
+
+    def _detailed_record(self, status: str, answer: LLMResponse, *, billed: bool) -> UsageRecord:
+        """Make the record with all that is known; what was not reported is estimated."""
         estimated = _missing_tokens(answer, self._request) if billed else None
         return usage_record_of(
             self._facts,
@@ -223,20 +245,31 @@ class CallReporter:
 
     def _price(self, response: LLMResponse, estimated: Optional[Mapping[str, int]] = None) -> CostDetails:
         provider = self._provider
-        return self._shared.tracker.price_response(
-            response,
-            provider.price_provider_of(self._step.model),
-            provider.base_url,
-            at=self._started_at,
-            estimated=estimated,
-            exchange=self._context.exchange,
-        )
+        try:
+            return self._shared.tracker.price_response(
+                response,
+                provider.price_provider_of(self._step.model),
+                provider.base_url,
+                at=self._started_at,
+                estimated=estimated,
+                exchange=self._context.exchange,
+            )
+        except (
+            Exception
+        ):  # the application's own tracker may raise; the answer was paid for and has to arrive
+            logger.exception("%s/%s could not be priced.", response.provider, response.model)
+            return UNKNOWN_COST
 
     def _write_row(self, *, final: bool) -> None:
         """Write the row of the last attempt; only what follows it tells whether it ended the call."""
         record, self._unwritten = self._unwritten, None
-        if record is not None:
-            self._shared.tracker.add(evolve(record, final=final))
+        if record is None:
+            return
+        record = evolve(record, final=final)
+        try:
+            self._shared.tracker.add(record)
+        except Exception:  # as in _price
+            logger.exception("A request could not be recorded. The record: %s", record)
 
     # ---------------------------------------------------------------- telling others
 

@@ -24,6 +24,7 @@ from llm_orchestrator.providers.http.reader import read_document
 from llm_orchestrator.providers.http.redaction import Redactor, secret_headers
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+from llm_orchestrator.utils.text import one_line
 
 __all__ = ["Adapter"]
 
@@ -338,7 +339,7 @@ class Adapter(ABC):
         for name in self.request_id_headers:
             found = headers.get(name)
             if found:
-                return found
+                return one_line(found)
         return None
 
     def translate_options(self, options: JSON) -> JSON:

@@ -7,12 +7,14 @@ only in the lines that wait.
 from __future__ import annotations
 
 import math
+import time
 from typing import Any, Dict, Generator, List, Mapping, Optional, Set, Tuple, TypeVar, cast
 
 from llm_orchestrator.exceptions import (
     AuthenticationError,
     ConfigurationError,
     InvalidRequestError,
+    InvalidResponseError,
     ModelNotFoundError,
     ProviderError,
     ProviderTimeoutError,
@@ -28,11 +30,14 @@ from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.request.options import check_options, likely_typos, with_defaults
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
 from llm_orchestrator.utils.json import merged
+from llm_orchestrator.utils.text import one_line
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["BaseLLMProvider", "LLMResponse"]
 
 Result = TypeVar("Result")
+#: More of a listing than any provider has: it may go on without end.
+MAX_PAGES = 1000
 #: Requests that follow from each other: yields one, is sent its reply, returns what came of it.
 Requests = Generator[WireRequest, JSON, Result]
 
@@ -329,9 +334,9 @@ class BaseLLMProvider(Adapter):
         redact = self.redactor_for(request).redact  # both go to log and ledger, and a server may repeat a key
         return evolve(
             response,
-            model=redact(response.model or request.model),
+            model=one_line(redact(response.model or request.model)),
             requested_model=request.model,
-            request_id=redact(response.request_id or self.request_id_of(headers) or "") or None,
+            request_id=one_line(redact(response.request_id or self.request_id_of(headers) or "")) or None,
             warnings=response.warnings + wire.warnings,
             raw_response=body,
         )
@@ -341,7 +346,7 @@ class BaseLLMProvider(Adapter):
         models: List[ModelInfo] = []
         cursor: Optional[str] = None
         seen: Set[Optional[str]] = {cursor}
-        while True:
+        while len(seen) <= MAX_PAGES:
             body = yield self.list_request(cursor)
             with self.errors():
                 page, cursor = self.parse_models(body)
@@ -349,6 +354,9 @@ class BaseLLMProvider(Adapter):
             if not cursor or cursor in seen:
                 return models
             seen.add(cursor)
+        raise InvalidResponseError(
+            f"The list of models has more than {MAX_PAGES} pages. Check base_url.", provider=self.name
+        )
 
     def _validation(self, model: str) -> Requests[bool]:
         """Ask for one model; is thrown the error when the provider does not know it."""
@@ -376,13 +384,18 @@ class BaseLLMProvider(Adapter):
     def _with_headers(self, wire: WireRequest) -> WireRequest:
         return evolve(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
 
+    def _until_timeout(self) -> AttemptContext:
+        """Listing and validating have no time-out of their own: all their requests share the entry's."""
+        return AttemptContext(deadline=time.monotonic() + self.timeout)
+
     def _converse(self, requests: Requests[Result]) -> Result:
+        context = self._until_timeout()
         try:
             wire = next(requests)
             while True:
                 try:
                     with self.errors():
-                        body, _ = exchange(self, self._with_headers(wire), self.limits())
+                        body, _ = exchange(self, self._with_headers(wire), self.limits(context=context))
                 except ProviderError as error:
                     wire = requests.throw(error)
                 else:
@@ -391,12 +404,15 @@ class BaseLLMProvider(Adapter):
             return cast(Result, end.value)
 
     async def _aconverse(self, requests: Requests[Result]) -> Result:
+        context = self._until_timeout()
         try:
             wire = next(requests)
             while True:
                 try:
                     with self.errors():
-                        body, _ = await aexchange(self, self._with_headers(wire), self.limits())
+                        body, _ = await aexchange(
+                            self, self._with_headers(wire), self.limits(context=context)
+                        )
                 except ProviderError as error:
                     wire = requests.throw(error)
                 else:

@@ -32,8 +32,8 @@ class _Requests:
     """Writes requests for one endpoint; shared by the sync and the async transport."""
 
     def __init__(self, endpoint: Endpoint, settings: HttpSettings) -> None:
+        self.origin = Origin.of(endpoint.url, settings)  # which refuses what is no URL
         url = urlsplit(endpoint.url)
-        self.origin = Origin.of(endpoint.url, settings)
         self._path = url.path.rstrip("/")
         self._query = url.query
         self._common = {"accept": "application/json", "user-agent": USER_AGENT, **endpoint.headers}

@@ -41,8 +41,8 @@ def open_reply(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[RawRe
     try:
         with watch.until_open():
             reply = adapter.open_call(wire, limits)
-    except BaseException:
-        watch.stop()  # nobody else will: there is no reply
+    except BaseException:  # a Ctrl-C, too: there is no reply, so nobody else stops the watch
+        watch.stop()
         raise
     watch.attach(reply)
     return reply, watch
@@ -58,8 +58,8 @@ async def aopen_reply(adapter: Opens, wire: WireRequest, limits: Limits) -> Tupl
     try:
         with watch:
             reply = await adapter.aopen_call(wire, limits)
-    except BaseException:
-        watch.stop()  # as in open_reply
+    except BaseException:  # as in open_reply
+        watch.stop()
         raise
     return reply, watch
 

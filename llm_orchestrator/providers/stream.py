@@ -139,7 +139,7 @@ class StreamReader:
             self.close_soon()
             self.release()
             raise
-        except BaseException:
+        except BaseException:  # a cancellation or a Ctrl-C, too: nobody gets the stream
             yield self._close
             raise
 
@@ -275,8 +275,13 @@ class ProviderStream(StreamReader):
         self._watch.stop()
         self._reply.close()
 
+    def close_soon(self) -> None:
+        """Release a connection of our own at once; a vendor's library takes locks, so ``release`` does it."""
+        if getattr(self._reply, "closes_without_lock", False):
+            self.close()
+
     def release(self) -> None:
-        """Release the connection of a dropped stream; it takes a lock, so not in finalizers."""
+        """Release the connection of a dropped stream; it may take a lock, so not in finalizers."""
         self.close()
 
     def _read(self) -> None:

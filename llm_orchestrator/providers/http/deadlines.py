@@ -8,6 +8,7 @@ waiting task.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import socket
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import asyncio
 
 __all__ = ["LoopWatch", "ReplyWatch", "ThreadWatch", "Watch", "watch_reply"]
+
+logger = logging.getLogger(__name__)
 
 
 class Watch:
@@ -144,8 +147,13 @@ class ThreadWatch(Watch):
         connection = _socket_of(reply)
         if connection is None or connection is self._socket:
             return
+        try:
+            watchdog = _Watchdog.running()
+        except RuntimeError as error:  # the answer is on its way and paid for: better unwatched than lost
+            logger.warning("An answer is read without its time limits: %s.", error)
+            return
         self._socket = connection
-        self._watchdog = _Watchdog.running()
+        self._watchdog = watchdog
         if self.is_waiting:
             self._begin_wait(time.monotonic())  # anew, for the head was a sign of life
         self._be_looked_at()

@@ -12,9 +12,8 @@ from typing import Any, List, Optional, Union
 from llm_orchestrator.exceptions import OrchestratorError, ProviderConnectionError, ProviderTimeoutError
 from llm_orchestrator.providers.http.core.clock import Clock
 from llm_orchestrator.providers.http.core.network_errors import reason_of
-from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.origins import Target
 from llm_orchestrator.providers.http.core.protocol import ClientProtocol
-from llm_orchestrator.providers.http.core.settings import TLSSettings
 from llm_orchestrator.providers.http.core.sockets import (
     ATTEMPT_DELAY,
     READABLE,
@@ -56,16 +55,16 @@ class Connection:
         self._lost: Optional[OrchestratorError] = None
 
     @classmethod
-    def open(cls, origin: Origin, tls: Optional[TLSSettings], clock: Clock) -> Connection:
+    def open(cls, target: Target, clock: Clock) -> Connection:
         """Connect, through the proxy's tunnel and TLS where they are needed."""
         clock.connecting()
-        host, port = origin.address
-        connection = cls(_connect(host, port, clock), ClientProtocol(origin, tls), clock)
+        host, port = target.origin.address
+        connection = cls(_connect(host, port, clock), ClientProtocol(target.origin, target.tls), clock)
         try:
             connection._send_all(connection.protocol.start())
             while not connection.protocol.is_open:
                 connection.fill()
-        except BaseException:
+        except BaseException:  # a Ctrl-C leaves no socket either
             connection.close()
             raise
         clock.connected()
@@ -84,7 +83,7 @@ class Connection:
             while not parser.head_done:
                 self.fill()
             self.protocol.check_head()
-        except BaseException:
+        except BaseException:  # a Ctrl-C leaves half a reply on it
             self.may_have_been_read = self.may_have_been_read or parser.began
             self.close()
             raise
@@ -238,7 +237,7 @@ def _begin_connecting(address: Address) -> ClientSocket:
         attempt.connect(address.sockaddr)
     except BlockingIOError:
         pass
-    except BaseException:
+    except BaseException:  # a Ctrl-C leaves no socket either
         attempt.close()
         raise
     return attempt
