@@ -27,7 +27,7 @@ from llm_orchestrator.exceptions import (
     AllFallbacksFailedError,
     ProviderError,
     UnsupportedParameterError,
-    with_causes,
+    forget_frames,
 )
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt
 from llm_orchestrator.utils.values import make
@@ -219,5 +219,4 @@ def _clear_tracebacks(failures: Sequence[ProviderError]) -> None:
     a stream with an open connection.
     """
     for failure in failures:
-        for error in with_causes(failure):
-            error.__traceback__ = None
+        forget_frames(failure)

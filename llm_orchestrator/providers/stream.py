@@ -27,7 +27,12 @@ from typing import (
     Set,
 )
 
-from llm_orchestrator.exceptions import ProviderConnectionError, ProviderError, StreamInterruptedError
+from llm_orchestrator.exceptions import (
+    ProviderConnectionError,
+    ProviderError,
+    StreamInterruptedError,
+    forget_frames,
+)
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.http.deadlines import Watch
 from llm_orchestrator.providers.http.reader import EventReader, next_chunk
@@ -212,6 +217,8 @@ class StreamReader:
             logger.debug("%s: %s after a complete answer", self._provider.name, type(error).__name__)
         else:
             self._failure = error
+            if self._ready:
+                forget_frames(error)  # they would keep the stream when its reader drops it before the failure
 
     def _failure_to_raise(self, *, delivered: bool) -> Exception:
         failure = self._failure
