@@ -17,6 +17,8 @@ TOKEN = re.compile(rb"k\d+-\d+z")
 _PLACE = "k0-0z"
 _WORDS = (" and", " so", " on")
 _ID = re.compile(r"req_\w+")
+#: What makes ids differ from reply to reply; here all replies of a form are the same, whenever it was made.
+_COUNT = re.compile(rb"(?<=[_-])\d{8}\b")
 
 
 class Form(NamedTuple):
@@ -62,7 +64,8 @@ def form_of(dialect: Dialect, kind: str, stream: bool, usage: Usage) -> Form:
     """The reply of one kind: ``right``, or a fault that a provider itself has."""
     reply = _reply(dialect, kind, stream, usage)
     headers = tuple(reply.headers.items())
-    return Form(reply.status, headers, tuple(reply.pieces()), reply.chunks is not None)
+    pieces = tuple(_COUNT.sub(b"00000000", piece) for piece in reply.pieces())
+    return Form(reply.status, headers, pieces, reply.chunks is not None)
 
 
 def _reply(dialect: Dialect, kind: str, stream: bool, usage: Usage) -> Reply:

@@ -165,11 +165,19 @@ LEFTOVERS: Dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+def _keep_open(draft: Draft) -> None:
+    """Bytes behind a body that ends with its connection would belong to it."""
+    if draft.framing == "close":
+        draft.framing = "length"
+
+
 def _tail(draft: Draft, chance: Random) -> None:
+    _keep_open(draft)
     draft.tail = chance.choice(list(LEFTOVERS.values()))(draft.foreign)
 
 
 def _late(draft: Draft, chance: Random) -> None:
+    _keep_open(draft)
     delay = chance.choice((0.0, 0.0, 0.0005, 0.01, 0.3, 2.0))
     draft.late = (delay, chance.choice(list(LEFTOVERS.values()))(draft.foreign))
 

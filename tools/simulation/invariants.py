@@ -100,7 +100,7 @@ def _time(told: Told, rows: Sequence[Any], seen: Seen) -> Iterator[str]:
 
 def _silence(told: Told, rows: Sequence[Any], seen: Seen, room: float) -> Iterator[str]:
     """A call that ended must have ended within ``timeout`` of the last thing that happened to it."""
-    if not rows or rows[-1].latency is None:
+    if not rows or (rows[-1].status == "error" and told.outcome == "cancelled"):  # between two attempts
         return
     signs = [sign for sign in seen.signs if sign <= told.ended]
     since = min([rows[-1].latency, *(told.ended - sign for sign in signs)])
