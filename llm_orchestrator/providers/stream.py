@@ -213,12 +213,12 @@ class StreamReader:
     def _fail(self, error: Exception) -> None:
         """Keep a failure until the pieces before it are delivered; after the answer's end none counts."""
         self._is_over = True
+        if self._ready:
+            forget_frames(error)  # they would keep the stream when its reader drops it before the failure
         if self._state.complete:
             logger.debug("%s: %s after a complete answer", self._provider.name, type(error).__name__)
         else:
             self._failure = error
-            if self._ready:
-                forget_frames(error)  # they would keep the stream when its reader drops it before the failure
 
     def _failure_to_raise(self, *, delivered: bool) -> Exception:
         failure = self._failure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from decimal import Decimal
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Sequence
+from typing import Any, Dict, Iterable, Iterator, List, Sequence
 
 from tools.simulation.answers import price_of, question_of
 from tools.simulation.servers import Seen
@@ -108,5 +108,3 @@ def _silence(told: Told, rows: Sequence[Any], seen: Seen, room: float) -> Iterat
         yield f"nothing came for {since:.3f} s, timeout is {told.arguments['timeout']}"
 
 
-def listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))

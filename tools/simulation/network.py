@@ -30,7 +30,15 @@ class Peer(Protocol):
 
 
 class Listener(Protocol):
-    """Whoever answers at an address."""
+    """Whoever answers at an address.
+
+    Attributes:
+        open: Sockets that connect, or are connected, to it.
+        most_open: The most there were while the program waited.
+    """
+
+    open: int
+    most_open: int
 
     def accept(self, link: Link) -> Peer:
         """Take a connection."""
@@ -83,9 +91,10 @@ class Network:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [_entry(address, port) for address in self.names[host]]
 
-    def open_to(self, address: str) -> int:
-        """How many sockets are open to an address."""
-        return sum(end.address == address for end in self.sockets.values())
+    def look(self) -> None:
+        """Note how many sockets are open at a moment at which the program waits."""
+        for listener in self.listeners.values():
+            listener.most_open = max(listener.most_open, listener.open)
 
 
 def _entry(address: str, port: int) -> Tuple[Any, ...]:
@@ -195,6 +204,7 @@ class Endpoint:
         address: Where it connects to.
         is_open: The program has not closed it.
         link: The connection, once there is one.
+        listener: Whoever is or will be at the other end.
         is_connecting: There will be one, or an error.
     """
 
@@ -204,6 +214,7 @@ class Endpoint:
         self.address = ""
         self.is_open = True
         self.link: Optional[Link] = None
+        self.listener: Optional[Listener] = None
         self.is_connecting = False
         self._came = bytearray()
         self._has_ended = False
@@ -274,6 +285,8 @@ class Endpoint:
         self.network.sockets.pop(self.descriptor, None)
         self.network.readable.pop(self.descriptor, None)
         self.network.note("close", self.descriptor)
+        if self.listener is not None:
+            self.listener.open -= 1
         if self.link is not None:
             self.link.close_client()
 
@@ -323,7 +336,8 @@ class SimulatedSocket:
         end = self._open_end()
         end.address = sockaddr[0]
         network, listener = end.network, end.network.listeners[end.address]
-        how, delay = listener.connecting()
+        end.listener, (how, delay) = listener, listener.connecting()
+        listener.open += 1
         network.note("connect", end.descriptor, end.address, how, delay)
         if how == "unreachable":
             raise _error(errno.ENETUNREACH)

@@ -71,6 +71,8 @@ class Server:
     Attributes:
         seen: What was seen, by token; all servers share it.
         faults: How many replies had which fault; shared, too.
+        open: Sockets that connect, or are connected, to it.
+        most_open: The most there were while the program waited.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Server:
         self.weather = weather
         self.seen = seen
         self.faults = faults
+        self.open = self.most_open = 0
         self._peers: Dict[int, ServedPeer] = {}
         self._refuses_until = 0.0
 

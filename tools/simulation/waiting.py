@@ -33,6 +33,7 @@ def wait(network: Network, ready: Callable[[], Any], seconds: Optional[float]) -
         found = ready()
         if found or clock.now >= deadline:
             return found
+        network.look()
         moment = min(clock.next_event, deadline)
         if moment == float("inf"):
             raise Stuck("Everybody waits, and nothing will happen any more.")

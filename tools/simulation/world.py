@@ -164,6 +164,13 @@ class World:
         }
         self.complaints += [f"{count} {what} are left after aclose" for what, count in left.items() if count]
 
+    def _too_many_connections(self) -> Iterator[str]:
+        """While a connection is opened, each address of its host may be tried beside the others."""
+        for name, server in self.servers.items():
+            most = self.limit * len(self.network.names[f"{name}.sim"])
+            if server.most_open > most:
+                yield f"{name}: {server.most_open} connections were open, {most} may be"
+
     # ---------------------------------------------------------------- what came of it
 
     def result(self, calls: int) -> Result:
@@ -171,6 +178,7 @@ class World:
         rows = rows_of(records)
         broken = list(self.complaints)
         broken += broken_by_sums(records, self.orchestrator.get_session_cost())
+        broken += self._too_many_connections()
         outcomes: CounterOf[str] = Counter()
         for told in self.callers.told:
             outcomes[told.outcome] += 1
