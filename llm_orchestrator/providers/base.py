@@ -6,7 +6,6 @@ only in the lines that wait.
 
 from __future__ import annotations
 
-import math
 from typing import Any, Dict, Generator, List, Mapping, Optional, Set, Tuple, TypeVar, cast
 
 from llm_orchestrator.exceptions import (
@@ -15,7 +14,6 @@ from llm_orchestrator.exceptions import (
     InvalidRequestError,
     ModelNotFoundError,
     ProviderError,
-    ProviderTimeoutError,
     UnsupportedParameterError,
 )
 from llm_orchestrator.providers.adapter import Adapter

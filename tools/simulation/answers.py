@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from functools import lru_cache
-from typing import List, NamedTuple, Sequence, Tuple
+from functools import cache
+from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 from tests.support.everywhere import RATES
 from tests.support.scripted_server import DIALECTS, Dialect, Reply, Usage, broken_json, empty, html
@@ -59,7 +59,7 @@ def dialect_of(path: str) -> Dialect:
     return next(dialect for dialect in DIALECTS.values() if dialect.serves(path))
 
 
-@lru_cache(maxsize=None)
+@cache
 def form_of(dialect: Dialect, kind: str, stream: bool, usage: Usage) -> Form:
     """The reply of one kind: ``right``, or a fault that a provider itself has."""
     reply = _reply(dialect, kind, stream, usage)
@@ -69,23 +69,25 @@ def form_of(dialect: Dialect, kind: str, stream: bool, usage: Usage) -> Form:
 
 
 def _reply(dialect: Dialect, kind: str, stream: bool, usage: Usage) -> Reply:
-    pieces = pieces_of(_PLACE)
     if kind in dialect.failures:
         return dialect.failure(kind)
-    if kind == "html":
-        return html()
-    if kind == "empty":
-        return empty(content_type="text/event-stream" if stream else "application/json")
-    if kind == "broken json":
-        return dialect.stream_broken_json(pieces[:2], cut="recorded") if stream else broken_json()
-    if kind == "error event":
-        return dialect.stream_error(pieces[:2], cut="recorded")
-    if kind == "error first":
-        return dialect.stream_error(cut="recorded")
+    pieces = pieces_of(_PLACE)
+    if kind in _PAGES:
+        return _PAGES[kind](stream)
     if not stream:
-        return dialect.whole("".join(pieces), usage=usage)
-    if kind == "never complete":
-        return dialect.stream(pieces, usage=usage, complete=False, cut="recorded")
-    if kind == "noisy":
-        return dialect.stream(pieces, usage=usage, noisy=True, cut="recorded")
-    return dialect.stream(pieces, usage=usage, cut="recorded")
+        return broken_json() if kind == "broken json" else dialect.whole("".join(pieces), usage=usage)
+    if kind in _BROKEN_STREAMS:
+        return _BROKEN_STREAMS[kind](dialect, pieces[:2])
+    return dialect.stream(pieces, usage=usage, cut="recorded", noisy=kind == "noisy")
+
+
+_PAGES: Dict[str, Callable[[bool], Reply]] = {
+    "html": lambda stream: html(),
+    "empty": lambda stream: empty(content_type="text/event-stream" if stream else "application/json"),
+}
+_BROKEN_STREAMS: Dict[str, Callable[[Dialect, Sequence[str]], Reply]] = {
+    "broken json": lambda dialect, pieces: dialect.stream_broken_json(pieces, cut="recorded"),
+    "never complete": lambda dialect, pieces: dialect.stream(pieces, complete=False, cut="recorded"),
+    "error event": lambda dialect, pieces: dialect.stream_error(pieces, cut="recorded"),
+    "error first": lambda dialect, pieces: dialect.stream_error(cut="recorded"),
+}

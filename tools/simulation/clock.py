@@ -1,4 +1,4 @@
-"""Virtual time: it stands still while the program works, and jumps to the next event when the program waits."""
+"""Virtual time: it stands still while the program works, and jumps to the next event when it waits."""
 
 from __future__ import annotations
 

@@ -126,7 +126,9 @@ def _two_lengths(draft: Draft, chance: Random) -> None:
 
 
 def _garbage(draft: Draft, chance: Random) -> None:
-    draft.interim = chance.choice((b"\0\1\2\3", b"SSH-2.0-sim\r\n", b"HTTP/9 200 OK\r\n\r\n", b"HTTP/1.1 2\r\n"))
+    draft.interim = chance.choice(
+        (b"\0\1\2\3", b"SSH-2.0-sim\r\n", b"HTTP/9 200 OK\r\n\r\n", b"HTTP/1.1 2\r\n")
+    )
 
 
 def _storm(draft: Draft, chance: Random) -> None:

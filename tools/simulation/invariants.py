@@ -42,7 +42,10 @@ def broken_by_call(told: Told, rows: Sequence[Any], seen: Seen) -> Iterator[str]
 
 def broken_by_sums(records: Sequence[Any], session_cost: Decimal) -> Iterator[str]:
     """What is wrong with the money of all calls together."""
-    spent = sum((record.cost - (record.estimated_cost or 0) for record in records if record.cost is not None), Decimal(0))
+    spent = sum(
+        (record.cost - (record.estimated_cost or 0) for record in records if record.cost is not None),
+        Decimal(0),
+    )
     if spent != session_cost:
         yield f"the session cost {session_cost}, its rows {spent}"
 
@@ -62,8 +65,10 @@ def _rows(told: Told, rows: Sequence[Any]) -> Iterator[str]:
         yield f"the rows are numbered {[row.attempt for row in rows]}"
     if rows and [row.final for row in rows] != [False] * (len(rows) - 1) + [True]:
         yield "not the last row alone is the final one"
-    if told.attempts is not None and [step.error for step in told.attempts] != [row.error_type for row in rows]:
-        yield f"{[step.error for step in told.attempts]} were attempted, {[row.error_type for row in rows]} recorded"
+    recorded = [row.error_type for row in rows]
+    attempted = recorded if told.attempts is None else [step.error for step in told.attempts]
+    if attempted != recorded:
+        yield f"{attempted} were attempted, {recorded} recorded"
     if told.outcome in ("answer", "left", "dropped") and not rows:
         yield "there is no row"
 
@@ -90,8 +95,8 @@ def _time(told: Told, rows: Sequence[Any], seen: Seen) -> Iterator[str]:
     total = told.arguments["total_timeout"]
     if total is not None and told.ended - told.began > total + room:
         yield f"it took {told.ended - told.began:.3f} s, total_timeout is {total}"
-    if told.cancelled is not None:
-        if _KNOWS_CANCELLATIONS and told.outcome != "cancelled":
+    if told.cancelled is not None and _KNOWS_CANCELLATIONS:
+        if told.outcome != "cancelled":
             yield f"it was cancelled, and ended as {told.outcome}"
         if told.ended - told.cancelled > room:
             yield f"it ended {told.ended - told.cancelled:.3f} s after it was cancelled"
@@ -106,5 +111,3 @@ def _silence(told: Told, rows: Sequence[Any], seen: Seen, room: float) -> Iterat
     since = min([rows[-1].latency, *(told.ended - sign for sign in signs)])
     if since > told.arguments["timeout"] + room:
         yield f"nothing came for {since:.3f} s, timeout is {told.arguments['timeout']}"
-
-

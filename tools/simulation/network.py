@@ -44,9 +44,7 @@ class Listener(Protocol):
         """Take a connection."""
 
     def connecting(self) -> Tuple[str, float]:
-        """What becomes of the next attempt to connect: ``ok``, ``refused``, ``lost`` or ``unreachable``,
-        and after how many seconds.
-        """
+        """How the next attempt to connect ends, and after how many seconds: ``ok``, ``refused``, ``lost``."""
 
 
 class Network:

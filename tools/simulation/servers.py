@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from random import Random
 from typing import Counter as CounterOf
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Tuple
 
 from tools.simulation.answers import TOKEN, dialect_of, form_of, usage_of
 from tools.simulation.faults import FAULTS, FIN, KEEP, KINDS, RST, STREAM_KINDS, Draft, retry_after, vary
@@ -17,7 +17,14 @@ __all__ = ["Seen", "Server", "Weather"]
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _FOREIGN_TEXT = "k0-1z"  # nobody asks this
 #: How attempts to connect end, beside success, and after how long.
-_CONNECT_FAULTS = (("refused", 0.0), ("refused", 0.5), ("lost", 0.0), ("unreachable", 0.0), ("ok", 2.0), ("ok", 30.0))
+_CONNECT_FAULTS = (
+    ("refused", 0.0),
+    ("refused", 0.5),
+    ("lost", 0.0),
+    ("unreachable", 0.0),
+    ("ok", 2.0),
+    ("ok", 30.0),
+)
 _PAUSE_408 = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -228,7 +235,10 @@ class ServedPeer:
 
 def rendered(draft: Draft) -> List[bytes]:
     """The head, and each piece of the body as it travels."""
-    lines = [f"HTTP/{draft.version} {draft.status} Status", *(f"{name}: {text}" for name, text in draft.headers)]
+    lines = [
+        f"HTTP/{draft.version} {draft.status} Status",
+        *(f"{name}: {text}" for name, text in draft.headers),
+    ]
     length = sum(map(len, draft.pieces))
     if draft.framing == "length":
         lines.append(f"content-length: {max(length + draft.length_error, 0)}")
@@ -241,9 +251,7 @@ def rendered(draft: Draft) -> List[bytes]:
 
 
 def _chunks(draft: Draft) -> List[bytes]:
-    chunks = [
-        b"%x%s\r\n%s\r\n" % (len(piece), draft.extensions, piece) for piece in draft.pieces if piece
-    ]
+    chunks = [b"%x%s\r\n%s\r\n" % (len(piece), draft.extensions, piece) for piece in draft.pieces if piece]
     chunks.append(b"0\r\nx-trailer: 1\r\n\r\n" if draft.extensions else b"0\r\n\r\n")
     if draft.broken_at is not None:
         chunks.insert(min(draft.broken_at, len(chunks) - 1), b"this is not a chunk\r\n")
@@ -263,5 +271,3 @@ def in_segments(draft: Draft, chance: Random) -> List[bytes]:
     places = sorted(chance.randrange(len(whole) + 1) for _ in range(chance.choice((1, 3, 12))))
     bounds = [0, *places, len(whole)]
     return [whole[start:end] for start, end in zip(bounds, bounds[1:]) if end > start]
-
-

@@ -8,10 +8,11 @@ import logging
 import random
 import sys
 from collections import Counter, defaultdict
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Counter as CounterOf, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List
+from typing import Counter as CounterOf
 from unittest import mock
 
 from llm_orchestrator import LLMOrchestrator
@@ -124,7 +125,17 @@ class World:
         try:
             loop.run_until_complete(self._all(loop, calls))
         finally:
+            self._end_whatever_is_left(loop)
             loop.close()
+
+    def _end_whatever_is_left(self, loop: VirtualLoop) -> None:
+        """After a simulation that got stuck somebody still waits, and would complain when it is collected."""
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            with suppress(Stuck):
+                loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
 
     def _plan_crashes(self) -> None:
         if self.weather.share and self.chance.random() < 0.3:
@@ -148,9 +159,13 @@ class World:
             if client is not None:
                 idle += sum(not connection._transport.is_closing() for connection in client._idle)
                 if (client._places, len(client._in_use)) != (self.limit, 0):
-                    self.complaints.append(f"{name}: {client._places} of {self.limit} places are free at rest")
+                    self.complaints.append(
+                        f"{name}: {client._places} of {self.limit} places are free at rest"
+                    )
         if len(self.network.sockets) != idle:
-            self.complaints.append(f"{len(self.network.sockets)} sockets are open at rest, {idle} of them idle")
+            self.complaints.append(
+                f"{len(self.network.sockets)} sockets are open at rest, {idle} of them idle"
+            )
 
     def _connections(self, name: str, loop: VirtualLoop) -> Any:
         found = self.orchestrator._providers[name]._clients._for_loops.get(loop)
@@ -228,7 +243,9 @@ def quiet(heard: List[str]) -> Iterator[None]:
     gc.disable()
     random.seed(0)
     try:
-        with mock.patch.object(sys, "unraisablehook", lambda told: heard.append(f"unraisable: {told.exc_value!r}")):
+        with mock.patch.object(
+            sys, "unraisablehook", lambda told: heard.append(f"unraisable: {told.exc_value!r}")
+        ):
             yield
     finally:
         random.setstate(state)
