@@ -72,7 +72,9 @@ def leftovers_are_kept(patch: pytest.MonkeyPatch) -> None:
         for data in self.__dict__.pop("left", []):
             feed(self, data)
 
-    patch.setattr(ReplyParser, "spoiled", property(lambda self: False, lambda self, value: None), raising=False)
+    patch.setattr(
+        ReplyParser, "spoiled", property(lambda self: False, lambda self, value: None), raising=False
+    )
     patch.setattr(ReplyParser, "feed", keep)
     patch.setattr(ReplyParser, "begin", begin_with_what_is_left)
     patch.setattr(AsyncConnection, "looks_usable", lambda self: self.is_usable)
@@ -165,7 +167,9 @@ def found(told: str) -> List[str]:
 
 
 @pytest.mark.slow
-def test_a_seed_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_seed_that_fails_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     a_price_is_wrong(monkeypatch)
     assert main(["--calls", "1", "--first", "7", "--processes", "1"]) == 1
     assert 'again: make simulate ARGS="--seed 7"' in capsys.readouterr().out
