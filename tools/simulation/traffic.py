@@ -150,6 +150,17 @@ class Callers:
 
         await asyncio.gather(*[work() for _ in range(at_a_time)])
 
+    def new_told(self, number: int) -> Told:
+        """Decide on a call."""
+        token = f"k{self.seed}-{number}z"
+        self.told.append(Told(token, self._arguments(token)))
+        return self.told[-1]
+
+    def perhaps_work(self) -> None:
+        """Do something else for a while, or not."""
+        if self.chance.random() < self._work_share:
+            self.clock.work(self.chance.choice((0.0001, 0.01, 0.6)))
+
     def _arguments(self, token: str) -> Dict[str, Any]:
         draw = self.chance
         return {
@@ -162,9 +173,7 @@ class Callers:
 
     async def _call(self, number: int) -> None:
         draw, clock = self.chance, self.clock
-        token = f"k{self.seed}-{number}z"
-        told = Told(token, self._arguments(token))
-        self.told.append(told)
+        told = self.new_told(number)
         orchestrator, way = draw.choice(self.family), draw.choice(WAYS)
         worked, told.began = clock.worked, clock.now
         task = asyncio.ensure_future(self._made(way(orchestrator, told), told))
@@ -177,8 +186,7 @@ class Callers:
             if told.cancelled is None:
                 told.wrong = "it was cancelled, by nobody"
         told.ended, told.worked = clock.now, clock.worked - worked
-        if draw.random() < self._work_share:
-            clock.work(draw.choice((0.0001, 0.01, 0.6)))
+        self.perhaps_work()
 
     async def _made(self, call: Awaitable[None], told: Told) -> None:
         try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import selectors
 from contextlib import ExitStack, contextmanager
+from queue import Empty
 from types import SimpleNamespace
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 from unittest import mock
 
-from llm_orchestrator.providers.http.core import connection, sockets
+from llm_orchestrator.providers.http.core import connection, connections, sockets
 from tools.simulation.network import READABLE, WRITABLE, Network
 
 __all__ = ["Poll", "Selector", "Stuck", "VirtualLoop", "installed"]
@@ -106,6 +107,30 @@ class Poll:
         return [(self._watched.descriptor, found)] if found else []
 
 
+class Places:
+    """Stands in for the queue of free places that sync calls wait at, when nobody else can run meanwhile."""
+
+    def __init__(self, network: Network) -> None:
+        self._clock = network.clock
+        self._free = 0
+
+    def put(self, place: None) -> None:
+        self._free += 1
+
+    def get_nowait(self) -> None:
+        if not self._free:
+            raise Empty
+        self._free -= 1
+
+    def get(self, timeout: float) -> None:
+        if not self._free:
+            self._clock.sleep(timeout)
+        self.get_nowait()
+
+    def qsize(self) -> int:
+        return self._free
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """asyncio's own loop and transports, with a clock that jumps and a network in memory."""
 
@@ -121,7 +146,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         await asyncio.sleep(delay)
         return self._network.resolve(host, port)
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> Any:
         """Call at once: threads would take turns as they like."""
         done = self.create_future()
         done.set_result(func(*args))
@@ -159,4 +186,5 @@ def installed(network: Network) -> Iterator[None]:
         stack.enter_context(mock.patch.object(sockets, "select", SimpleNamespace(poll=lambda: Poll(network))))
         stack.enter_context(mock.patch.object(connection, "resolve", resolve))
         stack.enter_context(mock.patch.object(connection, "_Selector", lambda: Selector(network)))
+        stack.enter_context(mock.patch.object(connections, "SimpleQueue", lambda: Places(network)))
         yield

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Tuple
 from typing import Counter as CounterOf
 from unittest import mock
 
@@ -22,6 +22,7 @@ from tools.simulation.clock import START, VirtualClock
 from tools.simulation.invariants import broken_by_call, broken_by_sums, rows_of
 from tools.simulation.network import Network
 from tools.simulation.servers import Seen, Server, Weather
+from tools.simulation.sync_traffic import run_sync
 from tools.simulation.traffic import Callers
 from tools.simulation.waiting import Stuck, VirtualLoop, installed
 
@@ -31,6 +32,8 @@ __all__ = ["CALLS", "Result", "simulate"]
 CALLS = 250
 #: So long after the last call everything that was left behind must be gone.
 AFTERWARDS = 3.0
+#: The share of simulations whose callers are sync.
+SYNC_SHARE = 0.2
 
 
 @dataclass
@@ -113,15 +116,33 @@ class World:
             entry["base_url"] = entry["base_url"].replace("host", f"{name}.sim")
         orchestrator = LLMOrchestrator(config)
         for name in config["providers"]:
-            orchestrator._providers[name]._http["max_connections"] = self.limit  # it has no setting
+            provider: Any = orchestrator._providers[name]
+            provider._http["max_connections"] = self.limit  # it has no setting
         return orchestrator
 
     # ---------------------------------------------------------------- the run
 
     def run(self, calls: int) -> None:
+        self._plan_crashes()
+        if self.chance.random() < SYNC_SHARE:
+            self._run_sync(calls)
+        else:
+            self._run_async(calls)
+
+    def _run_sync(self, calls: int) -> None:
+        run_sync(self.callers, calls, self.chance.choice((1, 3, 8)))
+        self.orchestrator.get_session_cost()  # records the dropped streams
+        self.clock.sleep(AFTERWARDS)
+        clients = {name: self._provider(name)._clients._for_threads for name in DIALECTS}
+        self._check_at_rest(
+            {name: at_rest(client._connections) for name, client in clients.items() if client}
+        )
+        self.orchestrator.close()
+        self._check_closed({})
+
+    def _run_async(self, calls: int) -> None:
         loop = VirtualLoop(self.network)
         loop.set_exception_handler(lambda _, context: self.complaints.append(f"asyncio: {told_by(context)}"))
-        self._plan_crashes()
         try:
             loop.run_until_complete(self._all(loop, calls))
         finally:
@@ -145,39 +166,30 @@ class World:
 
     async def _all(self, loop: VirtualLoop, calls: int) -> None:
         await self.callers.run(calls, self.chance.choice((1, 8, 40)))
-        self.orchestrator.get_session_cost()  # records the dropped streams
+        self.orchestrator.get_session_cost()
         await asyncio.sleep(AFTERWARDS)
-        self._check_at_rest(loop)
+        clients = {name: self._provider(name)._clients._for_loops.get(loop) for name in DIALECTS}
+        self._check_at_rest({name: aat_rest(made[0]._connections) for name, made in clients.items() if made})
         await self.orchestrator.aclose()
-        self._check_closed(loop)
+        self._check_closed({"tasks": len(asyncio.all_tasks(loop)) - 1, "timers": loop.timers})
 
-    def _check_at_rest(self, loop: VirtualLoop) -> None:
+    def _provider(self, name: str) -> Any:
+        return self.orchestrator._providers[name]
+
+    def _check_at_rest(self, clients: Dict[str, Tuple[int, int]]) -> None:
         """Nothing is under way: the connections that are open are the idle ones, and all places are free."""
-        idle = 0
-        for name in DIALECTS:
-            client = self._connections(name, loop)
-            if client is not None:
-                idle += sum(not connection._transport.is_closing() for connection in client._idle)
-                if (client._places, len(client._in_use)) != (self.limit, 0):
-                    self.complaints.append(
-                        f"{name}: {client._places} of {self.limit} places are free at rest"
-                    )
+        for name, (_, free) in clients.items():
+            if free != self.limit:
+                self.complaints.append(f"{name}: {free} of {self.limit} places are free at rest")
+        idle = sum(idle for idle, _ in clients.values())
         if len(self.network.sockets) != idle:
             self.complaints.append(
                 f"{len(self.network.sockets)} sockets are open at rest, {idle} of them idle"
             )
 
-    def _connections(self, name: str, loop: VirtualLoop) -> Any:
-        found = self.orchestrator._providers[name]._clients._for_loops.get(loop)
-        return found and found[0]._connections
-
-    def _check_closed(self, loop: VirtualLoop) -> None:
-        left = {
-            "sockets": len(self.network.sockets),
-            "tasks": len(asyncio.all_tasks(loop)) - 1,
-            "timers": loop.timers,
-        }
-        self.complaints += [f"{count} {what} are left after aclose" for what, count in left.items() if count]
+    def _check_closed(self, left: Dict[str, int]) -> None:
+        left["sockets"] = len(self.network.sockets)
+        self.complaints += [f"{count} {what} are left after closing" for what, count in left.items() if count]
 
     def _too_many_connections(self) -> Iterator[str]:
         """While a connection is opened, each address of its host may be tried beside the others."""
@@ -214,6 +226,17 @@ class World:
             seconds,
             self.network.log or [],
         )
+
+
+def at_rest(connections: Any) -> Tuple[int, int]:
+    """Idle connections and free places of a sync client."""
+    return len(connections._idle), connections._places.qsize()
+
+
+def aat_rest(connections: Any) -> Tuple[int, int]:
+    """The same of an async one, which may hold some that the server has closed; in use counts as not free."""
+    idle = sum(not connection._transport.is_closing() for connection in connections._idle)
+    return idle, connections._places - len(connections._in_use)
 
 
 def told_by(context: Dict[str, Any]) -> str:
