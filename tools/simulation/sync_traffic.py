@@ -1,4 +1,4 @@
-"""The sync callers of a simulation: one thread, which has several streams open and reads them in any order."""
+"""The sync callers of a simulation: one thread that has several streams open and reads them in any order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, List
 
 from tools.simulation.answers import question_of
-from tools.simulation.traffic import Callers, Told, note_answer, note_error
+from tools.simulation.traffic import CONNECT_TIMEOUT, Callers, Told, note_answer, note_error
 
 __all__ = ["run_sync"]
 
@@ -44,6 +44,8 @@ class SyncCallers:
         for number in range(calls):
             self._begin(self._callers.new_told(number))
             self._callers.perhaps_work()
+            if self._open and self._chance.random() < 0.5:
+                self._go_on()
             while len(self._open) >= self._most:
                 self._go_on()
         while self._open:
@@ -53,6 +55,8 @@ class SyncCallers:
         orchestrator = self._chance.choice(self._callers.family)
         question = question_of(told.token)
         told.began = self._clock.now
+        # Each step of a sync opening has its limit: waiting for a place, connecting, and the reply.
+        told.patience = told.arguments["timeout"] + CONNECT_TIMEOUT
         if self._chance.random() < 0.4:
             try:
                 note_answer(orchestrator.send_request(question, **told.arguments), told)
@@ -63,8 +67,6 @@ class SyncCallers:
         stream = orchestrator.send_streaming_request(question, **told.arguments)
         pieces = self._chance.choice((1, 2, 100, 100))
         self._open.append(Opened(told, stream, pieces, self._chance.random() < 0.5, told.began))
-        if self._chance.random() < 0.5:
-            self._go_on()
 
     def _go_on(self) -> None:
         """Read the next piece of one of the streams, or leave it."""

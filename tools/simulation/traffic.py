@@ -12,7 +12,9 @@ from llm_orchestrator.types import Attempt
 from tools.simulation.answers import question_of
 from tools.simulation.clock import VirtualClock
 
-__all__ = ["Callers", "Told"]
+__all__ = ["CONNECT_TIMEOUT", "Callers", "Told"]
+
+CONNECT_TIMEOUT = 0.3
 
 
 @dataclass
@@ -33,6 +35,7 @@ class Told:
         ended: When it ended.
         worked: Seconds of that in which the program was busy with something else.
         cancelled: When it was cancelled; None for never.
+        patience: Seconds that it may have waited before the silence that ended it.
     """
 
     token: str
@@ -48,6 +51,7 @@ class Told:
     ended: float = 0.0
     worked: float = 0.0
     cancelled: Optional[float] = None
+    patience: float = 0.0
 
 
 Way = Callable[[LLMOrchestrator, Told], Awaitable[None]]

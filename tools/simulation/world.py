@@ -23,7 +23,7 @@ from tools.simulation.invariants import broken_by_call, broken_by_sums, rows_of
 from tools.simulation.network import Network
 from tools.simulation.servers import Seen, Server, Weather
 from tools.simulation.sync_traffic import run_sync
-from tools.simulation.traffic import Callers
+from tools.simulation.traffic import CONNECT_TIMEOUT, Callers
 from tools.simulation.waiting import Stuck, VirtualLoop, installed
 
 __all__ = ["CALLS", "Result", "simulate"]
@@ -106,7 +106,7 @@ class World:
         config = config_of_all(
             "http://host",
             transport="direct",
-            connect_timeout=0.3,
+            connect_timeout=CONNECT_TIMEOUT,
             max_retry_wait=self.chance.choice((1.0, 8.0, 60.0)),
             fallback_models=["model-b", "model-c"],
             http={"proxy": "", "keep_alive": self.chance.choice((0.0, 1.0, 60.0))},

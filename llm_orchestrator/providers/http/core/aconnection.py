@@ -335,7 +335,7 @@ async def _race(host: str, port: int, waiting: Deque[Address]) -> ClientSocket:
                 try:
                     return attempt.result()
                 except OSError as error:
-                    failure = error
+                    failure = error.with_traceback(None)  # or it would keep the frame that keeps it
     finally:
         for attempt in started:
             attempt.cancel()
