@@ -1,4 +1,4 @@
-"""What an async connection leaves behind when it fails: no socket that connected too late, and no frames.
+"""What a connection leaves behind when it fails: no socket that connected too late, and no frames.
 
 An error that is kept keeps the frames it passed through, and those the stream that the call leads to: it would
 not close when it is dropped, but at some later run of the garbage collector.
@@ -23,6 +23,8 @@ from llm_orchestrator.providers.http.core.network_errors import connection_lost
 from llm_orchestrator.providers.http.core.origins import Origin
 from llm_orchestrator.providers.http.core.settings import HttpSettings
 from llm_orchestrator.providers.wire import Limits
+from tests.connections.callers import SyncCaller
+from tests.connections.servers import Peer, RawServer
 
 
 class Connected:
@@ -126,6 +128,22 @@ def test_an_error_body_that_breaks_off_leaves_no_frames() -> None:
     broken: Any = Broken()
     assert asyncio.run(_aerror_body(broken)) == b""
     assert broken.error.__traceback__ is None
+
+
+def test_a_body_that_broke_off_behind_its_first_piece_leaves_no_frames() -> None:
+    def script(peer: Peer) -> None:
+        for _ in peer.requests():
+            peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nnot a chunk\r\n")
+
+    server = RawServer(script)
+    caller = SyncCaller(server.url, proxy="")
+    answer = caller.open()
+    kept = answer.reply._connection._lost
+    assert isinstance(kept, ProviderConnectionError) and kept.__traceback__ is None
+    assert next(answer.pieces()) == b"hello"
+    answer.close()
+    caller.close()
+    server.close()
 
 
 def test_frames_of_causes_are_forgotten_too() -> None:

@@ -49,31 +49,6 @@ async def ask(connections: AsyncConnections, body: bytes, limits: Limits = PATIE
     return b"".join([piece async for piece in reply.aiter_bytes()])
 
 
-def test_reply_that_is_dropped_before_its_failure_shows_closes_at_once(serve: Any, call: Any) -> None:
-    """The end of the body that broke off came with the head, and waits for whoever reads on."""
-
-    def script(peer: Peer) -> None:
-        for _ in peer.requests():
-            peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nnot a chunk\r\n")
-            peer.wait_until_left()
-
-    def first_piece() -> Any:
-        answer = caller.open()
-        return answer, next(answer.pieces())
-
-    server = serve(script)
-    caller = call(server)
-    gc.disable()
-    try:
-        answer, piece = first_piece()
-        assert piece == b"hello"
-        del answer
-        caller.settle()
-        assert server.wait_until_all_left()
-    finally:
-        gc.enable()
-
-
 def test_dropped_stream_closes_its_connection_at_once(serve: Any, call: Any) -> None:
     server = serve(streaming)
     caller = call(server, max_connections=2)
