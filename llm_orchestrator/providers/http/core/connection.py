@@ -105,9 +105,7 @@ class Connection:
             parser = self.protocol.parser
             if not (parser.head_done and parser.unread):
                 raise
-            forget_frames(
-                error
-            )  # kept here, they would keep the reply, which could not close when it is dropped
+            forget_frames(error)  # they would keep the stream, which could not close when it is dropped
             self._lost = error
 
     def looks_usable(self) -> bool:
