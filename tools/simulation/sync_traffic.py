@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, List
 
 from tools.simulation.answers import question_of
-from tools.simulation.traffic import CONNECT_TIMEOUT, Callers, Told, note_answer, note_error
+from tools.simulation.traffic import Callers, Told, note_answer, note_error
 
 __all__ = ["run_sync"]
 
@@ -55,8 +55,6 @@ class SyncCallers:
         orchestrator = self._chance.choice(self._callers.family)
         question = question_of(told.token)
         told.began = self._clock.now
-        # Each step of a sync opening has its limit: waiting for a place, connecting, and the reply.
-        told.patience = told.arguments["timeout"] + CONNECT_TIMEOUT
         if self._chance.random() < 0.4:
             try:
                 note_answer(orchestrator.send_request(question, **told.arguments), told)

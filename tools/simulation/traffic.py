@@ -158,6 +158,8 @@ class Callers:
         """Decide on a call."""
         token = f"k{self.seed}-{number}z"
         self.told.append(Told(token, self._arguments(token)))
+        # Each step of opening a reply has its limit: waiting for a place, connecting, and the reply itself.
+        self.told[-1].patience = self.told[-1].arguments["timeout"] + CONNECT_TIMEOUT
         return self.told[-1]
 
     def perhaps_work(self) -> None:
