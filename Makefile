@@ -20,7 +20,7 @@ base = $$(for python in python3 python python3.14 python3.13 python3.12 python3.
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && echo "$$python" && break; done)
 
 .PHONY: help test test-all test-sdks test-lowest announce demo lint format typecheck coverage coverage-rest \
-	bench bench-check bench-others soak integration docs docs-serve environment clean FORCE
+	bench bench-check bench-others soak simulate integration docs docs-serve environment clean FORCE
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -103,6 +103,9 @@ bench-check: $(venv)/ready ## Fail when a target of the comparison with the SDKs
 
 soak: $(venv)/ready ## Run mixed traffic with faults for a minute; ARGS="--seconds 3600" for longer
 	$(python) -m tools.soak $(ARGS)
+
+simulate: $(venv)/ready ## Run 100,000 simulated calls; ARGS="--calls 1000000" for more, "--seed N" for one seed again
+	$(python) -m tools.simulation $(ARGS)
 
 integration: $(venv)/ready ## Call the real providers whose keys are set (costs a little money)
 	$(python) -m pytest -m integration $(ARGS)

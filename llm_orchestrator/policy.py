@@ -28,7 +28,7 @@ from llm_orchestrator.exceptions import (
     BudgetExceededError,
     ProviderError,
     UnsupportedParameterError,
-    with_causes,
+    forget_frames,
 )
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt
 from llm_orchestrator.utils.values import make
@@ -224,5 +224,4 @@ def _clear_tracebacks(failures: Sequence[ProviderError]) -> None:
     a stream with an open connection.
     """
     for failure in failures:
-        for error in with_causes(failure):
-            error.__traceback__ = None
+        forget_frames(failure)

@@ -82,7 +82,10 @@ class CallReporter:
         return _AttemptReport(self)
 
     def begin_attempt(self) -> None:
-        """Note that a request is about to be sent, unless the orchestrator is closed or a budget is spent."""
+        """Note that a request is about to be sent, unless its time is over or a budget is spent.
+
+        What refuses it comes before the row of the attempt before: that one was the call's last, then.
+        """
         self._check_may_send()
         self._write_row(final=False)
         if self._attempts:
@@ -94,6 +97,7 @@ class CallReporter:
 
     def _check_may_send(self) -> None:
         self._shared.check_open()
+        self._context.check_time()
         pending = self._unwritten.cost if self._unwritten else None
         self._shared.tracker.check_budget(self._shared.session_id, pending)
 

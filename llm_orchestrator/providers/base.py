@@ -6,7 +6,6 @@ only in the lines that wait.
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any, Dict, Generator, List, Mapping, Optional, Set, Tuple, TypeVar, cast
 
@@ -17,7 +16,6 @@ from llm_orchestrator.exceptions import (
     InvalidResponseError,
     ModelNotFoundError,
     ProviderError,
-    ProviderTimeoutError,
     UnsupportedParameterError,
 )
 from llm_orchestrator.providers.adapter import Adapter
@@ -267,13 +265,9 @@ class BaseLLMProvider(Adapter):
             ProviderTimeoutError: The time of the whole call is over already; nothing was sent.
         """
         silence = request.timeout if request is not None and request.timeout is not None else self.timeout
-        deadline = math.inf if context is None else context.deadline
-        limits = Limits(min(self.connect_timeout, silence), silence, deadline)
-        if limits.left() <= 0:
-            error = ProviderTimeoutError("total_timeout was over before the request could be sent. Raise it.")
-            error.sent = False
-            raise error
-        return limits
+        context = context or AttemptContext()
+        context.check_time()
+        return Limits(min(self.connect_timeout, silence), silence, context.deadline)
 
     def errors(
         self, request: Optional[LLMRequest] = None, wire: Optional[WireRequest] = None

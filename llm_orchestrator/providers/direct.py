@@ -11,7 +11,12 @@ import time
 from typing import TYPE_CHECKING, Dict, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
-from llm_orchestrator.exceptions import InvalidResponseError, ProviderConnectionError, ProviderTimeoutError
+from llm_orchestrator.exceptions import (
+    InvalidResponseError,
+    ProviderConnectionError,
+    ProviderTimeoutError,
+    forget_frames,
+)
 from llm_orchestrator.providers.http.core.connections import Connections, Reply
 from llm_orchestrator.providers.http.core.messages import header_bytes
 from llm_orchestrator.providers.http.core.origins import Origin
@@ -149,8 +154,8 @@ async def _aerror_body(reply: AsyncReply) -> bytes:
             content += chunk
     except ProviderTimeoutError:
         raise
-    except (InvalidResponseError, ProviderConnectionError):
-        pass
+    except (InvalidResponseError, ProviderConnectionError) as error:
+        forget_frames(error)  # the connection keeps it, and it would keep what this call leads to
     finally:
         await reply.aclose()
     return bytes(content)

@@ -27,7 +27,12 @@ from typing import (
     Set,
 )
 
-from llm_orchestrator.exceptions import ProviderConnectionError, ProviderError, StreamInterruptedError
+from llm_orchestrator.exceptions import (
+    ProviderConnectionError,
+    ProviderError,
+    StreamInterruptedError,
+    forget_frames,
+)
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.http.deadlines import Watch
 from llm_orchestrator.providers.http.reader import EventReader, next_chunk
@@ -208,6 +213,8 @@ class StreamReader:
     def _fail(self, error: Exception) -> None:
         """Keep a failure until the pieces before it are delivered; after the answer's end none counts."""
         self._is_over = True
+        if self._ready:
+            forget_frames(error)  # they would keep the stream when its reader drops it before the failure
         if self._state.complete:
             logger.debug("%s: %s after a complete answer", self._provider.name, type(error).__name__)
         else:

@@ -319,32 +319,34 @@ async def _connect(host: str, port: int) -> ClientSocket:
 
 
 async def _race(host: str, port: int, waiting: Deque[Address]) -> ClientSocket:
-    attempts: Set[asyncio.Task[ClientSocket]] = set()
+    started: List[asyncio.Task[ClientSocket]] = []
+    running: Set[asyncio.Task[ClientSocket]] = set()
     loop, failure = asyncio.get_running_loop(), OSError("no address")
     try:
-        while waiting or attempts:
+        while waiting or running:
             if waiting:
-                attempt = loop.create_task(_connect_to(waiting.popleft()))
-                attempt.add_done_callback(_note_end)
-                attempts.add(attempt)
-            done, attempts = await asyncio.wait(
-                attempts, timeout=ATTEMPT_DELAY if waiting else None, return_when=asyncio.FIRST_COMPLETED
+                started.append(loop.create_task(_connect_to(waiting.popleft())))
+                running.add(started[-1])
+            done, running = await asyncio.wait(
+                running, timeout=ATTEMPT_DELAY if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
-            for attempt in done:
+            for attempt in [attempt for attempt in started if attempt in done]:
+                started.remove(attempt)
                 try:
                     return attempt.result()
                 except OSError as error:
-                    failure = error
+                    failure = error.with_traceback(None)  # or it would keep the frame that keeps it
     finally:
-        for attempt in attempts:
-            attempt.cancel()  # one that has just connected is closed with its socket
+        for attempt in started:
+            attempt.cancel()
+            attempt.add_done_callback(_close_unwanted)
     raise connect_error(host, port, failure) from failure
 
 
-def _note_end(attempt: asyncio.Task[ClientSocket]) -> None:
-    """An attempt that failed beside the one that was first is nobody's concern."""
-    if not attempt.cancelled():
-        attempt.exception()
+def _close_unwanted(attempt: asyncio.Task[ClientSocket]) -> None:
+    """One that failed beside the first is nobody's concern; one that connected, too, is closed."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()
 
 
 async def _connect_to(address: Address) -> ClientSocket:

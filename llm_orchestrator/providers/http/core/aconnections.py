@@ -15,6 +15,7 @@ from llm_orchestrator.exceptions import (
     ConfigurationError,
     ProviderConnectionError,
     ProviderTimeoutError,
+    forget_frames,
 )
 from llm_orchestrator.providers.http.core.aconnection import AsyncConnection, Timer
 from llm_orchestrator.providers.http.core.clock import Clock
@@ -154,9 +155,10 @@ class AsyncConnections:
                 return await self._exchange(connection, method, request, timer)
             except ProviderTimeoutError:
                 raise
-            except ProviderConnectionError:
+            except ProviderConnectionError as error:
                 if connection.may_have_been_read:
                     raise
+                forget_frames(error)  # the connection keeps it, and it would keep what this call leads to
         timer.clock.connecting()
         connection = await timer.run(AsyncConnection.open(self._target))
         timer.clock.connected()

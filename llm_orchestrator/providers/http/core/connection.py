@@ -9,7 +9,12 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, List, Optional, Union
 
-from llm_orchestrator.exceptions import OrchestratorError, ProviderConnectionError, ProviderTimeoutError
+from llm_orchestrator.exceptions import (
+    OrchestratorError,
+    ProviderConnectionError,
+    ProviderTimeoutError,
+    forget_frames,
+)
 from llm_orchestrator.providers.http.core.clock import Clock
 from llm_orchestrator.providers.http.core.network_errors import reason_of
 from llm_orchestrator.providers.http.core.origins import Target
@@ -99,6 +104,7 @@ class Connection:
             parser = self.protocol.parser
             if not (parser.head_done and parser.unread):
                 raise
+            forget_frames(error)  # they would keep the stream, which could not close when it is dropped
             self._lost = error
 
     def looks_usable(self) -> bool:
@@ -215,7 +221,7 @@ def _start_attempt(selector: Any, address: Address, failures: List[OSError]) -> 
     try:
         selector.register(_begin_connecting(address), selectors.EVENT_WRITE)
     except OSError as error:
-        failures.append(error)
+        failures.append(error.with_traceback(None))  # or it would keep the frames that keep it
 
 
 def _first_connected(selector: Any, seconds: float, failures: List[OSError]) -> Optional[ClientSocket]:
