@@ -109,5 +109,5 @@ def _silence(told: Told, rows: Sequence[Any], seen: Seen, room: float) -> Iterat
         return
     signs = [sign for sign in seen.signs if sign <= told.ended]
     since = min([rows[-1].latency, *(told.ended - sign for sign in signs)])
-    if since > told.arguments["timeout"] + told.patience + room:
+    if since > told.arguments["timeout"] + room:
         yield f"nothing came for {since:.3f} s, timeout is {told.arguments['timeout']}"

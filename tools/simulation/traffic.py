@@ -35,7 +35,6 @@ class Told:
         ended: When it ended.
         worked: Seconds of that in which the program was busy with something else.
         cancelled: When it was cancelled; None for never.
-        patience: Seconds that it may have waited before the silence that ended it.
     """
 
     token: str
@@ -51,7 +50,6 @@ class Told:
     ended: float = 0.0
     worked: float = 0.0
     cancelled: Optional[float] = None
-    patience: float = 0.0
 
 
 Way = Callable[[LLMOrchestrator, Told], Awaitable[None]]
@@ -158,8 +156,6 @@ class Callers:
         """Decide on a call."""
         token = f"k{self.seed}-{number}z"
         self.told.append(Told(token, self._arguments(token)))
-        # Each step of opening a reply has its limit: waiting for a place, connecting, and the reply itself.
-        self.told[-1].patience = self.told[-1].arguments["timeout"] + CONNECT_TIMEOUT
         return self.told[-1]
 
     def perhaps_work(self) -> None:

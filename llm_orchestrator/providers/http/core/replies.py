@@ -31,6 +31,7 @@ class BaseReply:
         self.headers = ReplyHeaders(parser.pairs)
         self._parser = parser
         self._clock = clock
+        clock.answered()
         self._has_ended = False
 
     def wait_until(self, moment: float = math.inf) -> None:
