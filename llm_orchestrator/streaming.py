@@ -321,7 +321,7 @@ class LLMStream(StreamCore):
         source = self._source or cast("ProviderStream", run(self._opening()))
         try:
             return next(source)
-        except BaseException as end:
+        except BaseException as end:  # whatever it is, it ends the stream, and is raised again
             run(self._ending(end))
             if isinstance(end, StopIteration):
                 return self._next_event()  # None, unless the answer goes on
@@ -412,7 +412,7 @@ class AsyncLLMStream(StreamCore):
         source = self._source or cast("AsyncProviderStream", await arun(self._opening()))
         try:
             return await source.__anext__()
-        except BaseException as end:
+        except BaseException as end:  # as in LLMStream
             await arun(self._ending(end))
             if isinstance(end, StopAsyncIteration):
                 return await self._next_event()  # None, unless the answer goes on

@@ -81,7 +81,7 @@ def test_a_row_holds_what_is_known_about_the_attempt(tracker: CostTracker, path:
         "request_id": "req_1",
         "latency": "1.250000",
         "streamed": "true",
-        "tags": '{"team": "a \\"b\\", c"}',
+        "tags": '{"team":"a \\"b\\", c"}',
         "status_code": "",
     }
     assert {name: row[name] for name in expected} == expected

@@ -9,9 +9,8 @@ import logging
 import math
 import os
 import time
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Type, Union
 
 from llm_orchestrator import policy
 from llm_orchestrator.calls.continuation import interruption, joined, partial_of, put_before, unfinished
@@ -39,8 +38,7 @@ __all__ = ["Call", "CallSettings"]
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class CallSettings:
+class CallSettings(NamedTuple):
     """What one call may do.
 
     Attributes:

@@ -59,8 +59,9 @@ class CallFactory:
         chain = self._models.chain(
             provider, request.model or model, entry.fallback_models if arguments.fallback else ()
         )
-        for name in chain:
-            self._shared.tracker.check_price(adapter.name, adapter.price_provider_of(name), name)
+        if self._shared.tracker.strict_pricing:
+            for name in chain:
+                self._shared.tracker.check_price(adapter.name, adapter.price_provider_of(name), name)
         if streamed and turn is None:
             request = snapshot(request)  # a turn's messages are one already
         settings = CallSettings(

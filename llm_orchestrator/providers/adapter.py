@@ -24,6 +24,7 @@ from llm_orchestrator.providers.http.reader import read_document
 from llm_orchestrator.providers.http.redaction import Redactor, secret_headers
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+from llm_orchestrator.utils.text import one_line
 
 __all__ = ["Adapter"]
 
@@ -138,6 +139,11 @@ class Adapter(ABC):
             The form's name; None where there is no other.
         """
         return None
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it talks without an SDK, over replies that keep the limits of a call themselves."""
+        return False
 
     @property
     def price_provider(self) -> str:
@@ -365,7 +371,11 @@ class Adapter(ABC):
         Returns:
             The id, or None.
         """
-        return next((headers[name] for name in self.request_id_headers if headers.get(name)), None)
+        for name in self.request_id_headers:
+            found = headers.get(name)
+            if found:
+                return one_line(found)
+        return None
 
     def translate_options(self, options: JSON) -> JSON:
         """Translate provider options that have a name of our own.

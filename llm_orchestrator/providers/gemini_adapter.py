@@ -14,6 +14,7 @@ from llm_orchestrator.providers.gemini import failures, models
 from llm_orchestrator.providers.gemini.replies import continuation_token, join_replies
 from llm_orchestrator.providers.gemini.requests import with_safety_settings
 from llm_orchestrator.providers.gemini.transport import API_VERSION, GeminiTransport
+from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
 from llm_orchestrator.providers.sdk import SDKProvider
 from llm_orchestrator.providers.wire import Endpoint, Limits, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
@@ -22,8 +23,6 @@ from llm_orchestrator.utils.values import evolve
 __all__ = ["GeminiAdapter"]
 
 BASE_URL = "https://generativelanguage.googleapis.com/"
-#: Sent to hosts of the user's own that ask for no key; the SDK insists on one.
-NO_KEY = "none"
 
 
 class GeminiAdapter(SDKProvider):
@@ -110,7 +109,7 @@ class GeminiAdapter(SDKProvider):
         """What the SDK's client needs to know; subclasses for other hosts have others."""
         if self._api_key is None and self.base_url is None:
             raise self.missing_key("GEMINI_API_KEY")
-        return {"base_url": self.base_url or BASE_URL, "api_key": self._api_key or NO_KEY}
+        return {"base_url": self.base_url or BASE_URL, "api_key": self._api_key or PLACEHOLDER}
 
     def make_client(self) -> Any:
         """Make what carries the JSON, for threads."""

@@ -10,8 +10,9 @@ import threading
 from typing import Any, ClassVar, Dict, Optional
 
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
 from llm_orchestrator.providers.local.server import LocalServer
-from llm_orchestrator.providers.openai_adapter import PLACEHOLDER_KEY, OpenAIAdapter
+from llm_orchestrator.providers.openai_adapter import OpenAIAdapter
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON
 
@@ -52,7 +53,7 @@ class LocalAdapter(OpenAIAdapter):
 
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of the SDK's clients; starts the server when it does not run yet."""
-        return {"api_key": PLACEHOLDER_KEY, "base_url": self._running_server().base_url, "max_retries": 0}
+        return {"api_key": PLACEHOLDER, "base_url": self._running_server().base_url, "max_retries": 0}
 
     def model_request(self, model: str) -> WireRequest:
         """Ask for the listing: the server has no address for a single model."""

@@ -10,6 +10,7 @@ from typing import Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError, ProviderSwitchError
 from llm_orchestrator.types import Message, Messages, read_message
+from llm_orchestrator.utils.values import make
 
 __all__ = ["check_owner", "read_messages"]
 
@@ -17,7 +18,7 @@ __all__ = ["check_owner", "read_messages"]
 def read_messages(messages: Messages) -> Tuple[Message, ...]:
     """Read the ``messages`` of a call."""
     if isinstance(messages, str):
-        return (Message("user", messages),)
+        return (make(Message, role="user", content=messages),)
     if isinstance(messages, (abc.Mapping, bytes)) or not isinstance(messages, abc.Sequence):
         raise InvalidMessagesError(
             f"messages is a {type(messages).__name__}. Pass a string or a list of messages."

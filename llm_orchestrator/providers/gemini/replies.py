@@ -31,7 +31,7 @@ from llm_orchestrator.types import (
     ToolCall,
     arguments_text,
 )
-from llm_orchestrator.utils.values import evolve
+from llm_orchestrator.utils.values import evolve, make
 
 __all__ = [
     "block_reason",
@@ -75,8 +75,9 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     calls = tuple(_tool_call(call, number, response_id) for number, call in enumerate(read_calls(parts)))
     finish = as_text_or_none(candidate.get("finishReason"))
     reason = _finish_reason(finish, block, calls)
-    message = Message("assistant", text or None, calls, provider=provider)
-    return LLMResponse(
+    message = make(Message, role="assistant", content=text or None, tool_calls=calls, provider=provider)
+    return make(
+        LLMResponse,
         content=text,
         model=as_text(body.get("modelVersion")),
         provider=provider,
@@ -164,7 +165,8 @@ def _usage(raw: Any) -> TokenUsage:
     total = _sum(usage, "totalTokenCount")
     if completion is None and prompt is not None and total is not None:
         completion = as_count(total - prompt)  # a count of zero is not sent
-    return TokenUsage(
+    return make(
+        TokenUsage,
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=total,

@@ -14,6 +14,7 @@ from llm_orchestrator.providers.reading import as_text_or_none
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, Message
 from llm_orchestrator.utils.json import without_none
+from llm_orchestrator.utils.values import make
 
 __all__ = ["build_request", "poll_request"]
 
@@ -44,9 +45,10 @@ def build_request(request: LLMRequest, *, stream: bool) -> WireRequest:
     }
     # What is made in the background is fetched later, so it has to be kept until then.
     store = bool(request.provider_options.get("background"))
-    return WireRequest(
-        PATH,
-        {"model": request.model, "input": items, "store": store, **without_none(fields)},
+    return make(
+        WireRequest,
+        path=PATH,
+        body={"model": request.model, "input": items, "store": store, **without_none(fields)},
         api=API,
         unsupported=tuple(name for name in UNSUPPORTED if getattr(request, name) not in (None, ())),
         warnings=_warnings(request.messages) + format_warnings + tool_warnings,
