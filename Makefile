@@ -19,8 +19,8 @@ base = $$(for python in python3 python python3.14 python3.13 python3.12 python3.
 	"$$HOME"/.pyenv/versions/3.*/bin/python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && echo "$$python" && break; done)
 
-.PHONY: help test test-all test-sdks test-lowest announce demo lint format typecheck coverage coverage-rest bench bench-check \
-	soak integration docs docs-serve environment clean FORCE
+.PHONY: help test test-all test-sdks test-lowest announce demo lint format typecheck coverage coverage-rest \
+	bench bench-check bench-others soak simulate integration docs docs-serve environment clean FORCE
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -89,11 +89,23 @@ coverage-rest: $(venv)/ready # the slow tests on top of `make test ARGS="--cov -
 bench: $(venv)/ready ## Measure the library, beside the vendors' SDKs and alone
 	for script in benchmarks/bench_*.py; do $(python) "$$script" || exit 1; done
 
+# The contenders that bring packages of their own; without them `make bench` skips these.
+others = litellm pydantic-ai-slim[openai] openai[aiohttp]
+
+bench-others: ## Install litellm, pydantic-ai and the SDK over aiohttp for `make bench`, each alone; 600 MB
+	@for package in $(others); do \
+		folder=.venvs/bench-$${package%%\[*}; echo "Making $$folder ..."; \
+		"$(base)" -m venv "$$folder" \
+			&& "$$folder/bin/pip" --disable-pip-version-check install -qq "$$package" || exit 1; done
+
 bench-check: $(venv)/ready ## Fail when a target of the comparison with the SDKs is missed by over 15 %
 	$(python) benchmarks/bench_speed.py --check $(ARGS)
 
 soak: $(venv)/ready ## Run mixed traffic with faults for a minute; ARGS="--seconds 3600" for longer
 	$(python) -m tools.soak $(ARGS)
+
+simulate: $(venv)/ready ## Run 100,000 simulated calls; ARGS="--calls 1000000" for more, "--seed N" for one seed again
+	$(python) -m tools.simulation $(ARGS)
 
 integration: $(venv)/ready ## Call the real providers whose keys are set (costs a little money)
 	$(python) -m pytest -m integration $(ARGS)

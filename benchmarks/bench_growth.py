@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Callable, Dict
 
-from measure import compared, in_turns, table
+from figures import TOLERANCE, compared, table
+from measure import in_turns, repeated
 
 from llm_orchestrator import LLMOrchestrator
 from llm_orchestrator.testing import FakeProvider
@@ -95,21 +96,18 @@ def main() -> int:
     """
     with tempfile.TemporaryDirectory() as place:
         young, old = orchestrator(Path(place, "young")), grown(Path(place, "old"))
-        calls = {
-            name: lambda each=each: each.send_request("Hi") for name, each in (("old", old), ("young", young))
-        }
-        turns = {"long": turn_after(young, LONG), "short": turn_after(young, SHORT)}
-        call, turn = in_turns(calls, turns=15, calls=100), in_turns(turns, turns=15, calls=10)
+        ask = {"ours": lambda: old.send_request("Hi"), "theirs": lambda: young.send_request("Hi")}
+        talk = {"ours": turn_after(young, LONG), "theirs": turn_after(young, SHORT)}
+        call = in_turns({name: repeated(each) for name, each in ask.items()}, turns=15, calls=100)
+        turn = in_turns({name: repeated(each) for name, each in talk.items()}, turns=15, calls=10)
         figures = [
-            compared("one call", "old and young", call["old"], call["young"], target=1.1),
-            compared(
-                "one turn", f"after {LONG} and {SHORT}", turn["long"], turn["short"], target=LONG / SHORT
-            ),
+            compared("one call", "old and young", call, target=1.1),
+            compared("one turn", f"after {LONG} and {SHORT}", turn, target=LONG / SHORT),
         ]
         young.close()
         old.close()
     print(table(figures))
-    return int(any(figure.is_missed(0.15) for figure in figures))
+    return int(any(figure.is_missed(TOLERANCE) for figure in figures))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Dict
 
+from measure import peak_mb
+
 from llm_orchestrator import CostTracker, LLMResponse, TokenUsage
 from llm_orchestrator.types import Attempt, Exchange
 from llm_orchestrator.usage.attempts import CallFacts, usage_record_of
@@ -76,7 +78,7 @@ def append_us(path: Path) -> float:
     for _ in range(50):
         start = time.process_time()
         for _ in range(100):
-            ledger.append(record.to_row())
+            ledger.append(record)
         fastest = min(fastest, (time.process_time() - start) / 100)
     ledger.close()
     return fastest * 1e6
@@ -116,16 +118,6 @@ def write_many(path: Path, count: int) -> None:
             row["call_id"] = f"{number:032x}"
             row["tags"] = f'{{"team": "t{number % 5}"}}' if number % 2 else ""
             file.write(encode(row[column] for column in COLUMNS))
-
-
-def peak_mb() -> float:
-    """Most memory this process has used."""
-    if sys.platform == "win32":
-        return float("nan")
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def main() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Optional, Tuple
 
+#: The bytes of one answer, in the parts that are written one after the other.
+Answer = Tuple[bytes, ...]
+
 WORDS = ("The quick brown fox jumps over the lazy dog. " * 56).split(" ")[:500]
 TEXT = " ".join(WORDS)
 
@@ -100,27 +103,56 @@ def _gemini_events() -> List[Tuple[str, Any]]:
     return [*pieces, ("", _gemini_reply(WORDS[-1], "STOP"))]
 
 
-def _whole(answer: Any) -> bytes:
+#: With content type and length they are 24, as many as real providers send. No cookies: the SDKs would take
+#: longer over them, and not every provider sets any.
+_HEADERS = b"""\
+HTTP/1.1 200 OK
+date: Thu, 01 Jan 2026 00:00:00 GMT
+connection: keep-alive
+server: cloudflare
+cf-ray: 9b1f6e0c4d2a3e71-FRA
+cf-cache-status: DYNAMIC
+alt-svc: h3=":443"; ma=86400
+vary: Accept-Encoding
+strict-transport-security: max-age=31536000; includeSubDomains; preload
+x-content-type-options: nosniff
+access-control-expose-headers: X-Request-ID
+x-request-id: req_5f0c6f0e2b1d4f0a9a3d7c1e8b2f4a6c
+request-id: req_011CVpZ4JdY3m8s2Qb7t1XwK
+openai-organization: org-benchmark
+openai-project: proj_4t2Wn8Yc1Lr6Jd0Xv5Bq3Zk7
+openai-processing-ms: 412
+openai-version: 2020-10-01
+x-envoy-upstream-service-time: 428
+x-ratelimit-limit-requests: 10000
+x-ratelimit-limit-tokens: 2000000
+x-ratelimit-remaining-requests: 9999
+x-ratelimit-remaining-tokens: 1999386
+x-ratelimit-reset-requests: 6ms
+""".replace(b"\n", b"\r\n")
+
+
+def _whole(answer: Any) -> Answer:
     body = json.dumps(answer).encode()
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return (_HEADERS + head.encode() + body,)
 
 
-def _stream(events: List[Tuple[str, Any]], end: bytes = b"") -> bytes:
-    """Every event is an HTTP chunk of its own, as providers send them."""
+def _stream(events: List[Tuple[str, Any]], end: bytes = b"") -> Answer:
+    """Every event is an HTTP chunk of its own; the first three come before the rest, as a model writes."""
     bodies = [
         (f"event: {name}\n" if name else "").encode() + b"data: " + json.dumps(event).encode() + b"\n\n"
         for name, event in events
     ]
-    chunks = b"".join(b"%x\r\n%s\r\n" % (len(body), body) for body in [*bodies, end] if body)
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    return head + chunks + b"0\r\n\r\n"
+    chunks = [b"%x\r\n%s\r\n" % (len(body), body) for body in [*bodies, end] if body]
+    head = b"content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    return _HEADERS + head + b"".join(chunks[:3]), b"".join(chunks[3:]) + b"0\r\n\r\n"
 
 
 _CHOICE = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": TEXT}}
 
 #: Whole answers by the end of the path.
-WHOLE = {
+WHOLE: Dict[str, Answer] = {
     "/chat/completions": _whole(
         {**_CHAT, "object": "chat.completion", "choices": [_CHOICE], "usage": _CHAT_USAGE}
     ),
@@ -129,7 +161,7 @@ WHOLE = {
     ":generateContent": _whole(_gemini_reply(TEXT, "STOP")),
 }
 #: Streams by the end of the path.
-STREAMS = {
+STREAMS: Dict[str, Answer] = {
     "/chat/completions": _stream(_chat_events(), b"data: [DONE]\n\n"),
     "/responses": _stream(_responses_events()),
     "/messages": _stream(_anthropic_events()),

@@ -6,14 +6,28 @@ used as their guides show, with retries off; the library with its ledger on.
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Awaitable, Callable, Dict, NamedTuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Dict,
+    Iterable,
+    NamedTuple,
+    Optional,
+    Sequence,
+)
 
-from llm_orchestrator import LLMOrchestrator
+if TYPE_CHECKING:
+    from llm_orchestrator import LLMOrchestrator
 
 KEY = "sk-benchmark-key"
 MODEL, QUESTION, LIMIT = "canned", "Hi", 600
 MESSAGES = [{"role": "user", "content": QUESTION}]
+TRANSPORTS = ("direct", "sdk")
 DIALECTS = ("chat", "responses", "anthropic", "gemini")
 TITLES = {
     "chat": "OpenAI Chat",
@@ -22,66 +36,78 @@ TITLES = {
     "gemini": "Gemini",
 }
 
-Sync = Callable[[], Any]
-Async = Callable[[], Awaitable[Any]]
-
 
 class Contender(NamedTuple):
-    """One way to ask: whole and streamed, sync and async."""
+    """One way to ask: whole and streamed, sync and async; a stream is not read yet.
 
-    whole: Sync
-    stream: Sync
-    awhole: Async
-    astream: Async
+    Its async client must be closed on its loop; the library's belongs to the orchestrator.
+    """
+
+    whole: Callable[[], Any]
+    stream: Callable[[], Iterable[Any]]
+    awhole: Callable[[], Awaitable[Any]]
+    astream: Callable[[], Awaitable[AsyncIterable[Any]]]
+    aclose: Optional[Callable[[], Awaitable[Any]]] = None
+
+    def drain(self) -> None:
+        """Read a stream to its end."""
+        for _ in self.stream():
+            pass
+
+    async def adrain(self) -> None:
+        """Read a stream to its end, async."""
+        async for _ in await self.astream():
+            pass
 
 
-def configuration(url: str, ledger: Path) -> Dict[str, Any]:
-    """The configuration with one entry for each dialect.
+def configuration(url: str, ledger: Path, transports: Sequence[str] = TRANSPORTS) -> Dict[str, Any]:
+    """The configuration with an entry for each dialect and each transport.
 
     Args:
         url: Where the canned server listens.
         ledger: The ledger's file.
+        transports: Those that are needed.
 
     Returns:
         The configuration.
     """
     openai = {"api_key": KEY, "adapter": "openai", "base_url": f"{url}/v1"}
+    entries: Dict[str, Dict[str, Any]] = {
+        "chat": {**openai, "api": "chat"},
+        "responses": {**openai, "api": "responses"},
+        "anthropic": {"api_key": KEY, "adapter": "anthropic", "base_url": url},
+        "gemini": {"api_key": KEY, "adapter": "gemini", "base_url": url},
+    }
     return {
         "active_provider": "chat",
         "active_model": MODEL,
         "providers": {
-            "chat": {**openai, "api": "chat"},
-            "responses": {**openai, "api": "responses"},
-            "anthropic": {"api_key": KEY, "base_url": url},
-            "gemini": {"api_key": KEY, "base_url": url},
+            name if transport == "direct" else f"{name}-{transport}": {**entry, "transport": transport}
+            for name, entry in entries.items()
+            for transport in transports
         },
         "cost_tracking": {"log_path": str(ledger)},
     }
 
 
-def library(orchestrator: LLMOrchestrator, dialect: str) -> Contender:
+def library(orchestrator: LLMOrchestrator, entry: str) -> Contender:
     """Ask through the library.
 
     Args:
-        orchestrator: Has an entry for each dialect.
-        dialect: One of ``DIALECTS``.
+        orchestrator: Has two entries for each dialect.
+        entry: One of ``DIALECTS``, with ``-sdk`` behind it for the SDK's transport.
 
     Returns:
         The contender.
     """
-    ours = orchestrator.for_provider(dialect, MODEL)
+    ours = orchestrator.for_provider(entry, MODEL)
 
-    def stream() -> None:
-        for _ in ours.send_streaming_request(QUESTION, max_tokens=LIMIT):
-            pass
-
-    async def astream() -> None:
-        async for _ in ours.asend_streaming_request(QUESTION, max_tokens=LIMIT):
-            pass
+    async def astream() -> AsyncIterable[Any]:
+        return ours.asend_streaming_request(QUESTION, max_tokens=LIMIT)
 
     return Contender(
         whole=lambda: ours.send_request(QUESTION, max_tokens=LIMIT),
-        stream=stream,
+        stream=lambda: ours.send_streaming_request(QUESTION, max_tokens=LIMIT),
         awhole=lambda: ours.asend_request(QUESTION, max_tokens=LIMIT),
         astream=astream,
     )
@@ -103,39 +129,26 @@ def sdk(url: str, dialect: str) -> Contender:
         import anthropic
 
         arguments: Dict[str, Any] = {"api_key": KEY, "base_url": url, "max_retries": 0}
-        create = anthropic.Anthropic(**arguments).messages.create
-        acreate = anthropic.AsyncAnthropic(**arguments).messages.create
-        return _created(create, acreate, messages=MESSAGES, max_tokens=LIMIT)
+        claude, aclaude = anthropic.Anthropic(**arguments), anthropic.AsyncAnthropic(**arguments)
+        return _created(aclaude, claude.messages, aclaude.messages, messages=MESSAGES, max_tokens=LIMIT)
     import openai
 
     arguments = {"api_key": KEY, "base_url": f"{url}/v1", "max_retries": 0}
     client, aclient = openai.OpenAI(**arguments), openai.AsyncOpenAI(**arguments)
     if dialect == "chat":
-        return _created(
-            client.chat.completions.create,
-            aclient.chat.completions.create,
-            messages=MESSAGES,
-            max_tokens=LIMIT,
-        )
-    return _created(
-        client.responses.create, aclient.responses.create, input=QUESTION, max_output_tokens=LIMIT
-    )
+        asked = client.chat.completions, aclient.chat.completions
+        return _created(aclient, *asked, messages=MESSAGES, max_tokens=LIMIT)
+    return _created(aclient, client.responses, aclient.responses, input=QUESTION, max_output_tokens=LIMIT)
 
 
-def _created(create: Any, acreate: Any, **arguments: Any) -> Contender:
-    def stream() -> None:
-        for _ in create(model=MODEL, stream=True, **arguments):
-            pass
-
-    async def astream() -> None:
-        async for _ in await acreate(model=MODEL, stream=True, **arguments):
-            pass
-
+def _created(aclient: Any, resource: Any, aresource: Any, **arguments: Any) -> Contender:
+    create, acreate = resource.create, aresource.create
     return Contender(
         whole=lambda: create(model=MODEL, **arguments),
-        stream=stream,
+        stream=lambda: create(model=MODEL, stream=True, **arguments),
         awhole=lambda: acreate(model=MODEL, **arguments),
-        astream=astream,
+        astream=lambda: acreate(model=MODEL, stream=True, **arguments),
+        aclose=aclient.close,
     )
 
 
@@ -149,54 +162,17 @@ def _gemini(url: str) -> Contender:
         "contents": QUESTION,
         "config": types.GenerateContentConfig(max_output_tokens=LIMIT),
     }
-
-    def stream() -> None:
-        for _ in client.models.generate_content_stream(**asked):
-            pass
-
-    async def astream() -> None:
-        async for _ in await client.aio.models.generate_content_stream(**asked):
-            pass
-
     return Contender(
         whole=lambda: client.models.generate_content(**asked),
-        stream=stream,
+        stream=lambda: client.models.generate_content_stream(**asked),
         awhole=lambda: client.aio.models.generate_content(**asked),
-        astream=astream,
+        astream=lambda: client.aio.models.generate_content_stream(**asked),
+        aclose=client.aio.aclose,
     )
 
 
-def generic_call(url: str, dialect: str) -> Sync:
-    """Ask for a whole answer by the SDK's generic call, which builds no models: the floor of who uses it.
-
-    Args:
-        url: Where the canned server listens.
-        dialect: One of ``DIALECTS``.
-
-    Returns:
-        Sends the request and reads the reply's bytes; for Gemini, whose SDK has none, nothing but HTTP.
-    """
-    if dialect == "gemini":
-        return http_alone(url).whole
-    from llm_orchestrator.providers.http.library import http_library_of
-
-    body: Dict[str, Any] = {"model": MODEL, "messages": MESSAGES, "max_tokens": LIMIT}
-    if dialect == "anthropic":
-        import anthropic as vendor
-
-        path, client = "/v1/messages", vendor.Anthropic(api_key=KEY, base_url=url, max_retries=0)
-    else:
-        import openai as vendor
-
-        path, client = "/chat/completions", vendor.OpenAI(api_key=KEY, base_url=f"{url}/v1", max_retries=0)
-    if dialect == "responses":
-        path, body = "/responses", {"model": MODEL, "input": QUESTION, "max_output_tokens": LIMIT}
-    response: Any = http_library_of(vendor).Response
-    return lambda: client.post(path, body=body, cast_to=response, stream=True).read()
-
-
 def http_alone(url: str) -> Contender:
-    """Send the bytes of a Chat request with the HTTP library that the SDKs use: the floor.
+    """Send the bytes of a Chat request with the HTTP library that the SDKs use: the floor of who uses it.
 
     Args:
         url: Where the canned server listens.
@@ -209,24 +185,27 @@ def http_alone(url: str) -> Contender:
     from llm_orchestrator.providers.http.library import http_library_of
 
     http = http_library_of(openai)
-    client, aclient = http.Client(), http.AsyncClient()
+    # As many connections as the SDKs allow; the HTTP library alone would stop at a hundred.
+    settings: Dict[str, Any] = {"timeout": 600, "limits": http.Limits(max_connections=1000)}
+    client, aclient = http.Client(**settings), http.AsyncClient(**settings)
     address = f"{url}/v1/chat/completions"
     body = {"model": MODEL, "messages": MESSAGES, "max_tokens": LIMIT}
     streamed = {**body, "stream": True}
 
-    def stream() -> None:
-        with client.stream("POST", address, json=streamed) as reply:
-            for _ in reply.iter_bytes():
-                pass
+    def stream() -> Iterable[bytes]:
+        reply = client.send(client.build_request("POST", address, json=streamed), stream=True)
+        with closing(reply):
+            yield from reply.iter_bytes()
 
-    async def astream() -> None:
-        async with aclient.stream("POST", address, json=streamed) as reply:
-            async for _ in reply.aiter_bytes():
-                pass
+    async def astream() -> AsyncIterable[bytes]:
+        reply = await aclient.send(aclient.build_request("POST", address, json=streamed), stream=True)
+        pieces: AsyncIterable[bytes] = reply.aiter_bytes()  # closes the reply at its end
+        return pieces
 
     return Contender(
         whole=lambda: client.post(address, json=body),
         stream=stream,
         awhole=lambda: aclient.post(address, json=body),
         astream=astream,
+        aclose=aclient.aclose,
     )

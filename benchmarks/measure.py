@@ -7,124 +7,124 @@ disturbed least.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Awaitable, Callable, Dict, Iterator, List, Tuple
+
+from certificate import TRUSTED
 
 HERE = Path(__file__).resolve().parent
+#: Figures of each contender, turn by turn.
+Measured = Dict[str, List[float]]
+#: Makes so many calls, one after another.
+Calls = Callable[[int], None]
+AsyncCall = Callable[[], Awaitable[Any]]
 
 
-class Figure(NamedTuple):
-    """One line of the table.
-
-    Attributes:
-        what: What was measured.
-        who: On which dialect or part.
-        ours: The library's figure.
-        theirs: What it is compared with.
-        ratio: The median of ours to theirs, turn by turn.
-        spread: Half the distance between the quartiles of that ratio.
-        target: The ratio aimed at; None where there is none.
-        unit: Of ``ours`` and ``theirs``.
-        more_is_better: Whether the ratio has to reach the target, rather than stay below it.
-    """
-
-    what: str
-    who: str
-    ours: float
-    theirs: float
-    ratio: float
-    spread: float
-    target: Optional[float]
-    unit: str = "us"
-    more_is_better: bool = False
-
-    def is_missed(self, tolerance: float = 0.0) -> bool:
-        """Whether the target is missed.
-
-        Args:
-            tolerance: By how much it may be, as a share of it.
-
-        Returns:
-            Whether it is.
-        """
-        if self.target is None:
-            return False
-        if self.more_is_better:
-            return self.ratio < self.target * (1 - tolerance)
-        return self.ratio > self.target * (1 + tolerance)
-
-
-def compared(
-    what: str,
-    who: str,
-    ours: List[float],
-    theirs: List[float],
-    *,
-    target: Optional[float],
-    unit: str = "us",
-    more_is_better: bool = False,
-) -> Figure:
-    """Compare two contenders turn by turn.
+def repeated(call: Callable[[], Any]) -> Calls:
+    """Make calls one after another.
 
     Args:
-        what: What was measured.
-        who: On which dialect or part.
-        ours: The library's figure in each turn.
-        theirs: The other's figure in each turn.
-        target: The ratio aimed at.
-        unit: Of the figures.
-        more_is_better: Whether the ratio should be high.
+        call: Makes one.
 
     Returns:
-        The line of the table.
+        Makes as many as it is told.
     """
-    ratios = [mine / other for mine, other in zip(ours, theirs)]
-    quartiles = statistics.quantiles(ratios, n=4)
-    return Figure(
-        what,
-        who,
-        statistics.median(ours),
-        statistics.median(theirs),
-        statistics.median(ratios),
-        (quartiles[2] - quartiles[0]) / 2,
-        target,
-        unit,
-        more_is_better,
-    )
+
+    def calls(number: int) -> None:
+        for _ in range(number):
+            call()
+
+    return calls
 
 
-def in_turns(contenders: Dict[str, Callable[[], Any]], *, turns: int, calls: int) -> Dict[str, List[float]]:
+def repeated_on(loop: asyncio.AbstractEventLoop, call: AsyncCall) -> Calls:
+    """Make async calls one after another, in one task, as an application does.
+
+    Args:
+        loop: The loop.
+        call: Makes one.
+
+    Returns:
+        Makes as many as it is told.
+    """
+
+    async def calls(number: int) -> None:
+        for _ in range(number):
+            await call()
+
+    return lambda number: loop.run_until_complete(calls(number))
+
+
+def in_turns(contenders: Dict[str, Calls], *, turns: int, calls: int) -> Measured:
     """Measure the CPU time of a call, each contender in each turn.
 
     Args:
-        contenders: What to call, by name.
+        contenders: What makes calls, by name.
         turns: How often each of them has its turn.
         calls: Calls in one turn.
 
     Returns:
-        Microseconds for a call, by contender and turn.
+        Microseconds for a call.
     """
     for contender in contenders.values():
-        for _ in range(max(calls // 2, 3)):
-            contender()
-    figures: Dict[str, List[float]] = {name: [] for name in contenders}
+        contender(max(calls // 2, 3))
+    figures: Measured = {name: [] for name in contenders}
     for _ in range(turns):
         for name, contender in contenders.items():
             before = time.process_time()
-            for _ in range(calls):
-                contender()
+            contender(calls)
             figures[name].append((time.process_time() - before) / calls * 1e6)
     return figures
 
 
-def programs_in_turns(programs: Dict[str, str], turns: int) -> Dict[str, List[float]]:
+async def at_once(call: AsyncCall, number: int, in_flight: int) -> None:
+    """Make calls, so many of them at once.
+
+    Args:
+        call: Makes one.
+        number: Calls in all.
+        in_flight: Calls at a time.
+    """
+    numbers = iter(range(number))
+
+    async def caller() -> None:
+        for _ in numbers:
+            await call()
+
+    await asyncio.gather(*[caller() for _ in range(in_flight)])
+
+
+async def rate(call: AsyncCall, number: int, in_flight: int) -> Tuple[float, float]:
+    """Measure calls while so many are in flight: the last ones, when they get fewer, do not count.
+
+    Args:
+        call: Makes one.
+        number: Calls that count.
+        in_flight: Calls at a time.
+
+    Returns:
+        Calls a second by the clock, and the CPU microseconds of one.
+    """
+    ends: List[Tuple[float, float]] = []
+
+    async def timed() -> None:
+        await call()
+        ends.append((time.perf_counter(), time.process_time()))
+
+    clock, cpu = time.perf_counter(), time.process_time()
+    await at_once(timed, number + in_flight, in_flight)
+    clock_end, cpu_end = ends[number - 1]
+    return number / (clock_end - clock), (cpu_end - cpu) / number * 1e6
+
+
+def programs_in_turns(programs: Dict[str, str], turns: int) -> Measured:
     """Measure the CPU time of fresh interpreters.
 
     Args:
@@ -132,109 +132,92 @@ def programs_in_turns(programs: Dict[str, str], turns: int) -> Dict[str, List[fl
         turns: How often each of them runs.
 
     Returns:
-        Milliseconds by program and turn.
+        Milliseconds.
     """
-    figures: Dict[str, List[float]] = {name: [] for name in programs}
+    figures: Measured = {name: [] for name in programs}
     for turn in range(turns + 1):
         for name, program in programs.items():
-            before = os.times()
-            printed_by(program)
-            after = os.times()
-            spent = after.children_user + after.children_system
-            spent -= before.children_user + before.children_system
+            before = _cpu_of_children()
+            printed_by(sys.executable, "-c", program)
             if turn:  # the first one compiles
-                figures[name].append(spent * 1000)
+                figures[name].append((_cpu_of_children() - before) * 1000)
     return figures
 
 
-def printed_by(program: str) -> str:
-    """Run a program in a fresh interpreter.
+def _cpu_of_children() -> float:
+    """CPU seconds of all processes that have ended; ``os.times`` would count in steps of ten milliseconds."""
+    if sys.platform == "win32":
+        times = os.times()
+        return times.children_user + times.children_system
+    import resource
+
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def printed_by(*command: str) -> str:
+    """Run a program in a process of its own.
 
     Args:
-        program: Its source.
+        command: Its command line.
 
     Returns:
         What it printed.
     """
     # Programs are compiled once, when they are installed: a start that compiles again would measure that.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-c", program]
-    return subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(command, check=True, env=environment, capture_output=True, text=True).stdout
+
+
+def peak_mb() -> float:
+    """Tell the most memory that this process has used.
+
+    Returns:
+        Megabytes; not a number on Windows.
+    """
+    if sys.platform == "win32":
+        return float("nan")
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux counts the memory of the parent as well, but for this line
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        return int(found[1]) / 1024 if found else float("nan")
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def median_ratio(ones: List[float], others: List[float]) -> Tuple[float, float]:
+    """Compare two contenders turn by turn.
+
+    Args:
+        ones: One's figure in each turn.
+        others: The other's.
+
+    Returns:
+        The median of the ratio, and half the distance between its quartiles.
+    """
+    ratios = [one / other for one, other in zip(ones, others)]
+    quartiles = statistics.quantiles(ratios, n=4)
+    return statistics.median(ratios), (quartiles[2] - quartiles[0]) / 2
 
 
 @contextmanager
-def canned_server(latency: float = 0.0) -> Iterator[str]:
+def canned_server(*, latency: float = 0.0, tls: bool = False) -> Iterator[str]:
     """Run the canned server in a process of its own.
+
+    Neither of the two is bound to a core: that costs each call 0.1 ms, for waking a core that has gone idle.
 
     Args:
         latency: Seconds before each answer.
+        tls: Whether it speaks TLS, with the trusted certificate.
 
     Yields:
         Its URL.
     """
-    server = subprocess.Popen(
-        [sys.executable, str(HERE / "canned_server.py"), "--latency", str(latency)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdout is not None and server.stdin is not None
-    try:
-        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
-    finally:
-        server.stdin.close()
-        server.wait()
-
-
-def on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], Any]) -> Callable[[], Any]:
-    """Make a sync function that runs a coroutine function on a loop.
-
-    Args:
-        loop: The loop.
-        call: The coroutine function.
-
-    Returns:
-        The function.
-    """
-
-    async def run() -> None:
-        await call()
-
-    return lambda: loop.run_until_complete(run())
-
-
-def table(figures: List[Figure]) -> str:
-    """Write the figures for people.
-
-    Args:
-        figures: The lines.
-
-    Returns:
-        A markdown table.
-    """
-    lines = [
-        "| what | who | ours | compared with | ratio | spread | target | met |",
-        "|---|---|---:|---:|---:|---:|---:|---|",
-    ]
-    for figure in figures:
-        sign = ">=" if figure.more_is_better else "<="
-        target = "" if figure.target is None else f"{sign} {figure.target:g}"
-        met = "" if figure.target is None else "no" if figure.is_missed() else "yes"
-        lines.append(
-            f"| {figure.what} | {figure.who} | {figure.ours:,.0f} {figure.unit} "
-            f"| {figure.theirs:,.0f} {figure.unit} | {figure.ratio:.2f} | {figure.spread:.2f} "
-            f"| {target} | {met} |"
-        )
-    return "\n".join(lines)
-
-
-def as_json(figures: List[Figure]) -> str:
-    """Write the figures for programs.
-
-    Args:
-        figures: The lines.
-
-    Returns:
-        JSON: a list with one object for each line.
-    """
-    return json.dumps([figure._asdict() for figure in figures], indent=1)
+    command = [sys.executable, str(HERE / "canned_server.py"), "--latency", str(latency)]
+    if tls:
+        command += ["--certificate", os.environ[TRUSTED]]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None  # leaving the block closes its standard input, which ends it
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.stdout.readline().strip()}"

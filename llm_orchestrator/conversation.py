@@ -176,7 +176,7 @@ class Conversation:
         read = call_arguments([messages] if one else messages, **{**self._defaults, **arguments})
         request = snapshot(read.request)  # or the caller could change the history later
         return self._orchestrator.call_factory.make(
-            evolve(read, request=request),
+            read._replace(request=request),
             self.provider,
             self.model,
             streamed=streamed,

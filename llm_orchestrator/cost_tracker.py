@@ -14,21 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.types import Attempt, LLMResponse
+from llm_orchestrator.types import Attempt, CostDetails, Exchange, LLMResponse
 from llm_orchestrator.usage.attempts import CallFacts, given_cost, is_refused, usage_record_of
 from llm_orchestrator.usage.columns import DETAIL_COLUMNS
 from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.record import Tokens, UsageRecord, as_usage, as_utc
 from llm_orchestrator.usage.recorder import Recorder
+from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.money import format_cost
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
-    from llm_orchestrator.pricing import PriceTable
-    from llm_orchestrator.types import CostDetails, Exchange
-    from llm_orchestrator.usage.billing import Billing
-    from llm_orchestrator.usage.budget import Budget
+    from llm_orchestrator import pricing
+    from llm_orchestrator.usage import billing, budget, export, report
     from llm_orchestrator.usage.report import UsageReport, UsageTotals
+else:  # imported with the first price, budget, export and report
+    pricing = LazyModule("llm_orchestrator.pricing")
+    billing = LazyModule("llm_orchestrator.usage.billing")
+    budget = LazyModule("llm_orchestrator.usage.budget")
+    export = LazyModule("llm_orchestrator.usage.export")
+    report = LazyModule("llm_orchestrator.usage.report")
 
 __all__ = ["CostTracker", "UsageRecord", "UsageReport", "UsageTotals", "format_cost"]
 
@@ -63,7 +68,7 @@ class CostTracker:
         fsync: bool = False,
         rotate_mb: Optional[float] = None,
         session_id: Optional[str] = None,
-        price_table: Optional[PriceTable] = None,
+        price_table: Optional[pricing.PriceTable] = None,
         strict_pricing: bool = False,
         session_budget: Optional[Decimal] = None,
         day_budget: Optional[Decimal] = None,
@@ -72,18 +77,16 @@ class CostTracker:
         self.session_id = session_id or _new_id()
         self.strict_pricing = strict_pricing
         self._given_table = price_table
-        self._priced_by: Optional[Billing] = None
+        self._priced_by: Optional[billing.Billing] = None
         ledger = Ledger(log_path, fsync=fsync, rotate_mb=rotate_mb) if enabled and log_path else None
-        self._recorder = Recorder(ledger, _budget(enabled, session_budget, day_budget, ledger))
+        is_limited = session_budget is not None or day_budget is not None
+        limits = budget.make_budget(enabled, session_budget, day_budget, ledger) if is_limited else None
+        self._recorder = Recorder(ledger, limits)
 
     @property
-    def _billing(self) -> Billing:
+    def _billing(self) -> billing.Billing:
         if self._priced_by is None:
-            from llm_orchestrator.usage.billing import (
-                Billing,
-            )  # with the first price: it brings all of pricing
-
-            self._priced_by = Billing(self._given_table)
+            self._priced_by = billing.Billing(self._given_table)
         return self._priced_by
 
     @property
@@ -93,7 +96,7 @@ class CostTracker:
         return ledger.path if ledger else None
 
     @property
-    def price_table(self) -> PriceTable:
+    def price_table(self) -> pricing.PriceTable:
         """The prices in use, loaded when first needed."""
         return self._billing.table
 
@@ -308,7 +311,7 @@ class CostTracker:
 
     def get_usage_report(
         self, start_date: Optional[date] = None, end_date: Optional[date] = None
-    ) -> UsageReport:
+    ) -> report.UsageReport:
         """Sum up what was used: everything in the ledger file, or this process's records where there is none.
 
         Args:
@@ -321,10 +324,8 @@ class CostTracker:
         Raises:
             ConfigurationError: Meanwhile another program replaced the file by something that is not a ledger.
         """
-        from llm_orchestrator.usage.report import UsageReport
-
         store = self._recorder.store
-        return UsageReport.from_cells(
+        return report.UsageReport.from_cells(
             store.cells(start_date, end_date),
             again=lambda: store.cells(start_date, end_date, DETAIL_COLUMNS),
         )
@@ -349,9 +350,7 @@ class CostTracker:
         Raises:
             ConfigurationError: The file cannot be written, or is the ledger itself.
         """
-        from llm_orchestrator.usage.export import write_csv
-
-        return self._recorder.store.export(path, write_csv, start_date, end_date)
+        return self._recorder.store.export(path, export.write_csv, start_date, end_date)
 
     def export_to_jsonl(
         self,
@@ -373,9 +372,7 @@ class CostTracker:
         Raises:
             ConfigurationError: The file cannot be written, or is the ledger itself.
         """
-        from llm_orchestrator.usage.export import write_jsonl
-
-        return self._recorder.store.export(path, write_jsonl, start_date, end_date)
+        return self._recorder.store.export(path, export.write_jsonl, start_date, end_date)
 
     def to_dicts(
         self, start_date: Optional[date] = None, end_date: Optional[date] = None
@@ -389,23 +386,7 @@ class CostTracker:
         Returns:
             One dict for each row: numbers, ``Decimal`` for money, None for what is not known.
         """
-        from llm_orchestrator.usage.export import typed
-
-        return [typed(row) for row in self._recorder.store.rows(start_date, end_date)]
-
-
-def _budget(
-    enabled: bool, session: Optional[Decimal], day: Optional[Decimal], ledger: Optional[Ledger]
-) -> Optional[Budget]:
-    if session is None and day is None:
-        return None
-    from llm_orchestrator.usage.budget import Budget
-
-    if not enabled:
-        raise ConfigurationError(
-            "A budget is set, but cost tracking is off, so nothing would be counted. Turn it on."
-        )
-    return Budget(session, day, ledger)
+        return [export.typed(row) for row in self._recorder.store.rows(start_date, end_date)]
 
 
 def _new_id() -> str:
@@ -416,6 +397,4 @@ def __getattr__(name: str) -> Any:
     """The reports are imported when they are first asked for: most programs never do."""
     if name not in ("UsageReport", "UsageTotals"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from llm_orchestrator.usage import report
-
     return getattr(report, name)

@@ -318,3 +318,9 @@ def with_causes(error: BaseException) -> Iterator[BaseException]:
             seen.append(id(current))
             yield current
             remaining += [current.__cause__, current.__context__, *getattr(current, "exceptions", ())]
+
+
+def forget_frames(error: BaseException) -> None:
+    """Free the frames that an error and its causes keep alive, and everything that those refer to."""
+    for one in with_causes(error):
+        one.__traceback__ = None

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import (
     Awaitable,
     Callable,
@@ -15,6 +16,7 @@ from typing import (
     Generator,
     List,
     Mapping,
+    NamedTuple,
     Optional,
     Sequence,
     TypeVar,
@@ -23,11 +25,13 @@ from typing import (
 
 from llm_orchestrator.exceptions import (
     AllFallbacksFailedError,
+    BudgetExceededError,
     ProviderError,
     UnsupportedParameterError,
-    with_causes,
+    forget_frames,
 )
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt
+from llm_orchestrator.utils.values import make
 
 __all__ = ["Attempt", "Plan", "PolicySettings", "Wait", "arun", "plan", "run"]
 
@@ -64,8 +68,7 @@ def _forever() -> float:
     return float("inf")
 
 
-@dataclass(frozen=True)
-class PolicySettings:
+class PolicySettings(NamedTuple):
     """What a plan may do.
 
     Attributes:
@@ -80,7 +83,7 @@ class PolicySettings:
     max_retries: int = 2
     max_retry_wait: float = 60.0
     drop_unsupported: bool = True
-    unsupported: Mapping[str, FrozenSet[str]] = field(default_factory=dict)
+    unsupported: Mapping[str, FrozenSet[str]] = MappingProxyType({})
     time_left: Callable[[], float] = _forever
     chance: Callable[[], float] = _chance
 
@@ -103,7 +106,7 @@ def _try_model(model: str, settings: PolicySettings, failures: List[ProviderErro
     retries = 0
     limited = 0
     while True:
-        error = yield Attempt(model, without=without)
+        error = yield make(Attempt, model=model, without=without)
         assert error is not None, "a plan is only resumed with the error of its attempt"
         rejected = _rejected(error, settings)
         if rejected is not None and rejected not in without:
@@ -182,6 +185,8 @@ def run(steps: Plan, attempt: Callable[[Attempt], Result]) -> Result:
             except ProviderError as error:
                 outcome = error
                 failures.append(error)
+            except BudgetExceededError as error:  # what failed before is why more was needed
+                raise error from (failures[-1] if failures else None)
     finally:
         outcome = None  # its traceback would keep this frame alive, and everything the frame refers to
         failures.clear()
@@ -205,6 +210,8 @@ async def arun(steps: Plan, attempt: Callable[[Attempt], Awaitable[Result]]) -> 
             except ProviderError as error:
                 outcome = error
                 failures.append(error)
+            except BudgetExceededError as error:
+                raise error from (failures[-1] if failures else None)
     finally:
         outcome = None  # as in run
         failures.clear()
@@ -217,5 +224,4 @@ def _clear_tracebacks(failures: Sequence[ProviderError]) -> None:
     a stream with an open connection.
     """
     for failure in failures:
-        for error in with_causes(failure):
-            error.__traceback__ = None
+        forget_frames(failure)

@@ -14,6 +14,7 @@ from typing import (
     Any,
     AsyncIterator,
     Iterator,
+    List,
     NoReturn,
     Optional,
     Protocol,
@@ -42,6 +43,9 @@ class StreamedCall(Protocol):
 
     def opened(self, stream: StreamCore) -> None:
         """Note a stream that was opened, so that it does not go unrecorded when the program ends."""
+
+    def goes_on(self, part: LLMResponse) -> bool:
+        """Whether the provider paused its answer and ``open`` continues it; the part is recorded then."""
 
     def succeed(self, response: LLMResponse) -> LLMResponse:
         """Record a whole answer and complete it with cost and attempts."""
@@ -97,6 +101,7 @@ class StreamCore:
         self._call = call
         self._phase = Phase.NEW
         self._is_left = False
+        self._earlier: List[StreamEvent] = []  # of the parts that the open source continues
         self._delivered: Sequence[StreamEvent] = ()
         self._response: Optional[LLMResponse] = None
         self._error: Optional[Exception] = None
@@ -107,7 +112,8 @@ class StreamCore:
     @property
     def text(self) -> str:
         """The text delivered so far."""
-        return "".join(piece.text for piece in self._delivered if isinstance(piece, TextDelta))
+        pieces = (*self._earlier, *self._delivered)
+        return "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
 
     @property
     def response(self) -> Optional[LLMResponse]:
@@ -158,9 +164,24 @@ class StreamCore:
         if source is None:  # somebody else closed the stream while it was read
             raise OrchestratorError(_CLOSED) from end
         if isinstance(end, (StopIteration, StopAsyncIteration)):
-            self._finish(source)
+            yield from self._finishing(source)
         else:  # whatever it is, the stream is over and the ledger has to say so
             self._fail(end)
+
+    def _finishing(self, source: Union[ProviderStream, AsyncProviderStream]) -> Steps[None]:
+        """End with the whole answer; one that the provider paused goes on with another source."""
+        self._phase = Phase.ENDED
+        try:
+            part = source.response()
+            if not self._call.goes_on(part):
+                self._response = self._call.succeed(part)
+                return
+        except Exception as error:  # an answer that cannot be read is a failed one
+            self._fail(error)
+            raise error from error.__cause__
+        self._earlier += self._delivered
+        self._delivered = ()
+        yield from self._sending()
 
     def _leaving(self, status: str) -> Steps[None]:
         """Close the stream; one that is being opened is closed by its opener, which checks ``_is_left``."""
@@ -208,14 +229,6 @@ class StreamCore:
         self._error = error if isinstance(error, Exception) else None
         self._phase = Phase.CLOSED if self._error is None else Phase.FAILED
         self.abandon_later()  # a Ctrl-C may have come just after it was opened
-
-    def _finish(self, source: Union[ProviderStream, AsyncProviderStream]) -> None:
-        self._phase = Phase.ENDED
-        try:
-            self._response = self._call.succeed(source.response())
-        except Exception as error:  # an answer that cannot be read is a failed one
-            self._fail(error)
-            raise error from error.__cause__
 
     def _fail(self, error: Exception) -> None:
         self._error = error
@@ -305,10 +318,10 @@ class LLMStream(StreamCore):
         source = self._source or cast("ProviderStream", run(self._opening()))
         try:
             return next(source)
-        except BaseException as end:
+        except BaseException as end:  # whatever it is, it ends the stream, and is raised again
             run(self._ending(end))
             if isinstance(end, StopIteration):
-                return None
+                return self._next_event()  # None, unless the answer goes on
             raise
 
     def _open_source(self) -> None:
@@ -396,10 +409,10 @@ class AsyncLLMStream(StreamCore):
         source = self._source or cast("AsyncProviderStream", await arun(self._opening()))
         try:
             return await source.__anext__()
-        except BaseException as end:
+        except BaseException as end:  # as in LLMStream
             await arun(self._ending(end))
             if isinstance(end, StopAsyncIteration):
-                return None
+                return await self._next_event()  # None, unless the answer goes on
             raise
 
     async def _open_source(self) -> None:

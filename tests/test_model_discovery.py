@@ -8,12 +8,14 @@ import asyncio
 import logging
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from typing import Any, Dict, Iterator, Mapping
 
 import pytest
 
 from llm_orchestrator.exceptions import ConfigurationError, RateLimitError
+from llm_orchestrator.models import cache
 from llm_orchestrator.models.names import is_fine_tuned
 from llm_orchestrator.models.registry import ModelInfo, ModelRegistry
 from tests.support.listings import (
@@ -379,3 +381,50 @@ def test_the_registry_is_cheap_to_import():
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() in {"[]", "['fcntl']"}
+
+
+# ---------------------------------------------------------------- a lock that is never given back
+
+
+@pytest.fixture
+def locked(cache_path, monkeypatch):
+    """Another process holds the cache's lock, for ever."""
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(cache, "LOCK_SECONDS", 0.2)
+    cache_path.parent.mkdir(parents=True)
+    with open(f"{cache_path}.lock", "a", encoding="utf-8") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.mark.usefixtures("locked")
+def test_fd6_a_refresh_does_not_wait_for_ever(make, call, cache_path):
+    registry = make(one=Listed("gpt-9"))
+    call(registry, "refresh_models")
+    assert call(registry, "validate_model", "one", "gpt-9") is True
+    assert names(registry) == ["gpt-9"] and "gpt-9" in cache_path.read_text()
+
+
+@pytest.mark.usefixtures("locked")
+def test_fd6_the_loop_goes_on_while_a_refresh_waits(make):
+    registry = make(one=Listed("gpt-9"))
+
+    async def main():
+        turns, refresh = 0, asyncio.ensure_future(registry.arefresh_models())
+        while not refresh.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+        return turns
+
+    assert asyncio.run(main()) > 5
+    assert names(registry) == ["gpt-9"]
+
+
+def test_fd6_a_refresh_without_a_thread_waits_on_the_loop(make, monkeypatch):
+    def fail(thread):
+        raise RuntimeError("can't start new thread")
+
+    registry = make(one=Listed("gpt-9"))
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    asyncio.run(registry.arefresh_models())
+    assert names(registry) == ["gpt-9"]

@@ -9,14 +9,19 @@ import logging
 import math
 import os
 import time
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Sequence, Type, Union
 
 from llm_orchestrator import policy
+from llm_orchestrator.calls.continuation import interruption, joined, partial_of, put_before, unfinished
 from llm_orchestrator.calls.reporter import CallReporter
 from llm_orchestrator.calls.shared import SharedState
-from llm_orchestrator.exceptions import OutputParseError, OutputTruncatedError, StreamInterruptedError
+from llm_orchestrator.exceptions import (
+    OutputParseError,
+    OutputTruncatedError,
+    ProviderError,
+    StreamInterruptedError,
+)
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.request.output import parse_output
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, LLMRequest, LLMResponse, ModelInfo
@@ -33,14 +38,14 @@ __all__ = ["Call", "CallSettings"]
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class CallSettings:
+class CallSettings(NamedTuple):
     """What one call may do.
 
     Attributes:
         chain: The models to try, in order, beginning with the request's own.
         max_retries: Retries on each model.
         max_retry_wait: Longest pause in seconds.
+        max_continuations: How often an answer that the provider paused is continued.
         drop_unsupported: Leave out a parameter that a model rejects, and ask again.
         total_timeout: Seconds the whole call may take; None for no limit.
         known_model: Looks up what the registry knows of a model.
@@ -49,6 +54,7 @@ class CallSettings:
     chain: Sequence[str]
     max_retries: int
     max_retry_wait: float
+    max_continuations: int
     drop_unsupported: bool
     total_timeout: Optional[float]
     known_model: Callable[[str], Optional[ModelInfo]]
@@ -74,6 +80,10 @@ class Call:
         self._turn = turn
         self._is_streamed = streamed
         self._deadline = math.inf
+        self._chain = settings.chain
+        self._earlier: Optional[LLMResponse] = None  # the parts of a paused answer so far, as one
+        self._continuations = 0
+        self._is_unfinished = False
         self._process = os.getpid()
         self._reporter = CallReporter(provider, request, shared, streamed=streamed)
 
@@ -82,15 +92,21 @@ class Call:
     def send(self) -> LLMResponse:
         """Get a whole answer."""
         with self:
-            return self.succeed(policy.run(self._plan(), self._attempt))
+            response = policy.run(self._plan(), self._attempt)
+            while self.goes_on(response):
+                response = policy.run(self._plan(), self._attempt)
+            return self.succeed(response)
 
     async def asend(self) -> LLMResponse:
         """Get a whole answer, async."""
         with self:
-            return self.succeed(await policy.arun(self._plan(), self._aattempt))
+            response = await policy.arun(self._plan(), self._aattempt)
+            while self.goes_on(response):
+                response = await policy.arun(self._plan(), self._aattempt)
+            return self.succeed(response)
 
     def open(self) -> ProviderStream:
-        """Open a streamed answer, its first piece read; its owner ends the call by a method below."""
+        """Open a streamed answer, or what continues it; its owner ends the call by a method below."""
         with self:
             return policy.run(self._plan(), self._open_attempt)
 
@@ -123,17 +139,17 @@ class Call:
 
     def _plan(self) -> policy.Plan:
         settings = self._settings
-        if settings.total_timeout is not None:
+        if settings.total_timeout is not None and self._earlier is None:
             self._deadline = time.monotonic() + settings.total_timeout
         known = self._shared.unsupported
         return policy.plan(
-            settings.chain,
+            self._chain,
             policy.PolicySettings(
                 max_retries=settings.max_retries,
                 max_retry_wait=settings.max_retry_wait,
                 drop_unsupported=settings.drop_unsupported,
                 unsupported={
-                    model: known.get((self._provider.name, model), frozenset()) for model in settings.chain
+                    model: known.get((self._provider.name, model), frozenset()) for model in self._chain
                 },
                 time_left=self._time_left,
             ),
@@ -156,9 +172,25 @@ class Call:
         left_out: Dict[str, Any] = dict.fromkeys(step.without.intersection(DROPPABLE_PARAMETERS))
         return evolve(self._request, model=step.model, **left_out)
 
-    # ---------------------------------------------------------------- how it ends
+    # ---------------------------------------------------------------- how it goes on, and how it ends
+
+    def goes_on(self, part: LLMResponse) -> bool:
+        """Whether the provider paused its answer and is asked to go on; the part is recorded then."""
+        following = self._provider.continuation(self._request, part)
+        if following is None:
+            return False
+        self._is_unfinished = self._continuations >= self._settings.max_continuations
+        if self._is_unfinished:
+            return False
+        self._continuations += 1
+        self._earlier = joined(self._provider, self._earlier, self._reporter.end_part(part))
+        self._chain = (part.requested_model or self._request.model,)
+        self._request = evolve(following, model=self._chain[0])
+        return True
 
     def __enter__(self) -> None:
+        if self._earlier is not None:
+            return  # it goes on
         if self._turn is not None:
             history = self._turn.begin()
             self._request = evolve(self._request, messages=history + self._request.messages)
@@ -171,36 +203,51 @@ class Call:
         trace: Optional[TracebackType],
     ) -> None:
         if isinstance(error, Exception):
-            self.fail(error)
+            failure = self._failure_of(error)
+            self.fail(failure)
+            if failure is not error:
+                raise failure from error
         elif error is not None:
             self._reporter.cancel()
             if self._turn is not None:
-                self._turn.end()
+                self._end_failed(self._turn, error)
 
     def succeed(self, response: LLMResponse) -> LLMResponse:
         """Record a whole answer, and complete it with its cost, its attempts and the parsed value."""
-        response = self._reporter.record(response)
-        response = parse_output(response, self._request)  # after it was recorded: it was paid for, fit or not
-        self._reporter.succeed(response)
+        status = "interrupted" if self._is_unfinished else "ok"
+        response = joined(self._provider, self._earlier, self._reporter.record(response, status))
+        if self._is_unfinished:
+            response = unfinished(response, self._continuations)
+        else:  # after it was recorded: it was paid for, fit or not
+            response = parse_output(response, self._request)
+        self._reporter.succeed(response, status)
         if self._turn is not None:
-            self._turn.keep(response)
+            self._turn.end_with_cost_of(response) if self._is_unfinished else self._turn.keep(response)
         return response
+
+    def _failure_of(self, error: Exception) -> Exception:
+        """What a streamed answer that cannot go on ends with: its first parts were delivered."""
+        if self._earlier is None or not self._is_streamed or not isinstance(error, ProviderError):
+            return error
+        return interruption(error)
 
     def fail(self, error: Exception) -> None:
         """Record that the call failed, and add its attempts to the error."""
         try:
             self._reporter.fail(error)
+            if self._earlier is not None and isinstance(error, StreamInterruptedError):
+                put_before(self._earlier, error)
         finally:
             if self._turn is not None:
-                _end_failed(self._turn, error)
+                self._end_failed(self._turn, error)
 
     def abandon(self, partial: LLMResponse, status: str) -> None:
         """Record an answer that was left early: ``interrupted`` or ``cancelled``."""
         try:
-            self._reporter.abandon(partial, status)
+            partial = self._reporter.abandon(partial, status)
         finally:
             if self._turn is not None:
-                self._turn.end_with_cost_of(partial)
+                self._turn.end_with_cost_of(partial_of(self._earlier, partial))
 
     def opened(self, stream: StreamCore) -> None:
         """Note a stream that was opened, so that it does not go unrecorded when the program ends."""
@@ -222,12 +269,13 @@ class Call:
             self._turn.end_with_cost_of(None)
         self._shared.deferred.append(finish)
 
-
-def _end_failed(turn: Turn, error: Exception) -> None:
-    """End the turn of a call that failed; an answer, or a part of one, that came before was paid for."""
-    if isinstance(error, (OutputTruncatedError, OutputParseError)):
-        turn.end_with_cost_of(error.response)
-    elif isinstance(error, StreamInterruptedError):
-        turn.end_with_cost_of(error.partial_response)
-    else:
-        turn.end()
+    def _end_failed(self, turn: Turn, error: BaseException) -> None:
+        """End the turn of a call that failed; an answer, or a part of one, that came before was paid for."""
+        if isinstance(error, (OutputTruncatedError, OutputParseError)):
+            turn.end_with_cost_of(error.response)
+        elif isinstance(error, StreamInterruptedError):
+            turn.end_with_cost_of(error.partial_response)
+        elif self._earlier is not None:
+            turn.end_with_cost_of(self._earlier)
+        else:
+            turn.end()

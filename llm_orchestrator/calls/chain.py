@@ -26,7 +26,7 @@ class ModelChooser:
             raise InvalidRequestError(
                 f"No model is chosen for {provider!r}. Name one with model=, or in for_provider."
             )
-        if is_fine_tuned(first):
+        if (provider, first) not in self._own and is_fine_tuned(first):
             raise InvalidRequestError(
                 f"{first!r} is a fine-tuned model, which is not supported. Name its base model."
             )

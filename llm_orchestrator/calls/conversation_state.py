@@ -14,7 +14,7 @@ from llm_orchestrator.types import JSON, LLMResponse, Message, TokenUsage, read_
 from llm_orchestrator.utils.money import ZERO, add_money
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["ConversationState", "History", "read_document", "write_document"]
+__all__ = ["ConversationState", "History", "read_document", "sum_of_usage", "write_document"]
 
 #: Of the JSON's form; a form that older versions of the library would misread gets the next one.
 VERSION = 1
@@ -58,7 +58,7 @@ class ConversationState:
             self,
             cost=add_money(self.cost, answer.cost or ZERO),
             unpriced_requests=self.unpriced_requests + is_partial,
-            usage=_sum_of(self.usage, answer.usage),
+            usage=sum_of_usage(self.usage, answer.usage),
         )
 
     def to_dict(self) -> Dict[str, Any]:
@@ -162,7 +162,7 @@ def _usage(counts: JSON) -> TokenUsage:
     return TokenUsage(**read, source=str(counts["source"]))
 
 
-def _sum_of(total: TokenUsage, usage: TokenUsage) -> TokenUsage:
+def sum_of_usage(total: TokenUsage, usage: TokenUsage) -> TokenUsage:
     """Add tokens; a count that only one of the two has is taken as it is, one that neither has is None."""
     counts: Dict[str, Any] = {}
     for name in COUNTS:

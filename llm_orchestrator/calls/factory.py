@@ -59,14 +59,16 @@ class CallFactory:
         chain = self._models.chain(
             provider, request.model or model, entry.fallback_models if arguments.fallback else ()
         )
-        for name in chain:
-            self._shared.tracker.check_price(adapter.name, adapter.price_provider_of(name), name)
+        if self._shared.tracker.strict_pricing:
+            for name in chain:
+                self._shared.tracker.check_price(adapter.name, adapter.price_provider_of(name), name)
         if streamed and turn is None:
             request = snapshot(request)  # a turn's messages are one already
         settings = CallSettings(
             chain=chain,
             max_retries=entry.max_retries if arguments.max_retries is None else arguments.max_retries,
             max_retry_wait=entry.max_retry_wait,
+            max_continuations=entry.max_continuations,
             drop_unsupported=entry.on_unsupported_parameter == "drop",
             total_timeout=arguments.total_timeout or entry.total_timeout,
             known_model=partial(self._known_model, provider),

@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
 from llm_orchestrator.providers.context import AttemptContext
-from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, Exchange, LLMRequest, LLMResponse
-from llm_orchestrator.usage.attempts import CallFacts, may_be_billed, usage_record_of
+from llm_orchestrator.types import (
+    DROPPABLE_PARAMETERS,
+    MISSING_USAGE,
+    Attempt,
+    Exchange,
+    LLMRequest,
+    LLMResponse,
+)
+from llm_orchestrator.usage.attempts import UNKNOWN_COST, CallFacts, may_be_billed, usage_record_of
 from llm_orchestrator.usage.estimates import estimate_answer, estimate_prompt
 from llm_orchestrator.utils.values import evolve
 
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["CallReporter"]
 
 logger = logging.getLogger(__name__)
+
+_NO_STEP = Attempt("")  # before the first attempt
 
 
 class CallReporter:
@@ -52,7 +61,7 @@ class CallReporter:
         self._facts = CallFacts(shared.session_id, self.id, streamed, request.tags, provider.base_url)
         self._unwritten: Optional[UsageRecord] = None
         self._is_open = False
-        self._step = Attempt(request.model)
+        self._step = _NO_STEP
         self._context = AttemptContext()
         self._began = self._started = time.monotonic()
         self._started_at = datetime.now(timezone.utc)
@@ -71,7 +80,10 @@ class CallReporter:
         return _AttemptReport(self)
 
     def begin_attempt(self) -> None:
-        """Note that a request is about to be sent, unless the orchestrator is closed or a budget is spent."""
+        """Note that a request is about to be sent, unless its time is over or a budget is spent.
+
+        What refuses it comes before the row of the attempt before: that one was the call's last, then.
+        """
         self._check_may_send()
         self._write_row(final=False)
         if self._attempts:
@@ -83,6 +95,7 @@ class CallReporter:
 
     def _check_may_send(self) -> None:
         self._shared.check_open()
+        self._context.check_time()
         pending = self._unwritten.cost if self._unwritten else None
         self._shared.tracker.check_budget(self._shared.session_id, pending)
 
@@ -99,17 +112,21 @@ class CallReporter:
         elif _may_have_been_sent(error):
             self._end_without_answer("error", error)
 
-    def record(self, response: LLMResponse) -> LLMResponse:
-        """Record a whole answer: its row, and what only the call knows of it."""
+    def end_part(self, response: LLMResponse, status: str = "ok") -> LLMResponse:
+        """End an attempt with its answer, which another attempt may continue."""
         if self._step.without:
             self._shared.learn(self._provider.name, self._step.model, self._step.without)
-        response = self._end_with_answer("ok", response)
+        return self._end_with_answer(status, response)
+
+    def record(self, response: LLMResponse, status: str) -> LLMResponse:
+        """Record the last of an answer: its row, and what only the call knows of it."""
+        response = self.end_part(response, status)
         self._write_row(final=True)
         return response
 
-    def succeed(self, response: LLMResponse) -> None:
+    def succeed(self, response: LLMResponse, status: str) -> None:
         """Report the answer that the application gets."""
-        self._tell("call", "ok", response=response)
+        self._tell("call", status, response=response)
         logger.debug(
             "%s/%s: answered, attempt %d (request id %s)",
             response.provider,
@@ -137,11 +154,12 @@ class CallReporter:
         else:
             self._end_without_answer(status, error)
 
-    def abandon(self, partial: LLMResponse, status: str) -> None:
+    def abandon(self, partial: LLMResponse, status: str) -> LLMResponse:
         """Record an answer that was left early."""
         partial = self._end_with_answer(status, partial)
         self._write_row(final=True)
         self._tell("call", status, response=partial)
+        return partial
 
     def cancel(self) -> None:
         """Record that the caller gave up while an attempt was under way or about to be made."""
@@ -195,6 +213,8 @@ class CallReporter:
 
     def _left_out(self) -> Tuple[str, ...]:
         """A warning for each parameter that was left out because the model rejects it."""
+        if not self._step.without:
+            return ()
         return tuple(
             f"{name} was left out: {self._step.model} rejects it."
             for name in sorted(self._step.without.intersection(DROPPABLE_PARAMETERS))
@@ -202,7 +222,22 @@ class CallReporter:
         )
 
     def _record_of(self, status: str, answer: LLMResponse, *, billed: bool) -> UsageRecord:
-        """Make the record of the attempt that has just ended; what was not reported is estimated."""
+        """Make the record of the attempt that has just ended, without details where they cannot be made."""
+        try:
+            return self._detailed_record(status, answer, billed=billed)
+        except Exception:  # whatever is wrong with a detail, the answer was paid for and has its row
+            logger.exception("%s/%s: a row is kept without its details.", answer.provider, answer.model)
+        return usage_record_of(
+            self._facts,
+            self._attempts[-1],
+            evolve(answer, usage=MISSING_USAGE),
+            number=len(self._attempts),
+            status=status,
+            details=UNKNOWN_COST,
+        )
+
+    def _detailed_record(self, status: str, answer: LLMResponse, *, billed: bool) -> UsageRecord:
+        """Make the record with all that is known; what was not reported is estimated."""
         estimated = _missing_tokens(answer, self._request) if billed else None
         return usage_record_of(
             self._facts,
@@ -217,20 +252,31 @@ class CallReporter:
 
     def _price(self, response: LLMResponse, estimated: Optional[Mapping[str, int]] = None) -> CostDetails:
         provider = self._provider
-        return self._shared.tracker.price_response(
-            response,
-            provider.price_provider_of(self._step.model),
-            provider.base_url,
-            at=self._started_at,
-            estimated=estimated,
-            exchange=self._context.exchange,
-        )
+        try:
+            return self._shared.tracker.price_response(
+                response,
+                provider.price_provider_of(self._step.model),
+                provider.base_url,
+                at=self._started_at,
+                estimated=estimated,
+                exchange=self._context.exchange,
+            )
+        except (
+            Exception
+        ):  # the application's own tracker may raise; the answer was paid for and has to arrive
+            logger.exception("%s/%s could not be priced.", response.provider, response.model)
+            return UNKNOWN_COST
 
     def _write_row(self, *, final: bool) -> None:
         """Write the row of the last attempt; only what follows it tells whether it ended the call."""
         record, self._unwritten = self._unwritten, None
-        if record is not None:
-            self._shared.tracker.add(evolve(record, final=final))
+        if record is None:
+            return
+        record = evolve(record, final=final)
+        try:
+            self._shared.tracker.add(record)
+        except Exception:  # as in _price
+            logger.exception("A request could not be recorded. The record: %s", record)
 
     # ---------------------------------------------------------------- telling others
 
@@ -262,6 +308,11 @@ class CallReporter:
         )
 
     def _log_next(self, last: Attempt, step: Attempt) -> None:
+        if last.error is None:
+            logger.debug(
+                "%s/%s: the provider paused, its answer is continued", self._provider.name, step.model
+            )
+            return
         action = "retry" if last.model == step.model else f"fallback from {last.model}"
         logger.warning(
             "%s/%s: %s, attempt %d, after %s (status %s, request id %s)",

@@ -174,7 +174,9 @@ class ProviderConfig(_Model):
         total_timeout: Seconds for a whole call, retries and fallbacks included; None is no limit.
         max_retries: Retries on each model.
         max_retry_wait: Seconds; when the provider asks for a longer wait, there is no retry.
-        on_unsupported_parameter: Whether a parameter that the model rejects is dropped or an error.
+        max_continuations: How often an answer that its provider paused is continued.
+        max_continuations: int = Field(default=8, ge=0)
+    on_unsupported_parameter: Whether a parameter that the model rejects is dropped or an error.
         allow_missing_finish_reason: Whether a stream that ends without a finish reason counts as complete.
         options: Request options used where a call gives none.
         transport: ``direct`` is over connections of the library's own, without an SDK; ``sdk`` through the
@@ -206,6 +208,7 @@ class ProviderConfig(_Model):
     total_timeout: Optional[_Positive] = 900.0
     max_retries: _Count = 2
     max_retry_wait: Annotated[float, _Number] = Field(default=60.0, ge=0, allow_inf_nan=False)
+    max_continuations: _Count = 8
     on_unsupported_parameter: Literal["drop", "error"] = "drop"
     allow_missing_finish_reason: bool = False
     options: Annotated[Dict[str, Any], _Section, _Frozen] = FrozenDict()

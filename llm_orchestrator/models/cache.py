@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from dataclasses import dataclass, field, fields
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple, Union
 
@@ -30,6 +31,9 @@ _SCHEMA = 2
 _OLD_SCHEMA = 1  # of version 0.1, which did not distinguish addresses
 
 logger = logging.getLogger(__name__)
+
+#: Longest wait for another process that changes the file; then it is changed all the same.
+LOCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,7 @@ class ModelCache:
             try:
                 os.makedirs(os.path.dirname(os.path.abspath(self._path)), exist_ok=True)
                 lock = held.enter_context(open(self._path + ".lock", "a", encoding="utf-8"))
-                if fcntl is not None:
-                    fcntl.flock(lock, fcntl.LOCK_EX)
+                _lock(lock.fileno())
             except (OSError, ValueError):  # the reason is logged when the file cannot be written either
                 logger.debug("The model cache %s cannot be locked.", self._path)
             yield
@@ -150,6 +153,19 @@ class ModelCache:
         except (OSError, ValueError):  # no file yet, or not a valid path
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _lock(descriptor: int) -> None:
+    """Wait for a lock, but not without end: a process may hold it for ever, and a cache may be lost."""
+    give_up = time.monotonic() + LOCK_SECONDS
+    while fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(0.01)
 
 
 _FIELDS = [info_field.name for info_field in fields(ModelInfo) if info_field.name != "provider"]

@@ -11,6 +11,7 @@ import os
 import threading
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import (
     Callable,
@@ -25,6 +26,7 @@ from typing import (
     Set,
     Tuple,
     Type,
+    TypeVar,
     Union,
 )
 
@@ -33,10 +35,13 @@ from llm_orchestrator.models.cache import Listing, ModelCache, default_cache_pat
 from llm_orchestrator.models.names import exclusion_by_kind, is_fine_tuned
 from llm_orchestrator.types import ModelInfo
 from llm_orchestrator.utils.suggestions import did_you_mean
+from llm_orchestrator.utils.threads import NoThreadError, in_thread
 
 __all__ = ["ListsModels", "ModelInfo", "ModelRegistry"]
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 class ListsModels(Protocol):
@@ -122,12 +127,12 @@ class ModelRegistry:
         """
         if provider_name is not None:
             provider = self._provider(provider_name)
-            self._store(provider_name, provider, await provider.aget_available_models())
+            await self._astore(provider_name, provider, await provider.aget_available_models())
             return
         first_error = _FirstError()
         for name, provider in self._usable():
             with first_error.refreshing(name):
-                self._store(name, provider, await provider.aget_available_models())
+                await self._astore(name, provider, await provider.aget_available_models())
         first_error.raise_if_any()
 
     def validate_model(self, provider_name: str, model: str) -> bool:
@@ -156,7 +161,8 @@ class ModelRegistry:
         """
         if not model or is_fine_tuned(model):
             return False
-        return self._note(provider_name, model, await self._provider(provider_name).avalidate_model(model))
+        offered = await self._provider(provider_name).avalidate_model(model)
+        return await _off_the_loop(partial(self._note, provider_name, model, offered))
 
     def get_available_models(self, provider_name: str, include_deprecated: bool = False) -> List[ModelInfo]:
         """Return the chat models in the list of a provider's last refresh.
@@ -280,11 +286,22 @@ class ModelRegistry:
         found = [_checked(info, name, kinds) for info in listed if not is_fine_tuned(info.name)]
         self._cache.update(name, lambda old: _merged(old, found, now))
 
+    async def _astore(self, name: str, provider: ListsModels, listed: Sequence[ModelInfo]) -> None:
+        await _off_the_loop(partial(self._store, name, provider, listed))
+
     def _note(self, name: str, model: str, offered: bool) -> bool:
         now = self._now().isoformat()
         if offered or self.known(name, model):
             self._cache.update(name, lambda old: _validated(old, model, name, now))
         return offered
+
+
+async def _off_the_loop(work: Callable[[], Result]) -> Result:
+    """Change the cache in a thread, for that waits for other processes; where none can be had, at once."""
+    try:
+        return await in_thread(work)
+    except NoThreadError:
+        return work()
 
 
 def _checked(info: ModelInfo, provider: str, kinds: str) -> ModelInfo:

@@ -7,7 +7,7 @@ the few fields that a price depends on, so that pricing the facts later gives th
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping
 
 from llm_orchestrator.pricing.terms import TIER_HEADER, find_header
 from llm_orchestrator.utils.json import JSON
@@ -37,7 +37,7 @@ def price_facts(request: JSON, headers: Mapping[str, str], response: JSON) -> Di
 def _asked(request: JSON) -> Dict[str, Any]:
     asked = {name: request[name] for name in _TERMS if name in request}
     if request.get("prompt_cache_options"):
-        asked["prompt_cache_options"] = {"ttl": request["prompt_cache_options"].get("ttl")}
+        asked["prompt_cache_options"] = {"ttl": _mapping(request["prompt_cache_options"]).get("ttl")}
     if request.get("tools"):
         asked["tools"] = _image_tools(request["tools"])
     return asked
@@ -45,13 +45,13 @@ def _asked(request: JSON) -> Dict[str, Any]:
 
 def _reported(response: JSON) -> Dict[str, Any]:
     reported = {name: response[name] for name in _REPORTED if name in response}
-    items = [_reduced(item) for item in response.get("output") or () if _is_billed(item)]
+    items = [_reduced(item) for item in _mappings(response.get("output")) if _is_billed(item)]
     if items:
         reported["output"] = items
     if response.get("tools"):
         reported["tools"] = _image_tools(response["tools"])
     if response.get("candidates"):
-        searches = sum(_searches(candidate) for candidate in response["candidates"])
+        searches = sum(_searches(candidate) for candidate in _mappings(response["candidates"]))
         # The queries themselves are the user's words.
         reported["candidates"] = (
             [{"groundingMetadata": {"webSearchQueries": [""] * searches}}] if searches else []
@@ -59,25 +59,36 @@ def _reported(response: JSON) -> Dict[str, Any]:
     return {name: value for name, value in reported.items() if value}
 
 
-def _is_billed(item: Any) -> bool:
-    return isinstance(item, abc.Mapping) and item.get("type") in _BILLED_ITEMS
+def _mapping(value: Any) -> JSON:
+    return value if isinstance(value, abc.Mapping) else {}
+
+
+def _mappings(values: Any) -> List[JSON]:
+    """The objects in a list; a provider may send anything in its place."""
+    values = values if isinstance(values, (list, tuple)) else ()
+    return [value for value in values if isinstance(value, abc.Mapping)]
+
+
+def _is_billed(item: JSON) -> bool:
+    return item.get("type") in _BILLED_ITEMS
 
 
 def _reduced(item: JSON) -> Dict[str, Any]:
     reduced = {name: item[name] for name in ("type", "status") if name in item}
-    action = item.get("action") or {}
+    action = _mapping(item.get("action"))
     if "type" in action:
         reduced["action"] = {"type": action["type"]}
     return reduced
 
 
-def _image_tools(tools: Sequence[Any]) -> List[Dict[str, Any]]:
+def _image_tools(tools: Any) -> List[Dict[str, Any]]:
     return [
         {"type": tool["type"], "model": tool.get("model")}
-        for tool in tools
-        if isinstance(tool, abc.Mapping) and tool.get("type") == "image_generation"
+        for tool in _mappings(tools)
+        if tool.get("type") == "image_generation"
     ]
 
 
 def _searches(candidate: JSON) -> int:
-    return len((candidate.get("groundingMetadata") or {}).get("webSearchQueries") or ())
+    queries = _mapping(candidate.get("groundingMetadata")).get("webSearchQueries")
+    return len(queries) if isinstance(queries, (list, tuple)) else 0

@@ -24,6 +24,7 @@ from llm_orchestrator.providers.http.reader import read_document
 from llm_orchestrator.providers.http.redaction import Redactor, secret_headers
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+from llm_orchestrator.utils.text import one_line
 
 __all__ = ["Adapter"]
 
@@ -140,6 +141,11 @@ class Adapter(ABC):
         return None
 
     @property
+    def is_direct(self) -> bool:
+        """Whether it talks without an SDK, over replies that keep the limits of a call themselves."""
+        return False
+
+    @property
     def price_provider(self) -> str:
         """Whose price list holds: the vendor's, unless another host speaks its protocol."""
         return self.protocol if self.base_url is None or self.name == self.protocol else self.name
@@ -231,6 +237,41 @@ class Adapter(ABC):
             The provider's JSON as far as it came.
         """
         return state.reply
+
+    def continuation(self, request: LLMRequest, response: LLMResponse) -> Optional[LLMRequest]:
+        """Build the request that goes on with an answer that its provider paused.
+
+        Args:
+            request: The call that was answered.
+            response: Its answer, with the provider's JSON in ``raw_response``.
+
+        Returns:
+            The next request; None when the answer is the provider's last word, as most are.
+        """
+        return None
+
+    def join_replies(self, earlier: JSON, later: JSON) -> JSON:
+        """Put the JSON of a paused answer and of what continues it together, as one reply.
+
+        Args:
+            earlier: The provider's JSON so far.
+            later: That of the reply that continued it.
+
+        Returns:
+            The JSON of one whole reply, for ``parse_reply``.
+        """
+        return later
+
+    def poll_request(self, body: JSON) -> Optional[WireRequest]:
+        """Build the request that asks how far an answer is that the provider works on in the background.
+
+        Args:
+            body: The provider's JSON.
+
+        Returns:
+            A GET request, answered in the form of the first reply; None when the answer is there.
+        """
+        return None
 
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
         """Read the provider's description of a failure.
@@ -330,7 +371,11 @@ class Adapter(ABC):
         Returns:
             The id, or None.
         """
-        return next((headers[name] for name in self.request_id_headers if headers.get(name)), None)
+        for name in self.request_id_headers:
+            found = headers.get(name)
+            if found:
+                return one_line(found)
+        return None
 
     def translate_options(self, options: JSON) -> JSON:
         """Translate provider options that have a name of our own.

@@ -13,7 +13,9 @@ from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
+from llm_orchestrator.providers.http.placeholders import PLACEHOLDER, without_placeholder
 from llm_orchestrator.providers.http.pools import async_client_arguments
+from llm_orchestrator.providers.reading import as_list
 from llm_orchestrator.providers.sdk import SDKProvider
 from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
@@ -23,8 +25,8 @@ __all__ = ["AnthropicAdapter"]
 
 BASE_URL = "https://api.anthropic.com"
 API_VERSION = "2023-06-01"
-#: Sent to servers that imitate the API and ask for no key; the SDK insists on one.
-NO_KEY = "no-key"
+#: Stop reasons of a turn that goes on when it is sent back (platform.claude.com, handling stop reasons).
+PAUSES = ("pause_turn", "compaction")
 
 
 class AnthropicAdapter(SDKProvider):
@@ -63,6 +65,16 @@ class AnthropicAdapter(SDKProvider):
     def assemble_reply(self, state: StreamState) -> JSON:
         """Put the streamed message together; see ``Adapter.assemble_reply``."""
         return anthropic.assemble_reply(state)
+
+    def continuation(self, request: LLMRequest, response: LLMResponse) -> Optional[LLMRequest]:
+        """Send a paused turn back as it came; see ``Adapter.continuation``."""
+        if response.raw_finish_reason not in PAUSES or response.message is None:
+            return None
+        return evolve(request, messages=(*request.messages, response.message))
+
+    def join_replies(self, earlier: JSON, later: JSON) -> JSON:
+        """Put the blocks of a paused turn and of its continuation together; see ``Adapter.join_replies``."""
+        return {**later, "content": [*as_list(earlier.get("content")), *as_list(later.get("content"))]}
 
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
         """Read a failure; see ``Adapter.parse_failure``."""
@@ -103,7 +115,7 @@ class AnthropicAdapter(SDKProvider):
         """The arguments of both clients: where the API is, who asks; a cloud has others."""
         if not self._api_key and self.base_url is None:
             raise self.missing_key("ANTHROPIC_API_KEY")
-        return {"api_key": self._api_key or NO_KEY, "base_url": self.base_url or BASE_URL}
+        return {"api_key": self._api_key or PLACEHOLDER, "base_url": self.base_url or BASE_URL}
 
     def _client(self, kind: str, **arguments: Any) -> Any:
         """Make one of the SDK's clients so that nothing in the environment changes what it does."""
@@ -114,4 +126,5 @@ class AnthropicAdapter(SDKProvider):
             arguments["open_telemetry"] = False
         client = client_class(**arguments)
         client._custom_headers = {}  # those of $ANTHROPIC_CUSTOM_HEADERS, which no argument keeps out
-        return with_bounded_error_bodies(client)
+        client = with_bounded_error_bodies(client)
+        return client if self._api_key else without_placeholder(client)

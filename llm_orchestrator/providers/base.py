@@ -1,40 +1,35 @@
 """The calls every provider can make, written once over what its adapter translates and opens.
 
-Merging options, completing answers, and asking for models happen here and nowhere else. Sync and async differ
-only in the lines that wait.
+Merging options and completing answers happen here and nowhere else. Sync and async differ only in the lines
+that wait.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any, Dict, Generator, List, Mapping, Optional, Set, Tuple, TypeVar, cast
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import (
-    AuthenticationError,
-    ConfigurationError,
     InvalidRequestError,
-    ModelNotFoundError,
     ProviderError,
-    ProviderTimeoutError,
     UnsupportedParameterError,
 )
 from llm_orchestrator.providers.adapter import Adapter
+from llm_orchestrator.providers.background import Waits, asleep, finishing, sleep
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.error_translation import ErrorTranslation
 from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
+from llm_orchestrator.providers.questions import aask, ask, greeting, listing, validation
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.request.options import check_options, likely_typos, near_misses, with_defaults
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
 from llm_orchestrator.utils.json import merged
+from llm_orchestrator.utils.steps import arun, run
+from llm_orchestrator.utils.text import one_line
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["BaseLLMProvider", "LLMResponse"]
-
-Result = TypeVar("Result")
-#: Requests that follow from each other: yields one, is sent its reply, returns what came of it.
-Requests = Generator[WireRequest, JSON, Result]
 
 
 class BaseLLMProvider(Adapter):
@@ -61,6 +56,10 @@ class BaseLLMProvider(Adapter):
         with self.errors(request) as errors:
             request, errors.wire = self.prepare(request, context, stream=False)
             body, headers = exchange(self, errors.wire, self.limits(request, context))
+            if self.poll_request(body) is not None:
+                body, headers = run(
+                    finishing(self, (body, headers), request, context, Waits(sleep, exchange))
+                )
             return self.response_of(body, headers, request, errors.wire, context)
 
     async def asend_request(
@@ -82,6 +81,10 @@ class BaseLLMProvider(Adapter):
         with self.errors(request) as errors:
             request, errors.wire = self.prepare(request, context, stream=False)
             body, headers = await aexchange(self, errors.wire, self.limits(request, context))
+            if self.poll_request(body) is not None:
+                body, headers = await arun(
+                    finishing(self, (body, headers), request, context, Waits(asleep, aexchange))
+                )
             return self.response_of(body, headers, request, errors.wire, context)
 
     def send_streaming_request(
@@ -141,7 +144,7 @@ class BaseLLMProvider(Adapter):
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
         """
-        return self._converse(self._listing())
+        return ask(self, listing(self))
 
     async def aget_available_models(self) -> List[ModelInfo]:
         """Ask the provider for its models, async; see ``get_available_models``.
@@ -152,7 +155,7 @@ class BaseLLMProvider(Adapter):
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
         """
-        return await self._aconverse(self._listing())
+        return await aask(self, listing(self))
 
     def validate_model(self, model: str) -> bool:
         """Ask the provider whether it offers a model.
@@ -166,7 +169,7 @@ class BaseLLMProvider(Adapter):
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
         """
-        return self._converse(self._validation(model))
+        return ask(self, validation(self, model))
 
     async def avalidate_model(self, model: str) -> bool:
         """Ask the provider whether it offers a model, async; see ``validate_model``.
@@ -180,7 +183,7 @@ class BaseLLMProvider(Adapter):
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
         """
-        return await self._aconverse(self._validation(model))
+        return await aask(self, validation(self, model))
 
     def warm_up(self, model: str) -> None:
         """Get ready for calls: import the SDK and open a connection, by asking for a model.
@@ -191,7 +194,7 @@ class BaseLLMProvider(Adapter):
         Raises:
             ProviderError: The provider could not be reached, or does not accept the key.
         """
-        self._converse(self._greeting(model))
+        ask(self, greeting(self, model))
 
     async def awarm_up(self, model: str) -> None:
         """Get ready for async calls on the running loop; see ``warm_up``.
@@ -202,7 +205,7 @@ class BaseLLMProvider(Adapter):
         Raises:
             ProviderError: The provider could not be reached, or does not accept the key.
         """
-        await self._aconverse(self._greeting(model))
+        await aask(self, greeting(self, model))
 
     # ---------------------------------------------------------------- parts shared by the calls
 
@@ -238,13 +241,12 @@ class BaseLLMProvider(Adapter):
         changes: Dict[str, Any] = {}
         if request.provider_options:
             changes["body"] = merged(wire.body or {}, self.translate_options(request.provider_options))
-        if self.headers or request.extra_headers:
-            changes["headers"] = {**self.headers, **wire.headers, **request.extra_headers}
         warnings = [f"{name} was not sent: {self.name} does not take it." for name in wire.unsupported]
         warnings += likely_typos(request.provider_options) + near_misses(request)
         if warnings:
             changes["warnings"] = (*wire.warnings, *warnings)
-        return request, evolve(wire, **changes) if changes else wire
+        wire = evolve(wire, **changes) if changes else wire
+        return request, self.with_headers(wire, request)
 
     def limits(
         self, request: Optional[LLMRequest] = None, context: Optional[AttemptContext] = None
@@ -262,13 +264,9 @@ class BaseLLMProvider(Adapter):
             ProviderTimeoutError: The time of the whole call is over already; nothing was sent.
         """
         silence = request.timeout if request is not None and request.timeout is not None else self.timeout
-        deadline = math.inf if context is None else context.deadline
-        limits = Limits(min(self.connect_timeout, silence), silence, deadline)
-        if limits.left() <= 0:
-            error = ProviderTimeoutError("total_timeout was over before the request could be sent. Raise it.")
-            error.sent = False
-            raise error
-        return limits
+        context = context or AttemptContext()
+        context.check_time()
+        return Limits(min(self.connect_timeout, silence), silence, context.deadline)
 
     def errors(
         self, request: Optional[LLMRequest] = None, wire: Optional[WireRequest] = None
@@ -329,77 +327,22 @@ class BaseLLMProvider(Adapter):
         redact = self.redactor_for(request).redact  # both go to log and ledger, and a server may repeat a key
         return evolve(
             response,
-            model=redact(response.model or request.model),
+            model=one_line(redact(response.model or request.model)),
             requested_model=request.model,
-            request_id=redact(response.request_id or self.request_id_of(headers) or "") or None,
+            request_id=one_line(redact(response.request_id or self.request_id_of(headers) or "")) or None,
             warnings=response.warnings + wire.warnings,
             raw_response=body,
         )
 
-    def _listing(self) -> Requests[List[ModelInfo]]:
-        """Ask for page after page; yields each request and is sent its reply."""
-        models: List[ModelInfo] = []
-        cursor: Optional[str] = None
-        seen: Set[Optional[str]] = {cursor}
-        while True:
-            body = yield self.list_request(cursor)
-            with self.errors():
-                page, cursor = self.parse_models(body)
-            models += page
-            if not cursor or cursor in seen:
-                return models
-            seen.add(cursor)
+    def with_headers(self, wire: WireRequest, request: Optional[LLMRequest] = None) -> WireRequest:
+        """Add the headers of the entry, and those of a call.
 
-    def _validation(self, model: str) -> Requests[bool]:
-        """Ask for one model; is thrown the error when the provider does not know it."""
-        try:
-            body = yield self.model_request(model)
-            with self.errors():
-                return self.offers(model, body)
-        except ModelNotFoundError:
-            return False
+        Args:
+            wire: A request as the adapter built it.
+            request: The call it belongs to; None for none.
 
-    def _greeting(self, model: str) -> Requests[None]:
-        """Ask for a model, or for nothing where nobody can be asked: every answer leaves a connection."""
-        try:
-            question = self.model_request(model)
-        except ConfigurationError:
-            question = WireRequest("/")
-        try:
-            yield question
-        except AuthenticationError:
-            raise
-        except ProviderError as error:
-            if error.status_code is None:
-                raise
-
-    def _with_headers(self, wire: WireRequest) -> WireRequest:
-        return evolve(wire, headers={**self.headers, **wire.headers}) if self.headers else wire
-
-    def _converse(self, requests: Requests[Result]) -> Result:
-        try:
-            wire = next(requests)
-            while True:
-                try:
-                    with self.errors():
-                        body, _ = exchange(self, self._with_headers(wire), self.limits())
-                except ProviderError as error:
-                    wire = requests.throw(error)
-                else:
-                    wire = requests.send(body)
-        except StopIteration as end:
-            return cast(Result, end.value)
-
-    async def _aconverse(self, requests: Requests[Result]) -> Result:
-        try:
-            wire = next(requests)
-            while True:
-                try:
-                    with self.errors():
-                        body, _ = await aexchange(self, self._with_headers(wire), self.limits())
-                except ProviderError as error:
-                    wire = requests.throw(error)
-                else:
-                    wire = requests.send(body)
-        except StopIteration as end:
-            return cast(Result, end.value)
+        Returns:
+            The request with all its headers.
+        """
+        own = request.extra_headers if request is not None else {}
+        return evolve(wire, headers={**self.headers, **wire.headers, **own}) if self.headers or own else wire

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import FrozenSet, NamedTuple, Optional
 
+from llm_orchestrator.exceptions import ProviderTimeoutError
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import Exchange, LLMRequest, ModelInfo
 
@@ -29,6 +31,13 @@ class AttemptContext:
     strict: bool = False
     known: Optional[ModelInfo] = None
     exchange: Optional[Exchange] = None
+
+    def check_time(self) -> None:
+        """Refuse to send when the time of the whole call is over."""
+        if self.deadline <= time.monotonic():
+            error = ProviderTimeoutError("total_timeout was over before the request could be sent. Raise it.")
+            error.sent = False
+            raise error
 
 
 class SentRequest(NamedTuple):

@@ -11,7 +11,12 @@ import time
 from typing import TYPE_CHECKING, Dict, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
-from llm_orchestrator.exceptions import InvalidResponseError, ProviderConnectionError, ProviderTimeoutError
+from llm_orchestrator.exceptions import (
+    InvalidResponseError,
+    ProviderConnectionError,
+    ProviderTimeoutError,
+    forget_frames,
+)
 from llm_orchestrator.providers.http.core.connections import Connections, Reply
 from llm_orchestrator.providers.http.core.messages import header_bytes
 from llm_orchestrator.providers.http.core.origins import Origin
@@ -25,14 +30,15 @@ if TYPE_CHECKING:
 __all__ = ["AsyncDirectTransport", "DirectTransport"]
 
 USER_AGENT = "llm-orchestrator"
+_json_of = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 class _Requests:
     """Writes requests for one endpoint; shared by the sync and the async transport."""
 
     def __init__(self, endpoint: Endpoint, settings: HttpSettings) -> None:
+        self.origin = Origin.of(endpoint.url, settings)  # which refuses what is no URL
         url = urlsplit(endpoint.url)
-        self.origin = Origin.of(endpoint.url, settings)
         self._path = url.path.rstrip("/")
         self._query = url.query
         self._common = {"accept": "application/json", "user-agent": USER_AGENT, **endpoint.headers}
@@ -61,8 +67,7 @@ class _Requests:
     def body_of(wire: WireRequest) -> Optional[bytes]:
         if wire.body is None:
             return None
-        text = json.dumps(wire.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return text.encode("utf-8")
+        return _json_of(wire.body).encode("utf-8")
 
 
 class DirectTransport:
@@ -149,8 +154,8 @@ async def _aerror_body(reply: AsyncReply) -> bytes:
             content += chunk
     except ProviderTimeoutError:
         raise
-    except (InvalidResponseError, ProviderConnectionError):
-        pass
+    except (InvalidResponseError, ProviderConnectionError) as error:
+        forget_frames(error)  # the connection keeps it, and it would keep what this call leads to
     finally:
         await reply.aclose()
     return bytes(content)

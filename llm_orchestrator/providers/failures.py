@@ -26,6 +26,7 @@ from llm_orchestrator.exceptions import (
     ServerError,
     UnsupportedParameterError,
 )
+from llm_orchestrator.utils.text import one_line
 
 __all__ = ["Failure", "error_of_failure", "retry_after_of", "unsupported_parameter"]
 
@@ -162,11 +163,11 @@ class Failure:
 
 def error_of_failure(failure: Failure) -> ProviderError:
     """Make our error of what a provider said; whoever raises it adds provider and model."""
-    message = failure.message or _without_message(failure)
+    message = one_line(failure.message) or _without_message(failure)
     wait = retry_after_of(failure.headers) if failure.retry_after is None else failure.retry_after
     fields: Dict[str, Any] = {
         "status_code": failure.status_code,
-        "code": failure.codes[0] if failure.codes else None,
+        "code": one_line(failure.codes[0]) if failure.codes else None,
         "retry_after": wait,
     }
     error_class = _class_of(failure)

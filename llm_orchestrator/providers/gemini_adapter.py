@@ -11,17 +11,18 @@ from llm_orchestrator.providers import gemini
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.gemini import failures, models
+from llm_orchestrator.providers.gemini.replies import continuation_token, join_replies
 from llm_orchestrator.providers.gemini.requests import with_safety_settings
 from llm_orchestrator.providers.gemini.transport import API_VERSION, GeminiTransport
+from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
 from llm_orchestrator.providers.sdk import SDKProvider
 from llm_orchestrator.providers.wire import Endpoint, Limits, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["GeminiAdapter"]
 
 BASE_URL = "https://generativelanguage.googleapis.com/"
-#: Sent to hosts of the user's own that ask for no key; the SDK insists on one.
-NO_KEY = "none"
 
 
 class GeminiAdapter(SDKProvider):
@@ -57,6 +58,17 @@ class GeminiAdapter(SDKProvider):
     def assemble_reply(self, state: StreamState) -> JSON:
         """Put the reply together; see ``Adapter.assemble_reply``."""
         return gemini.assemble_reply(state)
+
+    def continuation(self, request: LLMRequest, response: LLMResponse) -> Optional[LLMRequest]:
+        """Ask again with the token of a paused answer; see ``Adapter.continuation``."""
+        token = continuation_token(response.raw_response or {})
+        if token is None:
+            return None
+        return evolve(request, provider_options={**request.provider_options, "continuationToken": token})
+
+    def join_replies(self, earlier: JSON, later: JSON) -> JSON:
+        """Put the parts of a paused answer and of its continuation together; see ``Adapter.join_replies``."""
+        return join_replies(earlier, later)
 
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
         """Read a failure; see ``Adapter.parse_failure``."""
@@ -97,7 +109,7 @@ class GeminiAdapter(SDKProvider):
         """What the SDK's client needs to know; subclasses for other hosts have others."""
         if self._api_key is None and self.base_url is None:
             raise self.missing_key("GEMINI_API_KEY")
-        return {"base_url": self.base_url or BASE_URL, "api_key": self._api_key or NO_KEY}
+        return {"base_url": self.base_url or BASE_URL, "api_key": self._api_key or PLACEHOLDER}
 
     def make_client(self) -> Any:
         """Make what carries the JSON, for threads."""

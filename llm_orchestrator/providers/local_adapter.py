@@ -11,8 +11,9 @@ import threading
 from typing import Any, ClassVar, Dict, Optional, Sequence
 
 from llm_orchestrator.exceptions import ConfigurationError, ModelNotFoundError
+from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
 from llm_orchestrator.providers.local.server import LocalServer
-from llm_orchestrator.providers.openai_adapter import PLACEHOLDER_KEY, OpenAIAdapter
+from llm_orchestrator.providers.openai_adapter import OpenAIAdapter
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
 
@@ -61,13 +62,13 @@ class LocalAdapter(OpenAIAdapter):
 
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of the SDK's clients; starts the server when it does not run yet."""
-        return {"api_key": PLACEHOLDER_KEY, "base_url": self._running_server().base_url, "max_retries": 0}
+        return {"api_key": PLACEHOLDER, "base_url": self._running_server().base_url, "max_retries": 0}
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         """Translate a request for the one model that is there; see ``Adapter.build_request``."""
         if self._model_path is not None and request.model not in self._names:
             raise ModelNotFoundError(
-                f"Provider {self.name!r} runs one model, {self._names[0]!r}, and was asked for {request.model!r}. "
+                f"Provider {self.name!r} runs one model, {self._names[0]!r}, and not {request.model!r}. "
                 "Ask for that name, or change model_path."
             )
         return super().build_request(request, stream=stream)

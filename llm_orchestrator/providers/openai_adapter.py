@@ -11,6 +11,7 @@ from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
+from llm_orchestrator.providers.http.placeholders import PLACEHOLDER, without_placeholder
 from llm_orchestrator.providers.http.pools import async_client_arguments
 from llm_orchestrator.providers.openai import chat, failures, models, responses
 from llm_orchestrator.providers.openai.cache import with_cache_key
@@ -26,8 +27,6 @@ from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, Str
 __all__ = ["OpenAIAdapter"]
 
 OPENAI_URL = "https://api.openai.com/v1"
-#: Sent where a server wants no key, because the SDK insists on one.
-PLACEHOLDER_KEY = "no-key-needed"
 AUTO, RESPONSES, CHAT = "auto", responses.API, chat.API
 APIS = (AUTO, RESPONSES, CHAT)
 #: Parameters that take a call to Chat, because Responses has no field for them.
@@ -101,6 +100,10 @@ class OpenAIAdapter(SDKProvider):
             return responses.assemble_reply(state)
         return chat.assemble_reply(state)
 
+    def poll_request(self, body: JSON) -> Optional[WireRequest]:
+        """Ask for a response that is made in the background; see ``Adapter.poll_request``."""
+        return responses.poll_request(body)
+
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
         """Read a failure; see ``Adapter.parse_failure``."""
         return failures.parse_failure(body, status_code, headers)
@@ -127,18 +130,22 @@ class OpenAIAdapter(SDKProvider):
     def make_client(self) -> Any:
         """Make the SDK's client for threads."""
         client = self.package("openai").OpenAI(**self.client_arguments())
-        return with_bounded_error_bodies(without_environment(client))
+        return self._as_configured(client)
 
     def make_async_client(self) -> Any:
         """Make the SDK's client for one event loop."""
         sdk = self.package("openai")
         http_client = sdk.DefaultAsyncHttpxClient(**async_client_arguments(http_library_of(sdk)))
         client = sdk.AsyncOpenAI(**{"http_client": http_client, **self.client_arguments()})
-        return with_bounded_error_bodies(without_environment(client))
+        return self._as_configured(client)
+
+    def _as_configured(self, client: Any) -> Any:
+        client = with_bounded_error_bodies(without_environment(client))
+        return client if self._api_key else without_placeholder(client)
 
     def client_arguments(self) -> Dict[str, Any]:
         """The arguments of both clients: everything the environment could change, and no retries."""
-        key = self._api_key or (None if self.hosted_by_openai else PLACEHOLDER_KEY)
+        key = self._api_key or (None if self.hosted_by_openai else PLACEHOLDER)
         if key is None:
             raise self.missing_key("OPENAI_API_KEY")
         sdk = self.package("openai")

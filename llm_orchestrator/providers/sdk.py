@@ -17,6 +17,7 @@ from llm_orchestrator.exceptions import ConfigurationError, ProviderError
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.http.clients import Clients
+from llm_orchestrator.providers.http.local_faults import make_or_explain
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON
 
@@ -44,8 +45,10 @@ class SDKProvider(BaseLLMProvider):
         self._transport = transport
         self._check_transport()
         self._clients: Clients[Any, Any] = Clients(
-            make=lambda: self._make_direct() if self.is_direct else self.make_client(),
-            make_async=lambda: self._make_async_direct() if self.is_direct else self.make_async_client(),
+            make=lambda: make_or_explain(name, self._make_direct if self.is_direct else self.make_client),
+            make_async=lambda: make_or_explain(
+                name, self._make_async_direct if self.is_direct else self.make_async_client
+            ),
             close=self.close_client,
             aclose=self.aclose_client,
             redactor=self.redactor,

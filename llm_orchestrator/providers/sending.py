@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Protocol, Tuple
 
-from llm_orchestrator.providers.http.deadlines import LoopWatch, ThreadWatch
-from llm_orchestrator.providers.http.reader import BodyReader, next_chunk
+from llm_orchestrator.providers.http.deadlines import LoopWatch, ReplyWatch, ThreadWatch, Watch
+from llm_orchestrator.providers.http.reader import BodyReader, next_chunk, read_document
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, abody_of, body_of, close_reply
 
 __all__ = ["Opens", "aexchange", "aopen_reply", "exchange", "open_reply"]
@@ -17,6 +17,10 @@ __all__ = ["Opens", "aexchange", "aopen_reply", "exchange", "open_reply"]
 
 class Opens(Protocol):
     """The part of an adapter that talks."""
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether its replies keep the limits of a call themselves."""
 
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request and wait for the head of the reply."""
@@ -28,34 +32,42 @@ class Opens(Protocol):
         """Make what calls on the running loop need, before their time runs."""
 
 
-def open_reply(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[RawReply, ThreadWatch]:
+def open_reply(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[RawReply, Watch]:
     """Send a request; the watch that limits the reply's time has begun."""
+    if adapter.is_direct:
+        reply = adapter.open_call(wire, limits)
+        return reply, ReplyWatch(limits, reply)
     watch = ThreadWatch(limits)
     try:
         with watch.until_open():
             reply = adapter.open_call(wire, limits)
-    except BaseException:
-        watch.stop()  # nobody else will: there is no reply
+    except BaseException:  # a Ctrl-C, too: there is no reply, so nobody else stops the watch
+        watch.stop()
         raise
     watch.attach(reply)
     return reply, watch
 
 
-async def aopen_reply(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[RawReply, LoopWatch]:
+async def aopen_reply(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[RawReply, Watch]:
     """Send a request, async; see ``open_reply``."""
+    if adapter.is_direct:
+        reply = await adapter.aopen_call(wire, limits)
+        return reply, ReplyWatch(limits, reply)
     await adapter.aget_ready()
     watch = LoopWatch(limits)
     try:
         with watch:
             reply = await adapter.aopen_call(wire, limits)
-    except BaseException:
-        watch.stop()  # as in open_reply
+    except BaseException:  # as in open_reply
+        watch.stop()
         raise
     return reply, watch
 
 
 def exchange(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
     """Send a request and read the whole reply: its JSON object and its headers."""
+    if adapter.is_direct:
+        return _exchange_direct(adapter.open_call(wire, limits))
     reply, watch = open_reply(adapter, wire, limits)
     try:
         body = BodyReader()
@@ -73,6 +85,8 @@ async def aexchange(
     adapter: Opens, wire: WireRequest, limits: Limits
 ) -> Tuple[Dict[str, Any], Mapping[str, str]]:
     """Send a request and read the whole reply, async; see ``exchange``."""
+    if adapter.is_direct:
+        return await _aexchange_direct(await adapter.aopen_call(wire, limits))
     reply, watch = await aopen_reply(adapter, wire, limits)
     chunks = abody_of(reply)
     try:
@@ -84,3 +98,19 @@ async def aexchange(
     finally:
         watch.stop()
         await close_reply(reply, chunks)
+
+
+def _exchange_direct(reply: RawReply) -> Tuple[Dict[str, Any], Mapping[str, str]]:
+    """Read the rest of a reply that keeps its limits itself: of its time and of its size."""
+    try:
+        return read_document(b"".join(reply.iter_bytes())), reply.headers
+    finally:
+        reply.close()
+
+
+async def _aexchange_direct(reply: RawReply) -> Tuple[Dict[str, Any], Mapping[str, str]]:
+    """Read the rest of a reply that keeps its limits itself, async."""
+    try:
+        return read_document(b"".join([piece async for piece in reply.aiter_bytes()])), reply.headers
+    finally:
+        await reply.aclose()

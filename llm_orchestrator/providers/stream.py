@@ -27,9 +27,14 @@ from typing import (
     Set,
 )
 
-from llm_orchestrator.exceptions import ProviderConnectionError, ProviderError, StreamInterruptedError
+from llm_orchestrator.exceptions import (
+    ProviderConnectionError,
+    ProviderError,
+    StreamInterruptedError,
+    forget_frames,
+)
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
-from llm_orchestrator.providers.http.deadlines import LoopWatch, ThreadWatch, Watch
+from llm_orchestrator.providers.http.deadlines import Watch
 from llm_orchestrator.providers.http.reader import EventReader, next_chunk
 from llm_orchestrator.providers.wire import RawReply, StreamState, WireRequest, abody_of, body_of, close_reply
 from llm_orchestrator.types import JSON, MISSING_USAGE, LLMRequest, LLMResponse, StreamEvent, TextDelta
@@ -139,7 +144,7 @@ class StreamReader:
             self.close_soon()
             self.release()
             raise
-        except BaseException:
+        except BaseException:  # a cancellation or a Ctrl-C, too: nobody gets the stream
             yield self._close
             raise
 
@@ -186,10 +191,11 @@ class StreamReader:
 
     def _feed(self, chunk: Optional[bytes]) -> bool:
         """Read the events of a chunk of the body, None at its end; whether the wait for a sign is over."""
-        came, state = False, self._state
+        came, state, ready = False, self._state, self._ready
+        parse_event, keep_alive = self._provider.parse_event, self._provider.keep_alive_events
         for event in self._reader.end() if chunk is None else self._reader.feed(chunk):
-            came = came or event.get("type") not in self._provider.keep_alive_events
-            self._ready += self._provider.parse_event(event, state)
+            came = came or event.get("type") not in keep_alive
+            ready += parse_event(event, state)
             if state.done:
                 break
         if chunk is None or state.done or self._reader.done:
@@ -207,6 +213,8 @@ class StreamReader:
     def _fail(self, error: Exception) -> None:
         """Keep a failure until the pieces before it are delivered; after the answer's end none counts."""
         self._is_over = True
+        if self._ready:
+            forget_frames(error)  # they would keep the stream when its reader drops it before the failure
         if self._state.complete:
             logger.debug("%s: %s after a complete answer", self._provider.name, type(error).__name__)
         else:
@@ -245,9 +253,7 @@ class StreamReader:
 class ProviderStream(StreamReader):
     """A streamed answer for sync callers: an iterator of its pieces."""
 
-    def __init__(
-        self, provider: StreamingProvider, sent: SentRequest, reply: RawReply, watch: ThreadWatch
-    ) -> None:
+    def __init__(self, provider: StreamingProvider, sent: SentRequest, reply: RawReply, watch: Watch) -> None:
         super().__init__(provider, sent, reply, watch)
         self._chunks = body_of(reply)
 
@@ -276,8 +282,13 @@ class ProviderStream(StreamReader):
         self._watch.stop()
         self._reply.close()
 
+    def close_soon(self) -> None:
+        """Release a connection of our own at once; a vendor's library takes locks, so ``release`` does it."""
+        if getattr(self._reply, "closes_without_lock", False):
+            self.close()
+
     def release(self) -> None:
-        """Release the connection of a dropped stream; it takes a lock, so not in finalizers."""
+        """Release the connection of a dropped stream; it may take a lock, so not in finalizers."""
         self.close()
 
     def _read(self) -> None:
@@ -297,12 +308,12 @@ class ProviderStream(StreamReader):
 class AsyncProviderStream(StreamReader):
     """A streamed answer for async callers: an async iterator of its pieces."""
 
-    def __init__(
-        self, provider: StreamingProvider, sent: SentRequest, reply: RawReply, watch: LoopWatch
-    ) -> None:
+    def __init__(self, provider: StreamingProvider, sent: SentRequest, reply: RawReply, watch: Watch) -> None:
+        import asyncio
+
         super().__init__(provider, sent, reply, watch)
         self._chunks = abody_of(reply)
-        self._loop = watch.loop
+        self._loop = asyncio.get_running_loop()
         self._left = self._loop.create_future()
         self._close_failure: Optional[Exception] = None
         self._closing = self._loop.create_task(self._close_when_left())

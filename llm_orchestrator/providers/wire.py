@@ -80,8 +80,7 @@ class Endpoint(NamedTuple):
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """How long one attempt may take.
 
     Attributes:

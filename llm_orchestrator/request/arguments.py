@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
     Mapping,
+    NamedTuple,
     Optional,
     Sequence,
     Type,
@@ -35,8 +35,7 @@ __all__ = ["CallArguments", "call_arguments", "takes_parameters_of"]
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class CallArguments:
+class CallArguments(NamedTuple):
     """The checked arguments of a call.
 
     Attributes:
@@ -80,23 +79,33 @@ def call_arguments(
 ) -> CallArguments:
     """Read the arguments of a call; ``LLMOrchestrator.send_request`` documents them."""
     given = locals()
-    checked_tools = read_tools(tools)
-    output = read_response_format(response_format)
     request = evolve(
         _EMPTY_REQUEST,
         messages=read_messages(messages),
-        tools=checked_tools,
-        tool_choice=read_tool_choice(tool_choice, checked_tools),
-        response_format=output.response_format,
-        output_type=output.output_type,
         provider_options=provider_options,
         **{name: checked(name, given[name]) for name in _REQUEST_FIELDS if given[name] is not None},
     )
+    if tools is not None or tool_choice is not None or response_format is not None:
+        request = _with_tools_and_output(request, tools, tool_choice, response_format)
     return CallArguments(
         request,
         total_timeout=None if total_timeout is None else checked("total_timeout", total_timeout),
         max_retries=None if max_retries is None else checked("max_retries", max_retries),
-        fallback=checked("fallback", fallback),
+        fallback=fallback is True or checked("fallback", fallback),
+    )
+
+
+def _with_tools_and_output(
+    request: LLMRequest, tools: Any, tool_choice: Any, response_format: Any
+) -> LLMRequest:
+    checked_tools = read_tools(tools)
+    output = read_response_format(response_format)
+    return evolve(
+        request,
+        tools=checked_tools,
+        tool_choice=read_tool_choice(tool_choice, checked_tools),
+        response_format=output.response_format,
+        output_type=output.output_type,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError, ProviderSwitchError
 from llm_orchestrator.types import Message, Messages, read_message
+from llm_orchestrator.utils.values import make
 
 __all__ = ["check_owner", "read_messages"]
 
@@ -19,7 +20,7 @@ def read_messages(messages: Messages) -> Tuple[Message, ...]:
     if isinstance(messages, str):
         if not messages.strip():
             raise InvalidMessagesError("messages is empty. Pass the text of a prompt.")
-        return (Message("user", messages),)
+        return (make(Message, role="user", content=messages),)
     if isinstance(messages, (abc.Mapping, bytes)) or not isinstance(messages, abc.Sequence):
         raise InvalidMessagesError(
             f"messages is a {type(messages).__name__}. Pass a string or a list of messages."

@@ -16,7 +16,16 @@ from llm_orchestrator.usage.estimates import ESTIMATOR
 from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.utils.values import build
 
-__all__ = ["GIVEN", "NOT_BILLED", "CallFacts", "given_cost", "is_refused", "may_be_billed", "usage_record_of"]
+__all__ = [
+    "GIVEN",
+    "NOT_BILLED",
+    "UNKNOWN_COST",
+    "CallFacts",
+    "given_cost",
+    "is_refused",
+    "may_be_billed",
+    "usage_record_of",
+]
 
 #: Sources of a cost that is not computed from a price.
 GIVEN, NOT_BILLED = "given", "not_billed"
@@ -24,6 +33,8 @@ GIVEN, NOT_BILLED = "given", "not_billed"
 # Providers do not charge for a request that they refuse (Anthropic help centre: "Failed requests aren't
 # charged"; Gemini billing FAQ on 400 and 500; OpenAI flex processing guide on 429).
 _NO_CHARGE = CostDetails("free", total=Decimal(0), source=NOT_BILLED)
+#: Of what could not be priced.
+UNKNOWN_COST = CostDetails("unpriced", unpriced=("error",))
 _NOTHING_USED = TokenUsage(source="none")
 
 

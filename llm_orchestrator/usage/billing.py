@@ -15,14 +15,13 @@ from typing import Any, Mapping, Optional
 from llm_orchestrator.pricing import PriceTable, PricingQuery
 from llm_orchestrator.pricing.query import NOTHING
 from llm_orchestrator.types import CostDetails, Exchange, LLMResponse, TokenUsage
-from llm_orchestrator.usage.attempts import GIVEN, NOT_BILLED
+from llm_orchestrator.usage.attempts import GIVEN, NOT_BILLED, UNKNOWN_COST
 from llm_orchestrator.usage.record import parse_counts, parse_timestamp
 
 __all__ = ["Billing"]
 
 logger = logging.getLogger(__name__)
 
-_ERROR = CostDetails("unpriced", unpriced=("error",))
 _NO_EXCHANGE = Exchange("", NOTHING, NOTHING)
 
 
@@ -50,7 +49,7 @@ class Billing:
                 details = self.table.price(query._replace(provider=price_provider))
         except Exception:  # whatever is wrong with a price, the answer was paid for and has to arrive
             logger.exception("%s/%s could not be priced.", response.provider, response.model)
-            details = _ERROR
+            details = UNKNOWN_COST
         return details
 
     def price_tokens(

@@ -22,7 +22,7 @@ from llm_orchestrator.usage.ledger_csv import LineReader
 from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.utils.money import ZERO, add_money, format_cost
 
-__all__ = ["Budget", "LedgerTail"]
+__all__ = ["Budget", "LedgerTail", "make_budget"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,17 @@ logger = logging.getLogger(__name__)
 WARNING_SHARE = Decimal("0.8")
 
 _TIME, _COST, _SESSION = map(REPORT_COLUMNS.index, ("timestamp", "cost", "session_id"))
+
+
+def make_budget(
+    enabled: bool, session: Optional[Decimal], day: Optional[Decimal], ledger: Optional[Ledger]
+) -> Budget:
+    """Make the budget of a tracker."""
+    if not enabled:
+        raise ConfigurationError(
+            "A budget is set, but cost tracking is off, so nothing would be counted. Turn it on."
+        )
+    return Budget(session, day, ledger)
 
 
 class Budget:

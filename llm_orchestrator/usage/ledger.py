@@ -14,13 +14,13 @@ import os
 import sys
 import time
 from contextlib import nullcontext, suppress
-from operator import itemgetter
 from pathlib import Path
-from typing import IO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import IO, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import COLUMNS, REPORT_COLUMNS
-from llm_orchestrator.usage.ledger_csv import Row, check_header, encode, read_cells, read_rows
+from llm_orchestrator.usage.ledger_csv import check_header, encode, encode_values, read_cells, read_rows
+from llm_orchestrator.usage.record import UsageRecord
 
 if sys.platform != "win32":
     import fcntl
@@ -53,7 +53,9 @@ class Ledger:
         self._end = -1  # size of the file after our last row, when that row is known to be whole
         self._check()
 
-    def append(self, row: Row, *, lock_timeout: float = LOCK_TIMEOUT, without_lock: bool = True) -> bool:
+    def append(
+        self, record: UsageRecord, *, lock_timeout: float = LOCK_TIMEOUT, without_lock: bool = True
+    ) -> bool:
         """Write one row, whole or not at all as far as the system allows; returns whether it was written.
 
         ``lock_timeout`` is how many seconds to try for the file's lock, which another process may hold.
@@ -63,15 +65,15 @@ class Ledger:
         descriptor, size, locked = self._lock_current(lock_timeout)
         try:
             if locked or without_lock:
-                self._write(descriptor, size, row, locked)
+                self._write(descriptor, size, record, locked)
             return locked or without_lock
         finally:
             if locked:
                 _unlock(descriptor)
 
-    def _write(self, descriptor: int, size: int, row: Row, locked: bool) -> None:
+    def _write(self, descriptor: int, size: int, record: UsageRecord, locked: bool) -> None:
         lead_in = b"" if size == self._end else self._lead_in(descriptor, size)
-        line = lead_in + encode(_cells(row, self._columns or COLUMNS))
+        line = lead_in + _line_of(record, self._columns or COLUMNS)
         self._end = -1
         if os.write(descriptor, line) != len(line):
             raise OSError(errno.ENOSPC, "only a part of the row could be written", str(self.path))
@@ -229,16 +231,13 @@ def identity(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino
 
 
-_cells_of_record: Callable[[Row], Sequence[str]] = itemgetter(*COLUMNS)
-
-
-def _cells(row: Row, columns: Sequence[str]) -> Sequence[str]:
+def _line_of(record: UsageRecord, columns: Sequence[str]) -> bytes:
     if columns is COLUMNS:
-        return _cells_of_record(row)
-    if "estimated_cost" in columns or row.get("estimated") != "true":
-        return [row.get(column, "") for column in columns]
-    # An older file has no column that would mark the cost as an estimate: rather none than a false one.
-    return ["" if column == "cost" else row.get(column, "") for column in columns]
+        return encode_values(record.values())
+    row = record.to_row()
+    if record.estimated and "estimated_cost" not in columns:
+        row["cost"] = ""  # an older file has no column that would mark it as an estimate
+    return encode([row.get(column, "") for column in columns])
 
 
 def _lock(descriptor: int, lock_timeout: float) -> bool:

@@ -14,13 +14,26 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Pattern, Sequence, Tuple
+from typing import (
+    IO,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Pattern,
+    Sequence,
+    Tuple,
+)
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import COLUMNS, END_OF_ROW, REPORT_COLUMNS, REQUIRED_COLUMNS, SCHEMA
-from llm_orchestrator.usage.record import parse_timestamp
+from llm_orchestrator.usage.record import WRITERS, as_text, parse_timestamp
 
-__all__ = ["LineReader", "Row", "check_header", "encode", "read_cells", "read_rows"]
+__all__ = ["LineReader", "Row", "check_header", "encode", "encode_values", "read_cells", "read_rows"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,26 +43,67 @@ Row = Mapping[str, str]
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 # Whatever some reader takes for the end of a line, and control characters that break CSV readers.
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
-# Either of them, or a comma or a quote.
-_AWKWARD = re.compile("^'*[=+\\-@\t\r]|[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029,\"]")
-_is_awkward = _AWKWARD.search
+#: What ``_FORMULA`` begins with, tabs aside, which cannot be printed, as nothing of ``_CONTROL`` can.
+_LEADS = "'=+-@"
 _OLD_SCHEMA = "1"  # of version 0.1
 
 
 def encode(cells: Iterable[str]) -> bytes:
     """Write cells as one line."""
+    return _line(map(_text, cells))
+
+
+def encode_values(values: Sequence[Any]) -> bytes:
+    """Write the values of a record as one line; the same as ``encode`` of their texts, and faster."""
+    cells = [
+        (
+            ""
+            if value is None
+            else (
+                value
+                if value.__class__ is str and value.isalnum()
+                else _CELL_WRITERS.get(type(value), _of_any)(value)
+            )
+        )
+        for value in values
+    ]
+    line = _line(cells)
+    return encode(map(as_text, values)) if b",-" in line else line  # a negative number is seldom
+
+
+def _line(cells: Iterable[str]) -> bytes:
+    return ",".join(cells).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _of_any(value: Any) -> str:
+    return _text(as_text(value))
+
+
+def _text(text: str) -> str:
     # Most cells are plain words and numbers; only the others are worth a closer look.
-    line = ",".join(
-        [cell if not cell or cell.isalnum() or not _is_awkward(cell) else _cell(cell) for cell in cells]
-    )
-    return line.encode("utf-8", "backslashreplace") + b"\n"
+    if not text or text.isalnum():
+        return text
+    if not text.isprintable() or text[0] in _LEADS:
+        return _cell(text)
+    return _quoted(text) if "," in text or '"' in text else text
 
 
 def _cell(cell: str) -> str:
     if _FORMULA.match(cell):
         cell = "'" + cell
     cell = _CONTROL.sub(" ", cell)
-    return '"' + cell.replace('"', '""') + '"' if "," in cell or '"' in cell else cell
+    return _quoted(cell) if "," in cell or '"' in cell else cell
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"'
+
+
+#: Numbers and moments hold nothing that needs a closer look, a minus aside.
+_CELL_WRITERS: Mapping[type, Callable[[Any], str]] = {
+    **{kind: WRITERS[kind] for kind in (bool, int, float, Decimal, datetime)},
+    str: _text,
+}
 
 
 def _decode(line: str) -> List[str]:

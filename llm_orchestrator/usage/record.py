@@ -9,15 +9,18 @@ import json
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
-from typing import Any, Callable, Dict, Mapping, Optional, Union
+from operator import itemgetter
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from llm_orchestrator.types import MISSING_USAGE, CostDetails, TokenUsage
-from llm_orchestrator.usage.columns import COLUMNS, DETAILS, SCHEMA
+from llm_orchestrator.usage.columns import COLUMNS, DETAILS, LISTS, SCHEMA
 from llm_orchestrator.utils.values import evolve
 
 __all__ = [
+    "WRITERS",
     "Tokens",
     "UsageRecord",
+    "as_text",
     "as_usage",
     "as_utc",
     "parse_counts",
@@ -138,36 +141,42 @@ class UsageRecord:
         Returns:
             One string for each of ``COLUMNS``; an empty one where the value is unknown.
         """
-        values = self.__dict__
-        row = dict.fromkeys(COLUMNS, "")
-        for name in _OWN:
-            value = values[name]
-            if value is not None:
-                row[name] = _WRITERS.get(type(value), str)(value)
-        row["estimated"] = "false"
-        if self.estimated:
-            row["estimated"] = "true"
-            row["estimated_cost"] = "" if self.estimated_cost is None else _as_money(self.estimated_cost)
-            row["estimated_counts"] = _as_list(self.estimated_counts)
-        details = self.cost_details
-        if details is not None:
-            known = details.__dict__
-            for column, name in DETAILS.items():
-                value = known[name]
-                if value is not None:
-                    row[column] = _WRITERS.get(type(value), str)(value)
-            row["counts"] = _as_list(details.counts)
-            row["rates"] = _as_list(details.rates)
-            row["recorded"] = _as_list(details.recorded)
-            row["unpriced"] = " ".join(details.unpriced)
-        row["schema"] = SCHEMA
-        return row
+        return dict(zip(COLUMNS, map(as_text, self.values())))
+
+    def values(self) -> List[Any]:
+        """List what the cells of its row say, in the order of ``COLUMNS``.
+
+        Returns:
+            One value for each column, None where it is unknown.
+        """
+        own = self.__dict__
+        estimate = (True, self.estimated_cost) if self.estimated else (False, None)
+        return [
+            *_before_estimate(own),
+            *estimate,
+            *_before_price(own),
+            *_price_values(self.cost_details),
+            _as_list(self.estimated_counts),
+            *_after_price(own),
+            SCHEMA,
+        ]
 
 
 _EMPTY = UsageRecord(datetime.min, "", "", None, None, None, None, "", "")
-_OWN = tuple(
-    name for name in COLUMNS if name in UsageRecord.__dataclass_fields__ and name != "estimated_counts"
-)
+_ESTIMATE, _TAGS, _PRICE, _AFTER = map(COLUMNS.index, ("estimated", "tags", next(iter(DETAILS)), "estimator"))
+_Getter = Callable[[Mapping[str, Any]], Sequence[Any]]
+_before_estimate: _Getter = itemgetter(*COLUMNS[:_ESTIMATE])
+_before_price: _Getter = itemgetter(*COLUMNS[_TAGS:_PRICE])
+_after_price: _Getter = itemgetter(*COLUMNS[_AFTER:-1])
+_details: _Getter = itemgetter(*DETAILS.values())
+_NO_DETAILS = (None,) * (len(DETAILS) + len(LISTS))
+
+
+def _price_values(details: Optional[CostDetails]) -> Sequence[Any]:
+    if details is None:
+        return _NO_DETAILS
+    lists = (_as_list(details.counts), _as_list(details.rates), _as_list(details.recorded))
+    return (*_details(details.__dict__), *lists, " ".join(details.unpriced))
 
 
 def as_usage(tokens: Tokens) -> TokenUsage:
@@ -269,20 +278,32 @@ def _as_json(value: Any) -> str:
     return _JSON(value) if value else ""
 
 
-def _as_money(value: Decimal) -> str:
-    text = str(value)
-    return format(value, "f") if "E" in text else text  # never 1E-7; str() is the faster one
+def _as_moment(value: datetime) -> str:
+    return value.isoformat(timespec="microseconds")
 
 
-_WRITERS: Mapping[type, Callable[[Any], str]] = {
-    str: str,
-    bool: lambda value: "true" if value else "false",
-    Decimal: _as_money,
-    float: lambda value: f"{value:.6f}",
-    datetime: lambda value: str(value.isoformat(timespec="microseconds")),
+#: How a value is written, by its type; one of another type as ``str`` writes it.
+WRITERS: Mapping[type, Callable[[Any], str]] = {
+    bool: ("false", "true").__getitem__,
+    int: str,
+    float: "{:.6f}".format,
+    Decimal: "{:f}".format,  # never 1E-7
+    datetime: _as_moment,
     dict: _as_json,
     list: _as_json,
 }
+
+
+def as_text(value: Any) -> str:
+    """Write a value as the text of a cell.
+
+    Args:
+        value: One of ``UsageRecord.values``.
+
+    Returns:
+        The text, empty for None.
+    """
+    return "" if value is None else WRITERS.get(type(value), str)(value)
 
 
 def _as_list(values: Mapping[str, Any]) -> str:

@@ -67,21 +67,19 @@ class RecordStore:
     def _write(self, record: UsageRecord, since: float, wait: bool) -> bool:
         """Write a record that waits; False leaves it waiting, for another process holds the file's lock."""
         assert self.ledger is not None, "only records for a file wait"
-        row: Any = record
         try:
-            row = record.to_row()
             if wait:
-                written = self.ledger.append(row)
+                written = self.ledger.append(record)
             else:
                 is_overdue = time.monotonic() - since > OVERDUE
-                written = self.ledger.append(row, lock_timeout=0, without_lock=is_overdue)
+                written = self.ledger.append(record, lock_timeout=0, without_lock=is_overdue)
         except Exception as error:  # noqa: BLE001 (whatever is wrong with it, the answer was paid for)
             self.ledger.close()  # a descriptor that went bad is not used again
             logger.error(
                 "A row of the ledger %s could not be written: %s. The row: %s",
                 self.ledger.path,
                 error,
-                row,
+                _shown(record),
             )
             self._note_unwritten(record)
             written = True
@@ -152,6 +150,13 @@ class RecordStore:
         self._waiting.clear()
         if self.ledger:
             self.ledger.close()
+
+
+def _shown(record: UsageRecord) -> Any:
+    try:
+        return record.to_row()
+    except Exception:  # noqa: BLE001 (that is why it could not be written)
+        return record
 
 
 def _always(timestamp: str) -> bool:

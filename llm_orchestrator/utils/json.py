@@ -1,11 +1,11 @@
-"""JSON objects as dicts: leaving out None, and merging."""
+"""JSON objects as dicts: leaving out None, merging, and how deep they are."""
 
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, List, Mapping
 
-__all__ = ["JSON", "merged", "without_none"]
+__all__ = ["JSON", "is_deeper", "merged", "without_none"]
 
 #: A JSON object that is not changed.
 JSON = Mapping[str, Any]
@@ -24,3 +24,17 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any
         both = isinstance(old, abc.Mapping) and isinstance(value, abc.Mapping)
         result[key] = merged(old, value) if both else value  # type: ignore[arg-type]  # both are mappings
     return result
+
+
+def is_deeper(value: Any, limit: int) -> bool:
+    """Whether objects and lists are nested deeper than a limit; recursion would have a limit of its own."""
+    level: List[Any] = [value]
+    for _ in range(limit):
+        level = [child for item in level for child in _children(item)]
+        if not level:
+            return False
+    return any(isinstance(item, (dict, list)) for item in level)
+
+
+def _children(item: Any) -> Any:
+    return item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()

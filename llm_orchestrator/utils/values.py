@@ -6,9 +6,12 @@ all of them first; for a value of twenty fields that takes longer than the work 
 
 from __future__ import annotations
 
+from dataclasses import MISSING
+from dataclasses import fields as fields_of
+from functools import cache
 from typing import Any, Dict, Type, TypeVar
 
-__all__ = ["build", "evolve"]
+__all__ = ["build", "evolve", "make"]
 
 Value = TypeVar("Value")
 
@@ -18,6 +21,23 @@ def build(kind: Type[Value], fields: Dict[str, Any]) -> Value:
     value = object.__new__(kind)
     object.__setattr__(value, "__dict__", fields)
     return value
+
+
+def make(kind: Type[Value], **fields: Any) -> Value:
+    """Make a frozen dataclass from its fields by name, those left out at their defaults."""
+    dataclass: Any = kind
+    values = _defaults(dataclass) | fields
+    assert len(values) == len(
+        dataclass.__dataclass_fields__
+    ), f"{kind.__name__} is not made of {', '.join(fields)}"
+    return build(kind, values)
+
+
+@cache
+def _defaults(kind: Any) -> Dict[str, Any]:
+    """The defaults of a class, which its values share: they are as frozen as the values."""
+    made = {f.name: f.default_factory() for f in fields_of(kind) if f.default_factory is not MISSING}
+    return {**{f.name: f.default for f in fields_of(kind) if f.default is not MISSING}, **made}
 
 
 def evolve(value: Value, **changes: Any) -> Value:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import math
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +18,11 @@ from typing import Any, Dict, List
 import pytest
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderConnectionError, ProviderTimeoutError
+from llm_orchestrator.providers.http.core import sockets
 from llm_orchestrator.providers.http.core.aconnections import AsyncConnections
+from llm_orchestrator.providers.http.core.connections import Connections
+from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.settings import HttpSettings
 from llm_orchestrator.providers.wire import Limits
 from tests.connections.callers import HEADERS, PATIENT, AsyncCaller, SyncCaller
 from tests.connections.servers import Peer
@@ -451,6 +456,51 @@ def test_trio() -> None:
     connections = AsyncConnections(caller.origin, caller.settings)
     with pytest.raises(ConfigurationError, match="trio is not supported"):
         trio.run(connections.open, "POST", "/v1", HEADERS, b"", PATIENT)
+
+
+def test_no_thread_for_a_look_up(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the system's look-up needs one, and only on a loop."""
+    server = serve(answering)
+    url = server.url.replace("127.0.0.1", "localhost")
+    sync, caller = SyncCaller(url, verify=False), AsyncCaller(url, verify=False)
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fail)
+        with pytest.raises(ConfigurationError, match="No thread can be started: can't start new thread"):
+            caller.ask()
+        patched.undo()
+    assert caller.ask() == sync.ask() == b"hello"
+    caller.close()
+    sync.close()
+
+
+def test_no_descriptor_for_a_look_up(caller_class: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's look-up says that the name is not known, when it cannot open a file."""
+    caller = caller_class("http://nowhere.test")
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setattr(sockets, "_can_open", lambda: False)
+    with pytest.raises(ConfigurationError, match="ulimit -n"):
+        caller.ask()
+    caller.close()
+
+
+@pytest.mark.parametrize("kind", [Connections, AsyncConnections])
+def test_certificates_that_cannot_be_read_leave_no_complaint(
+    kind: Any, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """The finalizer of what was never made must not stumble."""
+    settings = HttpSettings(ca_bundle=str(tmp_path / "missing"))
+    with pytest.raises(ConfigurationError, match="ca_bundle"):
+        kind(Origin.of("https://127.0.0.1:1", settings), settings)
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of descriptors")

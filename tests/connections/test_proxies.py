@@ -210,6 +210,7 @@ def test_no_proxy(excluded: str, host: str, port: int, expected: bool) -> None:
         ("http://", "HTTPS_PROXY is not a possible address"),
         ("http://user:secret-word@p:port", "HTTPS_PROXY is not a possible address"),
         ("http://p:99999", "HTTPS_PROXY is not a possible address"),
+        ("http://[::1", "HTTPS_PROXY is not a possible address"),
     ],
 )
 def test_proxies_that_cannot_be_used(proxy: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:

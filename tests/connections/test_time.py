@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import socket
 import threading
@@ -187,6 +188,26 @@ def test_time_over_between_two_reads(serve: Any, call: Any) -> None:
     assert next(pieces) == b"hel"
     time.sleep(0.35)
     timed_out(lambda: next(pieces), 0, "total_timeout is over")
+
+
+def test_time_over_while_what_has_come_is_unpacked(serve: Any, call: Any) -> None:
+    """N2: all bytes are here, so that no wait would notice it."""
+    packed = gzip.compress(b"".join(b"%d" % number for number in range(400_000)))
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed)
+        peer.send(head + packed)
+        peer.wait_until_left()
+
+    server = serve(script)
+    caller = call(server)
+    pieces = caller.open(limits=limits(total=0.5)).pieces()
+    assert next(pieces)
+    time.sleep(0.55)
+    timed_out(lambda: [piece for piece in pieces], 0, "total_timeout is over")  # noqa: C416
+    caller.settle()
+    assert server.wait_until_all_left()
 
 
 def test_waiting_for_a_free_connection(serve: Any, call: Any) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import ssl
+import subprocess
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict
@@ -112,6 +116,53 @@ def test_late_ticket_leaves_the_connection_usable(serve: Any, call: Any) -> None
     caller = call(server)
     assert [caller.ask() for _ in range(5)] == [b"hello"] * 5
     assert len(server.peers) <= 2
+
+
+def test_keys_that_are_changed(authority: Authority, caller_class: Any) -> None:
+    """TLS 1.3: a server changes its keys between two replies, and asks for new ones of the client."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("only the program openssl changes keys when it is told to")
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        port = place.getsockname()[1]
+    certificate = str(authority.issue("changing"))
+    command = [openssl, "s_server", "-accept", f"127.0.0.1:{port}", "-cert", certificate, "-key", certificate]
+    server = subprocess.Popen(
+        [*command, "-tls1_3", "-crlf"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert server.stdin is not None and server.stdout is not None
+    caller = None
+    try:
+        for line in server.stdout:
+            if line.startswith(b"ACCEPT"):
+                break
+        caller = caller_class(f"https://127.0.0.1:{port}", ca_bundle=str(authority.file))
+        for number in range(3):
+            answering_thread = threading.Thread(target=answer_by_hand, args=(server, number))
+            answering_thread.start()
+            assert caller.ask(b'{"ask": %d}\n' % number).strip() == b"hello %d" % number
+            answering_thread.join(20)
+        assert caller.idle == 1
+    finally:
+        if caller is not None:
+            caller.close()
+        server.kill()
+        server.communicate()
+
+
+def answer_by_hand(server: Any, number: int) -> None:
+    """Read the request as the program prints it, have it change the keys, and type the reply."""
+    for line in server.stdout:
+        if b'{"ask": %d}' % number in line:
+            break
+    server.stdin.write(b"K\n")
+    server.stdin.flush()
+    time.sleep(0.1)  # a command is one only at the beginning of what was typed
+    server.stdin.write(b"HTTP/1.1 200 OK\ncontent-length: 9\n\nhello %d\n" % number)
+    server.stdin.flush()
 
 
 def test_reply_in_many_records(serve: Any, call: Any) -> None:

@@ -6,7 +6,8 @@ from typing import Any, Dict, List
 
 import pytest
 
-from llm_orchestrator import ProviderError, StreamInterruptedError
+from llm_orchestrator import ContextLengthError, ProviderError, StreamInterruptedError
+from tests.connections.servers import Peer, RawServer
 from tests.support.fixtures import Orchestrate
 from tests.support.scripted_server import KEY, Dialect, ScriptedServer
 from tests.support.ways import ask
@@ -103,3 +104,26 @@ def test_models_are_listed_without_an_sdk(
     orchestrator = orchestrate(transport="direct")
     server.default = dialect.error(404)
     assert orchestrator.validate_model("no-such-model") is False
+
+
+@pytest.mark.slow
+def test_fe10_an_early_refusal_is_the_same_in_all_ways(
+    orchestrate: Orchestrate, dialect: Dialect, way: str
+) -> None:
+    """A proxy refuses 12 MB after a few bytes, and reads no more: one error, one request."""
+    refusal = dialect.error(413).content()
+
+    def script(peer: Peer) -> None:
+        peer.sock.recv(10_000)
+        head = b"HTTP/1.1 413 Too Large\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+        peer.send(head % len(refusal) + refusal)
+        peer.wait_until_left()
+
+    server = RawServer(script)
+    try:
+        with pytest.raises(ProviderError) as caught:
+            ask(orchestrate(server.url, transport="direct", max_retries=2), way, "x" * 12_000_000)
+    finally:
+        server.close()
+    assert (type(caught.value), caught.value.status_code) == (ContextLengthError, 413)
+    assert len(server.peers) == len(caught.value.attempts) == 1

@@ -82,6 +82,8 @@ CASES = [
     Case("until the end", reply("200 OK", body=b"hello"), FIN, reused=False),
     Case("HTTP/1.0 until the end", reply("200 OK", body=b"hello", version="1.0"), FIN, reused=False),
     Case("length, then FIN", OK, FIN, reused=False),
+    Case("length, then RST", OK, RST, reused=False),
+    Case("chunks of one byte", reply("200 OK", "transfer-encoding: chunked", body=chunked(*[b"%c" % byte for byte in b"hello"]))),
     packed("gzip", "gzip", GZIP),
     packed("x-gzip", "X-GZip", GZIP),
     packed("gzip of two members", "gzip", gzip.compress(b"he") + gzip.compress(b"llo")),

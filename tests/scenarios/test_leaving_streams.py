@@ -46,7 +46,16 @@ from tests.support.open_streams import (
     unfinished,
 )
 from tests.support.programs import run_program
-from tests.support.scripted_server import BEFORE_HEAD, DIALECTS, Dialect, Reply, Reset, ScriptedServer, html
+from tests.support.scripted_server import (
+    BEFORE_HEAD,
+    DIALECTS,
+    Dialect,
+    Reply,
+    Reset,
+    ScriptedServer,
+    Stall,
+    html,
+)
 from tests.support.scripted_server.wire_base import TRANSPORT
 from tests.support.streams import TrackingProvider
 
@@ -295,6 +304,26 @@ def test_s6_a_stream_that_was_retried_is_released_when_it_is_dropped(
     drop(orchestrator.send_streaming_request("Hi", max_retries=1))
 
     assert [row.status for row in rows(orchestrator)] == ["error", INTERRUPTED] * 2
+    assert server.wait_for_connections(0)
+
+
+@pytest.mark.usefixtures("no_garbage_collector")
+def test_s6_a_stream_that_is_dropped_before_its_failure_shows_is_released(
+    orchestrator: LLMOrchestrator, server: ScriptedServer, dialect: Dialect
+) -> None:
+    """The broken event came together with the first piece, and waits for its reader."""
+    broken = dialect.stream_broken_json(["One", " two"], cut="recorded")
+    together = broken.but(chunks=(b"".join(broken.pieces()),), fault=Stall(1))
+    server.script(together, together)
+
+    async def main() -> None:
+        await drop_async(orchestrator.asend_streaming_request("Hi", max_retries=0))
+        assert await gone(server), "the failure holds the stream"
+
+    run(main)
+    drop(orchestrator.send_streaming_request("Hi", max_retries=0))
+
+    assert [row.status for row in rows(orchestrator)] == [INTERRUPTED] * 2
     assert server.wait_for_connections(0)
 
 

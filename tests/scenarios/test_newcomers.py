@@ -192,8 +192,8 @@ def test_ff13_the_local_provider_knows_one_name() -> None:
     with pytest.raises(ModelNotFoundError, match="runs one model, 'smol'"):
         adapter.build_request(LLMRequest("gpt-5", (Message("user", "Hi"),)), stream=False)
     named = LocalAdapter("local", model_path="models/smol.gguf", configured_models=("mine",))
-    for adapter, name in ((adapter, "smol"), (named, "smol"), (named, "mine")):
-        assert adapter.build_request(LLMRequest(name, (Message("user", "Hi"),)), stream=False).body
+    for asked, name in ((adapter, "smol"), (named, "smol"), (named, "mine")):
+        assert asked.build_request(LLMRequest(name, (Message("user", "Hi"),)), stream=False).body
 
 
 def test_ff14_a_printed_answer_is_short() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Awaitable, Callable, List, TypeVar
 from llm_orchestrator import LLMOrchestrator, LLMResponse
 from llm_orchestrator.types import Messages
 
-__all__ = ["WAYS", "ask", "run_async"]
+__all__ = ["WAYS", "aask", "ask", "run_async"]
 
 WAYS = ("whole", "streamed", "async whole", "async streamed")
 
@@ -22,7 +22,7 @@ def ask(orchestrator: LLMOrchestrator, way: str, messages: Messages = "Hi", **ar
     if way == "streamed":
         stream = orchestrator.send_streaming_request(messages, **arguments)
         return _checked(list(stream), stream.response)
-    return run_async(orchestrator, lambda: _ask_async(orchestrator, way, messages, **arguments))
+    return run_async(orchestrator, lambda: aask(orchestrator, way, messages, **arguments))
 
 
 def run_async(orchestrator: LLMOrchestrator, work: Callable[[], Awaitable[Result]]) -> Result:
@@ -34,9 +34,8 @@ def run_async(orchestrator: LLMOrchestrator, work: Callable[[], Awaitable[Result
     return asyncio.run(main())
 
 
-async def _ask_async(
-    orchestrator: LLMOrchestrator, way: str, messages: Messages, **arguments: Any
-) -> LLMResponse:
+async def aask(orchestrator: LLMOrchestrator, way: str, messages: Messages, **arguments: Any) -> LLMResponse:
+    """Get an answer in one of the two async ways, on the running loop."""
     if way == "async whole":
         return await orchestrator.asend_request(messages, **arguments)
     stream = orchestrator.asend_streaming_request(messages, **arguments)

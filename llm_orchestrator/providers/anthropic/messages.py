@@ -57,7 +57,7 @@ def write_messages(messages: Sequence[Message]) -> WrittenMessages:
         open_calls.check(message, index)
         _append(turns, _translated(message, index))
     open_calls.check_none_left()
-    _check(turns)
+    _check(turns, ends_as_received=bool(messages) and messages[-1].provider is not None)
     return WrittenMessages(
         _content(system) if system else None, [_message(turn) for turn in turns], tuple(warnings)
     )
@@ -86,7 +86,7 @@ def _append(turns: List[_Turn], turn: _Turn) -> None:
         turns.append(turn)
 
 
-def _check(turns: Sequence[_Turn]) -> None:
+def _check(turns: Sequence[_Turn], *, ends_as_received: bool) -> None:
     if not turns:
         raise message_error(0, "and what follows hold nothing from the user", "Add a user message")
     if turns[0].role == "assistant":
@@ -98,7 +98,7 @@ def _check(turns: Sequence[_Turn]) -> None:
             raise message_error(turn.index, "is empty", "Give it text, or leave it out")
     last = turns[-1]
     text = as_text(last.blocks[-1].get("text"))
-    if last.role == "assistant" and text != text.rstrip():
+    if last.role == "assistant" and text != text.rstrip() and not ends_as_received:
         raise message_error(
             last.index, "begins the answer and ends with white space", "Remove the white space at its end"
         )

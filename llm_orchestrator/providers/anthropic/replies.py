@@ -13,6 +13,7 @@ from llm_orchestrator.providers.anthropic.turns import (
 )
 from llm_orchestrator.providers.reading import as_count, as_mapping, as_mappings, as_text, as_text_or_none
 from llm_orchestrator.types import JSON, MISSING_USAGE, FinishReason, LLMResponse, TokenUsage
+from llm_orchestrator.utils.values import make
 
 __all__ = ["parse_reply"]
 
@@ -36,7 +37,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     blocks = as_mappings(content)
     calls = read_calls(blocks)
     stop_reason = as_text_or_none(body.get("stop_reason"))
-    return LLMResponse(
+    return make(
+        LLMResponse,
         content=read_text(blocks),
         model=as_text(body.get("model")),
         provider=provider,
@@ -70,7 +72,8 @@ def _usage(raw: Any) -> TokenUsage:
     written = as_count(usage.get("cache_creation_input_tokens"))
     prompt = None if uncached is None else uncached + (cached or 0) + (written or 0)
     details = as_mapping(usage.get("output_tokens_details"))
-    return TokenUsage(
+    return make(
+        TokenUsage,
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=None if prompt is None or completion is None else prompt + completion,

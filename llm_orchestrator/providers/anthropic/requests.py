@@ -15,6 +15,7 @@ from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
 from llm_orchestrator.utils.json import without_none
 from llm_orchestrator.utils.json_schema import with_object_at_root
+from llm_orchestrator.utils.values import make
 
 __all__ = ["build_request"]
 
@@ -52,9 +53,10 @@ def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool)
         }
     )
     unsupported = tuple(name for name in NO_FIELD if getattr(request, name) is not None)
-    return WireRequest(
-        "/v1/messages",
-        body,
+    return make(
+        WireRequest,
+        path="/v1/messages",
+        body=body,
         api="messages",
         unsupported=unsupported + thinking.unsupported,
         warnings=conversation.warnings + thinking.warnings,

@@ -14,6 +14,7 @@ from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_text
 from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text, parse_arguments
 from llm_orchestrator.utils.json import without_none
+from llm_orchestrator.utils.values import evolve, make
 
 __all__ = ["assistant_message", "read_calls", "read_reasoning", "read_text", "write_turn"]
 
@@ -46,10 +47,16 @@ def _read_call(block: JSON) -> ToolCall:
 
 def assistant_message(blocks: Sequence[JSON], provider: str) -> Message:
     """Make the message that continues a conversation."""
-    message = Message("assistant", read_text(blocks) or None, read_calls(blocks), provider=provider)
+    message = make(
+        Message,
+        role="assistant",
+        content=read_text(blocks) or None,
+        tool_calls=read_calls(blocks),
+        provider=provider,
+    )
     filled = [without_none(block) for block in blocks]
     state = None if filled == _rebuilt(message) else {"content": list(blocks)}
-    return Message("assistant", message.content, message.tool_calls, provider=provider, provider_state=state)
+    return evolve(message, provider_state=state)
 
 
 def write_turn(message: Message, index: int, parts: Sequence[Block]) -> List[Block]:

@@ -7,6 +7,7 @@ from typing import Any, List, Mapping, Optional, Tuple
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.gemini.turns import (
     call_id,
+    merge_text,
     read_calls,
     read_reasoning,
     read_text,
@@ -30,9 +31,16 @@ from llm_orchestrator.types import (
     ToolCall,
     arguments_text,
 )
-from llm_orchestrator.utils.values import evolve
+from llm_orchestrator.utils.values import evolve, make
 
-__all__ = ["block_reason", "first_candidate", "parse_reply", "read_parts"]
+__all__ = [
+    "block_reason",
+    "continuation_token",
+    "first_candidate",
+    "join_replies",
+    "parse_reply",
+    "read_parts",
+]
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
     "STOP": FinishReason.STOP,
@@ -67,8 +75,9 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     calls = tuple(_tool_call(call, number, response_id) for number, call in enumerate(read_calls(parts)))
     finish = as_text_or_none(candidate.get("finishReason"))
     reason = _finish_reason(finish, block, calls)
-    message = Message("assistant", text or None, calls, provider=provider)
-    return LLMResponse(
+    message = make(Message, role="assistant", content=text or None, tool_calls=calls, provider=provider)
+    return make(
+        LLMResponse,
         content=text,
         model=as_text(body.get("modelVersion")),
         provider=provider,
@@ -92,6 +101,20 @@ def first_candidate(body: JSON) -> Optional[JSON]:
 def read_parts(candidate: JSON) -> List[JSON]:
     """The parts of a candidate."""
     return as_mappings(as_mapping(candidate.get("content")).get("parts"))
+
+
+def continuation_token(body: JSON) -> Optional[str]:
+    """The token that a paused answer goes on with; as google-genai reads it, whose API documents it."""
+    candidate = first_candidate(body) or {}
+    is_paused = candidate.get("finishReason") == "CONTINUATION"
+    return as_text_or_none(candidate.get("continuationToken")) if is_paused else None
+
+
+def join_replies(earlier: JSON, later: JSON) -> JSON:
+    """Put the parts of two replies into the candidate of the later one."""
+    parts = [*read_parts(first_candidate(earlier) or {}), *read_parts(first_candidate(later) or {})]
+    content = {"role": "model", "parts": merge_text(parts)}
+    return {**later, "candidates": [{**(first_candidate(later) or {}), "content": content}]}
 
 
 def block_reason(body: JSON) -> Optional[str]:
@@ -142,7 +165,8 @@ def _usage(raw: Any) -> TokenUsage:
     total = _sum(usage, "totalTokenCount")
     if completion is None and prompt is not None and total is not None:
         completion = as_count(total - prompt)  # a count of zero is not sent
-    return TokenUsage(
+    return make(
+        TokenUsage,
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=total,

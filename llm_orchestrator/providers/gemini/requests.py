@@ -16,6 +16,7 @@ from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
 from llm_orchestrator.utils.json import without_none
 from llm_orchestrator.utils.json_schema import with_object_at_root
+from llm_orchestrator.utils.values import make
 
 __all__ = ["build_request", "with_safety_settings"]
 
@@ -40,7 +41,8 @@ def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool)
         warnings.append(
             "cache='off' was not sent: Gemini caches prompts by itself and has no option against it."
         )
-    return WireRequest(
+    return make(
+        WireRequest,
         path=f"{model_path(request.model)}:{method}",
         body={key: value for key, value in body.items() if value},
         api="generate_content",

@@ -12,6 +12,7 @@ from typing import Any, Dict
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers.http.error_bodies import abound_error_body, bad_status, bound_error_body
+from llm_orchestrator.providers.http.placeholders import remove_placeholder
 from llm_orchestrator.providers.http.pools import MAX_CONNECTIONS, async_client_arguments
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
 
@@ -85,6 +86,7 @@ class GeminiTransport:
     def _request(self, wire: WireRequest, limits: Limits) -> Any:
         request = self._inner._build_request(wire.method.lower(), wire.path, dict(wire.body or {}))
         request.headers = self._http.Headers(request.headers)  # a copy: some generations share one dict
+        remove_placeholder(request)
         request.headers.update(wire.headers)
         request.timeout = self._http.Timeout(limits.head(), connect=min(limits.connect, limits.head()))
         return request

@@ -28,6 +28,7 @@ from typing import (
 )
 
 from llm_orchestrator.providers.http.redaction import Redactor, redact_logs, stop_redacting_logs
+from llm_orchestrator.utils.threads import NoThreadError, in_thread
 
 if TYPE_CHECKING:
     import asyncio
@@ -98,19 +99,18 @@ class Clients(Generic[SyncClient, AsyncClient]):
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> AsyncClient:
         """Make a loop's client in a thread: importing an SDK takes a second, and the loop must go on."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        # Not the loop's own executor: an application may have filled it with threads that wait for this.
-        thread = ThreadPoolExecutor(1)
         try:
-            client = await loop.run_in_executor(thread, self._make_async)
+            client = await in_thread(self._make_async)
             guard = self._close_with_loop(client, loop)
             self._for_loops[loop] = (client, guard)
             redact_logs(self._redactor)
             await guard.__anext__()
+        except NoThreadError as error:
+            from llm_orchestrator.providers.http.core.network_errors import no_thread  # it brings ssl
+
+            raise no_thread(error) from error
         finally:
             del self._making[loop]
-            thread.shutdown(wait=False)
         for other in self._take_clients_of_closed_loops():
             await self._drop(other)
         return client

@@ -8,6 +8,7 @@ waiting task.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import socket
@@ -17,7 +18,7 @@ import time
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Set, Type
+from typing import TYPE_CHECKING, Any, Iterator, Optional, Set, Type
 
 from llm_orchestrator.exceptions import ProviderConnectionError, ProviderTimeoutError
 from llm_orchestrator.providers.wire import Limits, RawReply
@@ -25,7 +26,9 @@ from llm_orchestrator.providers.wire import Limits, RawReply
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["LoopWatch", "ThreadWatch", "Watch", "watch_reply"]
+__all__ = ["LoopWatch", "ReplyWatch", "ThreadWatch", "Watch", "watch_reply"]
+
+logger = logging.getLogger(__name__)
 
 
 class Watch:
@@ -105,6 +108,22 @@ class Watch:
         return error
 
 
+class ReplyWatch(Watch):
+    """A watch over a reply that keeps the time itself, and is only told until when."""
+
+    def __init__(self, limits: Limits, reply: Any) -> None:
+        super().__init__(limits)
+        self._reply = reply
+
+    def _begin_wait(self, now: float) -> None:
+        super()._begin_wait(now)
+        self._reply.wait_until(self._waits_until)
+
+    def interrupt(self) -> None:
+        """Make the waiting read end at once."""
+        self._reply.interrupt()
+
+
 class ThreadWatch(Watch):
     """A watch for sync callers, looked at by a thread that all of them share, once it has a reply."""
 
@@ -112,8 +131,6 @@ class ThreadWatch(Watch):
         super().__init__(limits)
         self._socket: Optional[socket.socket] = None
         self._watchdog: Optional[_Watchdog] = None
-        self._timekeeper: Optional[Callable[[float], None]] = None
-        self._interrupt_reply: Optional[Callable[[], None]] = None
 
     @contextmanager
     def until_open(self) -> Iterator[None]:
@@ -126,27 +143,23 @@ class ThreadWatch(Watch):
             _opening.reset(before)
 
     def attach(self, reply: RawReply) -> None:
-        """Watch a reply from now on; one that keeps the time itself is told how long, and needs no thread."""
-        self._timekeeper = getattr(reply, "wait_until", None)
-        self._interrupt_reply = getattr(reply, "interrupt", None)
+        """Watch a reply from now on."""
         connection = _socket_of(reply)
         if connection is None or connection is self._socket:
             return
+        try:
+            watchdog = _Watchdog.running()
+        except RuntimeError as error:  # the answer is on its way and paid for: better unwatched than lost
+            logger.warning("An answer is read without its time limits: %s.", error)
+            return
         self._socket = connection
-        self._watchdog = _Watchdog.running()
+        self._watchdog = watchdog
         if self.is_waiting:
             self._begin_wait(time.monotonic())  # anew, for the head was a sign of life
         self._be_looked_at()
 
-    def _begin_wait(self, now: float) -> None:
-        super()._begin_wait(now)
-        if self._timekeeper is not None:
-            self._timekeeper(self._waits_until)
-
     def interrupt(self) -> None:
         """Shut the socket down; the waiting read then sees the end of the body."""
-        if self._interrupt_reply is not None:
-            self._interrupt_reply()
         connection = self._socket  # the reading thread may stop the watch at any moment
         if connection is not None:
             with suppress(OSError):  # it is closed already, so nobody waits for it

@@ -12,6 +12,7 @@ from typing import Any, AsyncIterator, Dict, Iterator, List, Optional
 from pydantic_core import from_json
 
 from llm_orchestrator.exceptions import InvalidResponseError
+from llm_orchestrator.utils.json import is_deeper
 
 __all__ = ["MAX_BODY_BYTES", "MAX_EVENT_BYTES", "BodyReader", "EventReader", "next_chunk", "read_document"]
 
@@ -19,6 +20,9 @@ __all__ = ["MAX_BODY_BYTES", "MAX_EVENT_BYTES", "BodyReader", "EventReader", "ne
 MAX_EVENT_BYTES = 32 * 1024 * 1024
 #: Largest whole reply accepted.
 MAX_BODY_BYTES = 128 * 1024 * 1024
+
+#: Deeper nesting is no answer, and whoever writes it again may run out of stack.
+MAX_DEPTH = 200
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK_LINE = b"\n\n"
@@ -141,11 +145,14 @@ class EventReader:
 
     def _read_event(self, block: bytes) -> Optional[Dict[str, Any]]:
         """Read the lines of an event; a space may follow the colon, which JSON does not mind."""
-        lines = [line[5:] for line in block.split(b"\n") if line.startswith(b"data:")]
-        if not lines:
+        start = 5 if block.startswith(b"data:") else block.find(b"\ndata:") + 6
+        if start < 6 and block[:5] != b"data:":
             return None
-        data = b"\n".join(lines)
-        _check_size(len(data), MAX_EVENT_BYTES)  # it may have come whole, or with the last piece
+        data = block[start:]
+        if b"\n" in data:
+            data = b"\n".join([line[5:] for line in block.split(b"\n") if line.startswith(b"data:")])
+        if len(data) > MAX_EVENT_BYTES:  # it may have come whole, or with the last piece
+            _check_size(len(data), MAX_EVENT_BYTES)
         self._events += 1
         if self.done:
             return None
@@ -169,13 +176,18 @@ def _parse_object(data: bytes) -> Dict[str, Any]:
 
 
 def _read_patiently(data: bytes) -> Any:
-    """Python's parser accepts more: half of a character that was cut in two, and deep nesting."""
+    """Python's parser accepts more: half of a character that was cut in two, but also endless nesting."""
     try:
-        return json.loads(data.decode("utf-8"))
+        value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise InvalidResponseError(
             f"The provider sent {_shown(data)}, which is not valid JSON. Try again."
         ) from error
+    if is_deeper(value, MAX_DEPTH):
+        raise InvalidResponseError(
+            f"The provider sent {_shown(data)}, which is nested more than {MAX_DEPTH} deep. Try again."
+        )
+    return value
 
 
 def _check_size(size: int, limit: int) -> None:

@@ -19,7 +19,10 @@ def is_hosted_by_openai(base_url: Optional[str]) -> bool:
     """Whether a URL leads to OpenAI's own API, regional hosts and Azure's v1 API included."""
     if base_url is None:
         return True
-    address = urlsplit(base_url)
+    try:
+        address = urlsplit(base_url)
+    except ValueError:
+        return False  # it is no URL, which whoever sends something there says
     host = address.hostname or ""
     if host == OPENAI_HOST or host.endswith("." + OPENAI_HOST):
         return True

@@ -39,8 +39,8 @@ NO_CODE = (None, "", "error")
 
 def is_failure(body: JSON) -> bool:
     """Whether a failure came where a reply or an event should, with status 200."""
-    is_error = body.get("type") == "error" or body.get("object") == "error"
-    return is_error or ("error" in body and bool(body["error"]))
+    is_error = body.get("type") == "error" or body.get("object") == "error" or body.get("error")
+    return bool(is_error)
 
 
 def parse_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:

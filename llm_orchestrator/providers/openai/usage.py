@@ -6,6 +6,7 @@ from typing import Any
 
 from llm_orchestrator.providers.reading import as_count, as_mapping
 from llm_orchestrator.types import MISSING_USAGE, TokenUsage
+from llm_orchestrator.utils.values import make
 
 __all__ = ["read_usage"]
 
@@ -20,7 +21,8 @@ def read_usage(raw: Any, prompt: str, completion: str) -> TokenUsage:
         total = read + written
     read_details = as_mapping(usage.get(f"{prompt}_details"))
     written_details = as_mapping(usage.get(f"{completion}_details"))
-    return TokenUsage(
+    return make(
+        TokenUsage,
         prompt_tokens=read,
         completion_tokens=written,
         total_tokens=total,

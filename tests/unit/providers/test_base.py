@@ -23,6 +23,7 @@ from llm_orchestrator.exceptions import (
     ServerError,
     UnsupportedParameterError,
 )
+from llm_orchestrator.providers import questions
 from llm_orchestrator.providers.adapter import Adapter
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.context import AttemptContext
@@ -359,6 +360,24 @@ def test_pages_that_lead_in_a_circle_end(models: Any) -> None:
         "models?after=y": {"models": ["c"], "next": "x"},
     }
     assert models(pages).list() == ["a", "b", "c"]
+
+
+def test_fd6_pages_without_end_end(models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "MAX_PAGES", 5)
+    pages = {
+        f"models?after={number or ''}": {"models": ["a"], "next": str(number + 1)} for number in range(1000)
+    }
+    asked = models(pages)
+    with pytest.raises(InvalidResponseError, match="more than 5 pages"):
+        asked.list()
+    assert len(asked.adapter.sent) == 5
+
+
+def test_fd6_all_requests_of_a_listing_share_its_time(models: Any) -> None:
+    asked = models(PAGES)
+    asked.list()
+    deadlines = {limits.deadline for _, limits in asked.adapter.sent}
+    assert len(deadlines) == 1 and max(deadlines) < time.monotonic() + asked.adapter.timeout
 
 
 def test_a_listing_that_fails_is_the_providers_error(models: Any) -> None:

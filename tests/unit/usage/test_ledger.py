@@ -153,7 +153,7 @@ def test_a_row_that_cannot_be_made_is_logged_and_does_not_stop_the_next(
     tracker: CostTracker, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tracker._recorder.store.add(
-        UsageRecord(datetime.now(), "p", "odd", 1, 1, 2, None, "s", "c", usage_raw={(1, 2): 3})
+        UsageRecord(datetime.now(), "p", "odd", 1, 1, 2, None, "s", "c", cost_details="no details")
     )
     tracker.log_usage("p", "m", TOKENS)
     assert [row["model"] for row in read(path)] == ["m"]
@@ -190,7 +190,7 @@ def test_p6_a_file_cut_at_any_byte_still_reads_and_takes_the_next_row_whole(
     content = path.read_bytes()
     header, first, _ = content.split(b"\n", 2)
     now = datetime.now(timezone.utc)
-    following = UsageRecord(now, "p", "next", None, None, None, None, "s", "call").to_row()
+    following = UsageRecord(now, "p", "next", None, None, None, None, "s", "call")
     for size in [*range(0, len(header), 90), *range(len(header), len(content), 17), len(content) - 1]:
         path.write_bytes(content[:size])
         ledger = Ledger(path)

@@ -11,10 +11,9 @@ from typing import Any, Coroutine, Deque, List, Optional, Set
 
 from llm_orchestrator.exceptions import OrchestratorError, ProviderTimeoutError
 from llm_orchestrator.providers.http.core.clock import Clock
-from llm_orchestrator.providers.http.core.network_errors import not_connected, reason_of
-from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.network_errors import no_thread, not_connected, reason_of
+from llm_orchestrator.providers.http.core.origins import Target
 from llm_orchestrator.providers.http.core.protocol import ClientProtocol
-from llm_orchestrator.providers.http.core.settings import TLSSettings
 from llm_orchestrator.providers.http.core.sockets import (
     ATTEMPT_DELAY,
     Address,
@@ -22,6 +21,7 @@ from llm_orchestrator.providers.http.core.sockets import (
     Poll,
     connect_error,
     in_order,
+    resolve_error,
 )
 
 __all__ = ["AsyncConnection", "Timer"]
@@ -74,7 +74,7 @@ class Timer:
         task.add_done_callback(lambda _: None if done.done() else done.set_result(None))
         try:
             await self.wait(done)
-        except BaseException:
+        except BaseException:  # cancelled or too late: nobody gets the connection
             task.cancel()
             task.add_done_callback(_abort_unwanted)
             raise
@@ -142,19 +142,19 @@ class AsyncConnection(asyncio.Protocol):
         self._is_reading_paused = self._is_writing_paused = False
 
     @classmethod
-    async def open(cls, origin: Origin, tls: Optional[TLSSettings]) -> AsyncConnection:
+    async def open(cls, target: Target) -> AsyncConnection:
         """Connect, through the proxy's tunnel and TLS where they are needed."""
-        host, port = origin.address
+        host, port = target.origin.address
         loop = asyncio.get_running_loop()
         connected = await _connect(host, port)
-        connection = cls(loop, connected, ClientProtocol(origin, tls))
+        connection = cls(loop, connected, ClientProtocol(target.origin, target.tls))
         try:
             await loop.create_connection(lambda: connection, sock=connected)
             await connection.opened
         except OSError as error:
             connection.abort()
             raise not_connected(f"{host}:{port}: {reason_of(error)}") from error
-        except BaseException:
+        except BaseException:  # a cancellation leaves no socket either
             connection.abort()
             raise
         return connection
@@ -319,39 +319,41 @@ async def _connect(host: str, port: int) -> ClientSocket:
 
 
 async def _race(host: str, port: int, waiting: Deque[Address]) -> ClientSocket:
-    attempts: Set[asyncio.Task[ClientSocket]] = set()
+    started: List[asyncio.Task[ClientSocket]] = []
+    running: Set[asyncio.Task[ClientSocket]] = set()
     loop, failure = asyncio.get_running_loop(), OSError("no address")
     try:
-        while waiting or attempts:
+        while waiting or running:
             if waiting:
-                attempt = loop.create_task(_connect_to(waiting.popleft()))
-                attempt.add_done_callback(_note_end)
-                attempts.add(attempt)
-            done, attempts = await asyncio.wait(
-                attempts, timeout=ATTEMPT_DELAY if waiting else None, return_when=asyncio.FIRST_COMPLETED
+                started.append(loop.create_task(_connect_to(waiting.popleft())))
+                running.add(started[-1])
+            done, running = await asyncio.wait(
+                running, timeout=ATTEMPT_DELAY if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
-            for attempt in done:
+            for attempt in [attempt for attempt in started if attempt in done]:
+                started.remove(attempt)
                 try:
                     return attempt.result()
                 except OSError as error:
-                    failure = error
+                    failure = error.with_traceback(None)  # or it would keep the frame that keeps it
     finally:
-        for attempt in attempts:
-            attempt.cancel()  # one that has just connected is closed with its socket
+        for attempt in started:
+            attempt.cancel()
+            attempt.add_done_callback(_close_unwanted)
     raise connect_error(host, port, failure) from failure
 
 
-def _note_end(attempt: asyncio.Task[ClientSocket]) -> None:
-    """An attempt that failed beside the one that was first is nobody's concern."""
-    if not attempt.cancelled():
-        attempt.exception()
+def _close_unwanted(attempt: asyncio.Task[ClientSocket]) -> None:
+    """One that failed beside the first is nobody's concern; one that connected, too, is closed."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()
 
 
 async def _connect_to(address: Address) -> ClientSocket:
     attempt = ClientSocket.to(address)
     try:
         await asyncio.get_running_loop().sock_connect(attempt, address.sockaddr)
-    except BaseException:
+    except BaseException:  # a cancellation leaves no socket either
         attempt.close()
         raise
     return attempt
@@ -366,5 +368,7 @@ async def _resolve(host: str, port: int) -> List[Address]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise not_connected(f"{host}: {reason_of(error)}") from error
+        raise resolve_error(host, error) from error
+    except RuntimeError as error:  # the look-up needs one
+        raise no_thread(error) from error
     return in_order([Address(family, tuple(sockaddr)) for family, _, _, _, sockaddr in found])

@@ -15,19 +15,20 @@ from llm_orchestrator.exceptions import (
     ConfigurationError,
     ProviderConnectionError,
     ProviderTimeoutError,
+    forget_frames,
 )
 from llm_orchestrator.providers.http.core.aconnection import AsyncConnection, Timer
 from llm_orchestrator.providers.http.core.clock import Clock
 from llm_orchestrator.providers.http.core.messages import request_bytes
-from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.origins import Origin, Target
 from llm_orchestrator.providers.http.core.replies import BaseReply
-from llm_orchestrator.providers.http.core.settings import HttpSettings, tls_settings
+from llm_orchestrator.providers.http.core.settings import HttpSettings
 from llm_orchestrator.providers.wire import Limits
 
 __all__ = ["AsyncConnections", "AsyncReply"]
 
-#: Pieces of a body handed out one after the other before the loop has its turn.
-MAX_PIECES_A_TURN = 8
+#: So much of a body is handed out before the loop has its turn: whoever reads it takes time, too.
+MAX_BYTES_A_TURN = 128 * 1024
 
 
 class AsyncConnections:
@@ -42,10 +43,10 @@ class AsyncConnections:
     """
 
     def __init__(self, origin: Origin, settings: HttpSettings) -> None:
-        self._origin = origin
-        self._settings = settings
-        self._tls = tls_settings(settings) if origin.is_tls else None
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._loop: Optional[asyncio.AbstractEventLoop] = (
+            None  # first: the finalizer needs it, whatever fails
+        )
+        self._target = Target.of(origin, settings)
         self._idle: Deque[AsyncConnection] = deque()
         self._in_use: Set[AsyncConnection] = set()
         self._places = settings.max_connections
@@ -71,16 +72,16 @@ class AsyncConnections:
             OrchestratorError: There is no reply.
         """
         loop = self._running_loop()
-        request = request_bytes(self._origin, method, path, headers, body)
+        request = request_bytes(self._target.origin, method, path, headers, body)
         timer = Timer(loop, Clock(limits))
         try:
             await self._take_place(timer)
             try:
                 connection = await self._send(method, request, timer)
-            except BaseException:
+            except BaseException:  # a cancelled call gives its place back, too
                 self._free_place()
                 raise
-        except BaseException:
+        except BaseException:  # with the reply the timer would end; there is none
             timer.stop()
             raise
         return AsyncReply(connection, timer, self)
@@ -98,7 +99,7 @@ class AsyncConnections:
         timer.stop()
         self._in_use.discard(connection)
         if connection.is_usable and not self._is_closed:
-            connection.rest(time.monotonic(), self._settings.keep_alive)
+            connection.rest(time.monotonic(), self._target.settings.keep_alive)
             self._idle.append(connection)
             self._close_forgotten()
         else:
@@ -134,7 +135,7 @@ class AsyncConnections:
         self._waiters.append(waiter)
         try:
             await timer.wait(waiter)
-        except BaseException:
+        except BaseException:  # cancelled or too late
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self._free_place()  # it was given a place in the moment in which it gave up
             raise
@@ -154,11 +155,12 @@ class AsyncConnections:
                 return await self._exchange(connection, method, request, timer)
             except ProviderTimeoutError:
                 raise
-            except ProviderConnectionError:
+            except ProviderConnectionError as error:
                 if connection.may_have_been_read:
                     raise
+                forget_frames(error)  # the connection keeps it, and it would keep what this call leads to
         timer.clock.connecting()
-        connection = await timer.run(AsyncConnection.open(self._origin, self._tls))
+        connection = await timer.run(AsyncConnection.open(self._target))
         timer.clock.connected()
         return await self._exchange(connection, method, request, timer)
 
@@ -168,7 +170,7 @@ class AsyncConnections:
         self._in_use.add(connection)
         try:
             await connection.exchange(method, request, timer)
-        except BaseException:
+        except BaseException:  # a cancellation leaves half a reply on it
             self._in_use.discard(connection)
             connection.abort()
             raise
@@ -209,7 +211,7 @@ class AsyncReply(BaseReply):
         self._connection: Optional[AsyncConnection] = connection
         self._timer = timer
         self._owner = owner
-        self._pieces_in_turn = 0
+        self._bytes_in_turn = 0
 
     def aiter_bytes(self) -> AsyncIterator[bytes]:
         """The body, piece by piece; it can be read once."""
@@ -220,17 +222,20 @@ class AsyncReply(BaseReply):
 
     async def __anext__(self) -> bytes:
         try:
-            await self._let_others_run()
+            if self._bytes_in_turn >= MAX_BYTES_A_TURN:
+                self._bytes_in_turn = 0
+                await asyncio.sleep(0)
             while True:
                 piece = self._take()
                 if piece:
+                    self._bytes_in_turn += len(piece)
                     return piece
                 if piece is None:
                     break
                 connection = self._connection
                 if connection is None:
                     raise self._closed_error()
-                self._pieces_in_turn = 0
+                self._bytes_in_turn = 0
                 await self._progress(connection)
         except BaseException:  # cancellation is no Exception
             self._parser.spoiled = True
@@ -247,13 +252,6 @@ class AsyncReply(BaseReply):
         if asyncio.get_running_loop() is not self._timer.loop:
             raise _wrong_loop()
         await connection.progress(self._timer)
-
-    async def _let_others_run(self) -> None:
-        """Unpacking takes time, and a body that has come whole would be unpacked without a break."""
-        self._pieces_in_turn += 1
-        if self._pieces_in_turn > MAX_PIECES_A_TURN:
-            self._pieces_in_turn = 0
-            await asyncio.sleep(0)
 
     def _release(self) -> None:
         connection, self._connection = self._connection, None

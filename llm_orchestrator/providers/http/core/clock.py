@@ -12,16 +12,28 @@ __all__ = ["Clock"]
 
 
 class Clock:
-    """How long the wait that begins now may last."""
+    """How long the wait that begins now may last.
 
-    __slots__ = ("_connect", "_deadline", "_is_connecting", "_silence", "request_may_be_sent", "wait_until")
+    Until the head of the reply is there, all waits share one limit: for a free connection, for connecting,
+    and for a head that comes byte by byte.
+    """
+
+    __slots__ = (
+        "_connect",
+        "_deadline",
+        "_is_connecting",
+        "_opening_until",
+        "_silence",
+        "request_may_be_sent",
+        "wait_until",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._connect = limits.connect
         self._silence = limits.silence
         self._deadline = limits.deadline
         self._is_connecting = False
-        self.wait_until = math.inf
+        self._opening_until = self.wait_until = time.monotonic() + limits.silence
         self.request_may_be_sent = False
 
     def left(self) -> float:
@@ -35,11 +47,15 @@ class Clock:
     def connecting(self) -> None:
         """A connection is being opened: all of its steps share one limit."""
         self._is_connecting = True
-        self.wait_until = time.monotonic() + self._connect
+        self.wait_until = min(time.monotonic() + self._connect, self._opening_until)
 
     def connected(self) -> None:
         """The connection is open."""
         self._is_connecting = False
+        self.wait_until = self._opening_until
+
+    def answered(self) -> None:
+        """The head of the reply is there: from now on only silence counts, and the call's end."""
         self.wait_until = math.inf
 
     def timeout(self) -> ProviderTimeoutError:

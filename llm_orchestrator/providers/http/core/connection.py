@@ -9,12 +9,16 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, List, Optional, Union
 
-from llm_orchestrator.exceptions import OrchestratorError, ProviderConnectionError, ProviderTimeoutError
+from llm_orchestrator.exceptions import (
+    OrchestratorError,
+    ProviderConnectionError,
+    ProviderTimeoutError,
+    forget_frames,
+)
 from llm_orchestrator.providers.http.core.clock import Clock
 from llm_orchestrator.providers.http.core.network_errors import reason_of
-from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.origins import Target
 from llm_orchestrator.providers.http.core.protocol import ClientProtocol
-from llm_orchestrator.providers.http.core.settings import TLSSettings
 from llm_orchestrator.providers.http.core.sockets import (
     ATTEMPT_DELAY,
     READABLE,
@@ -56,16 +60,16 @@ class Connection:
         self._lost: Optional[OrchestratorError] = None
 
     @classmethod
-    def open(cls, origin: Origin, tls: Optional[TLSSettings], clock: Clock) -> Connection:
+    def open(cls, target: Target, clock: Clock) -> Connection:
         """Connect, through the proxy's tunnel and TLS where they are needed."""
         clock.connecting()
-        host, port = origin.address
-        connection = cls(_connect(host, port, clock), ClientProtocol(origin, tls), clock)
+        host, port = target.origin.address
+        connection = cls(_connect(host, port, clock), ClientProtocol(target.origin, target.tls), clock)
         try:
             connection._send_all(connection.protocol.start())
             while not connection.protocol.is_open:
                 connection.fill()
-        except BaseException:
+        except BaseException:  # a Ctrl-C leaves no socket either
             connection.close()
             raise
         clock.connected()
@@ -84,7 +88,7 @@ class Connection:
             while not parser.head_done:
                 self.fill()
             self.protocol.check_head()
-        except BaseException:
+        except BaseException:  # a Ctrl-C leaves half a reply on it
             self.may_have_been_read = self.may_have_been_read or parser.began
             self.close()
             raise
@@ -100,6 +104,7 @@ class Connection:
             parser = self.protocol.parser
             if not (parser.head_done and parser.unread):
                 raise
+            forget_frames(error)  # they would keep the stream, which could not close when it is dropped
             self._lost = error
 
     def looks_usable(self) -> bool:
@@ -216,7 +221,7 @@ def _start_attempt(selector: Any, address: Address, failures: List[OSError]) -> 
     try:
         selector.register(_begin_connecting(address), selectors.EVENT_WRITE)
     except OSError as error:
-        failures.append(error)
+        failures.append(error.with_traceback(None))  # or it would keep the frames that keep it
 
 
 def _first_connected(selector: Any, seconds: float, failures: List[OSError]) -> Optional[ClientSocket]:
@@ -238,7 +243,7 @@ def _begin_connecting(address: Address) -> ClientSocket:
         attempt.connect(address.sockaddr)
     except BlockingIOError:
         pass
-    except BaseException:
+    except BaseException:  # a Ctrl-C leaves no socket either
         attempt.close()
         raise
     return attempt

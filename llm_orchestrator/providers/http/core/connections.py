@@ -18,9 +18,9 @@ from llm_orchestrator.exceptions import OrchestratorError, ProviderConnectionErr
 from llm_orchestrator.providers.http.core.clock import Clock
 from llm_orchestrator.providers.http.core.connection import Connection
 from llm_orchestrator.providers.http.core.messages import request_bytes
-from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.origins import Origin, Target
 from llm_orchestrator.providers.http.core.replies import BaseReply
-from llm_orchestrator.providers.http.core.settings import HttpSettings, tls_settings
+from llm_orchestrator.providers.http.core.settings import HttpSettings
 from llm_orchestrator.providers.wire import Limits
 
 __all__ = ["Connections", "Reply"]
@@ -38,9 +38,7 @@ class Connections:
     """
 
     def __init__(self, origin: Origin, settings: HttpSettings) -> None:
-        self._origin = origin
-        self._settings = settings
-        self._tls = tls_settings(settings) if origin.is_tls else None
+        self._target = Target.of(origin, settings)
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -48,7 +46,7 @@ class Connections:
         self._is_closed = False
         self._idle: Deque[Connection] = deque()
         self._places: SimpleQueue[None] = SimpleQueue()
-        for _ in range(self._settings.max_connections):
+        for _ in range(self._target.settings.max_connections):
             self._places.put(None)
 
     def open(self, method: str, path: str, headers: bytes, body: Optional[bytes], limits: Limits) -> Reply:
@@ -67,7 +65,7 @@ class Connections:
         Raises:
             OrchestratorError: There is no reply.
         """
-        request = request_bytes(self._origin, method, path, headers, body)
+        request = request_bytes(self._target.origin, method, path, headers, body)
         if self._process != os.getpid():
             self._start_anew()  # the connections are the parent's; here they are only closed, not ended
         clock = Clock(limits)
@@ -75,7 +73,7 @@ class Connections:
         self._take_place(places, clock)
         try:
             connection = self._send(method, request, clock)
-        except BaseException:
+        except BaseException:  # a Ctrl-C gives the place back, too
             places.put(None)
             raise
         return Reply(connection, clock, self._idle, places, self)
@@ -91,7 +89,7 @@ class Connections:
         if not parser.is_reusable or self._is_closed or idle is not self._idle:
             connection.close()
             return
-        connection.rest(time.monotonic(), self._settings.keep_alive)
+        connection.rest(time.monotonic(), self._target.settings.keep_alive)
         idle.append(connection)
         self._close_forgotten(idle)
 
@@ -115,7 +113,7 @@ class Connections:
             except ProviderConnectionError:
                 if connection.may_have_been_read:
                     raise
-        connection = Connection.open(self._origin, self._tls, clock)
+        connection = Connection.open(self._target, clock)
         connection.exchange(method, request, clock)
         return connection
 

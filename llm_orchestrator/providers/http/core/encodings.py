@@ -10,7 +10,7 @@ from llm_orchestrator.providers.http.core.network_errors import broken_reply
 __all__ = ["STEP_BYTES", "Unpacker", "unpacker_for"]
 
 #: Most that one step unpacks: a millisecond's work.
-STEP_BYTES = 256 * 1024
+STEP_BYTES = 128 * 1024
 #: A gzip body may consist of several members; so many are no honest one.
 MAX_MEMBERS = 1000
 _GZIP, _ZLIB, _RAW = 31, 15, -15

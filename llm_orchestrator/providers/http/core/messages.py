@@ -13,7 +13,7 @@ from typing import Any, Deque, Iterator, List, Mapping, Optional, Tuple
 import httptools
 
 from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError
-from llm_orchestrator.providers.http.core.encodings import Unpacker, unpacker_for
+from llm_orchestrator.providers.http.core.encodings import STEP_BYTES, Unpacker, unpacker_for
 from llm_orchestrator.providers.http.core.network_errors import broken_reply, connection_lost
 from llm_orchestrator.providers.http.core.origins import Origin
 
@@ -106,11 +106,23 @@ class ReplyHeaders(Mapping[str, str]):
         self._pairs = pairs
 
     def __getitem__(self, name: str) -> str:
+        found = self._find(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._find(name) is not None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Look a header up; without the exception that would be made for one that is missing."""
+        found = self._find(name)
+        return default if found is None else found
+
+    def _find(self, name: str) -> Optional[str]:
         wanted = name.lower().encode("latin-1", "replace")
         values = [value for key, value in self._pairs if key == wanted]
-        if not values:
-            raise KeyError(name)
-        return b", ".join(values).decode("latin-1")
+        return b", ".join(values).decode("latin-1") if values else None
 
     def __iter__(self) -> Iterator[str]:
         return iter({name.decode("latin-1"): None for name, _ in self._pairs})
@@ -213,18 +225,16 @@ class ReplyParser:
 
     def take(self) -> bytes:
         """Hand out what has come of the body, unpacked."""
-        if self._unpacker is None:
-            if not self._pieces:
-                return b""
-            piece = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            self._pieces.clear()
-            self.unread = 0
-        else:
-            piece = self._take_unpacked(self._unpacker)
+        piece = self._take_plain() if self._unpacker is None else self._take_unpacked(self._unpacker)
         self._size += len(piece)
         if self._size > self._limit:
             raise broken_reply(f"its body is larger than {self._limit} bytes", self.status)
         return piece
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether few bytes of the body can be a lot of work."""
+        return self._unpacker is not None
 
     def finish(self) -> None:
         """Check the end of a body that was taken whole."""
@@ -242,6 +252,17 @@ class ReplyParser:
                 found = re.search(rb"timeout\s*=\s*(\d{1,6})", value, re.IGNORECASE)
                 return float(found[1]) if found else None
         return None
+
+    def _take_plain(self) -> bytes:
+        """What has come, but not more at a time than is unpacked at a time: to read it takes time, too."""
+        pieces = self._pieces
+        if len(pieces) > 1 and self.unread <= STEP_BYTES:
+            piece = b"".join(pieces)
+            pieces.clear()
+        else:
+            piece = pieces.popleft() if pieces else b""
+        self.unread -= len(piece)
+        return piece
 
     def _take_unpacked(self, unpacker: Unpacker) -> bytes:
         piece = unpacker.step()

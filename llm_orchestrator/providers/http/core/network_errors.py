@@ -22,6 +22,7 @@ __all__ = [
     "broken_reply",
     "connection_lost",
     "is_descriptor_shortage",
+    "no_thread",
     "not_connected",
     "reason_of",
     "tls_failure",
@@ -77,6 +78,13 @@ def tls_failure(error: ssl.SSLError, host: str, trusted: str) -> OrchestratorErr
 def is_descriptor_shortage(error: OSError) -> bool:
     """Whether this process, or the machine, has too many files open."""
     return error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def no_thread(error: RuntimeError) -> ConfigurationError:
+    """The system, or a program that ends, starts no thread."""
+    return ConfigurationError(
+        f"No thread can be started: {error}. Make fewer calls at a time, or raise the limit (ulimit -u)."
+    )
 
 
 def too_many_files(error: OSError) -> ConfigurationError:

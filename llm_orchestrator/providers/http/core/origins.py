@@ -10,13 +10,13 @@ import os
 import re
 import sys
 from dataclasses import dataclass, field
-from typing import List, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers.http.core.settings import HttpSettings
+from llm_orchestrator.providers.http.core.settings import HttpSettings, TLSSettings, tls_settings
 
-__all__ = ["Origin", "Proxy", "is_excluded", "proxy_url"]
+__all__ = ["Origin", "Proxy", "Target", "is_excluded", "proxy_url"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII)
@@ -95,6 +95,30 @@ class Origin:
         return head + self.proxy.authorization + b"\r\n"
 
 
+class Target(NamedTuple):
+    """All that connections of one client have in common: where they lead, and how they are made and kept."""
+
+    origin: Origin
+    settings: HttpSettings
+    tls: Optional[TLSSettings]
+
+    @classmethod
+    def of(cls, origin: Origin, settings: HttpSettings) -> Target:
+        """Read the certificates where there is TLS, so that a file which cannot be used shows here.
+
+        Args:
+            origin: The server.
+            settings: The entry's settings.
+
+        Returns:
+            The target.
+
+        Raises:
+            ConfigurationError: A certificate file cannot be used.
+        """
+        return cls(origin, settings, tls_settings(settings) if origin.is_tls else None)
+
+
 def proxy_url(url: str, settings: HttpSettings) -> Optional[str]:
     """The proxy for a URL, unchecked: for who must know whether it is a socks proxy.
 
@@ -117,10 +141,14 @@ def _parts(url: str, name: str) -> Tuple[str, str, int]:
         split = urlsplit(url)
         host, port = _ascii_host(split), split.port
     except ValueError as error:  # UnicodeError is one
-        raise ConfigurationError(f"{name} is not a possible address. Correct its host and port.") from error
+        raise _impossible(name) from error
     if port == 0:
         raise ConfigurationError(f"{name} names port 0, which nobody listens on. Correct it.")
     return split.scheme, host, port or DEFAULT_PORTS.get(split.scheme, 80)
+
+
+def _impossible(name: str) -> ConfigurationError:
+    return ConfigurationError(f"{name} is not a possible address. Correct its host and port.")
 
 
 def _ascii_host(split: SplitResult) -> str:
@@ -201,7 +229,10 @@ def _is_in_network(host: str, entry: str) -> bool:
 
 
 def _proxy_of(url: str, name: str) -> Proxy:
-    split = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        split = urlsplit(url if "://" in url else f"http://{url}")
+    except ValueError as error:
+        raise _impossible(name) from error
     if split.scheme.startswith("socks"):
         raise ConfigurationError(
             f"{name} names a socks proxy, which only the vendors' SDKs can use. "

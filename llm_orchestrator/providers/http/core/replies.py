@@ -23,11 +23,15 @@ class BaseReply:
         clock: The time of the call.
     """
 
+    #: Finalizers may close it at any moment, in any thread.
+    closes_without_lock = True
+
     def __init__(self, parser: ReplyParser, clock: Clock) -> None:
         self.status_code = parser.status
         self.headers = ReplyHeaders(parser.pairs)
         self._parser = parser
         self._clock = clock
+        clock.answered()
         self._has_ended = False
 
     def wait_until(self, moment: float = math.inf) -> None:
@@ -58,6 +62,8 @@ class BaseReply:
         """What has come of the body; nothing when more must come first, None at its end."""
         if self._has_ended:
             return None
+        if self._parser.is_packed:
+            self._clock.left()  # what has come already may be unpacked for longer than the call may last
         piece = self._parser.take()
         if not piece and self._parser.complete:
             self._parser.finish()

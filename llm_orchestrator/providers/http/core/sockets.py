@@ -27,6 +27,7 @@ __all__ = [
     "connect_error",
     "in_order",
     "resolve",
+    "resolve_error",
 ]
 
 #: Seconds until the next address of a host is tried beside the one before (RFC 8305).
@@ -70,7 +71,7 @@ def resolve(host: str, port: int) -> List[Address]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise not_connected(f"{host}: {reason_of(error)}") from error
+        raise resolve_error(host, error) from error
     return in_order([Address(family, sockaddr) for family, _, _, _, sockaddr in found])
 
 
@@ -81,6 +82,22 @@ def in_order(addresses: List[Address]) -> List[Address]:
     shorter = min(len(first), len(others))
     pairs = [address for pair in zip(first, others) for address in pair]
     return pairs + first[shorter:] + others[shorter:]
+
+
+def resolve_error(host: str, error: Exception) -> OrchestratorError:
+    """What it means that a host was not found: the look-up needs files and sockets, too."""
+    if isinstance(error, OSError) and (is_descriptor_shortage(error) or not _can_open()):
+        return too_many_files(error)
+    return not_connected(f"{host}: {reason_of(error)}")
+
+
+def _can_open() -> bool:
+    """Whether a descriptor can be had; the system's look-up does not say that it could not."""
+    try:
+        socket.socket().close()
+    except OSError as error:
+        return not is_descriptor_shortage(error)
+    return True
 
 
 def connect_error(host: str, port: int, error: OSError) -> OrchestratorError:

@@ -9,8 +9,9 @@ from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.openai.chat.parts import read_content
 from llm_orchestrator.providers.openai.chat.turns import REASONING_KEYS, read_calls, state_to_keep
 from llm_orchestrator.providers.openai.usage import read_usage
-from llm_orchestrator.providers.reading import as_list, as_text
+from llm_orchestrator.providers.reading import as_text
 from llm_orchestrator.types import JSON, FinishReason, LLMResponse, Message, ToolCall
+from llm_orchestrator.utils.values import make
 
 __all__ = ["first_choice", "parse_reply"]
 
@@ -36,7 +37,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     refusal = read_content(message.get("refusal")) or None
     reason = choice.get("finish_reason")
     state = state_to_keep(message, calls)
-    return LLMResponse(
+    return make(
+        LLMResponse,
         content=text,
         model=as_text(body.get("model")),
         provider=provider,
@@ -46,13 +48,21 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         tool_calls=calls,
         reasoning=next(filter(None, (read_content(message.get(key)) for key in REASONING_KEYS)), None),
         refusal=refusal,
-        message=Message("assistant", text or None, calls, provider=provider, provider_state=state),
+        message=make(
+            Message,
+            role="assistant",
+            content=text or None,
+            tool_calls=calls,
+            provider=provider,
+            provider_state=state,
+        ),
     )
 
 
 def first_choice(body: JSON) -> JSON:
     """Find the first choice; others come only when the provider's options ask for them."""
-    for choice in as_list(body.get("choices")):
+    choices = body.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict) and not choice.get("index"):
             return choice
     return {}

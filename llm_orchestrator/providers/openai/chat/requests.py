@@ -12,6 +12,7 @@ from llm_orchestrator.providers.openai.schema import accepted_format, accepted_t
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import LLMRequest
 from llm_orchestrator.utils.json import without_none
+from llm_orchestrator.utils.values import make
 
 __all__ = ["build_request"]
 
@@ -38,8 +39,9 @@ def build_request(request: LLMRequest, *, stream: bool, hosted_by_openai: bool) 
     response_format, format_warnings = accepted_format(request.response_format)
     # Reasoning models reject max_tokens, and it is the only name that many compatible servers know.
     max_tokens = "max_completion_tokens" if hosted_by_openai else "max_tokens"
+    parameters = request.__dict__
     fields: Dict[str, Any] = {
-        **{name: getattr(request, name) for name in SAME_PARAMETERS},
+        **{name: parameters[name] for name in SAME_PARAMETERS if parameters[name] is not None},
         max_tokens: request.max_tokens,
         "stop": list(request.stop) if request.stop else None,
         "response_format": response_format,
@@ -47,9 +49,10 @@ def build_request(request: LLMRequest, *, stream: bool, hosted_by_openai: bool) 
         "stream": stream or None,
         "stream_options": {"include_usage": True} if stream else None,
     }
-    return WireRequest(
-        PATH,
-        {"model": request.model, "messages": messages, **without_none(fields)},
+    return make(
+        WireRequest,
+        path=PATH,
+        body={"model": request.model, "messages": messages, **without_none(fields)},
         api=API,
         unsupported=() if request.top_k is None else ("top_k",),
         warnings=warnings_of_state(request.messages, API) + format_warnings + tool_warnings,

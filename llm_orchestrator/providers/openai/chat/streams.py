@@ -61,7 +61,10 @@ def _read_delta(delta: JSON, memory: Dict[str, Any]) -> List[StreamEvent]:
     for key, value in delta.items():
         if not value or key == "role":
             continue
-        if key == "tool_calls":
+        if key == "content" and isinstance(value, str):
+            memory["texts"].setdefault(key, []).append(value)
+            pieces.append(TextDelta(value))
+        elif key == "tool_calls":
             pieces += _read_calls(as_list(value), memory["calls"])
         elif key == "function_call":
             pieces += _read_calls([{"index": 0, "function": value}], memory["legacy"])

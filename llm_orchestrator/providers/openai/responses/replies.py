@@ -17,6 +17,7 @@ from llm_orchestrator.providers.openai.responses.turns import (
 from llm_orchestrator.providers.openai.usage import read_usage
 from llm_orchestrator.providers.reading import as_mapping, as_mappings, as_text, as_text_or_none
 from llm_orchestrator.types import JSON, FinishReason, LLMResponse, Message
+from llm_orchestrator.utils.values import make
 
 __all__ = ["parse_reply"]
 
@@ -40,7 +41,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     refusal = read_refusal(items)
     finish_reason, raw_finish_reason = _finish_reason(body, calls, refusal)
     state = state_to_keep(items)
-    return LLMResponse(
+    return make(
+        LLMResponse,
         content=text,
         model=as_text(body.get("model")),
         provider=provider,
@@ -50,7 +52,14 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         tool_calls=calls,
         reasoning=read_reasoning(items),
         refusal=refusal,
-        message=Message("assistant", text or None, calls, provider=provider, provider_state=state),
+        message=make(
+            Message,
+            role="assistant",
+            content=text or None,
+            tool_calls=calls,
+            provider=provider,
+            provider_state=state,
+        ),
     )
 
 

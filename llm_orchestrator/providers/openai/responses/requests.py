@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections import abc
 from typing import Any, Optional, Sequence, Tuple
+from urllib.parse import quote
 
 from llm_orchestrator.providers.openai.messages import warnings_of_state
 from llm_orchestrator.providers.openai.responses.messages import write_messages
 from llm_orchestrator.providers.openai.responses.turns import API
 from llm_orchestrator.providers.openai.schema import accepted_format, accepted_tools
+from llm_orchestrator.providers.reading import as_text_or_none
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, Message
 from llm_orchestrator.utils.json import without_none
+from llm_orchestrator.utils.values import make
 
-__all__ = ["build_request"]
+__all__ = ["build_request", "poll_request"]
 
 PATH = "/responses"
+#: States of a response that is made in the background (openai, types/responses/response_status.py).
+UNFINISHED = ("queued", "in_progress")
 #: Parameters that Responses has no field for.
 UNSUPPORTED = ("stop", "seed", "frequency_penalty", "presence_penalty", "top_k")
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
@@ -38,13 +43,24 @@ def build_request(request: LLMRequest, *, stream: bool) -> WireRequest:
         "include": [ENCRYPTED_REASONING] if _is_known_to_reason(request, items) else None,
         "stream": stream or None,
     }
-    return WireRequest(
-        PATH,
-        {"model": request.model, "input": items, "store": False, **without_none(fields)},
+    # What is made in the background is fetched later, so it has to be kept until then.
+    store = bool(request.provider_options.get("background"))
+    return make(
+        WireRequest,
+        path=PATH,
+        body={"model": request.model, "input": items, "store": store, **without_none(fields)},
         api=API,
         unsupported=tuple(name for name in UNSUPPORTED if getattr(request, name) not in (None, ())),
         warnings=_warnings(request.messages) + format_warnings + tool_warnings,
     )
+
+
+def poll_request(body: JSON) -> Optional[WireRequest]:
+    """Ask for a response that is still being made; it can be asked for because it is stored."""
+    identifier = as_text_or_none(body.get("id"))
+    if body.get("status") not in UNFINISHED or identifier is None:
+        return None
+    return WireRequest(f"{PATH}/{quote(identifier, safe='')}", api=API)
 
 
 def _warnings(messages: Sequence[Message]) -> Tuple[str, ...]:

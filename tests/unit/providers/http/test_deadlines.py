@@ -16,7 +16,7 @@ import pytest
 
 from llm_orchestrator.exceptions import ProviderTimeoutError
 from llm_orchestrator.providers.http import deadlines
-from llm_orchestrator.providers.http.deadlines import LoopWatch, ThreadWatch, Watch
+from llm_orchestrator.providers.http.deadlines import LoopWatch, ReplyWatch, ThreadWatch, Watch
 from llm_orchestrator.providers.wire import Limits
 from tests.support.forks import in_child
 
@@ -501,3 +501,24 @@ def test_the_timer_of_a_loop(shortened: bool) -> None:
         return time.monotonic() - started
 
     assert 0.09 <= asyncio.run(main()) < 5
+
+
+def test_a_reply_that_keeps_the_time_is_told_until_when_and_interrupted() -> None:
+    told = []
+
+    class Timed:
+        def wait_until(self, moment: float) -> None:
+            told.append(moment)
+
+        def interrupt(self) -> None:
+            told.append(-1.0)
+
+    watch = ReplyWatch(Limits(1, 50), Timed())
+    before = time.monotonic()
+    with watch:
+        assert watch.is_waiting
+        watch.interrupt()
+    assert not watch.is_waiting
+    assert before + 50 <= told[0] <= time.monotonic() + 50 and told[1:] == [-1.0]
+    with pytest.raises(ProviderTimeoutError), ReplyWatch(Limits(1, 50, before - 1), Timed()):
+        pass

@@ -138,9 +138,20 @@ def test_data_that_is_no_json_object_is_our_error(data: bytes, reason: str) -> N
     assert len(str(event_error.value)) < 500, "the message shows the beginning only"
 
 
+@pytest.mark.parametrize("beginning", [b'{"a": ', rb'{"text": "\ud83d", "a": '], ids=["", "half a character"])
+@pytest.mark.parametrize("depth", [250, 980, 5000])
+def test_nesting_is_bounded(beginning: bytes, depth: int) -> None:
+    for opening, closing in ((b"[", b"]"), (b'{"a": ', b"}"), (b'[{"a": ', b"}]")):
+        data = beginning + opening * depth + b"1" + closing * depth + b"}"
+        with pytest.raises(InvalidResponseError):
+            list(EventReader().feed(b"data: " + data + b"\n\n"))
+        with pytest.raises(InvalidResponseError):
+            read_document(data)
+
+
 @pytest.mark.parametrize(
     "data",
-    [rb'{"text": "\ud83d"}', b'{"a": ' + b"[" * 300 + b"]" * 300 + b"}", b'{"a": 1, "a": NaN}'],
+    [rb'{"text": "\ud83d"}', b'{"a": ' + b"[" * 190 + b"]" * 190 + b"}", b'{"a": 1, "a": NaN}'],
     ids=["half a character", "deep", "a key twice, no number"],
 )
 def test_data_is_read_as_python_reads_it(data: bytes) -> None:
