@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from llm_orchestrator import LLMOrchestrator, LLMResponse
 from tests.support.scripted_server import Dialect, Reply
 from tests.support.scripted_server.replies import json_reply
 from tests.support.scripted_server.wire_base import cut_stream
@@ -12,10 +13,13 @@ from tests.support.scripted_server.wire_base import cut_stream
 __all__ = [
     "CHUNK",
     "ITEM",
+    "TEXT",
+    "WHOLE_ITEM",
     "choice",
     "chunk",
     "completion",
     "ended",
+    "events_of",
     "message",
     "raw",
     "raw_stream",
@@ -70,6 +74,8 @@ def chunk(delta: Optional[Json] = None, finish: Optional[str] = None, **fields: 
 # ---------------------------------------------------------------- Responses
 
 ITEM: Json = {"type": "message", "id": "m1", "role": "assistant"}
+TEXT: Json = {"type": "output_text", "text": "Hello.", "annotations": []}
+WHOLE_ITEM: Json = {**ITEM, "status": "completed", "content": [TEXT]}
 
 
 def response_json(*output: Json, status: str = "completed", **fields: Any) -> Json:
@@ -101,3 +107,11 @@ def shaped(dialect: Dialect, way: str, content: Any) -> Reply:
         return raw(way, whole, [{"type": "message_start", "message": whole}, {"type": "message_stop"}])
     candidate = {"content": {"parts": content, "role": "model"}, "finishReason": "STOP"}
     return raw(way, {"candidates": [candidate]}, [{"candidates": [candidate]}])
+
+
+def events_of(orchestrator: LLMOrchestrator) -> Tuple[List[Any], LLMResponse]:
+    """The events of a streamed answer, and the answer."""
+    stream = orchestrator.send_streaming_request("Hi")
+    events = list(stream.events())
+    assert stream.response is not None
+    return events, stream.response
