@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from llm_orchestrator.providers.gemini.replies import block_reason, first_candidate, read_parts
+from llm_orchestrator.providers.contents import text_of
+from llm_orchestrator.providers.gemini.replies import (
+    block_reason,
+    first_candidate,
+    other_candidates,
+    read_parts,
+)
 from llm_orchestrator.providers.gemini.turns import call_id, merge_text
 from llm_orchestrator.providers.reading import as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
@@ -32,32 +38,44 @@ def parse_event(event: JSON, state: StreamState) -> List[StreamEvent]:
     """Translate one event."""
     reply = state.reply
     if not reply:
-        reply.update(document={}, candidate=None, parts=[], calls=0)
+        reply.update(document={}, candidate=None, parts=[], calls=0, alternatives={})
     for key, value in event.items():
         if value and key != "candidates":
             reply["document"][key] = value  # counts are cumulative: the last object replaces the one before
     if "promptFeedback" in event and block_reason(event) is not None:
         state.complete = True
     candidate = first_candidate(event)
+    if candidate is None or len(event["candidates"]) > 1:
+        for other in other_candidates(event):
+            _remember_alternative(other, reply["alternatives"])
     if candidate is None:
         return []
-    if as_text_or_none(candidate.get("finishReason")):
-        state.complete = True
     parts = read_parts(candidate)
     reply["parts"] += parts
+    pieces = [piece for part in parts for piece in _pieces(part, reply)]
+    if as_text_or_none(candidate.get("finishReason")):
+        state.complete = True
+    elif pieces and state.complete:  # the reason came too early: the answer goes on
+        state.complete = False
+        reply["candidate"].pop("finishReason", None)
     if candidate.keys() - _REPEATED_KEYS or reply["candidate"] is None:
         rest = {key: value for key, value in candidate.items() if key != "content" and value is not None}
         reply["candidate"] = merged(reply["candidate"] or {}, rest)
-    return [piece for part in parts for piece in _pieces(part, reply)]
+    return pieces
+
+
+def _remember_alternative(candidate: JSON, alternatives: Dict[int, List[JSON]]) -> None:
+    alternatives.setdefault(candidate["index"], []).extend(read_parts(candidate))
 
 
 def _pieces(part: JSON, reply: Dict[str, Any]) -> List[StreamEvent]:
     pieces: List[StreamEvent] = []
-    text = as_text_or_none(part.get("text"))
+    text = part.get("text")
+    text = text if isinstance(text, str) else text_of(text)
     if text:
         pieces.append(ReasoningDelta(text) if part.get("thought") is True else TextDelta(text))
     call = part.get("functionCall")
-    if isinstance(call, dict):
+    if isinstance(call, dict) and as_text_or_none(call.get("name")):
         number = reply["calls"]
         reply["calls"] += 1
         identifier = call_id(call, number, as_text_or_none(reply["document"].get("responseId")))
@@ -74,4 +92,8 @@ def assemble_reply(state: StreamState) -> Dict[str, Any]:
     if reply["candidate"] is None:
         return dict(reply["document"])
     content = {"content": {"parts": merge_text(reply["parts"]), "role": "model"}} if reply["parts"] else {}
-    return {"candidates": [{**content, **reply["candidate"]}], **reply["document"]}
+    others = [
+        {"content": {"parts": merge_text(parts), "role": "model"}, "index": index}
+        for index, parts in sorted(reply["alternatives"].items())
+    ]
+    return {"candidates": [{**content, **reply["candidate"]}, *others], **reply["document"]}

@@ -6,8 +6,16 @@ Items that our message has no place for (encrypted reasoning, phases, what tools
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
+from llm_orchestrator.providers.contents import (
+    NAMELESS_CALL,
+    parts_in,
+    refusal_in,
+    text_in,
+    text_of,
+    thinking_in,
+)
 from llm_orchestrator.providers.openai.messages import (
     new_call_id,
     says_the_same,
@@ -15,19 +23,23 @@ from llm_orchestrator.providers.openai.messages import (
     written_arguments,
 )
 from llm_orchestrator.providers.openai.responses.parts import assistant_part, write_content
-from llm_orchestrator.providers.reading import as_mappings, as_text
+from llm_orchestrator.providers.reading import as_list, as_mappings, as_text
 from llm_orchestrator.types import JSON, Message, ToolCall, tool_call
 
 __all__ = [
     "API",
     "CUSTOM_CALL",
     "arguments_field",
+    "items_in",
     "message_item",
+    "message_parts",
     "read_calls",
     "read_reasoning",
     "read_refusal",
     "read_text",
     "state_to_keep",
+    "unread_calls",
+    "waiting_items",
     "write_turn",
 ]
 
@@ -37,45 +49,54 @@ CUSTOM_CALL = "custom_tool_call"
 CALL_ITEMS = {"function_call": "arguments", CUSTOM_CALL: "input"}
 #: Items that may go back without the reasoning before them.
 FREE_ITEMS = ("message", *CALL_ITEMS)
+#: Look for more tools among those of the request: nothing is to be done outside, and the answer is complete.
+SEARCHES = ("tool_search_call",)
+NO_ARGUMENTS: Tuple[Any, ...] = (None, "", "{}", {})
 COMMENTARY = "commentary"
+#: Where an item of reasoning shows some of it.
+REASONING_FIELDS = ("summary", "content")
 
 
 # ---------------------------------------------------------------- reading
+
+
+def items_in(output: Any) -> List[JSON]:
+    """The items of an output; some compatible servers send a string in place of a message."""
+    items = [output] if isinstance(output, str) else as_list(output)
+    read = ({"type": "message", "content": item} if isinstance(item, str) else item for item in items)
+    return as_mappings([item for item in read if item])
+
+
+def message_parts(items: Sequence[JSON]) -> List[JSON]:
+    """The parts of all messages."""
+    return [part for item in items if _is_message(item) for part in parts_in(item.get("content"))]
+
+
+def _is_message(item: JSON) -> bool:
+    return item.get("type") == "message" or ("type" not in item and item.get("role") == "assistant")
 
 
 def read_text(items: Sequence[JSON], *, structured: bool) -> str:
     """The text of the answer; of a structured one the last message alone, for others only comment on it."""
     if structured:
         final = [item for item in items if item.get("phase") != COMMENTARY]
-        texts = ["".join(_part_texts([item], "output_text", "text")) for item in final]
-        filled = [text for text in texts if text]
+        filled = [text for text in (text_in(message_parts([item])) for item in final) if text]
         if filled:
             return filled[-1]
-    return "".join(_part_texts(items, "output_text", "text"))
+    return text_in(message_parts(items))
 
 
 def read_refusal(items: Sequence[JSON]) -> Optional[str]:
     """What the model says instead of an answer."""
-    return "".join(_part_texts(items, "refusal", "refusal")) or None
-
-
-def _part_texts(items: Sequence[JSON], part_type: str, field: str) -> Iterator[str]:
-    for item in items:
-        if item.get("type") == "message":
-            for part in as_mappings(item.get("content")):
-                if part.get("type") == part_type:
-                    yield as_text(part.get(field))
+    return refusal_in(message_parts(items)) or None
 
 
 def read_reasoning(items: Sequence[JSON]) -> Optional[str]:
     """The reasoning that is shown: summaries, and open models' reasoning in the clear."""
-    parts = [
-        part
-        for item in items
-        if item.get("type") == "reasoning"
-        for part in as_mappings(item.get("summary")) + as_mappings(item.get("content"))
-    ]
-    return "\n\n".join(filter(None, (as_text(part.get("text")) for part in parts))) or None
+    reasoning = [item for item in items if item.get("type") == "reasoning"]
+    parts = [part for item in reasoning for field in REASONING_FIELDS for part in parts_in(item.get(field))]
+    shown = filter(None, (text_of(part.get("text")) for part in parts))
+    return "\n\n".join(shown) or thinking_in(message_parts(items)) or None
 
 
 def read_calls(items: Sequence[JSON]) -> Tuple[ToolCall, ...]:
@@ -87,8 +108,31 @@ def read_calls(items: Sequence[JSON]) -> Tuple[ToolCall, ...]:
             as_text(item.get(field)),
         )
         for item, field in ((item, arguments_field(item)) for item in items)
-        if field
+        if field and as_text(item.get("name"))
     )
+
+
+def unread_calls(items: Sequence[JSON]) -> List[JSON]:
+    """Calls of no tool that have arguments."""
+    nameless = [item for item in items if arguments_field(item) and not as_text(item.get("name"))]
+    return [NAMELESS_CALL for item in nameless if item.get(arguments_field(item) or "") not in NO_ARGUMENTS]
+
+
+def waiting_items(items: Sequence[JSON]) -> List[JSON]:
+    """The items beside tool calls that wait for the application: a computer to use, a patch, an approval.
+
+    What OpenAI runs itself has no ``call_id`` that a result could name, or its result is among the items.
+    """
+    answers = [item for item in items if as_text(item.get("type")).endswith("_output")]
+    answered = {as_text(item.get("call_id")) for item in answers} - {""}
+    return [item for item in items if _waits(item) and as_text(item.get("call_id")) not in answered]
+
+
+def _waits(item: JSON) -> bool:
+    kind = as_text(item.get("type"))
+    if kind in CALL_ITEMS or kind.endswith("_output") or kind in SEARCHES:
+        return False
+    return bool(as_text(item.get("call_id"))) or kind.endswith("_request")
 
 
 def arguments_field(item: JSON) -> Optional[str]:
@@ -108,7 +152,10 @@ def state_to_keep(items: List[JSON]) -> Optional[JSON]:
     else:
         # Reasoning that is not encrypted is looked up by its id, and so are the items that name it: in vain,
         # since nothing was stored.
-        kept = [_without_id(item) for item in items if item.get("type") in FREE_ITEMS]
+        # What waits for the application stays as it is, because its answer names it.
+        waiting = waiting_items(items)
+        free = (item for item in items if item in waiting or item.get("type") in FREE_ITEMS)
+        kept = [item if item in waiting else _without_id(item) for item in free]
     return None if _is_plain(kept) else {"api": API, "output": kept}
 
 
@@ -123,7 +170,7 @@ def _is_plain(items: Sequence[JSON]) -> bool:
         return False
     if "message" in types[1:] or any(item.get("phase") for item in items):
         return False
-    return not any(_part_texts(items, "refusal", "refusal"))
+    return not read_refusal(items)
 
 
 # ---------------------------------------------------------------- writing
