@@ -199,6 +199,12 @@ class BufferedReply:
         for chunk in self._chunks:
             yield chunk
 
+    def wait_until(self, moment: float = math.inf) -> None:
+        """Bound all waits for the body: there are none here."""
+
+    def interrupt(self) -> None:
+        """Make a waiting read end: there is none here."""
+
     def close(self) -> None:
         """Stop the source of the bytes, where it can be stopped."""
         stop = getattr(self._chunks, "close", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from typing import Any, AsyncIterator, Iterator
 
 from llm_orchestrator.exceptions import InvalidResponseError
@@ -27,6 +28,7 @@ class _EventStream:
         from botocore.eventstream import EventStreamBuffer
 
         self._reply = reply
+        self._timed: Any = reply  # asked for its time only where it is one of our own core's
         self._buffer = EventStreamBuffer()
         self.status_code = reply.status_code
         self.headers = reply.headers
@@ -41,6 +43,14 @@ class _EventStream:
         """The body as server-sent events, for async callers."""
         async for chunk in self._reply.aiter_bytes():
             yield self._events(chunk)
+
+    def wait_until(self, moment: float = math.inf) -> None:
+        """Bound all waits for the body, where the connection keeps the time itself."""
+        self._timed.wait_until(moment)
+
+    def interrupt(self) -> None:
+        """Make a waiting read end at once, where the connection keeps the time itself."""
+        self._timed.interrupt()
 
     def close(self) -> None:
         """Release the connection."""
