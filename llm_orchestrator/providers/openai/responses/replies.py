@@ -13,6 +13,7 @@ from llm_orchestrator.providers.openai.responses.turns import (
     read_refusal,
     read_text,
     state_to_keep,
+    with_own_call_ids,
 )
 from llm_orchestrator.providers.openai.usage import read_usage
 from llm_orchestrator.providers.reading import as_mapping, as_mappings, as_text, as_text_or_none
@@ -35,7 +36,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         raise failure
     if not isinstance(body.get("output"), list):
         raise InvalidResponseError("The reply holds no output. Try again, or check api and base_url.")
-    items = as_mappings(body["output"])
+    items = with_own_call_ids(as_mappings(body["output"]))
     text = read_text(items, structured=_is_structured(body))
     calls = read_calls(items)
     refusal = read_refusal(items)

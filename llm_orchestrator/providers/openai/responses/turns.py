@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
+from llm_orchestrator.providers.calls import OwnIds, sent_arguments
 from llm_orchestrator.providers.openai.messages import (
+    is_plain_part,
     new_call_id,
+    says_something,
     says_the_same,
     state_kept_by,
     written_arguments,
@@ -28,6 +31,7 @@ __all__ = [
     "read_refusal",
     "read_text",
     "state_to_keep",
+    "with_own_call_ids",
     "write_turn",
 ]
 
@@ -37,6 +41,11 @@ CUSTOM_CALL = "custom_tool_call"
 CALL_ITEMS = {"function_call": "arguments", CUSTOM_CALL: "input"}
 #: Items that may go back without the reasoning before them.
 FREE_ITEMS = ("message", *CALL_ITEMS)
+#: What our message rebuilds of an item; one that says more goes back as it came.
+REBUILT_KEYS = {
+    "message": ("type", "id", "status", "role", "content"),
+    "function_call": ("type", "id", "status", "call_id", "name", "arguments"),
+}
 COMMENTARY = "commentary"
 
 
@@ -84,11 +93,23 @@ def read_calls(items: Sequence[JSON]) -> Tuple[ToolCall, ...]:
         tool_call(
             as_text(item.get("call_id")) or as_text(item.get("id")) or new_call_id(),
             as_text(item.get("name")),
-            as_text(item.get(field)),
+            sent_arguments(item.get(field)),
         )
         for item, field in ((item, arguments_field(item)) for item in items)
         if field
     )
+
+
+def with_own_call_ids(items: Sequence[JSON]) -> List[JSON]:
+    """Give every call of an answer an id of its own, under which it goes back too."""
+    ids = OwnIds()
+    return [_with_own_id(item, ids) if arguments_field(item) else item for item in items]
+
+
+def _with_own_id(item: JSON, ids: OwnIds) -> JSON:
+    sent = as_text(item.get("call_id"))
+    own = ids.take(sent or as_text(item.get("id")) or new_call_id())
+    return item if own == sent else {**item, "call_id": own}
 
 
 def arguments_field(item: JSON) -> Optional[str]:
@@ -103,13 +124,19 @@ def state_to_keep(items: List[JSON]) -> Optional[JSON]:
     """The items as they must go back, where text and tool calls alone would lose something."""
     while items and items[-1].get("type") == "reasoning":
         items = items[:-1]  # rejected without the item it led to, which was cut off
-    if all(item.get("encrypted_content") for item in items if item.get("type") == "reasoning"):
+    if all(_stands_alone(item) for item in items if item.get("type") == "reasoning"):
         kept = items
     else:
         # Reasoning that is not encrypted is looked up by its id, and so are the items that name it: in vain,
         # since nothing was stored.
-        kept = [_without_id(item) for item in items if item.get("type") in FREE_ITEMS]
+        free = [item for item in items if item.get("type") in FREE_ITEMS or item.get("encrypted_content")]
+        kept = [item if item.get("encrypted_content") else _without_id(item) for item in free]
     return None if _is_plain(kept) else {"api": API, "output": kept}
+
+
+def _stands_alone(reasoning: JSON) -> bool:
+    """Whether a host can read reasoning where it stands: encrypted, or (open models) in the clear."""
+    return bool(reasoning.get("encrypted_content") or as_mappings(reasoning.get("content")))
 
 
 def _without_id(item: JSON) -> JSON:
@@ -117,13 +144,19 @@ def _without_id(item: JSON) -> JSON:
 
 
 def _is_plain(items: Sequence[JSON]) -> bool:
-    """Whether the items are at most one message of plain text and then function calls."""
-    types = [item.get("type") for item in items]
-    if any(kind not in ("message", "function_call") for kind in types) or types.count("message") > 1:
+    """Whether the items are at most one message of plain text and then function calls, with nothing more."""
+    types = [as_text(item.get("type")) for item in items]
+    if any(kind not in REBUILT_KEYS for kind in types) or "message" in types[1:]:
         return False
-    if "message" in types[1:] or any(item.get("phase") for item in items):
-        return False
-    return not any(_part_texts(items, "refusal", "refusal"))
+    return all(map(_is_plain_item, items))
+
+
+def _is_plain_item(item: JSON) -> bool:
+    rebuilt = REBUILT_KEYS[item["type"]]
+    parts = item.get("content") if item["type"] == "message" else None
+    return not any(says_something(value) for key, value in item.items() if key not in rebuilt) and (
+        all(map(is_plain_part, parts)) if isinstance(parts, list) else True
+    )
 
 
 # ---------------------------------------------------------------- writing
