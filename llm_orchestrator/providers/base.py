@@ -23,6 +23,7 @@ from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange,
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.request.options import check_options, likely_typos, near_misses, with_defaults
+from llm_orchestrator.request.tools import only_with_tools
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
 from llm_orchestrator.utils.json import merged
 from llm_orchestrator.utils.steps import arun, run
@@ -230,7 +231,9 @@ class BaseLLMProvider(Adapter):
         """
         context = context or AttemptContext()
         try:
-            request = with_defaults(request, self.options, context.without)
+            asked = request
+            request = with_defaults(asked, self.options, context.without)
+            request, without_tools = only_with_tools(request, asked)
             wire = self.build_attempt(request, context, stream=stream)
             check_options(request.provider_options)
             self._check_unsupported(wire, strict=context.strict)
@@ -242,7 +245,7 @@ class BaseLLMProvider(Adapter):
         if request.provider_options:
             changes["body"] = merged(wire.body or {}, self.translate_options(request.provider_options))
         warnings = [f"{name} was not sent: {self.name} does not take it." for name in wire.unsupported]
-        warnings += likely_typos(request.provider_options) + near_misses(request)
+        warnings += [*without_tools, *likely_typos(request.provider_options), *near_misses(request)]
         if warnings:
             changes["warnings"] = (*wire.warnings, *warnings)
         wire = evolve(wire, **changes) if changes else wire

@@ -10,6 +10,7 @@ from llm_orchestrator.providers.anthropic.turns import (
     read_calls,
     read_reasoning,
     read_text,
+    with_own_calls,
 )
 from llm_orchestrator.providers.reading import as_count, as_mapping, as_mappings, as_text, as_text_or_none
 from llm_orchestrator.types import JSON, MISSING_USAGE, FinishReason, LLMResponse, TokenUsage
@@ -34,7 +35,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         raise InvalidResponseError(
             "The reply is not a message of the Anthropic API. Check base_url, or try again."
         )
-    blocks = as_mappings(content)
+    blocks = with_own_calls(as_mappings(content))
     calls = read_calls(blocks)
     stop_reason = as_text_or_none(body.get("stop_reason"))
     return make(

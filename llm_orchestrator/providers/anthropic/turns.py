@@ -6,17 +6,27 @@ travel in ``Message.provider_state`` and go back unchanged, unless the message w
 
 from __future__ import annotations
 
+import os
 from collections import abc
 from typing import Any, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers.anthropic.parts import Block, has_text
+from llm_orchestrator.providers.calls import OwnIds
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_text
 from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text, parse_arguments
 from llm_orchestrator.utils.json import without_none
 from llm_orchestrator.utils.values import evolve, make
 
-__all__ = ["assistant_message", "read_calls", "read_reasoning", "read_text", "write_turn"]
+__all__ = [
+    "assistant_message",
+    "new_call_id",
+    "read_calls",
+    "read_reasoning",
+    "read_text",
+    "with_own_calls",
+    "write_turn",
+]
 
 
 def read_text(blocks: Sequence[JSON]) -> str:
@@ -43,6 +53,24 @@ def _read_call(block: JSON) -> ToolCall:
     written = block.get("input")
     raw = written if isinstance(written, str) else arguments_text(written)
     return ToolCall(as_text(block.get("id")), as_text(block.get("name")), parse_arguments(raw), raw)
+
+
+def with_own_calls(blocks: Sequence[JSON]) -> List[JSON]:
+    """Give every tool call an id of its own, under which it goes back too, and its arguments as an object."""
+    ids = OwnIds()
+    return [_own_call(block, ids) if block.get("type") == "tool_use" else block for block in blocks]
+
+
+def _own_call(block: JSON, ids: OwnIds) -> JSON:
+    identifier = ids.take(as_text(block.get("id")) or new_call_id())
+    written = block.get("input")
+    read = parse_arguments(written) if isinstance(written, str) else None
+    return {**block, "id": identifier, "input": written if read is None else read}
+
+
+def new_call_id() -> str:
+    """Make an id for a tool call that came without one."""
+    return "toolu_" + os.urandom(12).hex()
 
 
 def assistant_message(blocks: Sequence[JSON], provider: str) -> Message:

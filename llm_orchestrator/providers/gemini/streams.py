@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
+from llm_orchestrator.providers.calls import OwnIds
+from llm_orchestrator.providers.gemini.calls import (
+    call_of,
+    goes_on,
+    join_calls,
+    read_arguments,
+    will_continue,
+)
 from llm_orchestrator.providers.gemini.replies import block_reason, first_candidate, read_parts
 from llm_orchestrator.providers.gemini.turns import call_id, merge_text
-from llm_orchestrator.providers.reading import as_text_or_none
+from llm_orchestrator.providers.reading import as_mapping, as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
 from llm_orchestrator.types import (
     JSON,
@@ -18,7 +26,6 @@ from llm_orchestrator.types import (
     StreamEvent,
     TextDelta,
     ToolCallDelta,
-    arguments_text,
 )
 from llm_orchestrator.utils.json import merged
 
@@ -32,7 +39,7 @@ def parse_event(event: JSON, state: StreamState) -> List[StreamEvent]:
     """Translate one event."""
     reply = state.reply
     if not reply:
-        reply.update(document={}, candidate=None, parts=[], calls=0)
+        reply.update(document={}, candidate=None, parts=[], calls=0, ids=OwnIds(), open=[])
     for key, value in event.items():
         if value and key != "candidates":
             reply["document"][key] = value  # counts are cumulative: the last object replaces the one before
@@ -56,14 +63,30 @@ def _pieces(part: JSON, reply: Dict[str, Any]) -> List[StreamEvent]:
     text = as_text_or_none(part.get("text"))
     if text:
         pieces.append(ReasoningDelta(text) if part.get("thought") is True else TextDelta(text))
-    call = part.get("functionCall")
-    if isinstance(call, dict):
-        number = reply["calls"]
-        reply["calls"] += 1
-        identifier = call_id(call, number, as_text_or_none(reply["document"].get("responseId")))
-        arguments = arguments_text(call.get("args"))
-        pieces.append(ToolCallDelta(number, identifier, as_text_or_none(call.get("name")), arguments))
+    call = call_of(part)
+    if call is not None:
+        pieces.append(_call_piece(part, call, reply))
     return pieces
+
+
+def _call_piece(part: JSON, call: JSON, reply: Dict[str, Any]) -> ToolCallDelta:
+    """A call, or a piece of one: its arguments come last, for only then are they JSON."""
+    opened: List[JSON] = reply["open"]
+    is_further = goes_on(call, {**as_mapping(call_of(opened[0])), "willContinue": True} if opened else None)
+    if not is_further:
+        opened.clear()
+        reply["calls"] += 1
+    number = reply["calls"] - 1
+    opened.append(part)
+    arguments = ""
+    if not will_continue(call):
+        arguments = read_arguments(call_of(join_calls(opened)[0]) or {})[1]
+        opened.clear()
+    if is_further:
+        return ToolCallDelta(number, arguments=arguments)
+    sent = call_id(call, number, as_text_or_none(reply["document"].get("responseId")))
+    identifier = reply["ids"].take(sent) if sent else None
+    return ToolCallDelta(number, identifier, as_text_or_none(call.get("name")), arguments)
 
 
 def assemble_reply(state: StreamState) -> Dict[str, Any]:
