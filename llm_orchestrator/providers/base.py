@@ -25,12 +25,16 @@ from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.request.options import check_options, likely_typos, near_misses, with_defaults
 from llm_orchestrator.request.tools import only_with_tools
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
+from llm_orchestrator.utils.characters import has_halves, lone_halves, with_whole_characters
 from llm_orchestrator.utils.json import merged
 from llm_orchestrator.utils.steps import arun, run
 from llm_orchestrator.utils.text import one_line
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["BaseLLMProvider", "LLMResponse"]
+
+#: Said of an answer that could not be kept as it came.
+HALF_CHARACTERS = ("The answer held half of a character, which was replaced.",)
 
 
 class BaseLLMProvider(Adapter):
@@ -323,6 +327,10 @@ class BaseLLMProvider(Adapter):
         Returns:
             The response, with what only the call knows filled in.
         """
+        halves: Tuple[str, ...] = ()
+        if has_halves(body):  # or no next turn could be sent
+            halves = HALF_CHARACTERS if lone_halves(body) else ()
+            body = with_whole_characters(body)
         response = self.parse_reply(body, headers)
         if context is not None:
             price_headers = {name: headers[name] for name in self.price_headers if name in headers}
@@ -333,7 +341,7 @@ class BaseLLMProvider(Adapter):
             model=one_line(redact(response.model or request.model)),
             requested_model=request.model,
             request_id=one_line(redact(response.request_id or self.request_id_of(headers) or "")) or None,
-            warnings=response.warnings + wire.warnings,
+            warnings=response.warnings + wire.warnings + halves,
             raw_response=body,
         )
 

@@ -1,7 +1,7 @@
 """The events of a streamed message: the text and calls in each one, and the message put together from them.
 
 Each event only adds to the block it names; texts are kept in pieces and joined once at the end, so that long
-answers stay cheap. Unknown events and deltas are skipped, but those of an unknown block fill it: it goes back.
+answers stay cheap. Unknown events and deltas are skipped, but deltas of an unknown block fill it.
 """
 
 from __future__ import annotations
