@@ -88,5 +88,83 @@ def received(dialect: Any, document: Any) -> List[Any]:
     return list(document["content" if dialect.name == "anthropic" else "output"])
 
 
+SEALED = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": SIGNED}
+SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+TEXT = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Noon."}]}
+UNSEALED = {"type": "reasoning", "id": "rs_2", "summary": [{"type": "summary_text", "text": "Hm."}]}
+
+
+@pytest.mark.parametrize("dialect", ["responses"], indirect=True)
+def test_fb4_reasoning_that_cannot_be_found_takes_along_what_follows_from_it_alone(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Any, way: str
+) -> None:
+    text = {**TEXT, "id": "msg_1"}
+    turn = [SEALED, SEARCH, UNSEALED, {**SEARCH, "id": "ws_2"}, text]
+    server.script(reply(dialect, way, turn), dialect.whole())
+    conversation = orchestrate().start_conversation()
+    say(conversation, way)
+    conversation.send("Go on.")
+
+    assert turn_in(dialect, server.requests[1].body) == [SEALED, SEARCH, TEXT]
+
+
+@pytest.mark.parametrize("dialect", ["chat"], indirect=True)
+@pytest.mark.parametrize(("sent", "written"), [({"at": 1}, '{"at": 1}'), (None, "")])
+def test_fb4_arguments_of_a_kept_call_are_text(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Any, sent: Any, written: str
+) -> None:
+    call = {"id": "c1", "type": "function", "seal": SIGNED, "function": {"name": "clock", "arguments": sent}}
+    server.script(reply(dialect, "whole", {"content": None, "tool_calls": [call]}), dialect.whole())
+    conversation = orchestrate().start_conversation(tools=[CLOCK])
+    conversation.send("Hi")
+    go_on(conversation, "whole")
+
+    (back,) = turn_in(dialect, server.requests[1].body)["tool_calls"]
+    assert back == {**call, "function": {"name": "clock", "arguments": written}}
+
+
+@pytest.mark.parametrize("dialect", ["chat"], indirect=True)
+def test_fb4_of_a_spoken_answer_its_id_goes_back(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Any
+) -> None:
+    audio = {"id": "audio_1", "data": "QUJD", "expires_at": 5, "transcript": "Hello"}
+    server.script(reply(dialect, "whole", {"content": None, "audio": audio}), dialect.whole())
+    conversation = orchestrate().start_conversation()
+    conversation.send("Hi")
+    conversation.send("Go on.")
+
+    assert turn_in(dialect, server.requests[1].body) == {"content": None, "audio": {"id": "audio_1"}}
+
+
+@pytest.mark.parametrize("dialect", ["chat"], indirect=True)
+def test_fb4_empty_fields_and_visible_reasoning_without_calls_stay_behind(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Any
+) -> None:
+    nothing = {"refusal": "", "annotations": [], "audio": {"id": "", "expires_at": 0}, "prefix": False}
+    turn = {"content": "Noon.", "reasoning": "Hm.", **nothing}
+    server.script(reply(dialect, "whole", turn), dialect.whole())
+    conversation = orchestrate().start_conversation()
+    conversation.send("Hi")
+    conversation.send("Go on.")
+
+    assert turn_in(dialect, server.requests[1].body) == {"content": "Noon."}
+    assert conversation.messages[1].provider_state is None
+
+
+@pytest.mark.parametrize("dialect", ["responses"], indirect=True)
+def test_fb4_a_message_that_only_came_in_pieces_goes_back_with_its_role(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Any
+) -> None:
+    whole = {"type": "response.completed", "response": {"status": "completed", "output": []}}
+    sealed = {"type": "response.output_item.done", "output_index": 0, "item": SEALED}
+    delta = {"type": "response.output_text.delta", "output_index": 1, "delta": "Noon."}
+    server.script(dialect._stream_reply([sealed, delta, whole], "awkward"), dialect.whole())
+    conversation = orchestrate().start_conversation()
+    conversation.stream("Hi").final_response()
+    conversation.send("Go on.")
+
+    assert turn_in(dialect, server.requests[1].body) == [SEALED, TEXT]
+
+
 def test_fb4_every_dialect_has_its_turns() -> None:
     assert set(TURNS) == set(DIALECTS)

@@ -70,8 +70,17 @@ def state_to_keep(message: JSON, calls: Tuple[ToolCall, ...]) -> Optional[JSON]:
     turn: Dict[str, Any] = {"role": "assistant", "content": content, **kept}
     if calls:
         entries = zip(_call_entries(message), calls)
-        turn["tool_calls"] = [{"type": "function", **entry, "id": call.id} for entry, call in entries]
+        turn["tool_calls"] = [_kept_call(entry, call) for entry, call in entries]
     return {"api": API, "message": turn}
+
+
+def _kept_call(entry: JSON, call: ToolCall) -> JSON:
+    """A call as it came, with an id of its own, and with arguments in the form that goes into a request."""
+    kept = {"type": "function", **entry, "id": call.id}
+    function = as_mapping(kept.get("function"))
+    if function and not isinstance(function.get("arguments"), str):
+        kept["function"] = {**function, "arguments": call.raw_arguments}
+    return kept
 
 
 def _goes_back(key: str, value: Any, calls: Tuple[ToolCall, ...]) -> bool:

@@ -64,7 +64,7 @@ def _assembled_item(key: ItemKey, memory: Memory) -> JSON:
     if field or key in memory["done"]:
         return item
     if item.get("type") == "message":
-        return {**item, "content": [{"type": "output_text", "text": text}]}
+        return {"role": "assistant", **item, "content": [{"type": "output_text", "text": text}]}
     return item
 
 

@@ -124,14 +124,23 @@ def state_to_keep(items: List[JSON]) -> Optional[JSON]:
     """The items as they must go back, where text and tool calls alone would lose something."""
     while items and items[-1].get("type") == "reasoning":
         items = items[:-1]  # rejected without the item it led to, which was cut off
-    if all(_stands_alone(item) for item in items if item.get("type") == "reasoning"):
-        kept = items
-    else:
-        # Reasoning that is not encrypted is looked up by its id, and so are the items that name it: in vain,
-        # since nothing was stored.
-        free = [item for item in items if item.get("type") in FREE_ITEMS or item.get("encrypted_content")]
-        kept = [item if item.get("encrypted_content") else _without_id(item) for item in free]
+    kept = list(_self_contained(items))
     return None if _is_plain(kept) else {"api": API, "output": kept}
+
+
+def _self_contained(items: Sequence[JSON]) -> Iterator[JSON]:
+    """Leave out what would be looked up in vain, since nothing was stored.
+
+    That is reasoning which is not encrypted, and its id in the items that follow from it.
+    """
+    found = True
+    for item in items:
+        if item.get("type") == "reasoning":
+            found = _stands_alone(item)
+        if found or item.get("encrypted_content"):
+            yield item
+        elif item.get("type") in FREE_ITEMS:
+            yield _without_id(item)
 
 
 def _stands_alone(reasoning: JSON) -> bool:
