@@ -17,6 +17,7 @@ from llm_orchestrator.providers.adapter import Adapter
 from llm_orchestrator.providers.background import Waits, asleep, finishing, sleep
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.error_translation import ErrorTranslation
+from llm_orchestrator.providers.halves import without_halves
 from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
 from llm_orchestrator.providers.questions import aask, ask, greeting, listing, validation
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
@@ -25,7 +26,6 @@ from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.request.options import check_options, likely_typos, near_misses, with_defaults
 from llm_orchestrator.request.tools import only_with_tools
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
-from llm_orchestrator.utils.characters import has_halves, lone_halves, with_whole_characters
 from llm_orchestrator.utils.json import merged
 from llm_orchestrator.utils.steps import arun, run
 from llm_orchestrator.utils.text import one_line
@@ -33,8 +33,6 @@ from llm_orchestrator.utils.values import evolve
 
 __all__ = ["BaseLLMProvider", "LLMResponse"]
 
-#: Said of an answer that could not be kept as it came.
-HALF_CHARACTERS = ("The answer held half of a character, which was replaced.",)
 
 
 class BaseLLMProvider(Adapter):
@@ -327,10 +325,7 @@ class BaseLLMProvider(Adapter):
         Returns:
             The response, with what only the call knows filled in.
         """
-        halves: Tuple[str, ...] = ()
-        if has_halves(body):  # or no next turn could be sent
-            halves = HALF_CHARACTERS if lone_halves(body) else ()
-            body = with_whole_characters(body)
+        body, halves = without_halves(body)
         response = self.parse_reply(body, headers)
         if context is not None:
             price_headers = {name: headers[name] for name in self.price_headers if name in headers}

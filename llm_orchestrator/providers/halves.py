@@ -1,19 +1,30 @@
-"""Characters that a stream cuts in two: the pieces of a text are joined across its events."""
+"""Characters that come cut in two: whole ones are made of them, in a reply and across the events of a stream."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, Sequence, Tuple
 
-from llm_orchestrator.types import StreamEvent, ToolCallDelta
-from llm_orchestrator.utils.characters import whole_text
+from llm_orchestrator.types import JSON, StreamEvent, ToolCallDelta
+from llm_orchestrator.utils.characters import has_halves, lone_halves, whole_text, with_whole_characters
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["HalfCharacters"]
+__all__ = ["HalfCharacters", "without_halves"]
 
 #: The range of the halves that a character begins with.
 FIRST_HALVES = ("\ud800", "\udbff")
 
 Key = Tuple[Any, Any]
+
+
+#: Said of an answer that could not be kept as it came.
+REPLACED = ("The answer held half of a character, which was replaced.",)
+
+
+def without_halves(body: JSON) -> Tuple[JSON, Tuple[str, ...]]:
+    """A reply with whole characters, or its next turn could not be sent; and what is to be said of it."""
+    if not has_halves(body):
+        return body, ()
+    return with_whole_characters(body), REPLACED if lone_halves(body) else ()
 
 
 class HalfCharacters:
