@@ -1,4 +1,4 @@
-"""Characters that come cut in two: whole ones are made of them, in a reply and across the events of a stream."""
+"""Characters that come cut in two are made whole, in a reply and across the events of a stream."""
 
 from __future__ import annotations
 

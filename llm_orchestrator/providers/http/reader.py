@@ -72,8 +72,8 @@ class EventReader:
     """Cuts a stream of bytes into the JSON objects of its server-sent events.
 
     Line ends may be LF, CRLF or CR and bytes may be cut anywhere; comments, pings without data, event names
-    and a byte-order mark do not matter. ``[DONE]`` ends the stream and sets ``done``. ``may_hold_halves`` says
-    that characters were escaped, of which one may be cut in two.
+    and a byte-order mark do not matter. ``[DONE]`` ends the stream and sets ``done``. ``may_hold_halves``:
+    characters were escaped, and one of them may be cut in two.
     """
 
     def __init__(self) -> None:
