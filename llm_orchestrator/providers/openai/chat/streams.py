@@ -75,6 +75,8 @@ def _read_delta(delta: JSON, memory: Dict[str, Any]) -> List[StreamEvent]:
             continue
         if key == "content" and isinstance(value, str):
             memory["texts"].setdefault(key, []).append(value)
+            if memory["parts"]:
+                memory["parts"].append({"type": "text", "text": value})
             pieces.append(TextDelta(value))
         elif key == "tool_calls":
             pieces += _read_calls(as_list(value), memory["calls"])
@@ -104,9 +106,7 @@ def _read_text(
 def _remember_parts(content: Any, memory: Dict[str, Any]) -> None:
     """Keep the parts of a content that are more than text, and from then on the text between them too."""
     parts, texts = memory["parts"], memory["texts"].get("content", ())
-    if parts and isinstance(content, str):
-        parts.append({"type": "text", "text": content})
-    elif parts or (isinstance(content, list) and not all(map(is_plain_part, content))):
+    if parts or (isinstance(content, list) and not all(map(is_plain_part, content))):
         if not parts and any(texts):
             parts.append({"type": "text", "text": "".join(texts)})
         parts += as_list(content)
