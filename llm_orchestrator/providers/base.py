@@ -34,7 +34,6 @@ from llm_orchestrator.utils.values import evolve
 __all__ = ["BaseLLMProvider", "LLMResponse"]
 
 
-
 class BaseLLMProvider(Adapter):
     """One configured provider: an adapter with the calls made out of its translations.
 
