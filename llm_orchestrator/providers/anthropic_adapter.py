@@ -11,11 +11,12 @@ from llm_orchestrator.providers import anthropic
 from llm_orchestrator.providers.anthropic import failures, models
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
+from llm_orchestrator.providers.finishes import failure_of_finish, says_failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER, without_placeholder
 from llm_orchestrator.providers.http.pools import async_client_arguments
-from llm_orchestrator.providers.reading import as_list
+from llm_orchestrator.providers.reading import as_list, as_mapping
 from llm_orchestrator.providers.sdk import SDKProvider
 from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
@@ -54,13 +55,20 @@ class AnthropicAdapter(SDKProvider):
         """Translate a message; see ``Adapter.parse_reply``."""
         if failures.is_failure(body):
             raise self.failure_in(body, headers)
+        self._check_finish(body.get("stop_reason"), headers)
         return anthropic.parse_reply(body, self.name)
 
     def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         """Translate one event of a streamed message; see ``Adapter.parse_event``."""
         if failures.is_failure(event):
             raise self.failure_in(event, state.headers)
+        if event.get("type") == "message_delta":
+            self._check_finish(as_mapping(event.get("delta")).get("stop_reason"), state.headers)
         return anthropic.parse_event(event, state)
+
+    def _check_finish(self, reason: Any, headers: Mapping[str, str]) -> None:
+        if reason and says_failure(reason):
+            raise self.failure_in(failure_of_finish(reason), headers)
 
     def assemble_reply(self, state: StreamState) -> JSON:
         """Put the streamed message together; see ``Adapter.assemble_reply``."""

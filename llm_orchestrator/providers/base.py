@@ -14,6 +14,7 @@ from llm_orchestrator.exceptions import (
     UnsupportedParameterError,
 )
 from llm_orchestrator.providers.adapter import Adapter
+from llm_orchestrator.providers.answers import warnings_of_answer
 from llm_orchestrator.providers.background import Waits, asleep, finishing, sleep
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.error_translation import ErrorTranslation
@@ -335,7 +336,7 @@ class BaseLLMProvider(Adapter):
             model=one_line(redact(response.model or request.model)),
             requested_model=request.model,
             request_id=one_line(redact(response.request_id or self.request_id_of(headers) or "")) or None,
-            warnings=response.warnings + wire.warnings + halves,
+            warnings=response.warnings + wire.warnings + warnings_of_answer(response, wire) + halves,
             raw_response=body,
         )
 

@@ -74,6 +74,7 @@ GENERAL_CODES: Mapping[str, ErrorClass] = {
     "UNAUTHENTICATED": AuthenticationError,
     "UNAVAILABLE": OverloadedError,
     "authentication_error": AuthenticationError,
+    "insufficient_system_resource": OverloadedError,
     "invalid_prompt": InvalidRequestError,
     "invalid_request_error": InvalidRequestError,
     "not_found_error": ModelNotFoundError,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.exceptions import ConfigurationError, ProviderError
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
@@ -84,15 +84,28 @@ class OpenAIAdapter(SDKProvider):
             raise self.failure_in(body, headers)
         if "output" in body or body.get("object") == "response":
             return responses.parse_reply(body, self.name)
+        failure = chat.failure_in_choice(chat.first_choice(body))
+        if failure is not None:
+            raise self.failure_in(failure, headers)
         return chat.parse_reply(body, self.name)
 
     def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         """Translate one event; see ``Adapter.parse_event``."""
         if failures.is_failure(event):
-            raise self.failure_in(event, state.headers)
+            if not state.complete:
+                raise self.failure_in(event, state.headers)
+            chat.remember_usage(event, state)  # after the end of the answer only that counts
+            return ()
         if "choices" in event:
-            return chat.parse_event(event, state)
+            return self._read_chunk(event, state)
         return responses.parse_event(event, state)
+
+    def _read_chunk(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+        try:
+            return chat.parse_event(event, state)
+        except ProviderError as error:
+            error.request_id = self.request_id_of(state.headers)
+            raise
 
     def assemble_reply(self, state: StreamState) -> JSON:
         """Put the reply together; see ``Adapter.assemble_reply``."""

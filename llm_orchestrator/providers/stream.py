@@ -140,8 +140,8 @@ class StreamReader:
             yield self._get_ready
             while not (self._ready or self._is_over):
                 yield self._read
-            if self._failure is not None and not self._ready:
-                raise self._failure_to_raise(delivered=False)
+            if not self._ready:
+                self._check_answer()
         except GeneratorExit:  # the caller was interrupted or dropped, and nobody is left to wait
             self.close_soon()
             self.release()
@@ -149,6 +149,12 @@ class StreamReader:
         except BaseException:  # a cancellation or a Ctrl-C, too: nobody gets the stream
             yield self._close
             raise
+
+    def _check_answer(self) -> None:
+        """Raise what is wrong with an answer without any piece while it can still be tried again."""
+        if self._failure is not None:
+            raise self._failure_to_raise(delivered=False)
+        self.response()
 
     def _ending(self) -> Steps[None]:
         """Release the connection when nothing is left to deliver; raise why, unless the answer is whole."""

@@ -116,6 +116,7 @@ class LLMResponse:
         tool_calls: The calls the model asks the application to make.
         reasoning: The reasoning text the provider sent; None when it sent none.
         refusal: Why the model or its provider refused; None when it did not.
+        alternatives: The texts of the other answers, where the provider was asked for several.
         parsed: The answer as an instance of the pydantic class given as ``response_format``.
         message: The assistant message to append to the conversation.
         cost: Price in US dollars; None when it is not known.
@@ -148,6 +149,7 @@ class LLMResponse:
     latency: Optional[float] = None
     warnings: Tuple[str, ...] = ()
     raw_response: Optional[JSON] = field(default=None, repr=False)
+    alternatives: Tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Show the answer in at most 200 characters; ``repr`` shows all of it."""

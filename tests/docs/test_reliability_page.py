@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from llm_orchestrator import AllFallbacksFailedError, LLMOrchestrator, Message
 from tests.support.configs import ROOT
 from tests.support.costs import read
+from tests.support.raw_replies import shaped
 from tests.support.scripted_server import (
     BEFORE_HEAD,
     MODEL,
@@ -178,6 +179,14 @@ SCENARIOS: Dict[str, List[Scenario]] = {
     "status 200 with an HTML page": [Scenario(lambda dialect: html()), streamed(lambda dialect: html())],
     "status 200 with nothing": [Scenario(lambda dialect: empty()), streamed(lambda dialect: empty())],
     "status 200 with half a JSON document": [Scenario(lambda dialect: broken_json())],
+    "status 200 with an answer in a form that cannot be read": [
+        Scenario(lambda dialect: shaped(dialect, "whole", 42)),
+        streamed(lambda dialect: shaped(dialect, "streamed", 42)),
+    ],
+    "an answer without any text": [
+        Scenario(lambda dialect: dialect.whole("")),
+        streamed(lambda dialect: dialect.stream([])),
+    ],
     "a refusal or a safety block": [
         Scenario(lambda dialect: dialect.whole("", refusal="No.")),
         streamed(lambda dialect: dialect.stream([], refusal="No.")),

@@ -7,12 +7,16 @@ from typing import Any, Mapping, Optional, Sequence
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.anthropic.turns import (
     assistant_message,
+    blocks_in,
     read_calls,
     read_reasoning,
     read_text,
+    unread_blocks,
     with_own_calls,
 )
-from llm_orchestrator.providers.reading import as_count, as_mapping, as_mappings, as_text, as_text_or_none
+from llm_orchestrator.providers.contents import check_read
+from llm_orchestrator.providers.finishes import finish_of
+from llm_orchestrator.providers.reading import as_count, as_mapping, as_text, as_text_or_none
 from llm_orchestrator.types import JSON, MISSING_USAGE, FinishReason, LLMResponse, TokenUsage
 from llm_orchestrator.utils.values import make
 
@@ -31,16 +35,18 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 def parse_reply(body: JSON, provider: str) -> LLMResponse:
     """Translate a whole reply."""
     content = body.get("content")
-    if not isinstance(content, list) and body.get("type") != "message":
+    is_message = body.get("type") == "message" or body.get("role") == "assistant"
+    if not isinstance(content, list) and not is_message:
         raise InvalidResponseError(
             "The reply is not a message of the Anthropic API. Check base_url, or try again."
         )
-    blocks = with_own_calls(as_mappings(content))
-    calls = read_calls(blocks)
+    blocks = with_own_calls(blocks_in(content))
+    text, calls = read_text(blocks), read_calls(blocks)
+    check_read(unread_blocks(blocks), text, calls)
     stop_reason = as_text_or_none(body.get("stop_reason"))
     return make(
         LLMResponse,
-        content=read_text(blocks),
+        content=text,
         model=as_text(body.get("model")),
         provider=provider,
         usage=_usage(body.get("usage")),
@@ -54,7 +60,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
 
 
 def _finish_reason(stop_reason: Optional[str], calls: Sequence[Any]) -> FinishReason:
-    reason = FINISH_REASONS.get(stop_reason or "", FinishReason.OTHER)
+    reason = finish_of(stop_reason or "", FINISH_REASONS)
     return FinishReason.TOOL_CALLS if calls and reason is FinishReason.STOP else reason
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-from llm_orchestrator.providers.anthropic.turns import new_call_id
+from llm_orchestrator.providers.anthropic.turns import blocks_in, new_call_id, written_input
 from llm_orchestrator.providers.calls import OwnIds, sent_arguments
+from llm_orchestrator.providers.contents import text_of
 from llm_orchestrator.providers.reading import as_list, as_mapping, as_text
 from llm_orchestrator.providers.wire import StreamState
 from llm_orchestrator.types import (
@@ -36,9 +37,10 @@ class _Block:
         arguments: The fragments of its input.
         citations: The sources of its text, once one came.
         call: Which of the caller's tool calls it is, counted from 0; None for a block of another kind.
+        is_told: Its arguments came with its start and were handed out.
     """
 
-    __slots__ = ("arguments", "call", "citations", "start", "text")
+    __slots__ = ("arguments", "call", "citations", "is_told", "start", "text")
 
     def __init__(self, start: Dict[str, Any], call: Optional[int]) -> None:
         self.start = start
@@ -46,6 +48,7 @@ class _Block:
         self.arguments: List[str] = []
         self.citations: List[Any] = []
         self.call = call
+        self.is_told = False
 
     def whole(self) -> Dict[str, Any]:
         """The block as a whole message would hold it."""
@@ -75,8 +78,17 @@ def assemble_reply(state: StreamState) -> JSON:
 
 
 def _start_message(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
-    state.reply["message"] = dict(as_mapping(event.get("message")))
-    return NOTHING
+    """Begin the message; servers that imitate the API may send some of its blocks, or all, with it."""
+    state.reply["message"] = message = dict(as_mapping(event.get("message")))
+    pieces: List[StreamEvent] = []
+    starts = blocks_in(message.pop("content", None))
+    for index, start in enumerate(starts, -len(starts)):  # before those that have events of their own
+        pieces += _begin_block(index, start, state)
+        block: _Block = state.reply["blocks"][index]
+        if block.call is not None and start.get("input"):
+            block.is_told = True
+            pieces.append(ToolCallDelta(block.call, arguments=written_input(start["input"])))
+    return pieces
 
 
 def _start_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
@@ -84,6 +96,14 @@ def _start_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     if not isinstance(index, int):
         return NOTHING
     start = dict(as_mapping(event.get("content_block")))
+    blocks: Dict[int, _Block] = state.reply.get("blocks", {})
+    for known in [number for number in blocks if number < 0 and blocks[number].start == start]:
+        blocks[index] = blocks.pop(known)  # it came with the message already
+        return NOTHING
+    return _begin_block(index, start, state)
+
+
+def _begin_block(index: int, start: Dict[str, Any], state: StreamState) -> Sequence[StreamEvent]:
     blocks: Dict[int, _Block] = state.reply.setdefault("blocks", {})
     if start.get("type") == "tool_use":
         call = sum(block.call is not None for block in blocks.values())
@@ -92,8 +112,7 @@ def _start_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         blocks[index] = _Block(start, call)
         return (ToolCallDelta(call, identifier, as_text(start.get("name"))),)
     blocks[index] = _Block(start, None)
-    text = as_text(start.get("text") or start.get("thinking"))
-    return _piece(start.get("type"), text)
+    return _piece(start.get("type"), text_of(start.get("text") or start.get("thinking")))
 
 
 def _piece(kind: Any, text: str) -> Sequence[StreamEvent]:
@@ -125,7 +144,8 @@ def _extend_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
 
 def _add_text(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
     text = delta.get("text")
-    if not text or not isinstance(text, str) or block.start.get("type") != "text":
+    text = text if isinstance(text, str) else text_of(text)
+    if not text or block.start.get("type") != "text":
         return NOTHING
     block.text.append(text)
     return (TextDelta(text),)
@@ -169,7 +189,9 @@ def _stop_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     """Some servers send a call's arguments whole, where the block starts."""
     index = event.get("index")
     block = state.reply.get("blocks", {}).get(index) if isinstance(index, int) else None
-    if block is None or block.call is None or block.arguments or not block.start.get("input"):
+    if block is None or block.call is None or block.arguments or block.is_told:
+        return NOTHING
+    if not block.start.get("input"):
         return NOTHING
     return (ToolCallDelta(block.call, arguments=sent_arguments(block.start["input"])),)
 

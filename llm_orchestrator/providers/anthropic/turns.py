@@ -12,6 +12,7 @@ from typing import Any, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers.anthropic.parts import Block, has_text
 from llm_orchestrator.providers.calls import OwnIds
+from llm_orchestrator.providers.contents import NAMELESS_CALL, UNREADABLE, part_of, parts_in, text_of
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_text
 from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text, parse_arguments
@@ -20,13 +21,23 @@ from llm_orchestrator.utils.values import evolve, make
 
 __all__ = [
     "assistant_message",
+    "blocks_in",
     "new_call_id",
     "read_calls",
     "read_reasoning",
     "read_text",
+    "unread_blocks",
     "with_own_calls",
     "write_turn",
+    "written_input",
 ]
+
+
+def blocks_in(content: Any) -> List[Block]:
+    """The blocks of a content; servers that imitate the API may send a string, or an object."""
+    if not isinstance(content, list):
+        return [dict(part) for part in parts_in(content)]
+    return [dict(block if isinstance(block, dict) else part_of(block)) for block in content if block]
 
 
 def read_text(blocks: Sequence[JSON]) -> str:
@@ -41,17 +52,32 @@ def read_reasoning(blocks: Sequence[JSON]) -> Optional[str]:
 
 def _joined(blocks: Sequence[JSON], kind: str) -> str:
     """The text of all blocks of one kind, whose field is called like the block."""
-    return "".join(as_text(block.get(kind)) for block in blocks if block.get("type") == kind)
+    return "".join(text_of(block.get(kind)) for block in blocks if block.get("type") == kind)
 
 
 def read_calls(blocks: Sequence[JSON]) -> Tuple[ToolCall, ...]:
     """The calls that the application is to make; what Anthropic ran itself is not among them."""
-    return tuple(_read_call(block) for block in blocks if block.get("type") == "tool_use")
+    return tuple(_read_call(block) for block in blocks if _is_call(block))
+
+
+def _is_call(block: JSON) -> bool:
+    return block.get("type") == "tool_use" and bool(as_text(block.get("name")))
+
+
+def unread_blocks(blocks: Sequence[JSON]) -> List[JSON]:
+    """The blocks that must be understood and may not be; of the many other kinds none has to be."""
+    answer = [block for block in blocks if as_text(block.get("type")) in ("text", UNREADABLE["type"], "")]
+    calls = (block for block in blocks if block.get("type") == "tool_use" and not _is_call(block))
+    return [*answer, *(NAMELESS_CALL for block in calls if block.get("input"))]
+
+
+def written_input(written: Any) -> str:
+    """The input of a call as text."""
+    return written if isinstance(written, str) else arguments_text(written)
 
 
 def _read_call(block: JSON) -> ToolCall:
-    written = block.get("input")
-    raw = written if isinstance(written, str) else arguments_text(written)
+    raw = written_input(block.get("input"))
     return ToolCall(as_text(block.get("id")), as_text(block.get("name")), parse_arguments(raw), raw)
 
 

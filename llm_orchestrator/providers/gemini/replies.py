@@ -6,6 +6,8 @@ from typing import Any, List, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.calls import with_own_ids
+from llm_orchestrator.providers.contents import NAMELESS_CALL, check_read
+from llm_orchestrator.providers.finishes import finish_of
 from llm_orchestrator.providers.gemini.calls import join_calls, read_arguments
 from llm_orchestrator.providers.gemini.turns import (
     call_id,
@@ -39,6 +41,7 @@ __all__ = [
     "continuation_token",
     "first_candidate",
     "join_replies",
+    "other_candidates",
     "parse_reply",
     "read_parts",
 ]
@@ -47,11 +50,14 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
     "STOP": FinishReason.STOP,
     "MAX_TOKENS": FinishReason.LENGTH,
     "BLOCKLIST": FinishReason.CONTENT_FILTER,
+    "ESCALATION": FinishReason.CONTENT_FILTER,
     "IMAGE_PROHIBITED_CONTENT": FinishReason.CONTENT_FILTER,
     "IMAGE_RECITATION": FinishReason.CONTENT_FILTER,
     "IMAGE_SAFETY": FinishReason.CONTENT_FILTER,
+    "LANGUAGE": FinishReason.CONTENT_FILTER,
     "MODEL_ARMOR": FinishReason.CONTENT_FILTER,
     "PROHIBITED_CONTENT": FinishReason.CONTENT_FILTER,
+    "PUP_LIMITED_DISABLED": FinishReason.CONTENT_FILTER,
     "RECITATION": FinishReason.CONTENT_FILTER,
     "SAFETY": FinishReason.CONTENT_FILTER,
     "SPII": FinishReason.CONTENT_FILTER,
@@ -72,6 +78,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     candidate = candidate or {}
     parts = join_calls(read_parts(candidate))
     text = read_text(parts)
+    check_read([read for part in parts for read in _unread(part)], text, read_calls(parts))
     response_id = as_text_or_none(body.get("responseId"))
     sent = enumerate(read_calls(parts))
     calls = with_own_ids(_tool_call(call, number, response_id) for number, call in sent)
@@ -88,6 +95,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         raw_finish_reason=finish or block,
         tool_calls=calls,
         reasoning=read_reasoning(parts),
+        alternatives=tuple(read_text(read_parts(other)) for other in other_candidates(body)),
         refusal=_refusal(body, candidate) if reason is FinishReason.CONTENT_FILTER else None,
         message=evolve(message, provider_state=state_to_keep(message, parts)),
         request_id=response_id,
@@ -96,13 +104,26 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
 
 def first_candidate(body: JSON) -> Optional[JSON]:
     """Find the first candidate; others come only when the provider's options ask for them."""
-    candidates = as_list(body.get("candidates"))
-    return candidates[0] if candidates and isinstance(candidates[0], dict) else None
+    for candidate in as_list(body.get("candidates")):
+        if isinstance(candidate, dict) and not candidate.get("index"):
+            return candidate
+    return None
+
+
+def other_candidates(body: JSON) -> List[JSON]:
+    """The candidates beside the first, in their order."""
+    others = [
+        candidate for candidate in as_mappings(body.get("candidates")) if as_count(candidate.get("index"))
+    ]
+    return sorted(others, key=lambda candidate: candidate["index"])
 
 
 def read_parts(candidate: JSON) -> List[JSON]:
-    """The parts of a candidate."""
-    return as_mappings(as_mapping(candidate.get("content")).get("parts"))
+    """The parts of a candidate; what is a string, or an object of no kind that is known, is text."""
+    content = candidate.get("content")
+    parts = content.get("parts") if isinstance(content, dict) else content
+    listed = parts if isinstance(parts, list) else [parts] if parts else []
+    return [part if isinstance(part, dict) else {"text": part} for part in listed]
 
 
 def continuation_token(body: JSON) -> Optional[str]:
@@ -124,6 +145,13 @@ def block_reason(body: JSON) -> Optional[str]:
     return as_text_or_none(as_mapping(body.get("promptFeedback")).get("blockReason"))
 
 
+def _unread(part: JSON) -> List[JSON]:
+    """What must be understood of a part and may not be: its text, or a call of no tool that has arguments."""
+    call = as_mapping(part.get("functionCall"))
+    nameless = [NAMELESS_CALL] if call.get("args") and not call.get("name") else []
+    return [{"type": "text", "text": part.get("text")}, *nameless]
+
+
 def _refusal(body: JSON, candidate: JSON) -> Optional[str]:
     """What Gemini says about its refusal, or at least its name for it."""
     finish = as_text_or_none(candidate.get("finishReason"))
@@ -137,7 +165,7 @@ def _finish_reason(finish: Optional[str], block: Optional[str], calls: Tuple[Too
         return FinishReason.CONTENT_FILTER if block else FinishReason.OTHER
     if finish == "STOP" and calls:
         return FinishReason.TOOL_CALLS  # Gemini says STOP for every call
-    return FINISH_REASONS.get(finish, FinishReason.OTHER)
+    return finish_of(finish, FINISH_REASONS)
 
 
 def _tool_call(call: JSON, number: int, response_id: Optional[str]) -> ToolCall:

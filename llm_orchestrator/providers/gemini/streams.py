@@ -6,9 +6,10 @@ would have been, so that both are read by the same function.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from llm_orchestrator.providers.calls import OwnIds
+from llm_orchestrator.providers.contents import text_of
 from llm_orchestrator.providers.gemini.calls import (
     call_of,
     goes_on,
@@ -16,7 +17,12 @@ from llm_orchestrator.providers.gemini.calls import (
     read_arguments,
     will_continue,
 )
-from llm_orchestrator.providers.gemini.replies import block_reason, first_candidate, read_parts
+from llm_orchestrator.providers.gemini.replies import (
+    block_reason,
+    first_candidate,
+    other_candidates,
+    read_parts,
+)
 from llm_orchestrator.providers.gemini.turns import call_id, merge_text
 from llm_orchestrator.providers.reading import as_mapping, as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
@@ -40,39 +46,55 @@ def parse_event(event: JSON, state: StreamState) -> List[StreamEvent]:
     reply = state.reply
     if not reply:
         reply.update(document={}, candidate=None, parts=[], calls=0, ids=OwnIds(), open=[])
+        reply.update(alternatives={})
     for key, value in event.items():
         if value and key != "candidates":
             reply["document"][key] = value  # counts are cumulative: the last object replaces the one before
     if "promptFeedback" in event and block_reason(event) is not None:
         state.complete = True
     candidate = first_candidate(event)
+    if candidate is None or len(event["candidates"]) > 1:
+        for other in other_candidates(event):
+            _remember_alternative(other, reply["alternatives"])
     if candidate is None:
         return []
-    if as_text_or_none(candidate.get("finishReason")):
-        state.complete = True
     parts = read_parts(candidate)
     reply["parts"] += parts
+    pieces = [piece for part in parts for piece in _pieces(part, reply)]
+    if as_text_or_none(candidate.get("finishReason")):
+        state.complete = True
+    elif pieces and state.complete:  # the reason came too early: the answer goes on
+        state.complete = False
+        reply["candidate"].pop("finishReason", None)
     if candidate.keys() - _REPEATED_KEYS or reply["candidate"] is None:
         rest = {key: value for key, value in candidate.items() if key != "content" and value is not None}
         reply["candidate"] = merged(reply["candidate"] or {}, rest)
-    return [piece for part in parts for piece in _pieces(part, reply)]
+    return pieces
+
+
+def _remember_alternative(candidate: JSON, alternatives: Dict[int, List[JSON]]) -> None:
+    alternatives.setdefault(candidate["index"], []).extend(read_parts(candidate))
 
 
 def _pieces(part: JSON, reply: Dict[str, Any]) -> List[StreamEvent]:
     pieces: List[StreamEvent] = []
-    text = as_text_or_none(part.get("text"))
+    text = part.get("text")
+    text = text if isinstance(text, str) else text_of(text)
     if text:
         pieces.append(ReasoningDelta(text) if part.get("thought") is True else TextDelta(text))
     call = call_of(part)
-    if call is not None:
-        pieces.append(_call_piece(part, call, reply))
+    piece = None if call is None else _call_piece(part, call, reply)
+    if piece is not None:
+        pieces.append(piece)
     return pieces
 
 
-def _call_piece(part: JSON, call: JSON, reply: Dict[str, Any]) -> ToolCallDelta:
+def _call_piece(part: JSON, call: JSON, reply: Dict[str, Any]) -> Optional[ToolCallDelta]:
     """A call, or a piece of one: its arguments come last, for only then are they JSON."""
     opened: List[JSON] = reply["open"]
     is_further = goes_on(call, {**as_mapping(call_of(opened[0])), "willContinue": True} if opened else None)
+    if not is_further and not as_text_or_none(call.get("name")):
+        return None  # a call of nothing
     if not is_further:
         opened.clear()
         reply["calls"] += 1
@@ -97,4 +119,8 @@ def assemble_reply(state: StreamState) -> Dict[str, Any]:
     if reply["candidate"] is None:
         return dict(reply["document"])
     content = {"content": {"parts": merge_text(reply["parts"]), "role": "model"}} if reply["parts"] else {}
-    return {"candidates": [{**content, **reply["candidate"]}], **reply["document"]}
+    others = [
+        {"content": {"parts": merge_text(parts), "role": "model"}, "index": index}
+        for index, parts in sorted(reply["alternatives"].items())
+    ]
+    return {"candidates": [{**content, **reply["candidate"]}, *others], **reply["document"]}

@@ -10,10 +10,11 @@ from collections import abc
 from itertools import groupby
 from typing import Iterable, List, Optional, Sequence, Tuple
 
+from llm_orchestrator.providers.contents import text_of
 from llm_orchestrator.providers.gemini.calls import read_arguments
 from llm_orchestrator.providers.gemini.parts import Part, write_parts
 from llm_orchestrator.providers.messages import message_error
-from llm_orchestrator.providers.reading import as_text_or_none
+from llm_orchestrator.providers.reading import as_mapping, as_text_or_none
 from llm_orchestrator.types import JSON, Message, ToolCall
 
 __all__ = [
@@ -45,7 +46,8 @@ def read_reasoning(parts: Iterable[JSON]) -> Optional[str]:
 
 def read_calls(parts: Iterable[JSON]) -> List[JSON]:
     """The calls that the application is to make; what Gemini ran itself is not among them."""
-    return [part["functionCall"] for part in parts if isinstance(part.get("functionCall"), abc.Mapping)]
+    calls = (as_mapping(part.get("functionCall")) for part in parts)
+    return [call for call in calls if as_text_or_none(call.get("name"))]
 
 
 def call_id(call: JSON, number: int, response_id: Optional[str]) -> Optional[str]:
@@ -70,14 +72,15 @@ def merge_text(parts: Iterable[JSON]) -> List[Part]:
 
 
 def _text(part: JSON) -> Tuple[Optional[str], str]:
-    text = part.get("text")
-    if not isinstance(text, str):
+    text = text_of(part.get("text"))
+    if "text" not in part:
         return None, ""
     return (THOUGHT if part.get("thought") is True else TEXT), text
 
 
 def _mergeable(part: JSON) -> Optional[str]:
-    return _text(part)[0] if part.keys() <= {"text", "thought"} else None
+    is_plain = part.keys() <= {"text", "thought"} and isinstance(part.get("text"), str)
+    return _text(part)[0] if is_plain else None
 
 
 # ---------------------------------------------------------------- kept state and writing

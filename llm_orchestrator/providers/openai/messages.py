@@ -115,7 +115,8 @@ def is_plain_part(part: Any) -> bool:
     if not isinstance(part, abc.Mapping):
         return isinstance(part, str)
     more = (says_something(value) for key, value in part.items() if key not in PLAIN_PART_KEYS)
-    return part.get("type") in ("text", "output_text") and not any(more)
+    is_text = part.get("type") in ("text", "output_text") and isinstance(part.get("text"), str)
+    return is_text and not any(more)
 
 
 def says_the_same(message: Message, texts: Sequence[str], calls: Sequence[ToolCall]) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
+from llm_orchestrator.providers.contents import parts_in, text_in
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.openai.messages import is_web_address, read_image
-from llm_orchestrator.providers.reading import as_mapping, as_mappings, as_text
+from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.types import JSON, Message, parts_of
 
 __all__ = ["check_media", "read_content", "write_content"]
@@ -17,9 +18,7 @@ MEDIA = ("image_url", "file", "input_audio")
 
 def read_content(content: Any) -> str:
     """The text of a content; some compatible servers send parts where OpenAI sends a string."""
-    if isinstance(content, str):
-        return content
-    return "".join(as_text(part.get("text")) for part in as_mappings(content) if part.get("type") == "text")
+    return content if isinstance(content, str) else text_in(parts_in(content))
 
 
 def write_content(message: Message, index: int) -> Any:

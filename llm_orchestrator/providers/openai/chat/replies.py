@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
+from llm_orchestrator.providers.contents import check_read, parts_in, refusal_in, text_in
+from llm_orchestrator.providers.finishes import failure_of_finish, finish_of, says_failure
 from llm_orchestrator.providers.openai.chat.parts import read_content
-from llm_orchestrator.providers.openai.chat.turns import REASONING_KEYS, read_calls, state_to_keep
+from llm_orchestrator.providers.openai.chat.turns import (
+    read_calls,
+    read_reasoning,
+    state_to_keep,
+    unread_calls,
+)
 from llm_orchestrator.providers.openai.usage import read_usage
-from llm_orchestrator.providers.reading import as_text
+from llm_orchestrator.providers.reading import as_count, as_mapping, as_mappings, as_text
 from llm_orchestrator.types import JSON, FinishReason, LLMResponse, Message, ToolCall
 from llm_orchestrator.utils.values import make
 
-__all__ = ["first_choice", "parse_reply"]
+__all__ = ["failure_in_choice", "first_choice", "other_choices", "parse_reply"]
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
     "stop": FinishReason.STOP,
     "length": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,  # Mistral: the model's window is full
     "tool_calls": FinishReason.TOOL_CALLS,
     "function_call": FinishReason.TOOL_CALLS,
     "content_filter": FinishReason.CONTENT_FILTER,
@@ -27,14 +35,12 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
 def parse_reply(body: JSON, provider: str) -> LLMResponse:
     """Translate a whole reply."""
     choice = first_choice(body)
-    message = choice.get("message")
-    if not isinstance(message, abc.Mapping):
-        raise InvalidResponseError(
-            "The reply holds no message. Try again, or check that base_url leads to a server of this API."
-        )
-    text = read_content(message.get("content"))
+    message = _message(choice)
+    parts = parts_in(message.get("content"))
+    text = text_in(parts)
     calls = read_calls(message)
-    refusal = read_content(message.get("refusal")) or None
+    refusal = read_content(message.get("refusal")) or refusal_in(parts) or None
+    check_read([*parts, *unread_calls(message)], text, calls, refusal)
     reason = choice.get("finish_reason")
     state = state_to_keep(message, calls)
     return make(
@@ -46,8 +52,11 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         finish_reason=_finish_reason(reason, calls, refusal),
         raw_finish_reason=reason if isinstance(reason, str) else None,
         tool_calls=calls,
-        reasoning=next(filter(None, (read_content(message.get(key)) for key in REASONING_KEYS)), None),
+        reasoning=read_reasoning(message) or None,
         refusal=refusal,
+        alternatives=tuple(
+            read_content(as_mapping(other.get("message")).get("content")) for other in other_choices(body)
+        ),
         message=make(
             Message,
             role="assistant",
@@ -57,6 +66,34 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
             provider_state=state,
         ),
     )
+
+
+def _message(choice: JSON) -> JSON:
+    """The message of a choice; one that was blocked may have none, and is an answer all the same."""
+    message = choice.get("message")
+    if isinstance(message, abc.Mapping):
+        return message
+    if message is None and isinstance(choice.get("text"), str):
+        return {"content": choice["text"]}  # as in the API before Chat
+    if message is None and as_text(choice.get("finish_reason")) not in ("", "stop"):
+        return {}
+    raise InvalidResponseError(
+        "The reply holds no message. Try again, or check that base_url leads to a server of this API."
+    )
+
+
+def failure_in_choice(choice: JSON) -> Optional[JSON]:
+    """The body of an error for a failure that stands in a choice, where the answer should."""
+    if choice.get("error"):
+        return {"error": choice["error"]}
+    reason = choice.get("finish_reason")
+    return failure_of_finish(reason) if reason and says_failure(reason) else None
+
+
+def other_choices(body: JSON) -> List[JSON]:
+    """The choices beside the first, in their order."""
+    choices = [choice for choice in as_mappings(body.get("choices")) if as_count(choice.get("index"))]
+    return sorted(choices, key=lambda choice: choice["index"])
 
 
 def first_choice(body: JSON) -> JSON:
@@ -69,7 +106,7 @@ def first_choice(body: JSON) -> JSON:
 
 
 def _finish_reason(reason: Any, calls: Tuple[ToolCall, ...], refusal: Optional[str]) -> FinishReason:
-    known = FINISH_REASONS.get(as_text(reason), FinishReason.OTHER)
+    known = finish_of(as_text(reason), FINISH_REASONS)
     if known is FinishReason.STOP and calls:
         return FinishReason.TOOL_CALLS  # a forced tool choice finishes with "stop"
     if known is FinishReason.STOP and refusal:

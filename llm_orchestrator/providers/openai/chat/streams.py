@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from llm_orchestrator.providers.calls import OwnIds
+from llm_orchestrator.providers.contents import parts_in, thinking_in
+from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.openai.chat.parts import read_content
 from llm_orchestrator.providers.openai.chat.pieces import join_entries, join_parts
-from llm_orchestrator.providers.openai.chat.replies import first_choice
-from llm_orchestrator.providers.openai.chat.turns import REASONING_KEYS, read_arguments
+from llm_orchestrator.providers.openai.chat.replies import failure_in_choice, first_choice, other_choices
+from llm_orchestrator.providers.openai.chat.turns import (
+    REASONING_KEYS,
+    details_text,
+    has_reasoning_field,
+    read_arguments,
+)
+from llm_orchestrator.providers.openai.failures import parse_failure
 from llm_orchestrator.providers.openai.messages import is_plain_part
 from llm_orchestrator.providers.reading import as_list, as_mapping, as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
@@ -21,7 +29,7 @@ from llm_orchestrator.types import (
     parse_arguments,
 )
 
-__all__ = ["assemble_reply", "parse_event"]
+__all__ = ["assemble_reply", "parse_event", "remember_usage"]
 
 #: Fields of a chunk that are not repeated in the head of the completion.
 CHUNK_KEYS = ("choices", "usage", "object")
@@ -36,19 +44,47 @@ def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     memory = state.reply
     choice = first_choice(event)
     reason = choice.get("finish_reason")
+    if reason or "error" in choice:
+        failure = failure_in_choice(choice)
+        if failure is not None:
+            return _fail(failure, event, state)
     if not memory or reason or event.get("usage"):
         _remember_head(event, memory or _begin(memory))
-    if reason and isinstance(reason, str):
-        memory["choice"]["finish_reason"] = reason
-        state.complete = True
+    if not choice or len(event["choices"]) > 1:
+        for other in other_choices(event):
+            _remember_alternative(other, memory["alternatives"])
     if choice.get("logprobs"):
         _remember_logprobs(as_mapping(choice["logprobs"]), memory["choice"])
     delta = choice.get("delta")
-    return _read_delta(delta, memory) if isinstance(delta, dict) else ()
+    if not isinstance(delta, dict):
+        delta = _delta_of(choice, memory)
+    pieces = _read_delta(delta, memory)
+    if reason and isinstance(reason, str):
+        memory["choice"]["finish_reason"] = reason
+        state.complete = True
+    elif pieces and state.complete:  # the reason came too early: the answer goes on
+        memory["choice"]["finish_reason"] = None
+        state.complete = False
+    return pieces
+
+
+def _fail(failure: JSON, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    """Raise a failure, unless the answer ended before it: then only its usage counts."""
+    if not state.complete:
+        raise error_of_failure(parse_failure(failure, None, state.headers))
+    remember_usage(event, state)
+    return ()
+
+
+def remember_usage(event: JSON, state: StreamState) -> None:
+    """Keep the usage of a chunk that is not read otherwise: a failure after the end of the answer."""
+    if event.get("usage"):
+        _remember_head({"usage": event["usage"]}, state.reply or _begin(state.reply))
 
 
 def _begin(memory: Dict[str, Any]) -> Dict[str, Any]:
     memory.update(head={}, choice={}, texts={}, lists={}, others={}, parts=[], calls=[], legacy=[])
+    memory.update(alternatives={})
     return memory
 
 
@@ -68,15 +104,24 @@ def _remember_logprobs(logprobs: JSON, choice: Dict[str, Any]) -> None:
         kept.setdefault(key, []).extend(as_list(value))
 
 
+def _remember_alternative(choice: JSON, alternatives: Dict[int, Dict[str, Any]]) -> None:
+    kept = alternatives.setdefault(choice["index"], {"texts": [], "finish_reason": None})
+    kept["texts"].append(read_content(as_mapping(choice.get("delta")).get("content")))
+    kept["finish_reason"] = choice.get("finish_reason") or kept["finish_reason"]
+
+
 def _read_delta(delta: JSON, memory: Dict[str, Any]) -> List[StreamEvent]:
     pieces: List[StreamEvent] = []
+    if "reasoning_details" in delta and not has_reasoning_field(delta):
+        shown = details_text(delta["reasoning_details"])
+        pieces += [ReasoningDelta(shown)] if shown else []
     for key, value in delta.items():
-        if not value or key == "role":
+        if value is None and key in REASONING_KEYS:
+            memory["texts"].setdefault(key, [])  # the host has the field, and shows nothing
+        elif not value or key == "role":
             continue
-        if key == "content" and isinstance(value, str):
+        elif key == "content" and isinstance(value, str) and not memory["parts"]:
             memory["texts"].setdefault(key, []).append(value)
-            if memory["parts"]:
-                memory["parts"].append({"type": "text", "text": value})
             pieces.append(TextDelta(value))
         elif key == "tool_calls":
             pieces += _read_calls(as_list(value), memory["calls"])
@@ -84,13 +129,21 @@ def _read_delta(delta: JSON, memory: Dict[str, Any]) -> List[StreamEvent]:
             pieces += _read_calls([{"index": 0, "function": value}], memory["legacy"])
         elif isinstance(value, str) or key == "content":
             if key == "content":
-                _remember_parts(value, memory)
+                pieces += _read_thinking(value, memory)
             _read_text(key, read_content(value), delta, memory["texts"], pieces)
         elif isinstance(value, list):
             memory["lists"].setdefault(key, []).extend(value)
         else:
             memory["others"][key] = value
     return pieces
+
+
+def _delta_of(choice: JSON, memory: Dict[str, Any]) -> JSON:
+    """What stands for a delta in a choice without one: a text, or the message, unless it was streamed."""
+    if isinstance(choice.get("text"), str):
+        return {"content": choice["text"]}
+    is_new = not (memory["texts"] or memory["parts"] or memory["calls"] or memory["legacy"])
+    return as_mapping(choice.get("message")) if is_new else {}
 
 
 def _read_text(
@@ -103,26 +156,32 @@ def _read_text(
         pieces.append(ReasoningDelta(text))
 
 
-def _remember_parts(content: Any, memory: Dict[str, Any]) -> None:
-    """Keep the parts of a content that are more than text, and from then on the text between them too."""
+def _read_thinking(content: Any, memory: Dict[str, Any]) -> List[StreamEvent]:
+    """The reasoning in a content; one that is more than text is kept in its parts."""
     parts, texts = memory["parts"], memory["texts"].get("content", ())
-    if parts or (isinstance(content, list) and not all(map(is_plain_part, content))):
-        if not parts and any(texts):
-            parts.append({"type": "text", "text": "".join(texts)})
-        parts += as_list(content)
+    new = parts_in(content)
+    if not parts and not all(map(is_plain_part, new)) and any(texts):
+        parts.append({"type": "text", "text": "".join(texts)})
+    if parts or not all(map(is_plain_part, new)):
+        parts += new
+    thinking = thinking_in(new)
+    return [ReasoningDelta(thinking)] if thinking else []
 
 
 def _read_calls(entries: List[Any], calls: List[Dict[str, Any]]) -> List[StreamEvent]:
-    return [_read_call(entry, calls) for entry in entries if isinstance(entry, dict)]
+    pieces = (_read_call(entry, calls) for entry in entries if isinstance(entry, dict))
+    return [piece for piece in pieces if piece is not None]
 
 
-def _read_call(entry: JSON, calls: List[Dict[str, Any]]) -> ToolCallDelta:
+def _read_call(entry: JSON, calls: List[Dict[str, Any]]) -> Optional[ToolCallDelta]:
     kind = "custom" if entry.get("custom") else "function"
     called = as_mapping(entry.get(kind))
     identifier, name = as_text_or_none(entry.get("id")), as_text_or_none(called.get("name"))
     arguments = read_arguments(called)
     position = _position(entry, called, arguments, calls)
     if position == len(calls):
+        if not (identifier or name or read_arguments(called)):
+            return None  # empty fields, as some servers fill them in
         begun = {"index": entry.get("index"), "kind": kind, "id": None, "name": None}
         calls.append({**begun, "arguments": [], "others": {}})
     call = calls[position]
@@ -177,7 +236,8 @@ def assemble_reply(state: StreamState) -> JSON:
     if memory["legacy"]:
         message["function_call"] = _assembled_call(memory["legacy"][0])["function"]
     choice = {"index": 0, "message": message, "finish_reason": None, **memory["choice"]}
-    reply = {**memory["head"], "object": "chat.completion", "choices": [choice]}
+    others = [_assembled_alternative(*item) for item in sorted(memory["alternatives"].items())]
+    reply = {**memory["head"], "object": "chat.completion", "choices": [choice, *others]}
     return {**reply, "usage": memory["usage"]} if "usage" in memory else reply
 
 
@@ -186,6 +246,11 @@ def _joined(key: str, pieces: List[str]) -> str:
     if key not in TEXT_KEYS and any(piece == before for piece, before in zip(pieces[1:], pieces)):
         return pieces[-1]
     return "".join(pieces)
+
+
+def _assembled_alternative(index: int, kept: JSON) -> JSON:
+    message = {"role": "assistant", "content": "".join(kept["texts"])}
+    return {"index": index, "message": message, "finish_reason": kept["finish_reason"]}
 
 
 def _assembled_call(call: JSON) -> Dict[str, Any]:

@@ -10,6 +10,7 @@ from collections import abc
 from typing import Any, Dict, List, Optional, Tuple
 
 from llm_orchestrator.providers.calls import sent_arguments, with_own_ids
+from llm_orchestrator.providers.contents import NAMELESS_CALL, parts_in, text_in, thinking_in
 from llm_orchestrator.providers.openai.chat.parts import read_content, write_content
 from llm_orchestrator.providers.openai.messages import (
     is_plain_part,
@@ -22,7 +23,18 @@ from llm_orchestrator.providers.openai.messages import (
 from llm_orchestrator.providers.reading import as_list, as_mapping, as_mappings, as_text
 from llm_orchestrator.types import JSON, Message, ToolCall, tool_call
 
-__all__ = ["API", "REASONING_KEYS", "read_arguments", "read_calls", "state_to_keep", "write_turn"]
+__all__ = [
+    "API",
+    "REASONING_KEYS",
+    "details_text",
+    "has_reasoning_field",
+    "read_arguments",
+    "read_calls",
+    "read_reasoning",
+    "state_to_keep",
+    "unread_calls",
+    "write_turn",
+]
 
 API = "chat"
 #: Where compatible servers put visible reasoning.
@@ -40,16 +52,60 @@ def read_calls(message: JSON) -> Tuple[ToolCall, ...]:
 
 
 def _call_entries(message: JSON) -> List[JSON]:
+    return [entry for entry in _all_entries(message) if _name(entry)]
+
+
+def _all_entries(message: JSON) -> List[JSON]:
     entries = as_mappings(message.get("tool_calls"))
     if not entries and isinstance(message.get("function_call"), abc.Mapping):
         return [{"function": message["function_call"]}]  # the form before there were parallel calls
     return entries
 
 
+def _called(entry: JSON) -> JSON:
+    return as_mapping(entry.get("function") or entry.get("custom"))
+
+
+def _name(entry: JSON) -> str:
+    return as_text(_called(entry).get("name"))
+
+
+def unread_calls(message: JSON) -> List[JSON]:
+    """Calls of no tool that have arguments."""
+    nameless = [_called(entry) for entry in _all_entries(message) if not _name(entry)]
+    return [NAMELESS_CALL for called in nameless if read_arguments(called) not in ("", "{}")]
+
+
+def read_reasoning(message: JSON) -> str:
+    """The reasoning that is shown, in the first of the places where compatible servers put it."""
+    fields = (_reasoning_text(message.get(key)) for key in REASONING_KEYS)
+    content = message.get("content")
+    places = (
+        *fields,
+        "" if isinstance(content, str) else thinking_in(parts_in(content)),
+        "" if has_reasoning_field(message) else details_text(message.get("reasoning_details")),
+    )
+    return next(filter(None, places), "")
+
+
+def _reasoning_text(value: Any) -> str:
+    return value if isinstance(value, str) else text_in(parts_in(value)) or thinking_in(parts_in(value))
+
+
+def has_reasoning_field(message: JSON) -> bool:
+    """Whether a host has a field for what it shows; if that is empty, its details are for the model alone."""
+    return any(key in message for key in REASONING_KEYS)
+
+
+def details_text(details: Any) -> str:
+    """The reasoning that is shown in OpenRouter's ``reasoning_details``."""
+    return "".join(as_text(entry.get("text") or entry.get("summary")) for entry in as_mappings(details))
+
+
 def _read_call(entry: JSON) -> ToolCall:
-    called = as_mapping(entry.get("function") or entry.get("custom"))
+    called = _called(entry)
     identifier = as_text(entry.get("id")) or new_call_id()
-    return tool_call(identifier, as_text(called.get("name")), read_arguments(called))
+    return tool_call(identifier, _name(entry), read_arguments(called))
 
 
 def read_arguments(called: JSON) -> str:

@@ -5,18 +5,24 @@ from __future__ import annotations
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
+from llm_orchestrator.providers.contents import check_read
 from llm_orchestrator.providers.failures import error_of_failure
+from llm_orchestrator.providers.finishes import finish_of
 from llm_orchestrator.providers.openai.failures import parse_failure
 from llm_orchestrator.providers.openai.responses.turns import (
+    items_in,
+    message_parts,
     read_calls,
     read_reasoning,
     read_refusal,
     read_text,
     state_to_keep,
+    unread_calls,
+    waiting_items,
     with_own_call_ids,
 )
 from llm_orchestrator.providers.openai.usage import read_usage
-from llm_orchestrator.providers.reading import as_mapping, as_mappings, as_text, as_text_or_none
+from llm_orchestrator.providers.reading import as_mapping, as_text, as_text_or_none
 from llm_orchestrator.types import JSON, FinishReason, LLMResponse, Message
 from llm_orchestrator.utils.values import make
 
@@ -34,13 +40,16 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     if body.get("status") == "failed":
         failure = error_of_failure(parse_failure(body, None, {}))
         raise failure
-    if not isinstance(body.get("output"), list):
+    output = body.get("output")
+    if not isinstance(output, (list, str)) and body.get("status") != "incomplete":  # cut off before the first
         raise InvalidResponseError("The reply holds no output. Try again, or check api and base_url.")
-    items = with_own_call_ids(as_mappings(body["output"]))
+    items = with_own_call_ids(items_in(output))
     text = read_text(items, structured=_is_structured(body))
     calls = read_calls(items)
     refusal = read_refusal(items)
-    finish_reason, raw_finish_reason = _finish_reason(body, calls, refusal)
+    check_read([*message_parts(items), *unread_calls(items)], text, calls, refusal)
+    waiting = waiting_items(items)
+    finish_reason, raw_finish_reason = _finish_reason(body, calls, refusal, waiting)
     state = state_to_keep(items)
     return make(
         LLMResponse,
@@ -53,6 +62,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         tool_calls=calls,
         reasoning=read_reasoning(items),
         refusal=refusal,
+        warnings=_warnings(waiting),
         message=make(
             Message,
             role="assistant",
@@ -69,15 +79,24 @@ def _is_structured(body: JSON) -> bool:
     return text_format.get("type") in STRUCTURED_FORMATS
 
 
+def _warnings(waiting: Sequence[JSON]) -> Tuple[str, ...]:
+    kinds = sorted({as_text(item.get("type")) for item in waiting})
+    return tuple(
+        f"The model waits for an answer to its {kind}, which is in raw_response['output']." for kind in kinds
+    )
+
+
 def _finish_reason(
-    body: JSON, calls: Sequence[Any], refusal: Optional[str]
+    body: JSON, calls: Sequence[Any], refusal: Optional[str], waiting: Sequence[JSON]
 ) -> Tuple[FinishReason, Optional[str]]:
     status = as_text_or_none(body.get("status"))
     if status == "incomplete":
         reason = as_text(as_mapping(body.get("incomplete_details")).get("reason"))
-        return INCOMPLETE_REASONS.get(reason, FinishReason.OTHER), reason or status
+        return finish_of(reason, INCOMPLETE_REASONS), reason or status
     if status != "completed":
         return FinishReason.OTHER, status
     if calls:
         return FinishReason.TOOL_CALLS, status
+    if waiting:
+        return FinishReason.OTHER, status
     return (FinishReason.CONTENT_FILTER if refusal else FinishReason.STOP), status

@@ -8,10 +8,20 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Union
 
 from llm_orchestrator.providers.calls import OwnIds, sent_arguments
+from llm_orchestrator.providers.contents import parts_in, text_in, text_of
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.openai.failures import parse_failure
-from llm_orchestrator.providers.openai.responses.turns import CUSTOM_CALL, arguments_field
-from llm_orchestrator.providers.reading import as_mapping, as_mappings, as_text, as_text_or_none
+from llm_orchestrator.providers.openai.responses.turns import (
+    CUSTOM_CALL,
+    arguments_field,
+    items_in,
+    read_calls,
+    read_reasoning,
+    read_refusal,
+    read_text,
+    with_own_call_ids,
+)
+from llm_orchestrator.providers.reading import as_mapping, as_text, as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
 from llm_orchestrator.types import JSON, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta
 
@@ -29,7 +39,7 @@ def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         return ()
     if not state.reply:
         state.reply.update(response={}, items={}, done=set(), fragments={}, calls={}, reasoning_part=None)
-        state.reply["ids"] = OwnIds()
+        state.reply.update(refusals={}, text=[], reasoning=[], ids=OwnIds())
     return handler(event, state)
 
 
@@ -37,10 +47,10 @@ def assemble_reply(state: StreamState) -> JSON:
     """The response that the last event brought, or what came of it so far."""
     memory = state.reply
     response: Dict[str, Any] = dict(memory["response"]) if memory else {}
-    if not (state.complete and response.get("output")):
+    if not (state.complete and _is_whole(response.get("output"), memory)):
         response["output"] = [_assembled_item(key, memory) for key in memory.get("items", ())]
     elif memory["fragments"]:
-        items = enumerate(response["output"])
+        items = enumerate(items_in(response["output"]))
         response["output"] = [_with_arguments(item, position, memory) for position, item in items]
     return response
 
@@ -55,17 +65,27 @@ def _with_arguments(item: Any, position: int, memory: Memory) -> Any:
     return {**item, field: "".join(fragments)} if fragments else item
 
 
+def _is_whole(output: Any, memory: Memory) -> bool:
+    """Whether the last event repeated what was streamed; compatible servers may leave it out."""
+    items = items_in(output)
+    return bool(items) and not (memory["text"] and not read_text(items, structured=False))
+
+
 def _assembled_item(key: ItemKey, memory: Memory) -> JSON:
     item: JSON = memory["items"][key]
-    text = "".join(memory["fragments"].get(key, ()))
-    field = arguments_field(item)
-    if field and text and not (key in memory["done"] and item.get(field)):
-        return {**item, field: text}
-    if field or key in memory["done"]:
-        return item
+    text, refusal = ("".join(memory[name].get(key, ())) for name in ("fragments", "refusals"))
     if item.get("type") == "message":
-        return {"role": "assistant", **item, "content": [{"type": "output_text", "text": text}]}
-    return item
+        is_empty = not read_text([item], structured=False) and not read_refusal([item])
+        written = {"role": "assistant", **item, "content": _parts(text, refusal)}
+        return written if is_empty and (text or refusal) else item
+    field = arguments_field(item)
+    is_known = key in memory["done"] and field and item.get(field)
+    return {**item, field: text} if field and text and not is_known else item
+
+
+def _parts(text: str, refusal: str) -> List[JSON]:
+    parts: List[JSON] = [{"type": "output_text", "text": text}] if text else []
+    return [*parts, {"type": "refusal", "refusal": refusal}] if refusal else parts
 
 
 def _item_key(event: JSON) -> ItemKey:
@@ -78,10 +98,41 @@ def _item_key(event: JSON) -> ItemKey:
 
 def _text(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     text = event.get("delta")
-    if not text or not isinstance(text, str):
+    text = text if isinstance(text, str) else text_of(text)
+    if not text:
         return ()
     _collect(event, text, state.reply, "message")
+    state.reply["text"].append(text)
     return (TextDelta(text),)
+
+
+def _text_done(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    """A text, part or item that is whole: what of it was not streamed comes now, once."""
+    part = event.get("part", {"type": "text", "text": event.get("text")})
+    return _rest_of_text(text_in(parts_in(part)), event, state)
+
+
+def _rest_of_text(whole: str, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    streamed = "".join(state.reply["fragments"].get(_item_key(event), ()))
+    if not whole or streamed.endswith(whole):  # one of several parts of the item
+        return ()
+    if streamed and not whole.startswith(streamed):
+        return ()
+    if not streamed and "".join(state.reply["text"]).endswith(whole):
+        return ()  # it was streamed under another name of the item
+    return _text({**event, "delta": whole[len(streamed) :]}, state)
+
+
+def _refusal(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    key = _item_key(event)
+    state.reply["items"].setdefault(key, {"type": "message"})
+    kept = state.reply["refusals"].setdefault(key, [])
+    whole = as_text(event.get("refusal"))
+    if not whole:
+        kept.append(as_text(event.get("delta")))
+    elif not kept:
+        kept.append(whole)
+    return ()
 
 
 def _collect(event: JSON, text: str, memory: Memory, kind: str) -> ItemKey:
@@ -99,7 +150,14 @@ def _reasoning(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         return ()
     part = (_item_key(event), event.get("summary_index"), event.get("content_index"))
     before, state.reply["reasoning_part"] = state.reply["reasoning_part"], part
+    state.reply["reasoning"].append(text)
     return (ReasoningDelta(text if before in (None, part) else f"\n\n{text}"),)
+
+
+def _reasoning_done(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    text = as_text(event.get("text"))
+    streamed = "".join(state.reply["reasoning"])
+    return () if not text or streamed.endswith(text) else _reasoning({**event, "delta": text}, state)
 
 
 def _arguments(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
@@ -149,15 +207,23 @@ def _item_done(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     memory, key = state.reply, _item_key(event)
     memory["items"][key] = item
     memory["done"].add(key)
-    return _whole_call(key, item, memory)
-
-
-def _whole_call(key: ItemKey, item: JSON, memory: Memory) -> List[StreamEvent]:
-    pieces = _begin_call(key, item, memory)
+    pieces = [*_unstreamed(item, event, state), *_begin_call(key, item, memory)]
     arguments = sent_arguments(item.get(arguments_field(item) or ""))
     if arguments and key not in memory["fragments"]:  # not every server sends fragments
         pieces.append(ToolCallDelta(memory["calls"][key], arguments=arguments))
     return pieces
+
+
+def _unstreamed(item: JSON, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    """The text or the reasoning of a whole item, as far as it was not streamed."""
+    text = _rest_of_text(read_text([item], structured=False), event, state)
+    return text or _rest_of_reasoning([item], event, state)
+
+
+def _rest_of_reasoning(items: Sequence[JSON], event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    if state.reply["reasoning"]:
+        return ()
+    return _reasoning({**event, "delta": read_reasoning(items)}, state)
 
 
 def _begun(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
@@ -169,12 +235,19 @@ def _ended(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     status = event["type"].rpartition(".")[2]
     state.reply["response"] = {"status": status, **as_mapping(event.get("response"))}
     state.complete = state.done = True
-    if state.reply["calls"]:
-        return ()
-    items = enumerate(
-        as_mappings(state.reply["response"].get("output"))
-    )  # not every server sends them before
-    return [piece for key, item in items for piece in _whole_call(key, item, state.reply)]
+    return _left_over(items_in(assemble_reply(state)["output"]), state)
+
+
+def _left_over(items: Sequence[JSON], state: StreamState) -> List[StreamEvent]:
+    """What only the last event brought."""
+    memory = state.reply
+    whole, streamed = read_text(items, structured=False), "".join(memory["text"])
+    pieces = list(_rest_of_reasoning(items, {}, state))
+    if len(whole) > len(streamed) and whole.startswith(streamed):
+        pieces.append(TextDelta(whole[len(streamed) :]))
+    for position, call in list(enumerate(read_calls(with_own_call_ids(items))))[len(memory["calls"]) :]:
+        pieces.append(ToolCallDelta(position, call.id, call.name, call.raw_arguments))
+    return pieces
 
 
 def _failed(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
@@ -184,8 +257,14 @@ def _failed(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
 
 HANDLERS: Mapping[str, Callable[[JSON, StreamState], Sequence[StreamEvent]]] = {
     "response.output_text.delta": _text,
+    "response.output_text.done": _text_done,
+    "response.content_part.done": _text_done,
+    "response.refusal.delta": _refusal,
+    "response.refusal.done": _refusal,
     "response.reasoning_summary_text.delta": _reasoning,
     "response.reasoning_text.delta": _reasoning,
+    "response.reasoning_summary_text.done": _reasoning_done,
+    "response.reasoning_text.done": _reasoning_done,
     "response.function_call_arguments.delta": _arguments,
     "response.function_call_arguments.done": _arguments_done,
     "response.custom_tool_call_input.delta": _arguments,

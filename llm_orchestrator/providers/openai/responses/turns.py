@@ -9,6 +9,14 @@ from __future__ import annotations
 from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers.calls import OwnIds, sent_arguments
+from llm_orchestrator.providers.contents import (
+    NAMELESS_CALL,
+    parts_in,
+    refusal_in,
+    text_in,
+    text_of,
+    thinking_in,
+)
 from llm_orchestrator.providers.openai.messages import (
     is_plain_part,
     new_call_id,
@@ -18,19 +26,23 @@ from llm_orchestrator.providers.openai.messages import (
     written_arguments,
 )
 from llm_orchestrator.providers.openai.responses.parts import assistant_part, write_content
-from llm_orchestrator.providers.reading import as_mappings, as_text
+from llm_orchestrator.providers.reading import as_list, as_mappings, as_text
 from llm_orchestrator.types import JSON, Message, ToolCall, tool_call
 
 __all__ = [
     "API",
     "CUSTOM_CALL",
     "arguments_field",
+    "items_in",
     "message_item",
+    "message_parts",
     "read_calls",
     "read_reasoning",
     "read_refusal",
     "read_text",
     "state_to_keep",
+    "unread_calls",
+    "waiting_items",
     "with_own_call_ids",
     "write_turn",
 ]
@@ -46,45 +58,54 @@ REBUILT_KEYS = {
     "message": ("type", "id", "status", "role", "content"),
     "function_call": ("type", "id", "status", "call_id", "name", "arguments"),
 }
+#: Look for more tools among those of the request: nothing is to be done outside, and the answer is complete.
+SEARCHES = ("tool_search_call",)
+NO_ARGUMENTS: Tuple[Any, ...] = (None, "", "{}", {})
 COMMENTARY = "commentary"
+#: Where an item of reasoning shows some of it.
+REASONING_FIELDS = ("summary", "content")
 
 
 # ---------------------------------------------------------------- reading
+
+
+def items_in(output: Any) -> List[JSON]:
+    """The items of an output; some compatible servers send a string in place of a message."""
+    items = [output] if isinstance(output, str) else as_list(output)
+    read = ({"type": "message", "content": item} if isinstance(item, str) else item for item in items)
+    return as_mappings([item for item in read if item])
+
+
+def message_parts(items: Sequence[JSON]) -> List[JSON]:
+    """The parts of all messages."""
+    return [part for item in items if _is_message(item) for part in parts_in(item.get("content"))]
+
+
+def _is_message(item: JSON) -> bool:
+    return item.get("type") == "message" or ("type" not in item and item.get("role") == "assistant")
 
 
 def read_text(items: Sequence[JSON], *, structured: bool) -> str:
     """The text of the answer; of a structured one the last message alone, for others only comment on it."""
     if structured:
         final = [item for item in items if item.get("phase") != COMMENTARY]
-        texts = ["".join(_part_texts([item], "output_text", "text")) for item in final]
-        filled = [text for text in texts if text]
+        filled = [text for text in (text_in(message_parts([item])) for item in final) if text]
         if filled:
             return filled[-1]
-    return "".join(_part_texts(items, "output_text", "text"))
+    return text_in(message_parts(items))
 
 
 def read_refusal(items: Sequence[JSON]) -> Optional[str]:
     """What the model says instead of an answer."""
-    return "".join(_part_texts(items, "refusal", "refusal")) or None
-
-
-def _part_texts(items: Sequence[JSON], part_type: str, field: str) -> Iterator[str]:
-    for item in items:
-        if item.get("type") == "message":
-            for part in as_mappings(item.get("content")):
-                if part.get("type") == part_type:
-                    yield as_text(part.get(field))
+    return refusal_in(message_parts(items)) or None
 
 
 def read_reasoning(items: Sequence[JSON]) -> Optional[str]:
     """The reasoning that is shown: summaries, and open models' reasoning in the clear."""
-    parts = [
-        part
-        for item in items
-        if item.get("type") == "reasoning"
-        for part in as_mappings(item.get("summary")) + as_mappings(item.get("content"))
-    ]
-    return "\n\n".join(filter(None, (as_text(part.get("text")) for part in parts))) or None
+    reasoning = [item for item in items if item.get("type") == "reasoning"]
+    parts = [part for item in reasoning for field in REASONING_FIELDS for part in parts_in(item.get(field))]
+    shown = filter(None, (text_of(part.get("text")) for part in parts))
+    return "\n\n".join(shown) or thinking_in(message_parts(items)) or None
 
 
 def read_calls(items: Sequence[JSON]) -> Tuple[ToolCall, ...]:
@@ -96,7 +117,7 @@ def read_calls(items: Sequence[JSON]) -> Tuple[ToolCall, ...]:
             sent_arguments(item.get(field)),
         )
         for item, field in ((item, arguments_field(item)) for item in items)
-        if field
+        if field and as_text(item.get("name"))
     )
 
 
@@ -110,6 +131,29 @@ def _with_own_id(item: JSON, ids: OwnIds) -> JSON:
     sent = as_text(item.get("call_id"))
     own = ids.take(sent or as_text(item.get("id")) or new_call_id())
     return item if own == sent else {**item, "call_id": own}
+
+
+def unread_calls(items: Sequence[JSON]) -> List[JSON]:
+    """Calls of no tool that have arguments."""
+    nameless = [item for item in items if arguments_field(item) and not as_text(item.get("name"))]
+    return [NAMELESS_CALL for item in nameless if item.get(arguments_field(item) or "") not in NO_ARGUMENTS]
+
+
+def waiting_items(items: Sequence[JSON]) -> List[JSON]:
+    """The items beside tool calls that wait for the application: a computer to use, a patch, an approval.
+
+    What OpenAI runs itself has no ``call_id`` that a result could name, or its result is among the items.
+    """
+    answers = [item for item in items if as_text(item.get("type")).endswith("_output")]
+    answered = {as_text(item.get("call_id")) for item in answers} - {""}
+    return [item for item in items if _waits(item) and as_text(item.get("call_id")) not in answered]
+
+
+def _waits(item: JSON) -> bool:
+    kind = as_text(item.get("type"))
+    if kind in CALL_ITEMS or kind.endswith("_output") or kind in SEARCHES:
+        return False
+    return bool(as_text(item.get("call_id"))) or kind.endswith("_request")
 
 
 def arguments_field(item: JSON) -> Optional[str]:
@@ -133,11 +177,11 @@ def _self_contained(items: Sequence[JSON]) -> Iterator[JSON]:
 
     That is reasoning which is not encrypted, and its id in the items that follow from it.
     """
-    found = True
+    waiting, found = waiting_items(items), True
     for item in items:
         if item.get("type") == "reasoning":
             found = _stands_alone(item)
-        if found or item.get("encrypted_content"):
+        if found or item.get("encrypted_content") or item in waiting:  # its answer will name it
             yield item
         elif item.get("type") in FREE_ITEMS:
             yield _without_id(item)
@@ -157,7 +201,7 @@ def _is_plain(items: Sequence[JSON]) -> bool:
     types = [as_text(item.get("type")) for item in items]
     if any(kind not in REBUILT_KEYS for kind in types) or "message" in types[1:]:
         return False
-    return all(map(_is_plain_item, items))
+    return all(map(_is_plain_item, items)) and not read_refusal(items)
 
 
 def _is_plain_item(item: JSON) -> bool:

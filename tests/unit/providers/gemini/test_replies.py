@@ -74,7 +74,10 @@ def test_ids_are_made_up_and_differ_from_answer_to_answer() -> None:
         ("IMAGE_SAFETY", False, FinishReason.CONTENT_FILTER),
         ("MALFORMED_FUNCTION_CALL", False, FinishReason.ERROR),
         ("UNEXPECTED_TOOL_CALL", True, FinishReason.ERROR),
-        ("LANGUAGE", False, FinishReason.OTHER),
+        ("LANGUAGE", False, FinishReason.CONTENT_FILTER),
+        ("ESCALATION", False, FinishReason.CONTENT_FILTER),
+        ("PUP_LIMITED_DISABLED", False, FinishReason.CONTENT_FILTER),
+        ("VIDEO_SAFETY", False, FinishReason.CONTENT_FILTER),
         ("FINISH_REASON_UNSPECIFIED", False, FinishReason.OTHER),
         ("A_NEW_ONE", True, FinishReason.OTHER),
         (None, False, FinishReason.OTHER),
@@ -177,7 +180,7 @@ def test_no_answer_can_be_made_of_nothing(document: Json) -> None:
         {"content": []},
         {"content": {"parts": None}},
         {"content": {"parts": {}}},
-        {"content": {"parts": [None, 3, "x", {}, {"text": None}, {"text": 3}]}},
+        {"content": {"parts": [None, {}, {"text": None}]}},
         {"content": {"parts": [{"functionCall": None}, {"functionCall": "x"}]}},
         {"finishReason": 3},
     ],
@@ -187,9 +190,10 @@ def test_malformed_shapes_are_read_as_far_as_they_go(candidate: Json) -> None:
     assert (answer.content, answer.tool_calls, answer.finish_reason) == ("", (), FinishReason.OTHER)
 
 
-def test_a_call_without_a_name_is_still_a_call() -> None:
-    (made,) = read(reply({"functionCall": {"args": {"a": 1}}})).tool_calls
-    assert (made.name, made.arguments) == ("", {"a": 1})
+def test_fa10_a_call_without_a_name_is_no_call() -> None:
+    assert read(reply({"functionCall": {"args": {}}})).tool_calls == ()
+    with pytest.raises(InvalidResponseError, match="call without a name"):
+        read(reply({"functionCall": {"args": {"a": 1}}}))
 
 
 # ---------------------------------------------------------------- failures

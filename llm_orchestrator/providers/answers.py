@@ -1,0 +1,37 @@
+"""What ``warnings`` say of an answer that a reader may take for another one, the same for all protocols."""
+
+from __future__ import annotations
+
+from typing import Optional, Tuple
+
+from llm_orchestrator.providers.reading import as_count, as_mapping
+from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.types import FinishReason, LLMResponse
+
+__all__ = ["warnings_of_answer"]
+
+EMPTY = "The answer is empty: the model stopped without writing any text."
+
+
+def warnings_of_answer(response: LLMResponse, wire: WireRequest) -> Tuple[str, ...]:
+    """Warn of an empty answer, and of several answers in one."""
+    is_said = response.content or response.tool_calls or response.refusal
+    is_empty = response.finish_reason is FinishReason.STOP and not is_said
+    several = _several(max(_asked(wire), 1 + len(response.alternatives)))
+    return ((EMPTY,) if is_empty else ()) + ((several,) if several else ())
+
+
+def _asked(wire: WireRequest) -> int:
+    """How many answers the body asks for, in the words of OpenAI's Chat and of Gemini."""
+    body = as_mapping(wire.body)
+    generation = as_mapping(body.get("generationConfig"))
+    return as_count(body.get("n")) or as_count(generation.get("candidateCount")) or 1
+
+
+def _several(count: int) -> Optional[str]:
+    if count < 2:
+        return None
+    return (
+        f"The call was for {count} answers, and all of them are paid: content is the first, the texts of the "
+        "others are in alternatives. Ask for one unless you read them."
+    )
