@@ -18,12 +18,14 @@ from llm_orchestrator.providers.answers import warnings_of_answer
 from llm_orchestrator.providers.background import Waits, asleep, finishing, sleep
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.error_translation import ErrorTranslation
+from llm_orchestrator.providers.halves import without_halves
 from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
 from llm_orchestrator.providers.questions import aask, ask, greeting, listing, validation
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.request.options import check_options, likely_typos, near_misses, with_defaults
+from llm_orchestrator.request.tools import only_with_tools
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
 from llm_orchestrator.utils.json import merged
 from llm_orchestrator.utils.steps import arun, run
@@ -231,7 +233,9 @@ class BaseLLMProvider(Adapter):
         """
         context = context or AttemptContext()
         try:
-            request = with_defaults(request, self.options, context.without)
+            asked = request
+            request = with_defaults(asked, self.options, context.without)
+            request, without_tools = only_with_tools(request, asked)
             wire = self.build_attempt(request, context, stream=stream)
             check_options(request.provider_options)
             self._check_unsupported(wire, strict=context.strict)
@@ -243,7 +247,7 @@ class BaseLLMProvider(Adapter):
         if request.provider_options:
             changes["body"] = merged(wire.body or {}, self.translate_options(request.provider_options))
         warnings = [f"{name} was not sent: {self.name} does not take it." for name in wire.unsupported]
-        warnings += likely_typos(request.provider_options) + near_misses(request)
+        warnings += [*without_tools, *likely_typos(request.provider_options), *near_misses(request)]
         if warnings:
             changes["warnings"] = (*wire.warnings, *warnings)
         wire = evolve(wire, **changes) if changes else wire
@@ -321,6 +325,7 @@ class BaseLLMProvider(Adapter):
         Returns:
             The response, with what only the call knows filled in.
         """
+        body, halves = without_halves(body)
         response = self.parse_reply(body, headers)
         if context is not None:
             price_headers = {name: headers[name] for name in self.price_headers if name in headers}
@@ -331,7 +336,7 @@ class BaseLLMProvider(Adapter):
             model=one_line(redact(response.model or request.model)),
             requested_model=request.model,
             request_id=one_line(redact(response.request_id or self.request_id_of(headers) or "")) or None,
-            warnings=response.warnings + wire.warnings + warnings_of_answer(response, wire),
+            warnings=response.warnings + wire.warnings + warnings_of_answer(response, wire) + halves,
             raw_response=body,
         )
 

@@ -34,6 +34,7 @@ from llm_orchestrator.exceptions import (
     forget_frames,
 )
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
+from llm_orchestrator.providers.halves import HalfCharacters
 from llm_orchestrator.providers.http.deadlines import Watch
 from llm_orchestrator.providers.http.reader import EventReader, next_chunk
 from llm_orchestrator.providers.wire import RawReply, StreamState, WireRequest, abody_of, body_of, close_reply
@@ -109,6 +110,7 @@ class StreamReader:
         self._watch = watch
         self._state = StreamState(reply.headers)
         self._reader = EventReader()
+        self._halves = HalfCharacters()
 
     def response(self) -> LLMResponse:
         """The whole answer, once the stream has finished."""
@@ -201,7 +203,8 @@ class StreamReader:
         parse_event, keep_alive = self._provider.parse_event, self._provider.keep_alive_events
         for event in self._reader.end() if chunk is None else self._reader.feed(chunk):
             came = came or event.get("type") not in keep_alive
-            ready += parse_event(event, state)
+            pieces = parse_event(event, state)
+            ready += self._halves.joined(pieces) if self._reader.may_hold_halves else pieces
             if state.done:
                 break
         if chunk is None or state.done or self._reader.done:
@@ -214,6 +217,7 @@ class StreamReader:
                 "The stream ended before the provider said that the answer is complete. Try again; "
                 "for a host that never says so, set allow_missing_finish_reason."
             )
+        self._ready += self._halves.rest()
         self._is_over = True
 
     def _fail(self, error: Exception) -> None:

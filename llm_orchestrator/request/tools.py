@@ -1,22 +1,40 @@
-"""Reads ``tools`` and ``tool_choice``: functions, pydantic classes and dicts become the OpenAI Chat form."""
+"""Reads ``tools`` and ``tool_choice``: functions, classes and dicts become the OpenAI Chat form.
+
+Tools that the provider runs itself, and what chooses among them, stay as they are.
+"""
 
 from __future__ import annotations
 
 import inspect
 import re
 from collections import abc
+from dataclasses import is_dataclass
 from itertools import takewhile
 from textwrap import dedent
 from typing import Annotated, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, get_type_hints
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.request.output import json_schema, schema_of
-from llm_orchestrator.types import JSON
+from llm_orchestrator.types import JSON, LLMRequest
+from llm_orchestrator.utils.json import beside
 from llm_orchestrator.utils.json_schema import with_object_at_root
+from llm_orchestrator.utils.values import evolve
 
-__all__ = ["read_tool_choice", "read_tools"]
+__all__ = ["only_with_tools", "read_tool_choice", "read_tools"]
 
 CHOICES = ("auto", "none", "required")
+#: The same in Anthropic's form, ``{"type": "any"}``.
+CHOICE_WORDS = {"auto": "auto", "none": "none", "any": "required"}
+#: Fields of a choice in a provider's own words: OpenAI's allowed tools, Gemini's configuration.
+OWN_CHOICES = ("allowed_tools", "functionCallingConfig", "mode")
+#: Parameters that providers refuse without tools, and the fields of a body that may hold tools.
+NEEDS_TOOLS = ("tool_choice", "parallel_tool_calls")
+TOOL_FIELDS = ("tools", "functions")
+#: Where others than OpenAI put the schema of a tool's parameters: Anthropic, MCP.
+SCHEMAS = ("parameters", "input_schema", "inputSchema")
+FORM = '{"type": "function", "function": {"name": ..., "parameters": {...}}}'
+#: Types that a default tells where there is no hint.
+PLAIN_DEFAULTS = (bool, int, float, str)
 #: A tool name that all providers accept.
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
 SECTION = re.compile(
@@ -42,14 +60,57 @@ def read_tool_choice(choice: Any, tools: Sequence[JSON]) -> Any:
     """Read the ``tool_choice`` of a call."""
     if choice is None or choice in CHOICES:
         return choice
-    function = choice.get("function") if isinstance(choice, abc.Mapping) else {"name": choice}
-    name = function.get("name") if isinstance(function, abc.Mapping) else None
-    names = _names(tools)
-    if name not in names:
+    hosted = _hosted_choice(choice, [tool for tool in tools if tool.get("type") != "function"])
+    if hosted is not None:
+        return hosted
+    name, names = _chosen_name(choice), _names(tools)
+    if name not in names and (tools or not name or not isinstance(name, str)):
         raise InvalidRequestError(
             f"tool_choice {choice!r} is not a tool of this call. Use one of {', '.join([*CHOICES, *names])}."
         )
     return {"type": "function", "function": {"name": name}}
+
+
+def _chosen_name(choice: Any) -> Any:
+    """The tool's name in a choice, in the form of OpenAI Chat, Responses or Anthropic, or the plain name."""
+    if not isinstance(choice, abc.Mapping):
+        return choice
+    if "function" in choice or choice.get("type") not in ("function", "tool"):
+        choice = choice.get("function")
+    return choice.get("name") if isinstance(choice, abc.Mapping) else None
+
+
+def _hosted_choice(choice: Any, hosted: Sequence[JSON]) -> Any:
+    """A choice in the provider's own words, or what chooses one of its own tools; None for any other."""
+    if isinstance(choice, abc.Mapping):
+        kind, name = choice.get("type"), _chosen_name(choice)
+        if isinstance(kind, str) and set(choice) == {"type"} and kind in CHOICE_WORDS:
+            return CHOICE_WORDS[kind]
+        own = any(name == tool.get("name") for tool in hosted) if name else bool(hosted)
+        return choice if own or any(word in choice for word in OWN_CHOICES) else None
+    for tool in hosted:
+        custom = tool.get("custom")
+        if isinstance(custom, abc.Mapping) and custom.get("name") == choice:
+            return {"type": "custom", "custom": {"name": choice}}
+        if tool.get("name") == choice:
+            return {"type": "custom" if tool.get("type") == "custom" else "tool", "name": choice}
+        if tool.get("type") == choice:
+            return {"type": choice}
+    return None
+
+
+def only_with_tools(request: LLMRequest, asked: LLMRequest) -> Tuple[LLMRequest, Tuple[str, ...]]:
+    """Leave out what only means something with tools, where there are none: providers answer it with 400.
+
+    It is said where the call itself asks for it, not where the entry's options do so for all calls.
+    """
+    found = [name for name in NEEDS_TOOLS if getattr(request, name) is not None]
+    if not found or request.tools or any(request.provider_options.get(name) for name in TOOL_FIELDS):
+        return request, ()
+    warnings = tuple(
+        f"{name} was not sent: the call has no tools." for name in found if getattr(asked, name) is not None
+    )
+    return evolve(request, **dict.fromkeys(found)), warnings
 
 
 def _names(tools: Sequence[JSON]) -> List[str]:
@@ -58,8 +119,8 @@ def _names(tools: Sequence[JSON]) -> List[str]:
 
 def _read_tool(tool: Any) -> JSON:
     if isinstance(tool, abc.Mapping):
-        return _checked(tool)
-    if isinstance(tool, type) and hasattr(tool, "model_json_schema"):
+        return _checked(_in_chat_form(tool))
+    if isinstance(tool, type):
         return _from_class(tool)
     if callable(tool):
         return _from_function(tool)
@@ -68,14 +129,35 @@ def _read_tool(tool: Any) -> JSON:
     )
 
 
+def _in_chat_form(tool: JSON) -> JSON:
+    """A function in the flat form of OpenAI Responses, Anthropic or MCP as one in the form of OpenAI Chat."""
+    if isinstance(tool.get("function"), abc.Mapping):
+        return {"type": "function", **tool}
+    schemas = [key for key in SCHEMAS if key in tool]
+    if "name" not in tool or not (tool.get("type") == "function" or (_may_be_flat(tool) and schemas)):
+        return tool
+    function = {key: tool[key] for key in ("name", "description", "strict") if tool.get(key) is not None}
+    if schemas:
+        function["parameters"] = tool[schemas[0]]
+    marks = beside(tool, "type", "name", "description", "strict", *SCHEMAS)
+    return {"type": "function", "function": function, **marks}
+
+
+def _may_be_flat(tool: JSON) -> bool:
+    return tool.get("type") in (None, "custom")
+
+
 def _checked(tool: JSON) -> JSON:
-    if tool.get("type") != "function":
-        return tool  # one of the provider's own tools, sent as it is
+    kind = tool.get("type")
+    if kind != "function":
+        if isinstance(kind, str) and kind:
+            return tool  # one of the provider's own tools, sent as it is
+        if kind is None and tool and not _describes_a_function(tool):
+            return tool  # one of Gemini's, which are named by their key
+        raise InvalidRequestError(f"The tool {tool!r} is in no form of a function. Write {FORM}.")
     function = tool.get("function")
     if not isinstance(function, abc.Mapping) or not function.get("name"):
-        raise InvalidRequestError(
-            'A tool has no name. Write {"type": "function", "function": {"name": ..., "parameters": {...}}}.'
-        )
+        raise InvalidRequestError(f"A tool has no name. Write {FORM}.")
     parameters = function.get("parameters")
     if not isinstance(parameters, (abc.Mapping, type(None))):
         raise InvalidRequestError(
@@ -83,6 +165,10 @@ def _checked(tool: JSON) -> JSON:
             "schema as a dict, or leave them out."
         )
     return tool
+
+
+def _describes_a_function(tool: JSON) -> bool:
+    return any(key in tool for key in ("name", "description", "function", *SCHEMAS))
 
 
 def _function(name: str, description: str, parameters: JSON) -> JSON:
@@ -93,12 +179,28 @@ def _function(name: str, description: str, parameters: JSON) -> JSON:
 
 
 def _from_class(tool: Any) -> JSON:
+    if not hasattr(tool, "model_json_schema"):
+        return _from_plain_class(tool)
     _check_name(tool.__name__)
     schema = with_object_at_root(schema_of(tool))
     if schema.get("type") != "object":
         raise InvalidRequestError(f"The tool {tool.__name__} has no fields. Pass a class with fields.")
     own = inspect.cleandoc(tool.__doc__ or "")  # not inspect.getdoc, which finds pydantic's docstring
     return _function(tool.__name__, own, schema)
+
+
+def _from_plain_class(tool: Any) -> JSON:
+    """A dataclass, or a class whose own constructor says what it takes."""
+    if tool.__init__ is object.__init__ or issubclass(tool, (dict, BaseException)):
+        raise InvalidRequestError(
+            f"The tool {tool.__name__} is a class that does not say what it takes. Make it a dataclass or a "
+            "subclass of pydantic.BaseModel, or pass a function."
+        )
+    made = _from_function(tool)
+    name: str = tool.__name__
+    if is_dataclass(tool) and str(tool.__doc__).startswith(f"{name}("):
+        made["function"].pop("description", None)  # Python's, which repeats the signature
+    return made
 
 
 def _check_name(name: str) -> None:
@@ -139,7 +241,13 @@ def _schema_of_parameters(
             raise InvalidRequestError(
                 f"The tool {tool!r} takes *{name}. Declare each parameter, so that the model knows its name."
             )
-        hint, default = hints.get(name, Any), parameter.default
+        default = parameter.default
+        hint = hints.get(name) or (type(default) if isinstance(default, PLAIN_DEFAULTS) else None)
+        if hint is None:
+            raise InvalidRequestError(
+                f"The parameter {name!r} of the tool {tool!r} has no type, so the model cannot know what to "
+                f"pass. Write {name}: str, or whatever it takes."
+            )
         if isinstance(default, FieldInfo):  # ``city: str = Field(description=...)``
             hint, default = Annotated[hint, default], ...
         default = ... if default is parameter.empty else default

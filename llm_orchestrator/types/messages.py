@@ -11,6 +11,7 @@ from collections import abc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Type, TypeVar, Union
 
+from llm_orchestrator.utils.characters import has_halves, with_whole_characters
 from llm_orchestrator.utils.json import JSON
 from llm_orchestrator.utils.values import evolve
 
@@ -317,7 +318,10 @@ def parse_arguments(raw: str) -> Optional[Dict[str, Any]]:
         value = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    # An escape may stand for half a character, which no tool could write and no result could repeat.
+    return with_whole_characters(value) if "\\u" in raw and has_halves(value) else value
 
 
 def _refuse_constant(name: str) -> None:

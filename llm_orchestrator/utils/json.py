@@ -1,11 +1,11 @@
-"""JSON objects as dicts: leaving out None, merging, and how deep they are."""
+"""JSON objects as dicts: leaving out None or some keys, merging, and how deep they are."""
 
 from __future__ import annotations
 
 from collections import abc
 from typing import Any, Dict, List, Mapping
 
-__all__ = ["JSON", "is_deeper", "merged", "without_none"]
+__all__ = ["JSON", "beside", "is_deeper", "merged", "without_none"]
 
 #: A JSON object that is not changed.
 JSON = Mapping[str, Any]
@@ -14,6 +14,11 @@ JSON = Mapping[str, Any]
 def without_none(values: Mapping[str, Any]) -> Dict[str, Any]:
     """Leave out the keys whose value is None."""
     return {key: value for key, value in values.items() if value is not None}
+
+
+def beside(values: Mapping[str, Any], *taken: str) -> Dict[str, Any]:
+    """What stands in an object beside the keys that are taken."""
+    return {key: value for key, value in values.items() if key not in taken}
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]:

@@ -1,7 +1,8 @@
 """A conversation as Anthropic's ``system`` and ``messages``.
 
 The API requires turns of user and assistant in alternation, the results of all calls at the head of the user
-turn after them, and nothing empty. What can be arranged so is arranged; the rest is rejected by its index.
+turn after them, and nothing empty; either side may begin. What can be arranged so is arranged; the rest is
+rejected by its index.
 """
 
 from __future__ import annotations
@@ -89,10 +90,6 @@ def _append(turns: List[_Turn], turn: _Turn) -> None:
 def _check(turns: Sequence[_Turn], *, ends_as_received: bool) -> None:
     if not turns:
         raise message_error(0, "and what follows hold nothing from the user", "Add a user message")
-    if turns[0].role == "assistant":
-        raise message_error(
-            turns[0].index, "begins the conversation with the assistant's turn", "Begin with a user message"
-        )
     for turn in turns:
         if not turn.blocks:
             raise message_error(turn.index, "is empty", "Give it text, or leave it out")

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_mapping, as_text, parse_data_url
 from llm_orchestrator.types import JSON, Message, parts_of
-from llm_orchestrator.utils.json import without_none
+from llm_orchestrator.utils.json import beside, without_none
 
 __all__ = ["Block", "has_text", "write_blocks"]
 
@@ -40,17 +40,24 @@ def _unchanged(part: JSON, index: int) -> Block:
 
 def _image(part: JSON, index: int) -> Block:
     image = part.get("image_url")
-    return {"type": "image", "source": _source(as_mapping(image).get("url", image), index)}
+    source = _source(as_mapping(image).get("url", image), index)
+    return {**_marks(part), "type": "image", "source": source}
+
+
+def _marks(part: JSON) -> Block:
+    """What an application marks a part with in Anthropic's words, such as ``cache_control``."""
+    return beside(part, "type", "image_url", "file")
 
 
 def _file(part: JSON, index: int) -> Block:
     file = as_mapping(part.get("file"))
     if file.get("file_id"):
-        return {"type": "document", "source": {"type": "file", "file_id": file["file_id"]}}
+        return {**_marks(part), "type": "document", "source": {"type": "file", "file_id": file["file_id"]}}
     source = _source(file.get("file_data"), index)
     kind = "image" if source.get("media_type", "").startswith("image/") else "document"
     title = file.get("filename") if kind == "document" else None
-    return without_none({"type": kind, "source": _text_source(source, index), "title": title})
+    block = {"type": kind, "source": _text_source(source, index), "title": title}
+    return {**_marks(part), **without_none(block)}
 
 
 def _source(url: Any, index: int) -> Dict[str, str]:

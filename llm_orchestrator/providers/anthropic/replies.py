@@ -12,6 +12,7 @@ from llm_orchestrator.providers.anthropic.turns import (
     read_reasoning,
     read_text,
     unread_blocks,
+    with_own_calls,
 )
 from llm_orchestrator.providers.contents import check_read
 from llm_orchestrator.providers.finishes import finish_of
@@ -39,7 +40,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         raise InvalidResponseError(
             "The reply is not a message of the Anthropic API. Check base_url, or try again."
         )
-    blocks = blocks_in(content)
+    blocks = with_own_calls(blocks_in(content))
     text, calls = read_text(blocks), read_calls(blocks)
     check_read(unread_blocks(blocks), text, calls)
     stop_reason = as_text_or_none(body.get("stop_reason"))

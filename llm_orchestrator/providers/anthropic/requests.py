@@ -13,7 +13,7 @@ from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
-from llm_orchestrator.utils.json import without_none
+from llm_orchestrator.utils.json import beside, without_none
 from llm_orchestrator.utils.json_schema import with_object_at_root
 from llm_orchestrator.utils.values import make
 
@@ -25,6 +25,8 @@ DEFAULT_MAX_TOKENS = 16000
 NO_FIELD = ("seed", "frequency_penalty", "presence_penalty")
 TOOL_CHOICES: Mapping[str, str] = {"auto": "auto", "none": "none", "required": "any"}
 FORCED = ("any", "tool")
+#: What is translated of a function; what stands beside it is in Anthropic's words, such as ``cache_control``.
+FUNCTION_KEYS = ("name", "description", "parameters", "strict")
 
 
 def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
@@ -32,7 +34,7 @@ def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool)
     conversation = write_messages(request.messages)
     tool_choice = _tool_choice(request)
     max_tokens = _max_tokens(request, context)
-    forced = tool_choice is not None and tool_choice["type"] in FORCED
+    forced = tool_choice is not None and tool_choice.get("type") in FORCED
     thinking = write_thinking(request, context, max_tokens, forced=forced)
     body = without_none(
         {
@@ -77,8 +79,10 @@ def _tool(tool: JSON) -> JSON:
         return tool  # one of Anthropic's own, such as its web search
     schema = with_object_at_root(function.get("parameters") or {"type": "object", "properties": {}})
     strict = function.get("strict") or None
+    marks = {**beside(tool, "type", "function"), **beside(function, *FUNCTION_KEYS)}
     return without_none(
         {
+            **marks,
             "name": function.get("name"),
             "description": function.get("description"),
             "input_schema": accepted_schema(schema) if strict else schema,
@@ -93,7 +97,8 @@ def _tool_choice(request: LLMRequest) -> Optional[JSON]:
     if isinstance(wanted, str):
         choice = {"type": TOOL_CHOICES.get(wanted, wanted)}
     elif wanted is not None:
-        choice = {"type": "tool", "name": wanted["function"]["name"]}
+        function = wanted.get("function")
+        choice = dict(wanted) if function is None else {"type": "tool", "name": function["name"]}
     if request.parallel_tool_calls is False and request.tools and choice.get("type") != "none":
         choice = {"type": "auto", **choice, "disable_parallel_tool_use": True}
     return choice or None

@@ -1,14 +1,15 @@
 """The events of a streamed message: the text and calls in each one, and the message put together from them.
 
 Each event only adds to the block it names; texts are kept in pieces and joined once at the end, so that long
-answers stay cheap. Unknown events and deltas are skipped.
+answers stay cheap. Unknown events and deltas are skipped, but deltas of an unknown block fill it.
 """
 
 from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-from llm_orchestrator.providers.anthropic.turns import blocks_in, written_input
+from llm_orchestrator.providers.anthropic.turns import blocks_in, new_call_id, written_input
+from llm_orchestrator.providers.calls import OwnIds, sent_arguments
 from llm_orchestrator.providers.contents import text_of
 from llm_orchestrator.providers.reading import as_list, as_mapping, as_text
 from llm_orchestrator.providers.wire import StreamState
@@ -36,9 +37,10 @@ class _Block:
         arguments: The fragments of its input.
         citations: The sources of its text, once one came.
         call: Which of the caller's tool calls it is, counted from 0; None for a block of another kind.
+        is_told: Its arguments came with its start and were handed out.
     """
 
-    __slots__ = ("arguments", "call", "citations", "start", "text")
+    __slots__ = ("arguments", "call", "citations", "is_told", "start", "text")
 
     def __init__(self, start: Dict[str, Any], call: Optional[int]) -> None:
         self.start = start
@@ -46,6 +48,7 @@ class _Block:
         self.arguments: List[str] = []
         self.citations: List[Any] = []
         self.call = call
+        self.is_told = False
 
     def whole(self) -> Dict[str, Any]:
         """The block as a whole message would hold it."""
@@ -83,6 +86,7 @@ def _start_message(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         pieces += _begin_block(index, start, state)
         block: _Block = state.reply["blocks"][index]
         if block.call is not None and start.get("input"):
+            block.is_told = True
             pieces.append(ToolCallDelta(block.call, arguments=written_input(start["input"])))
     return pieces
 
@@ -103,8 +107,10 @@ def _begin_block(index: int, start: Dict[str, Any], state: StreamState) -> Seque
     blocks: Dict[int, _Block] = state.reply.setdefault("blocks", {})
     if start.get("type") == "tool_use":
         call = sum(block.call is not None for block in blocks.values())
+        start["id"] = as_text(start.get("id")) or new_call_id()
+        identifier = state.reply.setdefault("ids", OwnIds()).take(start["id"])
         blocks[index] = _Block(start, call)
-        return (ToolCallDelta(call, as_text(start.get("id")), as_text(start.get("name"))),)
+        return (ToolCallDelta(call, identifier, as_text(start.get("name"))),)
     blocks[index] = _Block(start, None)
     return _piece(start.get("type"), text_of(start.get("text") or start.get("thinking")))
 
@@ -123,14 +129,17 @@ def _extend_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     if not isinstance(delta, dict) or not isinstance(index, int):
         return NOTHING
     kind = delta.get("type")
-    handler = DELTAS.get(kind) if isinstance(kind, str) else None
-    if handler is None:
+    if not isinstance(kind, str):
         return NOTHING
     blocks: Dict[int, _Block] = state.reply.setdefault("blocks", {})
     block = blocks.get(index)
     if block is None:  # its start was lost on the way; the text must not be
-        block = blocks[index] = _Block({"type": as_text(kind).partition("_")[0]}, None)
-    return handler(delta, block)
+        if kind not in TEXT_DELTAS:
+            return NOTHING
+        block = blocks[index] = _Block({"type": kind.partition("_")[0]}, None)
+    if kind not in DELTAS and block.start.get("type") in KNOWN_BLOCKS:
+        return NOTHING
+    return DELTAS.get(kind, _add_fields)(delta, block)
 
 
 def _add_text(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
@@ -165,10 +174,26 @@ def _add_citation(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
     return NOTHING
 
 
-def _set_fields(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
-    """A delta that brings whole fields: a signature, or the result of a compaction."""
-    block.start.update((key, value) for key, value in delta.items() if key != "type")
+def _add_fields(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
+    """A delta that brings fields, whole or in pieces: a signature, a compaction, what nobody knows yet."""
+    for key, value in delta.items():
+        before = block.start.get(key)
+        if key == "type" or value is None:
+            continue
+        grows = before and isinstance(before, str) and isinstance(value, str)
+        block.start[key] = before + value if grows and not value.startswith(before) else value
     return NOTHING
+
+
+def _stop_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    """Some servers send a call's arguments whole, where the block starts."""
+    index = event.get("index")
+    block = state.reply.get("blocks", {}).get(index) if isinstance(index, int) else None
+    if block is None or block.call is None or block.arguments or block.is_told:
+        return NOTHING
+    if not block.start.get("input"):
+        return NOTHING
+    return (ToolCallDelta(block.call, arguments=sent_arguments(block.start["input"])),)
 
 
 def _end_message(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
@@ -191,6 +216,7 @@ EVENTS: Mapping[str, Callable[[JSON, StreamState], Sequence[StreamEvent]]] = {
     "message_start": _start_message,
     "content_block_start": _start_block,
     "content_block_delta": _extend_block,
+    "content_block_stop": _stop_block,
     "message_delta": _end_message,
     "message_stop": _stop,
 }
@@ -199,6 +225,9 @@ DELTAS: Mapping[str, Callable[[JSON, _Block], Sequence[StreamEvent]]] = {
     "thinking_delta": _add_thinking,
     "input_json_delta": _add_arguments,
     "citations_delta": _add_citation,
-    "signature_delta": _set_fields,
-    "compaction_delta": _set_fields,
+    "signature_delta": _add_fields,
+    "compaction_delta": _add_fields,
 }
+TEXT_DELTAS = ("text_delta", "thinking_delta")
+#: Blocks whose deltas are known.
+KNOWN_BLOCKS = ("text", "thinking", "tool_use", "server_tool_use", "mcp_tool_use", "compaction")

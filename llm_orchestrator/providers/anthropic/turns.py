@@ -6,10 +6,12 @@ travel in ``Message.provider_state`` and go back unchanged, unless the message w
 
 from __future__ import annotations
 
+import os
 from collections import abc
 from typing import Any, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers.anthropic.parts import Block, has_text
+from llm_orchestrator.providers.calls import OwnIds
 from llm_orchestrator.providers.contents import NAMELESS_CALL, UNREADABLE, part_of, parts_in, text_of
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_text
@@ -20,10 +22,12 @@ from llm_orchestrator.utils.values import evolve, make
 __all__ = [
     "assistant_message",
     "blocks_in",
+    "new_call_id",
     "read_calls",
     "read_reasoning",
     "read_text",
     "unread_blocks",
+    "with_own_calls",
     "write_turn",
     "written_input",
 ]
@@ -75,6 +79,24 @@ def written_input(written: Any) -> str:
 def _read_call(block: JSON) -> ToolCall:
     raw = written_input(block.get("input"))
     return ToolCall(as_text(block.get("id")), as_text(block.get("name")), parse_arguments(raw), raw)
+
+
+def with_own_calls(blocks: Sequence[JSON]) -> List[JSON]:
+    """Give every tool call an id of its own, under which it goes back too, and its arguments as an object."""
+    ids = OwnIds()
+    return [_own_call(block, ids) if block.get("type") == "tool_use" else block for block in blocks]
+
+
+def _own_call(block: JSON, ids: OwnIds) -> JSON:
+    identifier = ids.take(as_text(block.get("id")) or new_call_id())
+    written = block.get("input")
+    read = parse_arguments(written) if isinstance(written, str) else None
+    return {**block, "id": identifier, "input": written if read is None else read}
+
+
+def new_call_id() -> str:
+    """Make an id for a tool call that came without one."""
+    return "toolu_" + os.urandom(12).hex()
 
 
 def assistant_message(blocks: Sequence[JSON], provider: str) -> Message:

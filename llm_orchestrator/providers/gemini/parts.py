@@ -15,6 +15,9 @@ __all__ = ["Part", "result_part", "write_parts"]
 
 Part = Dict[str, Any]
 
+#: What a part may be marked with in Gemini's words; it takes no others.
+MARKS = ("mediaResolution", "partMetadata", "thought", "thoughtSignature", "videoMetadata")
+
 
 def write_parts(message: Message, index: int) -> List[Part]:
     """Translate the content of a message."""
@@ -30,7 +33,7 @@ def write_parts(message: Message, index: int) -> List[Part]:
                 "base64 data URL that names the media type",
             )
         if written != {"text": ""}:
-            parts.append(written)
+            parts.append({**{key: part[key] for key in MARKS if key in part}, **written})
     return parts
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, List, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
+from llm_orchestrator.providers.calls import with_own_ids
 from llm_orchestrator.providers.contents import NAMELESS_CALL, check_read
 from llm_orchestrator.providers.finishes import finish_of
+from llm_orchestrator.providers.gemini.calls import join_calls, read_arguments
 from llm_orchestrator.providers.gemini.turns import (
     call_id,
     merge_text,
@@ -31,7 +33,6 @@ from llm_orchestrator.types import (
     Message,
     TokenUsage,
     ToolCall,
-    arguments_text,
 )
 from llm_orchestrator.utils.values import evolve, make
 
@@ -75,11 +76,12 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     if candidate is None and block is None:
         raise InvalidResponseError("The reply holds no answer and no reason for that. Try again.")
     candidate = candidate or {}
-    parts = read_parts(candidate)
+    parts = join_calls(read_parts(candidate))
     text = read_text(parts)
     check_read([read for part in parts for read in _unread(part)], text, read_calls(parts))
     response_id = as_text_or_none(body.get("responseId"))
-    calls = tuple(_tool_call(call, number, response_id) for number, call in enumerate(read_calls(parts)))
+    sent = enumerate(read_calls(parts))
+    calls = with_own_ids(_tool_call(call, number, response_id) for number, call in sent)
     finish = as_text_or_none(candidate.get("finishReason"))
     reason = _finish_reason(finish, block, calls)
     message = make(Message, role="assistant", content=text or None, tool_calls=calls, provider=provider)
@@ -167,15 +169,8 @@ def _finish_reason(finish: Optional[str], block: Optional[str], calls: Tuple[Too
 
 
 def _tool_call(call: JSON, number: int, response_id: Optional[str]) -> ToolCall:
-    arguments = call.get("args")
-    if arguments is None:
-        arguments = {}
-    return ToolCall(
-        call_id(call, number, response_id) or _unique_id(),
-        as_text(call.get("name")),
-        arguments if isinstance(arguments, dict) else None,
-        arguments_text(arguments),
-    )
+    identifier = call_id(call, number, response_id) or _unique_id()
+    return ToolCall(identifier, as_text(call.get("name")), *read_arguments(call))
 
 
 def _unique_id() -> str:

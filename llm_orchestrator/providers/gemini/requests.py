@@ -20,6 +20,8 @@ from llm_orchestrator.utils.values import make
 
 __all__ = ["build_request", "with_safety_settings"]
 
+#: What a function may be marked with in Gemini's words; it takes no others.
+DECLARATION_MARKS = ("behavior", "response", "responseJsonSchema")
 TOOL_MODES: Mapping[str, str] = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
 
@@ -59,7 +61,7 @@ def _tools(tools: Tuple[JSON, ...], warnings: List[str]) -> List[JSON]:
 
 
 def _declaration(function: JSON, warnings: List[str]) -> Dict[str, Any]:
-    declaration = {"name": function["name"], "description": function.get("description")}
+    declaration = {key: function.get(key) for key in ("name", "description", *DECLARATION_MARKS)}
     if function.get("parameters"):
         where = f"tool {function['name']!r}"
         declaration["parametersJsonSchema"] = _schema(function["parameters"], where, warnings)
@@ -69,6 +71,8 @@ def _declaration(function: JSON, warnings: List[str]) -> Dict[str, Any]:
 def _tool_config(choice: Any) -> Optional[Dict[str, Any]]:
     if choice is None:
         return None
+    if isinstance(choice, abc.Mapping) and "function" not in choice:
+        return dict(choice)  # in Gemini's own form
     if isinstance(choice, abc.Mapping):
         config = {"mode": "ANY", "allowedFunctionNames": [choice["function"]["name"]]}
         return {"functionCallingConfig": config}

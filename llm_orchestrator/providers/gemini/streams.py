@@ -6,9 +6,17 @@ would have been, so that both are read by the same function.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
+from llm_orchestrator.providers.calls import OwnIds
 from llm_orchestrator.providers.contents import text_of
+from llm_orchestrator.providers.gemini.calls import (
+    call_of,
+    goes_on,
+    join_calls,
+    read_arguments,
+    will_continue,
+)
 from llm_orchestrator.providers.gemini.replies import (
     block_reason,
     first_candidate,
@@ -16,7 +24,7 @@ from llm_orchestrator.providers.gemini.replies import (
     read_parts,
 )
 from llm_orchestrator.providers.gemini.turns import call_id, merge_text
-from llm_orchestrator.providers.reading import as_text_or_none
+from llm_orchestrator.providers.reading import as_mapping, as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
 from llm_orchestrator.types import (
     JSON,
@@ -24,7 +32,6 @@ from llm_orchestrator.types import (
     StreamEvent,
     TextDelta,
     ToolCallDelta,
-    arguments_text,
 )
 from llm_orchestrator.utils.json import merged
 
@@ -38,7 +45,8 @@ def parse_event(event: JSON, state: StreamState) -> List[StreamEvent]:
     """Translate one event."""
     reply = state.reply
     if not reply:
-        reply.update(document={}, candidate=None, parts=[], calls=0, alternatives={})
+        reply.update(document={}, candidate=None, parts=[], calls=0, ids=OwnIds(), open=[])
+        reply.update(alternatives={})
     for key, value in event.items():
         if value and key != "candidates":
             reply["document"][key] = value  # counts are cumulative: the last object replaces the one before
@@ -74,14 +82,33 @@ def _pieces(part: JSON, reply: Dict[str, Any]) -> List[StreamEvent]:
     text = text if isinstance(text, str) else text_of(text)
     if text:
         pieces.append(ReasoningDelta(text) if part.get("thought") is True else TextDelta(text))
-    call = part.get("functionCall")
-    if isinstance(call, dict) and as_text_or_none(call.get("name")):
-        number = reply["calls"]
-        reply["calls"] += 1
-        identifier = call_id(call, number, as_text_or_none(reply["document"].get("responseId")))
-        arguments = arguments_text(call.get("args"))
-        pieces.append(ToolCallDelta(number, identifier, as_text_or_none(call.get("name")), arguments))
+    call = call_of(part)
+    piece = None if call is None else _call_piece(part, call, reply)
+    if piece is not None:
+        pieces.append(piece)
     return pieces
+
+
+def _call_piece(part: JSON, call: JSON, reply: Dict[str, Any]) -> Optional[ToolCallDelta]:
+    """A call, or a piece of one: its arguments come last, for only then are they JSON."""
+    opened: List[JSON] = reply["open"]
+    is_further = goes_on(call, {**as_mapping(call_of(opened[0])), "willContinue": True} if opened else None)
+    if not is_further and not as_text_or_none(call.get("name")):
+        return None  # a call of nothing
+    if not is_further:
+        opened.clear()
+        reply["calls"] += 1
+    number = reply["calls"] - 1
+    opened.append(part)
+    arguments = ""
+    if not will_continue(call):
+        arguments = read_arguments(call_of(join_calls(opened)[0]) or {})[1]
+        opened.clear()
+    if is_further:
+        return ToolCallDelta(number, arguments=arguments)
+    sent = call_id(call, number, as_text_or_none(reply["document"].get("responseId")))
+    identifier = reply["ids"].take(sent) if sent else None
+    return ToolCallDelta(number, identifier, as_text_or_none(call.get("name")), arguments)
 
 
 def assemble_reply(state: StreamState) -> Dict[str, Any]:

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Iterable, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers.contents import text_of
+from llm_orchestrator.providers.gemini.calls import read_arguments
 from llm_orchestrator.providers.gemini.parts import Part, write_parts
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_mapping, as_text_or_none
@@ -110,7 +111,7 @@ def _kept_parts(message: Message) -> Optional[List[Part]]:
     parts = (message.provider_state or {}).get("parts")
     if not isinstance(parts, list) or not all(isinstance(part, abc.Mapping) for part in parts):
         return None
-    calls = [(call.get("name"), call.get("args") or {}) for call in read_calls(parts)]
+    calls = [(call.get("name"), read_arguments(call)[0] or {}) for call in read_calls(parts)]
     expected = [(call.name, call.arguments or {}) for call in message.tool_calls]
     return parts if read_text(parts) == message.text and calls == expected else None
 

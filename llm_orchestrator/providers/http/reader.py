@@ -72,11 +72,13 @@ class EventReader:
     """Cuts a stream of bytes into the JSON objects of its server-sent events.
 
     Line ends may be LF, CRLF or CR and bytes may be cut anywhere; comments, pings without data, event names
-    and a byte-order mark do not matter. ``[DONE]`` ends the stream and sets ``done``.
+    and a byte-order mark do not matter. ``[DONE]`` ends the stream and sets ``done``. ``may_hold_halves``:
+    characters were escaped, and one of them may be cut in two.
     """
 
     def __init__(self) -> None:
         self.done = False
+        self.may_hold_halves = False
         self._events = 0
         self._head = b""
         self._at_start = True
@@ -159,6 +161,7 @@ class EventReader:
         if len(data) < _LONGEST_MARK and data.strip() in (b"", b"[DONE]"):
             self.done = bool(data.strip())
             return None
+        self.may_hold_halves = self.may_hold_halves or b"\\u" in data
         return _parse_object(data)
 
 

@@ -12,14 +12,19 @@ from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text
 
 __all__ = [
     "check_tool_results",
+    "is_plain_part",
     "is_web_address",
     "new_call_id",
     "read_image",
+    "says_something",
     "says_the_same",
     "state_kept_by",
     "warnings_of_state",
     "written_arguments",
 ]
+
+#: What a part of nothing but text is made of; how likely its tokens were is no state.
+PLAIN_PART_KEYS = ("type", "text", "logprobs")
 
 
 def new_call_id() -> str:
@@ -97,6 +102,21 @@ def warnings_of_state(messages: Sequence[Message], api: str) -> Tuple[str, ...]:
         "What earlier turns keep for OpenAI's other API (such as reasoning) was left out: "
         f"this call goes to {api}.",
     )
+
+
+def says_something(value: Any) -> bool:
+    """Whether a field is more than empty, as some servers send them, and no number, which is no state."""
+    values = value.values() if isinstance(value, abc.Mapping) else [value]
+    return any(each and isinstance(each, (str, list, abc.Mapping)) for each in values)
+
+
+def is_plain_part(part: Any) -> bool:
+    """Whether a part of an answer is nothing but text, which our message has a place for."""
+    if not isinstance(part, abc.Mapping):
+        return isinstance(part, str)
+    more = (says_something(value) for key, value in part.items() if key not in PLAIN_PART_KEYS)
+    is_text = part.get("type") in ("text", "output_text") and isinstance(part.get("text"), str)
+    return is_text and not any(more)
 
 
 def says_the_same(message: Message, texts: Sequence[str], calls: Sequence[ToolCall]) -> bool:

@@ -52,7 +52,17 @@ def test_every_argument_arrives(way: str) -> None:
         "extra_headers": {"x-team": "search"},
     }
     scene = play()
-    ask(scene.orchestrator, way, model="other", stop="END", safety="off", tags={"job": 5}, **given)
+    tools = [{"type": "web_search"}]
+    ask(
+        scene.orchestrator,
+        way,
+        model="other",
+        stop="END",
+        safety="off",
+        tags={"job": 5},
+        tools=tools,
+        **given,
+    )
     request = scene.provider.requests[0]
     assert {name: getattr(request, name) for name in given} == given
     assert (request.model, request.stop, request.provider_options) == ("other", ("END",), {"safety": "off"})

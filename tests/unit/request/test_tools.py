@@ -132,12 +132,13 @@ def test_a_function_may_be_bare() -> None:
     def now():  # type: ignore[no-untyped-def]
         return "noon"
 
-    def echo(text):  # type: ignore[no-untyped-def]
-        return text
+    def echo(times=2, loud=False):  # type: ignore[no-untyped-def]
+        return "echo" * times
 
     bare, untyped = read_tools([now, echo])
     assert bare["function"] == {"name": "now", "parameters": {"properties": {}, "type": "object"}}
-    assert untyped["function"]["parameters"]["required"] == ["text"]
+    properties = untyped["function"]["parameters"]["properties"]
+    assert [properties[name]["type"] for name in ("times", "loud")] == ["integer", "boolean"]
 
 
 def test_a_method_is_a_tool_without_its_object() -> None:
@@ -170,7 +171,67 @@ def test_classes_and_dicts_are_tools() -> None:
     assert tools[0]["function"]["description"] == "Add two numbers."
     assert tools[0]["function"]["parameters"]["required"] == ["total"]
     assert tools[1]["function"]["parameters"]["properties"]["x"]["type"] == "integer"
+    assert "description" not in tools[1]["function"], "Python's own repeats the signature"
     assert tools[2:] == (PLAIN, SEARCH)
+
+
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+FUNCTION = {"name": "forecast", "description": "Tell.", "parameters": CITY}
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"function": FUNCTION},
+        {"type": "function", **FUNCTION},
+        FUNCTION,
+        {"name": "forecast", "description": "Tell.", "input_schema": CITY},
+        {"type": "custom", "name": "forecast", "description": "Tell.", "input_schema": CITY},
+        {"name": "forecast", "description": "Tell.", "inputSchema": CITY},
+    ],
+)
+@pytest.mark.parametrize("marks", [{}, {"cache_control": {"type": "ephemeral"}}])
+def test_fb9_a_function_in_another_form_is_the_same_tool(tool: Any, marks: Any) -> None:
+    assert read_tools([{**tool, **marks}]) == ({"type": "function", "function": FUNCTION, **marks},)
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        SEARCH,
+        {"type": "web_search_20250305", "name": "web_search"},
+        {"type": "custom", "name": "sql", "format": {"type": "text"}},
+        {"type": "custom", "custom": {"name": "sql"}},
+        {"googleSearch": {}},
+        {"functionDeclarations": [FUNCTION]},
+    ],
+)
+def test_fb9_a_hosted_tool_passes(tool: Any) -> None:
+    assert read_tools([tool]) == (tool,)
+
+
+HOSTED = ({"type": "web_search_20250305", "name": "web_search"}, SEARCH, {"type": "custom", "name": "sql"})
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [
+        ({"type": "web_search"}, {"type": "web_search"}),
+        ("web_search", {"type": "tool", "name": "web_search"}),
+        ("sql", {"type": "custom", "name": "sql"}),
+        ({"type": "tool", "name": "web_search"}, {"type": "tool", "name": "web_search"}),
+        ({"type": "any"}, "required"),
+        (
+            {"type": "any", "disable_parallel_tool_use": True},
+            {"type": "any", "disable_parallel_tool_use": True},
+        ),
+        ({"type": "tool", "name": "plain"}, {"type": "function", "function": {"name": "plain"}}),
+        ({"type": "function", "name": "plain"}, {"type": "function", "function": {"name": "plain"}}),
+        ({"type": "mcp", "server_label": "x"}, {"type": "mcp", "server_label": "x"}),
+    ],
+)
+def test_fb9_a_choice_of_a_hosted_tool_passes(choice: Any, sent: Any) -> None:
+    assert read_tool_choice(choice, [*HOSTED, PLAIN]) == sent
 
 
 def test_no_tools_are_no_tools() -> None:
@@ -193,6 +254,10 @@ def takes_opaque(thing: Opaque) -> None: ...
 def takes_nothing_known(thing: Unknown) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
+def takes_unknown(text):  # type: ignore[no-untyped-def]
+    return text
+
+
 class Holder(BaseModel):
     work: Callable[[], int]
 
@@ -210,7 +275,14 @@ class Holder(BaseModel):
         ([takes_names], "The tool 'takes_names' takes *values."),
         ([takes_opaque], "The parameters of the tool 'takes_opaque' have no JSON schema"),
         ([takes_nothing_known], "The parameters of the tool 'takes_nothing_known' have no JSON schema"),
+        ([takes_unknown], "The parameter 'text' of the tool 'takes_unknown' has no type"),
         ([Holder], "Holder has no JSON schema"),
+        ([Opaque], "The tool Opaque is a class that does not say what it takes. Make it a dataclass"),
+        ([{"name": "add", "schema": {}}], 'is in no form of a function. Write {"type": "function"'),
+        ([{"parameters": {}}], "is in no form of a function."),
+        ([{}], "is in no form of a function."),
+        ([{"type": 5, "name": "add", "parameters": {}}], "is in no form of a function."),
+        ([{"name": "add", "input_schema": ["a"]}], "The parameters of the tool 'add' are a list."),
         ([lambda city: city], "has no name. Define it with def."),
         ([functools.partial(forecast, days=1)], "has no name."),
         ([{"type": "function"}], "A tool has no name. Write"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence
 
+from llm_orchestrator.providers.calls import OwnIds
 from llm_orchestrator.providers.contents import parts_in, thinking_in
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.openai.chat.parts import read_content
+from llm_orchestrator.providers.openai.chat.pieces import join_entries, join_parts
 from llm_orchestrator.providers.openai.chat.replies import failure_in_choice, first_choice, other_choices
 from llm_orchestrator.providers.openai.chat.turns import (
     REASONING_KEYS,
@@ -15,14 +17,24 @@ from llm_orchestrator.providers.openai.chat.turns import (
     read_arguments,
 )
 from llm_orchestrator.providers.openai.failures import parse_failure
+from llm_orchestrator.providers.openai.messages import is_plain_part
 from llm_orchestrator.providers.reading import as_list, as_mapping, as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
-from llm_orchestrator.types import JSON, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta
+from llm_orchestrator.types import (
+    JSON,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+    parse_arguments,
+)
 
 __all__ = ["assemble_reply", "parse_event", "remember_usage"]
 
 #: Fields of a chunk that are not repeated in the head of the completion.
 CHUNK_KEYS = ("choices", "usage", "object")
+#: Fields of a delta that are known to be pieces of one text.
+TEXT_KEYS = ("content", "refusal", *REASONING_KEYS)
 #: Fields of a piece of a tool call that are put together; all others are taken as they come.
 PIECE_KEYS = ("index", "id", "type", "function", "custom")
 
@@ -148,16 +160,12 @@ def _read_thinking(content: Any, memory: Dict[str, Any]) -> List[StreamEvent]:
     """The reasoning in a content; one that is more than text is kept in its parts."""
     parts, texts = memory["parts"], memory["texts"].get("content", ())
     new = parts_in(content)
-    if not parts and not all(map(_is_plain, new)) and any(texts):
+    if not parts and not all(map(is_plain_part, new)) and any(texts):
         parts.append({"type": "text", "text": "".join(texts)})
-    if parts or not all(map(_is_plain, new)):
+    if parts or not all(map(is_plain_part, new)):
         parts += new
     thinking = thinking_in(new)
     return [ReasoningDelta(thinking)] if thinking else []
-
-
-def _is_plain(part: JSON) -> bool:
-    return part.get("type") == "text" and isinstance(part.get("text"), str)
 
 
 def _read_calls(entries: List[Any], calls: List[Dict[str, Any]]) -> List[StreamEvent]:
@@ -169,33 +177,43 @@ def _read_call(entry: JSON, calls: List[Dict[str, Any]]) -> Optional[ToolCallDel
     kind = "custom" if entry.get("custom") else "function"
     called = as_mapping(entry.get(kind))
     identifier, name = as_text_or_none(entry.get("id")), as_text_or_none(called.get("name"))
-    position = _position(entry, identifier, name, calls)
+    arguments = read_arguments(called)
+    position = _position(entry, called, arguments, calls)
     if position == len(calls):
         if not (identifier or name or read_arguments(called)):
             return None  # empty fields, as some servers fill them in
         begun = {"index": entry.get("index"), "kind": kind, "id": None, "name": None}
         calls.append({**begun, "arguments": [], "others": {}})
     call = calls[position]
-    new_id = identifier if call["id"] is None else None
+    new_id = _own_id(identifier, calls) if identifier and call["id"] is None else None
     new_name = name if call["name"] is None else None
-    call["id"] = call["id"] or new_id
+    call["id"] = call["id"] or identifier
     call["name"] = call["name"] or new_name
-    arguments = read_arguments(called)
     call["arguments"].append(arguments)
     call["others"].update((key, value) for key, value in entry.items() if key not in PIECE_KEYS)
     return ToolCallDelta(position, new_id, new_name, arguments)
 
 
-def _position(
-    entry: JSON, identifier: Optional[str], name: Optional[str], calls: List[Dict[str, Any]]
-) -> int:
-    """Which call a piece belongs to; some servers give all calls the same index, or none."""
-    index = entry.get("index")
-    for position in range(len(calls) - 1, -1, -1):
+def _own_id(identifier: str, calls: List[Dict[str, Any]]) -> str:
+    """The id that the call will have in the answer."""
+    ids = OwnIds()
+    for call in calls:
+        if call["id"]:
+            ids.take(call["id"])
+    return ids.take(identifier)
+
+
+def _position(entry: JSON, called: JSON, arguments: str, calls: List[Dict[str, Any]]) -> int:
+    """Which call a piece belongs to: by index, else by id. Some servers give all calls one index, or none."""
+    index, identifier = entry.get("index"), as_text_or_none(entry.get("id"))
+    name = as_text_or_none(called.get("name"))
+    own = [n for n, call in enumerate(calls) if index is None or call["index"] in (index, None)]
+    same = [n for n in own if identifier and calls[n]["id"] == identifier]
+    for position in reversed(same or own):
         call = calls[position]
         is_new = identifier != call["id"] if identifier else index is None
-        begins_another = name and call["name"] and is_new
-        if (index is None or call["index"] == index) and not begins_another:
+        is_whole = name and arguments[:1] == "{" and parse_arguments("".join(call["arguments"]))
+        if not (name and call["name"] and (is_new or is_whole)):
             return position
     return len(calls)
 
@@ -203,16 +221,16 @@ def _position(
 def assemble_reply(state: StreamState) -> JSON:
     """Put the completion together."""
     memory = state.reply or _begin({})
-    texts = {key: "".join(pieces) for key, pieces in memory["texts"].items()}
+    texts = {key: _joined(key, pieces) for key, pieces in memory["texts"].items()}
     message: Dict[str, Any] = {
         "role": "assistant",
         "content": None,
         **texts,
-        **memory["lists"],
+        **{key: join_entries(pieces) for key, pieces in memory["lists"].items()},
         **memory["others"],
     }
     if memory["parts"]:
-        message["content"] = memory["parts"]
+        message["content"] = join_parts(memory["parts"])
     if memory["calls"]:
         message["tool_calls"] = [_assembled_call(call) for call in memory["calls"]]
     if memory["legacy"]:
@@ -221,6 +239,13 @@ def assemble_reply(state: StreamState) -> JSON:
     others = [_assembled_alternative(*item) for item in sorted(memory["alternatives"].items())]
     reply = {**memory["head"], "object": "chat.completion", "choices": [choice, *others]}
     return {**reply, "usage": memory["usage"]} if "usage" in memory else reply
+
+
+def _joined(key: str, pieces: List[str]) -> str:
+    """A text; a field that nobody knows and that repeats itself is the label of each chunk instead."""
+    if key not in TEXT_KEYS and any(piece == before for piece, before in zip(pieces[1:], pieces)):
+        return pieces[-1]
+    return "".join(pieces)
 
 
 def _assembled_alternative(index: int, kept: JSON) -> JSON:

@@ -1,7 +1,7 @@
 """The assistant's turn in Chat: its tool calls read from a reply, and the whole turn written into a history.
 
-Fields that our message has no place for (refusals, signed reasoning, signatures beside a call) travel in
-``Message.provider_state`` and go back unchanged, unless the message was edited since.
+Whatever text and calls cannot rebuild (refusals, signed reasoning, thinking parts, images, signatures beside
+a call) travels in ``Message.provider_state`` and goes back unchanged, unless the message was edited since.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections import abc
 from typing import Any, Dict, List, Optional, Tuple
 
+from llm_orchestrator.providers.calls import sent_arguments, with_own_ids
 from llm_orchestrator.providers.contents import NAMELESS_CALL, parts_in, text_in, thinking_in
 from llm_orchestrator.providers.openai.chat.parts import read_content, write_content
 from llm_orchestrator.providers.openai.messages import (
+    is_plain_part,
     new_call_id,
+    says_something,
     says_the_same,
     state_kept_by,
     written_arguments,
 )
 from llm_orchestrator.providers.reading import as_list, as_mapping, as_mappings, as_text
-from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text, tool_call
+from llm_orchestrator.types import JSON, Message, ToolCall, tool_call
 
 __all__ = [
     "API",
@@ -36,8 +39,8 @@ __all__ = [
 API = "chat"
 #: Where compatible servers put visible reasoning.
 REASONING_KEYS = ("reasoning_content", "reasoning")
-#: What must go back with the turn: a refusal, and signed reasoning (OpenRouter).
-KEPT_KEYS = ("refusal", "reasoning_details")
+#: What our message has a place for; everything else in a turn goes back as it came.
+REBUILT_KEYS = ("role", "content", "tool_calls", "function_call")
 #: What a plain tool call is made of; anything beside it (signatures in ``extra_content``) must go back too.
 CALL_KEYS = {"id", "type", "index", "function"}
 FUNCTION_KEYS = {"name", "arguments"}
@@ -45,7 +48,7 @@ FUNCTION_KEYS = {"name", "arguments"}
 
 def read_calls(message: JSON) -> Tuple[ToolCall, ...]:
     """Read the tool calls of a message."""
-    return tuple(_read_call(entry) for entry in _call_entries(message))
+    return with_own_ids(_read_call(entry) for entry in _call_entries(message))
 
 
 def _call_entries(message: JSON) -> List[JSON]:
@@ -108,22 +111,39 @@ def _read_call(entry: JSON) -> ToolCall:
 def read_arguments(called: JSON) -> str:
     """The arguments of a function call, or the input of a custom tool, as a string."""
     written = called.get("arguments", called.get("input"))
-    if isinstance(written, str):
-        return written
-    return arguments_text(written) if isinstance(written, abc.Mapping) else ""
+    return sent_arguments(written)
 
 
 def state_to_keep(message: JSON, calls: Tuple[ToolCall, ...]) -> Optional[JSON]:
     """The turn as it must go back, where text and tool calls alone would lose something."""
-    # In the middle of a tool loop, models that think need their reasoning back (DeepSeek, Kimi).
-    keys = (*KEPT_KEYS, *REASONING_KEYS) if calls else KEPT_KEYS
-    kept = {key: message[key] for key in keys if message.get(key)}
-    if not kept and all(_is_plain(entry) for entry in as_list(message.get("tool_calls"))):
+    kept = {key: value for key, value in message.items() if _goes_back(key, value, calls)}
+    content = message.get("content")
+    plain = all(map(is_plain_part, content)) if isinstance(content, list) else True
+    if plain and not kept and all(_is_plain(entry) for entry in as_list(message.get("tool_calls"))):
         return None
-    turn: Dict[str, Any] = {"role": "assistant", "content": message.get("content"), **kept}
+    if as_mapping(kept.get("audio")).get("id"):
+        kept["audio"] = {"id": kept["audio"]["id"]}  # all that the API takes back of it
+    turn: Dict[str, Any] = {"role": "assistant", "content": content, **kept}
     if calls:
-        turn["tool_calls"] = [{**entry, "id": call.id} for entry, call in zip(_call_entries(message), calls)]
+        entries = zip(_call_entries(message), calls)
+        turn["tool_calls"] = [_kept_call(entry, call) for entry, call in entries]
     return {"api": API, "message": turn}
+
+
+def _kept_call(entry: JSON, call: ToolCall) -> JSON:
+    """A call as it came, with an id of its own, and with arguments in the form that goes into a request."""
+    kept = {"type": "function", **entry, "id": call.id}
+    function = as_mapping(kept.get("function"))
+    if function and not isinstance(function.get("arguments"), str):
+        kept["function"] = {**function, "arguments": call.raw_arguments}
+    return kept
+
+
+def _goes_back(key: str, value: Any, calls: Tuple[ToolCall, ...]) -> bool:
+    if key in REASONING_KEYS and isinstance(value, str):
+        # In the middle of a tool loop, models that think need their reasoning back (DeepSeek, Kimi).
+        return bool(value and calls)
+    return key not in REBUILT_KEYS and says_something(value)
 
 
 def _is_plain(entry: Any) -> bool:

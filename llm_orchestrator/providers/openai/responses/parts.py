@@ -9,6 +9,7 @@ from llm_orchestrator.exceptions import InvalidMessagesError
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.openai.messages import is_web_address, read_image
 from llm_orchestrator.types import JSON, Message, parts_of
+from llm_orchestrator.utils.json import beside
 
 __all__ = ["assistant_part", "user_part", "write_content"]
 
@@ -30,7 +31,7 @@ def user_part(part: JSON, index: int) -> JSON:
         url = image.pop("url")
         return {**part, **image, "type": "input_image", "image_url": url}
     if kind == "file" and isinstance(part.get("file"), abc.Mapping):
-        return {"type": "input_file", **_file(part["file"])}
+        return {**beside(part, "file"), "type": "input_file", **_file(part["file"])}
     if kind in ("input_text", "input_image", "input_file"):
         return part
     raise _unknown_part(kind, index)

@@ -19,6 +19,7 @@ from llm_orchestrator.providers.openai.responses.turns import (
     state_to_keep,
     unread_calls,
     waiting_items,
+    with_own_call_ids,
 )
 from llm_orchestrator.providers.openai.usage import read_usage
 from llm_orchestrator.providers.reading import as_mapping, as_text, as_text_or_none
@@ -42,7 +43,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     output = body.get("output")
     if not isinstance(output, (list, str)) and body.get("status") != "incomplete":  # cut off before the first
         raise InvalidResponseError("The reply holds no output. Try again, or check api and base_url.")
-    items = items_in(output)
+    items = with_own_call_ids(items_in(output))
     text = read_text(items, structured=_is_structured(body))
     calls = read_calls(items)
     refusal = read_refusal(items)

@@ -13,7 +13,7 @@ from llm_orchestrator.providers.openai.schema import accepted_format, accepted_t
 from llm_orchestrator.providers.reading import as_text_or_none
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, Message
-from llm_orchestrator.utils.json import without_none
+from llm_orchestrator.utils.json import beside, without_none
 from llm_orchestrator.utils.values import make
 
 __all__ = ["build_request", "poll_request"]
@@ -83,7 +83,7 @@ def _tool(tool: JSON) -> JSON:
         return tool
     # Without `strict` a schema is not strict in Chat but strict here: send what the Chat form means.
     defaults = {"parameters": {"type": "object", "properties": {}}, "strict": False}
-    return {"type": "function", **defaults, **without_none(function)}
+    return {**beside(tool, "function"), "type": "function", **defaults, **without_none(function)}
 
 
 def _tool_choice(choice: Any) -> Any:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Union
 
+from llm_orchestrator.providers.calls import OwnIds, sent_arguments
 from llm_orchestrator.providers.contents import parts_in, text_in, text_of
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.openai.failures import parse_failure
 from llm_orchestrator.providers.openai.responses.turns import (
+    CUSTOM_CALL,
     arguments_field,
     items_in,
     read_calls,
     read_reasoning,
     read_refusal,
     read_text,
+    with_own_call_ids,
 )
 from llm_orchestrator.providers.reading import as_mapping, as_text, as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
@@ -36,7 +39,7 @@ def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         return ()
     if not state.reply:
         state.reply.update(response={}, items={}, done=set(), fragments={}, calls={}, reasoning_part=None)
-        state.reply.update(refusals={}, text=[], reasoning=[])
+        state.reply.update(refusals={}, text=[], reasoning=[], ids=OwnIds())
     return handler(event, state)
 
 
@@ -46,7 +49,20 @@ def assemble_reply(state: StreamState) -> JSON:
     response: Dict[str, Any] = dict(memory["response"]) if memory else {}
     if not (state.complete and _is_whole(response.get("output"), memory)):
         response["output"] = [_assembled_item(key, memory) for key in memory.get("items", ())]
+    elif memory["fragments"]:
+        items = enumerate(items_in(response["output"]))
+        response["output"] = [_with_arguments(item, position, memory) for position, item in items]
     return response
+
+
+def _with_arguments(item: Any, position: int, memory: Memory) -> Any:
+    """A call of the last event with its arguments, which some servers send only before it."""
+    field = arguments_field(as_mapping(item))
+    if not field or item.get(field):
+        return item
+    keys = (position, as_text(item.get("id")))
+    fragments = next((memory["fragments"][key] for key in keys if key in memory["fragments"]), None)
+    return {**item, field: "".join(fragments)} if fragments else item
 
 
 def _is_whole(output: Any, memory: Memory) -> bool:
@@ -60,9 +76,11 @@ def _assembled_item(key: ItemKey, memory: Memory) -> JSON:
     text, refusal = ("".join(memory[name].get(key, ())) for name in ("fragments", "refusals"))
     if item.get("type") == "message":
         is_empty = not read_text([item], structured=False) and not read_refusal([item])
-        return {**item, "content": _parts(text, refusal)} if is_empty and (text or refusal) else item
+        written = {"role": "assistant", **item, "content": _parts(text, refusal)}
+        return written if is_empty and (text or refusal) else item
     field = arguments_field(item)
-    return {**item, field: text} if field and key not in memory["done"] else item
+    is_known = key in memory["done"] and field and item.get(field)
+    return {**item, field: text} if field and text and not is_known else item
 
 
 def _parts(text: str, refusal: str) -> List[JSON]:
@@ -146,9 +164,22 @@ def _arguments(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     text = event.get("delta")
     if not text or not isinstance(text, str):
         return ()
-    key = _collect(event, text, state.reply, "function_call")
-    calls = state.reply["calls"]
+    return _add_arguments(event, text, state.reply)
+
+
+def _add_arguments(event: JSON, text: str, memory: Memory) -> Sequence[StreamEvent]:
+    kind = CUSTOM_CALL if "custom" in event["type"] else "function_call"
+    key = _collect(event, text, memory, kind)
+    calls = memory["calls"]
     return (ToolCallDelta(calls.setdefault(key, len(calls)), arguments=text),)
+
+
+def _arguments_done(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
+    """All arguments at once, for servers that send no pieces of them."""
+    text = sent_arguments(event.get("arguments", event.get("input")))
+    if not text or _item_key(event) in state.reply["fragments"]:
+        return ()
+    return _add_arguments(event, text, state.reply)
 
 
 def _item_added(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
@@ -164,7 +195,8 @@ def _begin_call(key: ItemKey, item: JSON, memory: Memory) -> List[StreamEvent]:
     if not arguments_field(item) or key in memory["calls"]:
         return []
     position = memory["calls"][key] = len(memory["calls"])
-    identifier = as_text_or_none(item.get("call_id")) or as_text_or_none(item.get("id"))
+    sent = as_text(item.get("call_id")) or as_text(item.get("id"))
+    identifier = memory["ids"].take(sent) if sent else None
     return [ToolCallDelta(position, identifier, as_text_or_none(item.get("name")))]
 
 
@@ -176,7 +208,7 @@ def _item_done(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     memory["items"][key] = item
     memory["done"].add(key)
     pieces = [*_unstreamed(item, event, state), *_begin_call(key, item, memory)]
-    arguments = as_text(item.get(arguments_field(item) or ""))
+    arguments = sent_arguments(item.get(arguments_field(item) or ""))
     if arguments and key not in memory["fragments"]:  # not every server sends fragments
         pieces.append(ToolCallDelta(memory["calls"][key], arguments=arguments))
     return pieces
@@ -213,7 +245,7 @@ def _left_over(items: Sequence[JSON], state: StreamState) -> List[StreamEvent]:
     pieces = list(_rest_of_reasoning(items, {}, state))
     if len(whole) > len(streamed) and whole.startswith(streamed):
         pieces.append(TextDelta(whole[len(streamed) :]))
-    for position, call in list(enumerate(read_calls(items)))[len(memory["calls"]) :]:
+    for position, call in list(enumerate(read_calls(with_own_call_ids(items))))[len(memory["calls"]) :]:
         pieces.append(ToolCallDelta(position, call.id, call.name, call.raw_arguments))
     return pieces
 
@@ -234,7 +266,9 @@ HANDLERS: Mapping[str, Callable[[JSON, StreamState], Sequence[StreamEvent]]] = {
     "response.reasoning_summary_text.done": _reasoning_done,
     "response.reasoning_text.done": _reasoning_done,
     "response.function_call_arguments.delta": _arguments,
+    "response.function_call_arguments.done": _arguments_done,
     "response.custom_tool_call_input.delta": _arguments,
+    "response.custom_tool_call_input.done": _arguments_done,
     "response.output_item.added": _item_added,
     "response.output_item.done": _item_done,
     "response.created": _begun,

@@ -6,8 +6,9 @@ Items that our message has no place for (encrypted reasoning, phases, what tools
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
+from llm_orchestrator.providers.calls import OwnIds, sent_arguments
 from llm_orchestrator.providers.contents import (
     NAMELESS_CALL,
     parts_in,
@@ -17,7 +18,9 @@ from llm_orchestrator.providers.contents import (
     thinking_in,
 )
 from llm_orchestrator.providers.openai.messages import (
+    is_plain_part,
     new_call_id,
+    says_something,
     says_the_same,
     state_kept_by,
     written_arguments,
@@ -40,6 +43,7 @@ __all__ = [
     "state_to_keep",
     "unread_calls",
     "waiting_items",
+    "with_own_call_ids",
     "write_turn",
 ]
 
@@ -49,6 +53,11 @@ CUSTOM_CALL = "custom_tool_call"
 CALL_ITEMS = {"function_call": "arguments", CUSTOM_CALL: "input"}
 #: Items that may go back without the reasoning before them.
 FREE_ITEMS = ("message", *CALL_ITEMS)
+#: What our message rebuilds of an item; one that says more goes back as it came.
+REBUILT_KEYS = {
+    "message": ("type", "id", "status", "role", "content"),
+    "function_call": ("type", "id", "status", "call_id", "name", "arguments"),
+}
 #: Look for more tools among those of the request: nothing is to be done outside, and the answer is complete.
 SEARCHES = ("tool_search_call",)
 NO_ARGUMENTS: Tuple[Any, ...] = (None, "", "{}", {})
@@ -105,11 +114,23 @@ def read_calls(items: Sequence[JSON]) -> Tuple[ToolCall, ...]:
         tool_call(
             as_text(item.get("call_id")) or as_text(item.get("id")) or new_call_id(),
             as_text(item.get("name")),
-            as_text(item.get(field)),
+            sent_arguments(item.get(field)),
         )
         for item, field in ((item, arguments_field(item)) for item in items)
         if field and as_text(item.get("name"))
     )
+
+
+def with_own_call_ids(items: Sequence[JSON]) -> List[JSON]:
+    """Give every call of an answer an id of its own, under which it goes back too."""
+    ids = OwnIds()
+    return [_with_own_id(item, ids) if arguments_field(item) else item for item in items]
+
+
+def _with_own_id(item: JSON, ids: OwnIds) -> JSON:
+    sent = as_text(item.get("call_id"))
+    own = ids.take(sent or as_text(item.get("id")) or new_call_id())
+    return item if own == sent else {**item, "call_id": own}
 
 
 def unread_calls(items: Sequence[JSON]) -> List[JSON]:
@@ -147,16 +168,28 @@ def state_to_keep(items: List[JSON]) -> Optional[JSON]:
     """The items as they must go back, where text and tool calls alone would lose something."""
     while items and items[-1].get("type") == "reasoning":
         items = items[:-1]  # rejected without the item it led to, which was cut off
-    if all(item.get("encrypted_content") for item in items if item.get("type") == "reasoning"):
-        kept = items
-    else:
-        # Reasoning that is not encrypted is looked up by its id, and so are the items that name it: in vain,
-        # since nothing was stored.
-        # What waits for the application stays as it is, because its answer names it.
-        waiting = waiting_items(items)
-        free = (item for item in items if item in waiting or item.get("type") in FREE_ITEMS)
-        kept = [item if item in waiting else _without_id(item) for item in free]
+    kept = list(_self_contained(items))
     return None if _is_plain(kept) else {"api": API, "output": kept}
+
+
+def _self_contained(items: Sequence[JSON]) -> Iterator[JSON]:
+    """Leave out what would be looked up in vain, since nothing was stored.
+
+    That is reasoning which is not encrypted, and its id in the items that follow from it.
+    """
+    waiting, found = waiting_items(items), True
+    for item in items:
+        if item.get("type") == "reasoning":
+            found = _stands_alone(item)
+        if found or item.get("encrypted_content") or item in waiting:  # its answer will name it
+            yield item
+        elif item.get("type") in FREE_ITEMS:
+            yield _without_id(item)
+
+
+def _stands_alone(reasoning: JSON) -> bool:
+    """Whether a host can read reasoning where it stands: encrypted, or (open models) in the clear."""
+    return bool(reasoning.get("encrypted_content") or as_mappings(reasoning.get("content")))
 
 
 def _without_id(item: JSON) -> JSON:
@@ -164,13 +197,19 @@ def _without_id(item: JSON) -> JSON:
 
 
 def _is_plain(items: Sequence[JSON]) -> bool:
-    """Whether the items are at most one message of plain text and then function calls."""
-    types = [item.get("type") for item in items]
-    if any(kind not in ("message", "function_call") for kind in types) or types.count("message") > 1:
+    """Whether the items are at most one message of plain text and then function calls, with nothing more."""
+    types = [as_text(item.get("type")) for item in items]
+    if any(kind not in REBUILT_KEYS for kind in types) or "message" in types[1:]:
         return False
-    if "message" in types[1:] or any(item.get("phase") for item in items):
-        return False
-    return not read_refusal(items)
+    return all(map(_is_plain_item, items)) and not read_refusal(items)
+
+
+def _is_plain_item(item: JSON) -> bool:
+    rebuilt = REBUILT_KEYS[item["type"]]
+    parts = item.get("content") if item["type"] == "message" else None
+    return not any(says_something(value) for key, value in item.items() if key not in rebuilt) and (
+        all(map(is_plain_part, parts)) if isinstance(parts, list) else True
+    )
 
 
 # ---------------------------------------------------------------- writing

@@ -93,7 +93,6 @@ def test_m3_a_history_becomes_turns_the_api_accepts(name: str) -> None:
         ([user("")], 0),
         ([user([])], 0),
         ([user(), assistant("Yes?"), user(" \n")], 2),
-        ([assistant("Hello!"), user()], 0),
         ([user(), result("a")], 1),
         ([user(), assistant(None, "a"), result("b")], 2),
         ([user(), assistant(None, "a"), result("a"), result("a")], 3),

@@ -77,7 +77,8 @@ def test_what_gemini_has_no_field_for_is_said() -> None:
     assert wire.unsupported == ("parallel_tool_calls",)
     assert "cache='off' was not sent" in wire.warnings[0]
     with pytest.raises(UnsupportedParameterError, match="parallel_tool_calls"):
-        ADAPTER.prepare(request(parallel_tool_calls=False), AttemptContext(strict=True), stream=False)
+        asked = request(tools=(TOOL,), parallel_tool_calls=False)
+        ADAPTER.prepare(asked, AttemptContext(strict=True), stream=False)
 
 
 def test_what_gemini_does_anyway_needs_no_word() -> None:

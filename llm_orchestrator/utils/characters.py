@@ -1,0 +1,63 @@
+"""Halves of characters: JSON may escape a character as two surrogates, and servers cut answers between them.
+
+Python keeps such a half in a string, but no string that holds one can be sent, printed or stored. Two that
+follow each other are joined to the character they mean, and a lone one is replaced by U+FFFD.
+"""
+
+from __future__ import annotations
+
+from collections import abc
+from typing import Any, List
+
+__all__ = ["has_halves", "lone_halves", "whole_text", "with_whole_characters"]
+
+REPLACEMENT = "\ufffd"
+
+
+def has_halves(value: Any) -> bool:
+    """Whether a JSON value holds a half of a character anywhere."""
+    left: List[Any] = [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            if not value.isascii() and _is_cut(value):
+                return True
+        elif isinstance(value, abc.Mapping):
+            left += value
+            left += value.values()
+        elif isinstance(value, (list, tuple)):
+            left += value
+    return False
+
+
+def _is_cut(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def whole_text(text: str) -> str:
+    """A text with its halves joined or replaced."""
+    if text.isascii() or not _is_cut(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def lone_halves(value: Any) -> bool:
+    """Whether a JSON value holds a half that has no other half beside it."""
+    if isinstance(value, str):
+        return whole_text(value).count(REPLACEMENT) > value.count(REPLACEMENT)
+    if isinstance(value, abc.Mapping):
+        return any(map(lone_halves, [*value, *value.values()]))
+    return isinstance(value, (list, tuple)) and any(map(lone_halves, value))
+
+
+def with_whole_characters(value: Any) -> Any:
+    """A JSON value with the halves in all its strings joined or replaced."""
+    if isinstance(value, str):
+        return whole_text(value)
+    if isinstance(value, abc.Mapping):
+        return {whole_text(key): with_whole_characters(each) for key, each in value.items()}
+    return [with_whole_characters(each) for each in value] if isinstance(value, (list, tuple)) else value
