@@ -16,7 +16,7 @@ from llm_orchestrator.providers.gemini.replies import (
     read_parts,
 )
 from llm_orchestrator.providers.gemini.turns import call_id, merge_text
-from llm_orchestrator.providers.reading import as_text_or_none
+from llm_orchestrator.providers.reading import as_mapping, as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
 from llm_orchestrator.types import (
     JSON,
@@ -27,6 +27,7 @@ from llm_orchestrator.types import (
     arguments_text,
 )
 from llm_orchestrator.utils.json import merged
+from llm_orchestrator.utils.usage import replaced_usage
 
 __all__ = ["assemble_reply", "parse_event"]
 
@@ -40,8 +41,13 @@ def parse_event(event: JSON, state: StreamState) -> List[StreamEvent]:
     if not reply:
         reply.update(document={}, candidate=None, parts=[], calls=0, alternatives={})
     for key, value in event.items():
-        if value and key != "candidates":
-            reply["document"][key] = value  # counts are cumulative: the last object replaces the one before
+        if value and key not in ("candidates", "usageMetadata"):
+            reply["document"][key] = value
+    usage = as_mapping(event.get("usageMetadata"))
+    if usage:  # counts are cumulative: the last object replaces the one before
+        reply["document"]["usageMetadata"] = replaced_usage(
+            as_mapping(reply["document"].get("usageMetadata")), usage
+        )
     if "promptFeedback" in event and block_reason(event) is not None:
         state.complete = True
     candidate = first_candidate(event)
