@@ -30,7 +30,7 @@ provider, may succeed where this attempt failed. All errors can be pickled and c
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Dict, Iterator, List, Optional, Tuple, Type
+from typing import Any, ClassVar, Dict, FrozenSet, Iterator, List, Optional, Tuple, Type
 
 from llm_orchestrator.types import Attempt, LLMResponse
 
@@ -84,7 +84,18 @@ class OrchestratorError(Exception):
 
 
 class ConfigurationError(OrchestratorError):
-    """The configuration, a key, a file or an installed package is missing or cannot be used."""
+    """The configuration, a key, a file or an installed package is missing or cannot be used.
+
+    Attributes:
+        sent: Whether a request was sent, as where its reply shows that ``base_url`` is wrong.
+        status_code: HTTP status of that reply.
+        request_id: The id of that request.
+    """
+
+    sent: bool = False
+    may_be_billed: bool = False
+    status_code: Optional[int] = None
+    request_id: Optional[str] = None
 
 
 class NotSupportedError(ConfigurationError):
@@ -216,9 +227,16 @@ class UnsupportedParameterError(InvalidRequestError):
 
     Attributes:
         form: The form the parameter was sent in, where the provider has another one; else None.
+        named_beside: The other parameters that the provider names, where it refuses this one only beside
+            others, or in some state; None where it never takes it.
+        beside: The parameters of the request beside which it was rejected; empty where that does not matter.
+        is_added: The library added the field, and an answer can do without it.
     """
 
     form: Optional[str] = None
+    named_beside: Optional[FrozenSet[str]] = None
+    beside: FrozenSet[str] = frozenset()
+    is_added: bool = False
 
     def __init__(self, message: str, *, parameter: str, **fields: Any) -> None:
         super().__init__(message, **fields)

@@ -123,9 +123,11 @@ def _try_model(model: str, settings: PolicySettings, failures: List[ProviderErro
 
 def _rejected(error: ProviderError, settings: PolicySettings) -> Optional[str]:
     """What to leave out: the form a parameter was sent in, where there is another one, or the parameter."""
-    if not settings.drop_unsupported or not isinstance(error, UnsupportedParameterError):
+    if not isinstance(error, UnsupportedParameterError) or not error.sent:
         return None
-    return (error.form or error.parameter) if error.parameter in DROPPABLE_PARAMETERS and error.sent else None
+    # A field that the library added is nobody's wish, so no policy keeps it.
+    may_go = settings.drop_unsupported and error.parameter in DROPPABLE_PARAMETERS
+    return (error.form or error.parameter) if may_go or error.is_added else None
 
 
 def _pause_before_retry(

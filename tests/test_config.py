@@ -449,6 +449,7 @@ def test_the_reference_documents_every_key_with_its_default():
         OrchestratorConfig: "The top level",
         ProviderConfig: "`providers.<name>`",
         SECTIONS["http"]: "`providers.<name>.http`",
+        SECTIONS["compat"]: "`providers.<name>.compat`",
         SECTIONS["cost_tracking"]: "`cost_tracking`",
         SECTIONS["price_overrides"]: "`cost_tracking.price_overrides[]`",
         SECTIONS["budget"]: "`cost_tracking.budget`",

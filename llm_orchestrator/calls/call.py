@@ -10,7 +10,7 @@ import math
 import os
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional, Sequence, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Sequence, Type, Union
 
 from llm_orchestrator import policy
 from llm_orchestrator.calls.continuation import interruption, joined, partial_of, put_before, unfinished
@@ -141,19 +141,22 @@ class Call:
         settings = self._settings
         if settings.total_timeout is not None and self._earlier is None:
             self._deadline = time.monotonic() + settings.total_timeout
-        known = self._shared.unsupported
         return policy.plan(
             self._chain,
             policy.PolicySettings(
                 max_retries=settings.max_retries,
                 max_retry_wait=settings.max_retry_wait,
                 drop_unsupported=settings.drop_unsupported,
-                unsupported={
-                    model: known.get((self._provider.name, model), frozenset()) for model in self._chain
-                },
+                unsupported={model: frozenset(self._known_rejections(model)) for model in self._chain},
                 time_left=self._time_left,
             ),
         )
+
+    def _known_rejections(self, model: str) -> Dict[str, FrozenSet[str]]:
+        if not self._shared.unsupported:
+            return {}
+        names = self._provider.names_set(self._request, stream=self._is_streamed)
+        return self._shared.rejected(self._provider.name, model, names)
 
     def _time_left(self) -> float:
         return self._deadline - time.monotonic()

@@ -100,6 +100,16 @@ def _check_adapters(config: OrchestratorConfig, given: Mapping[str, BaseLLMProvi
                 find_adapter(entry.adapter or name)
             except ConfigurationError as error:
                 raise ConfigurationError(f"providers.{name}: {error}") from None
+        if name not in given and entry.compat.model_fields_set:
+            _check_compat(name, entry)
+
+
+def _check_compat(name: str, entry: ProviderConfig) -> None:
+    if not find_adapter(entry.adapter or name).takes_compat:
+        raise ConfigurationError(
+            f"providers.{name}.compat: has no effect on the adapter {entry.adapter or name!r}, which does "
+            "not speak OpenAI's protocol. Remove it, or set `adapter: openai`."
+        )
 
 
 def _address(entry: ProviderConfig) -> str:
@@ -134,4 +144,5 @@ def settings_of(entry: ProviderConfig) -> Dict[str, Any]:
     settings = {key: getattr(entry, key) for key in type(entry).model_fields if key not in _CALL_SETTINGS}
     key = settings.pop("api_key")
     settings["http"] = entry.http.model_dump(exclude_unset=True)
+    settings["compat"] = entry.compat.model_dump(exclude_unset=True)
     return {"api_key": key.get_secret_value() if key is not None else None, **settings}

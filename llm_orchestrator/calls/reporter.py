@@ -11,10 +11,16 @@ import os
 import time
 from datetime import datetime, timezone
 from types import TracebackType
-from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple, Type
+from typing import TYPE_CHECKING, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Type
 
 from llm_orchestrator.calls.shared import SharedState
-from llm_orchestrator.exceptions import OrchestratorError, ProviderError, StreamInterruptedError
+from llm_orchestrator.exceptions import (
+    ConfigurationError,
+    OrchestratorError,
+    ProviderError,
+    StreamInterruptedError,
+    UnsupportedParameterError,
+)
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.types import (
     DROPPABLE_PARAMETERS,
@@ -59,6 +65,7 @@ class CallReporter:
         self._is_streamed = streamed
         self._attempts: List[Attempt] = []
         self._facts = CallFacts(shared.session_id, self.id, streamed, request.tags, provider.base_url)
+        self._rejections: Dict[Tuple[str, str], FrozenSet[str]] = {}  # by model and name, and beside what
         self._unwritten: Optional[UsageRecord] = None
         self._is_open = False
         self._step = _NO_STEP
@@ -107,6 +114,8 @@ class CallReporter:
     def fail_attempt(self, error: BaseException) -> None:
         """Note that an attempt ended without an answer; one that sent nothing leaves no trace."""
         self._is_open = False
+        if isinstance(error, UnsupportedParameterError):
+            self._rejections[self._step.model, error.form or error.parameter] = error.beside
         if not isinstance(error, Exception):
             self._end_without_answer("cancelled", error)
         elif _may_have_been_sent(error):
@@ -114,8 +123,10 @@ class CallReporter:
 
     def end_part(self, response: LLMResponse, status: str = "ok") -> LLMResponse:
         """End an attempt with its answer, which another attempt may continue."""
-        if self._step.without:
-            self._shared.learn(self._provider.name, self._step.model, self._step.without)
+        model = self._step.model
+        learned = [(name, beside) for (of, name), beside in self._rejections.items() if of == model]
+        if learned:
+            self._shared.learn(self._provider.name, model, learned)
         return self._end_with_answer(status, response)
 
     def record(self, response: LLMResponse, status: str) -> LLMResponse:
@@ -189,7 +200,7 @@ class CallReporter:
         return response
 
     def _end_without_answer(self, status: str, error: BaseException) -> None:
-        request_id = error.request_id if isinstance(error, ProviderError) else None
+        request_id = error.request_id if isinstance(error, (ProviderError, ConfigurationError)) else None
         self._note_end(status, request_id, error)
         model = self._step.model
         self._context.exchange = Exchange("", self._request.provider_options, {})
@@ -199,7 +210,7 @@ class CallReporter:
 
     def _note_end(self, status: str, request_id: Optional[str], error: Optional[BaseException]) -> None:
         self._is_open = False
-        code = error.status_code if isinstance(error, ProviderError) else None
+        code = error.status_code if isinstance(error, (ProviderError, ConfigurationError)) else None
         attempt = evolve(
             self._step,
             error=type(error).__name__ if error is not None else None,
@@ -216,10 +227,19 @@ class CallReporter:
         if not self._step.without:
             return ()
         return tuple(
-            f"{name} was left out: {self._step.model} rejects it."
+            f"{name} was left out: {self._step.model} rejects it{self._beside(name)}."
             for name in sorted(self._step.without.intersection(DROPPABLE_PARAMETERS))
             if self._provider.asks_for(self._request, name)
         )
+
+    def _beside(self, name: str) -> str:
+        """Beside what a parameter was rejected, in words; empty where the model never takes it."""
+        provider, model = self._provider, self._step.model
+        beside = self._rejections.get((model, name))
+        if beside is None:
+            names = provider.names_set(self._request, stream=self._is_streamed)
+            beside = self._shared.rejected(provider.name, model, names).get(name)
+        return f" beside {', '.join(sorted(beside))}" if beside else ""
 
     def _record_of(self, status: str, answer: LLMResponse, *, billed: bool) -> UsageRecord:
         """Make the record of the attempt that has just ended, without details where they cannot be made."""
@@ -385,6 +405,6 @@ def _missing_tokens(response: LLMResponse, request: LLMRequest) -> Optional[Dict
 
 def _may_have_been_sent(error: Exception) -> bool:
     """Judge by the error; one of an unknown kind counts, for a paid request must not go unrecorded."""
-    if isinstance(error, ProviderError):
+    if isinstance(error, (ProviderError, ConfigurationError)):
         return error.sent
     return not isinstance(error, OrchestratorError)

@@ -7,7 +7,7 @@ import logging
 import weakref
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Callable, Deque, Dict, FrozenSet, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Deque, Dict, FrozenSet, Iterable, Sequence, Tuple
 
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import OrchestratorError
@@ -20,6 +20,9 @@ __all__ = ["SharedState"]
 
 logger = logging.getLogger(__name__)
 
+#: A parameter that a model rejects, and the names beside which it does; none: it never takes it.
+Rejection = Tuple[str, FrozenSet[str]]
+
 
 @dataclass(eq=False)
 class SharedState:
@@ -29,7 +32,7 @@ class SharedState:
         tracker: Records usage and cost.
         hooks: Called after every attempt and every call.
         session_id: The session the calls belong to.
-        unsupported: Parameters known to be rejected, by provider and model.
+        unsupported: What is known to be rejected, by provider and model.
         open_streams: Streams that were opened and still exist.
         deferred: Finishes streams that were dropped unread; the next call does it.
         is_closed: The orchestrator was closed; nothing is sent any more.
@@ -38,7 +41,7 @@ class SharedState:
     tracker: CostTracker
     hooks: Sequence[Hook]
     session_id: str
-    unsupported: Dict[Tuple[str, str], FrozenSet[str]] = field(default_factory=dict)
+    unsupported: Dict[Tuple[str, str], FrozenSet[Rejection]] = field(default_factory=dict)
     open_streams: weakref.WeakSet[StreamCore] = field(default_factory=weakref.WeakSet)
     deferred: Deque[Callable[[], None]] = field(default_factory=deque)
     is_closed: bool = False
@@ -46,10 +49,15 @@ class SharedState:
     def __post_init__(self) -> None:
         _all_shared.add(self)
 
-    def learn(self, provider: str, model: str, unsupported: FrozenSet[str]) -> None:
+    def learn(self, provider: str, model: str, rejections: Iterable[Rejection]) -> None:
         """Remember what a model rejects, beside what other calls found out meanwhile."""
         known = self.unsupported.get((provider, model), frozenset())
-        self.unsupported[provider, model] = known | unsupported
+        self.unsupported[provider, model] = known.union(rejections)
+
+    def rejected(self, provider: str, model: str, names: FrozenSet[str]) -> Dict[str, FrozenSet[str]]:
+        """What a model is known to reject of a call that sets these names, and beside what."""
+        known = self.unsupported.get((provider, model), frozenset())
+        return {parameter: beside for parameter, beside in known if beside <= names}
 
     def check_open(self) -> None:
         """Refuse to go on once the orchestrator is closed."""

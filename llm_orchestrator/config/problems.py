@@ -73,6 +73,8 @@ def schema_problems(error: ValidationError, sections: Mapping[str, Type[BaseMode
     return [_from_finding(finding, sections) for finding in findings if finding["type"] not in _CONSEQUENCES]
 
 
+#: So long is the path of a key of an entry: ``providers``, the entry's name, the key.
+ENTRY_KEY = 3
 #: Errors that pydantic reports only as a consequence of another one.
 _CONSEQUENCES = {"default_factory_not_called"}
 
@@ -121,6 +123,6 @@ def _bracketed(value: Any) -> str:
 
 def _known_keys(path: Path, sections: Mapping[str, Type[BaseModel]]) -> Iterable[str]:
     # The names of the entries below `providers` are free; one may be the name of a section.
-    inside = path[:1] if path[0] == "providers" else path[:-1]
+    inside = path[:1] if path[0] == "providers" and len(path) <= ENTRY_KEY else path[:-1]
     section = next((part for part in reversed(inside) if isinstance(part, str)), "")
     return [field.alias or name for name, field in sections[section].model_fields.items()]

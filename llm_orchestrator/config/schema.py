@@ -31,6 +31,7 @@ from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.models.names import foreign_owner, is_fine_tuned
 from llm_orchestrator.request.options import check_entry_options
 from llm_orchestrator.utils.suggestions import did_you_mean
+from llm_orchestrator.utils.urls import fault_of_url
 
 __all__ = [
     "RATE_NAMES",
@@ -106,11 +107,11 @@ def _http_url(url: Optional[str]) -> Optional[str]:
     if not url:  # ${BASE_URL:-} without a value
         return None
     _replaced(url)
-    scheme, _, rest = url.partition("://")
-    if scheme.lower() not in {"http", "https"} or not rest:
-        raise ValueError("is not a URL. Write it in full, such as http://localhost:11434/v1.")
-    if "@" in rest.split("/", 1)[0]:
-        raise ValueError("contains a user name or password. Put credentials into `api_key` or `headers`.")
+    from llm_orchestrator.providers.http.redaction import SECRET_WORDS  # only entries with a URL need it
+
+    fault = fault_of_url(url, SECRET_WORDS)
+    if fault is not None:
+        raise ValueError(fault)
     return url
 
 
@@ -160,6 +161,22 @@ class HttpConfig(_Model):
     keep_alive: Annotated[float, _Number] = Field(default=60.0, ge=0, allow_inf_nan=False)
 
 
+class CompatConfig(_Model):
+    """The section ``compat`` of an entry: where a host that speaks OpenAI's protocol differs from OpenAI.
+
+    Attributes:
+        think_tags: The text begins with reasoning in ``<think>`` tags.
+        structured_output: The form in which a schema is sent.
+        stream_usage: Whether streams are asked for their usage.
+        max_tokens_name: The field for ``max_tokens`` in Chat; None is the usual one.
+    """
+
+    think_tags: bool = False
+    structured_output: Literal["json_schema", "json_object", "tool"] = "json_schema"
+    stream_usage: bool = True
+    max_tokens_name: Optional[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")]] = None
+
+
 class ProviderConfig(_Model):
     """One entry below ``providers``.
 
@@ -182,6 +199,7 @@ class ProviderConfig(_Model):
         transport: ``direct`` is over connections of the library's own, without an SDK; ``sdk`` through the
             vendor's; ``auto`` is ``sdk`` in this version.
         http: Proxy, certificates and idle connections of the direct transport.
+        compat: Where a host that speaks OpenAI's protocol differs from OpenAI.
         api: Which OpenAI API to use.
         api_version: Anthropic's or Azure's API version, sent with every request; None is the adapter's own.
         model_path: The GGUF file of a local model.
@@ -214,6 +232,7 @@ class ProviderConfig(_Model):
     options: Annotated[Dict[str, Any], _Section, _Frozen] = FrozenDict()
     transport: Literal["auto", "direct", "sdk"] = "auto"
     http: Annotated[HttpConfig, _Section] = _default_section()
+    compat: Annotated[CompatConfig, _Section] = _default_section()
     api: Literal["auto", "responses", "chat"] = "auto"
     api_version: Optional[_Text] = None
     model_path: Optional[_Text] = None
@@ -435,6 +454,7 @@ SECTIONS: Mapping[str, Any] = {
     "providers": ProviderConfig,
     "cost_tracking": CostTrackingConfig,
     "http": HttpConfig,
+    "compat": CompatConfig,
     "price_overrides": PriceOverride,
     "budget": BudgetConfig,
     "model_registry": ModelRegistryConfig,

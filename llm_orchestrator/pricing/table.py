@@ -20,6 +20,7 @@ from llm_orchestrator.pricing.terms import Terms, read_terms
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, Usage, read_usage
 from llm_orchestrator.types import CostDetails
 from llm_orchestrator.utils.json import JSON
+from llm_orchestrator.utils.usage import reported_cost
 from llm_orchestrator.utils.values import build, evolve
 
 __all__ = ["PriceTable"]
@@ -90,6 +91,12 @@ class PriceTable:
         Raises:
             ValueError: ``query.at`` is a string that is not a date.
         """
+        details = self._price(query)
+        usage = query.usage
+        reported = reported_cost(usage[-1] if isinstance(usage, (list, tuple)) and usage else usage)
+        return details if reported is None else evolve(details, reported_cost=reported)
+
+    def _price(self, query: PricingQuery) -> CostDetails:
         book = self._book(query.provider)
         if book.free:
             return self._free(book, query.model)
@@ -212,6 +219,7 @@ class PriceTable:
                 "multiplier": prices.region_multiplier if terms.regional else _ONE,
                 "discount": discount,
                 "estimated": None if unpriced else guess,
+                "reported_cost": None,
                 "unpriced": tuple(bill.unpriced),
                 "notes": usage.notes + terms.notes + _notes_on_price(match, stale),
             },

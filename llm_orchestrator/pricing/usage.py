@@ -8,11 +8,13 @@ contradict each other raise ``InvalidUsageError``; nothing is clamped.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from llm_orchestrator.pricing.query import NOTHING, PricingQuery
 from llm_orchestrator.types import TokenUsage
 from llm_orchestrator.utils.json import JSON
+from llm_orchestrator.utils.usage import documented_usage, replaced_usage, updated_usage
 
 __all__ = ["InvalidUsageError", "Request", "Usage", "image_generation", "read_usage"]
 
@@ -64,9 +66,9 @@ def read_usage(query: PricingQuery, usual_api: Optional[str] = None) -> Optional
         return None
     last, api = reported[-1], query.api or usual_api
     if "promptTokenCount" in last or "totalTokenCount" in last or "candidatesTokenCount" in last:
-        return _read_gemini(last)
+        return _read_gemini(reduce(replaced_usage, reported))
     if api in _OPENAI_APIS or _is_openai(last):
-        return _read_openai(last, query.request, api == "embeddings")
+        return _read_openai(reduce(updated_usage, reported), query.request, api == "embeddings")
     return _read_anthropic(reported, streamed, query.asked_model)
 
 
@@ -133,7 +135,8 @@ def _read_counts(usage: TokenUsage, request: JSON) -> Optional[Usage]:
 # --- OpenAI: Chat Completions, Responses, Embeddings ---
 
 
-def _read_openai(usage: JSON, request: JSON, is_embedding: bool) -> Usage:
+def _read_openai(reported: JSON, request: JSON, is_embedding: bool) -> Usage:
+    usage = documented_usage(reported)
     if "prompt_tokens" in usage or "completion_tokens" in usage:
         prompt_name, output_name, kind = "prompt_tokens", "completion_tokens", "completion_tokens_details"
     else:
@@ -148,7 +151,7 @@ def _read_openai(usage: JSON, request: JSON, is_embedding: bool) -> Usage:
     total = usage.get("total_tokens")
     if total is not None and total != prompt + output and not missing:
         notes = (f"total_tokens is {total}, the counts add up to {prompt + output}.",)
-    return Usage((Request(tokens, prompt),), usage, missing, notes)
+    return Usage((Request(tokens, prompt),), reported, missing, notes)
 
 
 def _openai_prompt(prompt: int, usage: JSON, request: JSON) -> Dict[str, int]:
@@ -280,10 +283,10 @@ def _read_anthropic(reported: List[JSON], streamed: bool, requested_model: Optio
 
 
 def _merge_anthropic(reported: List[JSON]) -> Dict[str, Any]:
-    """Put a stream's usages together: a later value replaces the earlier, none is added."""
+    """Put a stream's usages together: a later count replaces the earlier, none is added."""
     merged: Dict[str, Any] = {}
     for usage in reported:
-        merged.update((name, value) for name, value in usage.items() if value is not None)
+        merged = updated_usage(merged, usage)
     split = merged.get("cache_creation") or {}
     total = merged.get("cache_creation_input_tokens")
     used = [name for name, count in split.items() if count]

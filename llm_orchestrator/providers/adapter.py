@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import abc
-from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, ClassVar, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import (
     ConfigurationError,
@@ -17,14 +17,15 @@ from llm_orchestrator.exceptions import (
     ProviderError,
 )
 from llm_orchestrator.providers.context import AttemptContext
-from llm_orchestrator.providers.failures import Failure, error_of_failure
+from llm_orchestrator.providers.failures import Failure, error_of_failure, field_at_fault, words_of
 from llm_orchestrator.providers.http.exceptions import error_of_transport
 from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
 from llm_orchestrator.providers.http.reader import read_document
-from llm_orchestrator.providers.http.redaction import Redactor, secret_headers
+from llm_orchestrator.providers.http.redaction import Redactor, secret_headers, secrets_beside
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
-from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+from llm_orchestrator.types import JSON, MODEL_PARAMETERS, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 from llm_orchestrator.utils.text import one_line
+from llm_orchestrator.utils.urls import host_in
 
 __all__ = ["Adapter"]
 
@@ -56,6 +57,8 @@ class Adapter(ABC):
     protocol: ClassVar[str] = ""
     #: Who answers, in the words of OpenTelemetry's ``gen_ai.provider.name``; empty: the name of the entry.
     service: ClassVar[str] = ""
+    #: Whether the adapter knows the settings below ``compat`` of an entry.
+    takes_compat: ClassVar[bool] = False
     #: Reply headers that may hold the provider's id of the request.
     request_id_headers: ClassVar[Tuple[str, ...]] = ("x-request-id", "request-id")
     #: Reply headers that decide a price, in lower case.
@@ -96,7 +99,8 @@ class Adapter(ABC):
         self.allow_missing_finish_reason = allow_missing_finish_reason
         self.settings = settings
         self._api_key = api_key
-        self.redactor = Redactor([api_key, *secret_headers(self.headers)])
+        public = (name, self.protocol, host_in(base_url))
+        self.redactor = Redactor(secrets_beside(public, [api_key, *secret_headers(self.headers)]))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, base_url={self.base_url!r})"
@@ -124,6 +128,20 @@ class Adapter(ABC):
             Whether it is set.
         """
         return getattr(request, parameter, True) not in (None, ()) or parameter in self.options
+
+    def names_set(self, request: LLMRequest, *, stream: bool) -> FrozenSet[str]:
+        """Name everything that a call sets, by itself or by the entry's default options.
+
+        Args:
+            request: The call.
+            stream: Whether the answer is streamed, which counts as ``stream``.
+
+        Returns:
+            Names of parameters, and of fields of the provider's body.
+        """
+        parameters = (name for name in MODEL_PARAMETERS if getattr(request, name) not in (None, ()))
+        streamed = ("stream",) if stream else ()
+        return frozenset((*parameters, *request.provider_options, *self.options, *streamed))
 
     def form_sent(self, request: LLMRequest, parameter: str) -> Optional[str]:
         """Name the form in which a parameter was sent, where the provider knows another one.
@@ -285,11 +303,11 @@ class Adapter(ABC):
             What the provider said.
         """
         error = body.get("error")
-        detail = error if isinstance(error, abc.Mapping) else {"message": error or body.get("message") or ""}
+        detail = error if isinstance(error, abc.Mapping) else {}
         codes = tuple(str(detail[key]) for key in ("code", "type", "status") if detail.get(key))
         parameter = detail.get("param")
-        named = parameter if isinstance(parameter, str) else None
-        return Failure(str(detail.get("message") or ""), status_code, codes, named, headers)
+        named = parameter if isinstance(parameter, str) else field_at_fault(body)
+        return Failure(words_of(body), status_code, codes, named, headers)
 
     def list_request(self, cursor: Optional[str]) -> WireRequest:
         """Build the request for one page of the provider's models.
@@ -432,5 +450,5 @@ def _error_body(response: Any) -> JSON:
         body = read_document(content)
     except InvalidResponseError:
         text = content[:500].decode("utf-8", "replace").strip()
-        return {"error": {"message": f"status {response.status_code}: {text}" if text else ""}}
+        return {"error": {"message": f"status {response.status_code}: {text}"}} if text else {}
     return body

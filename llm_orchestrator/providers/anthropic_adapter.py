@@ -17,7 +17,7 @@ from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER, without_placeholder
 from llm_orchestrator.providers.http.pools import async_client_arguments
 from llm_orchestrator.providers.reading import as_list, as_mapping
-from llm_orchestrator.providers.sdk import SDKProvider
+from llm_orchestrator.providers.sdk import SDKProvider, address_arguments
 from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 from llm_orchestrator.utils.values import evolve
@@ -123,7 +123,7 @@ class AnthropicAdapter(SDKProvider):
         """The arguments of both clients: where the API is, who asks; a cloud has others."""
         if not self._api_key and self.base_url is None:
             raise self.missing_key("ANTHROPIC_API_KEY")
-        return {"api_key": self._api_key or PLACEHOLDER, "base_url": self.base_url or BASE_URL}
+        return {"api_key": self._api_key or PLACEHOLDER, **address_arguments(self.base_url or BASE_URL)}
 
     def _client(self, kind: str, **arguments: Any) -> Any:
         """Make one of the SDK's clients so that nothing in the environment changes what it does."""

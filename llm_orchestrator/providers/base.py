@@ -24,10 +24,18 @@ from llm_orchestrator.providers.questions import aask, ask, greeting, listing, v
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.wire import Limits, WireRequest
-from llm_orchestrator.request.options import check_options, likely_typos, near_misses, with_defaults
+from llm_orchestrator.request.options import check_options, misnamed, near_misses, with_defaults
 from llm_orchestrator.request.tools import only_with_tools
-from llm_orchestrator.types import DROPPABLE_PARAMETERS, JSON, Exchange, LLMRequest, LLMResponse, ModelInfo
-from llm_orchestrator.utils.json import merged
+from llm_orchestrator.types import (
+    ADDED_FIELDS,
+    DROPPABLE_PARAMETERS,
+    JSON,
+    Exchange,
+    LLMRequest,
+    LLMResponse,
+    ModelInfo,
+)
+from llm_orchestrator.utils.json import overridden
 from llm_orchestrator.utils.steps import arun, run
 from llm_orchestrator.utils.text import one_line
 from llm_orchestrator.utils.values import evolve
@@ -237,17 +245,19 @@ class BaseLLMProvider(Adapter):
             request = with_defaults(asked, self.options, context.without)
             request, without_tools = only_with_tools(request, asked)
             wire = self.build_attempt(request, context, stream=stream)
-            check_options(request.provider_options)
+            check_options(request.provider_options, request.messages)
             self._check_unsupported(wire, strict=context.strict)
             self._check_headers(request.extra_headers)
         except ProviderError as error:
             error.sent = False
             raise
         changes: Dict[str, Any] = {}
-        if request.provider_options:
-            changes["body"] = merged(wire.body or {}, self.translate_options(request.provider_options))
+        refused = context.without.intersection(ADDED_FIELDS)
+        if request.provider_options or refused:
+            options = self.translate_options(request.provider_options)
+            changes["body"] = overridden(wire.body or {}, {**dict.fromkeys(refused), **options})
         warnings = [f"{name} was not sent: {self.name} does not take it." for name in wire.unsupported]
-        warnings += [*without_tools, *likely_typos(request.provider_options), *near_misses(request)]
+        warnings += [*without_tools, *misnamed(request.provider_options), *near_misses(request)]
         if warnings:
             changes["warnings"] = (*wire.warnings, *warnings)
         wire = evolve(wire, **changes) if changes else wire

@@ -12,10 +12,11 @@ from llm_orchestrator.exceptions import (
     ProviderError,
     UnsupportedParameterError,
 )
+from llm_orchestrator.providers.addresses import fault_of_address
 from llm_orchestrator.providers.http.redaction import redact_logs, stop_redacting_logs
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.request.options import with_defaults
-from llm_orchestrator.types import LLMRequest
+from llm_orchestrator.types import ADDED_FIELDS, LLMRequest
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.adapter import Adapter
@@ -77,6 +78,10 @@ class ErrorTranslation:
             translated = _fault_of_body(error, self.wire) or self._provider.translate_error(error)
         if translated is None:
             return error
+        model = self._request.model if self._request is not None else ""
+        elsewhere = fault_of_address(translated, error, self._provider.base_url, self.wire, model)
+        if elsewhere is not None:
+            return elsewhere
         translated = self._as_sent(translated)
         translated.provider = self._provider.name
         if self._request is not None:
@@ -89,10 +94,20 @@ class ErrorTranslation:
             return error
         if self._provider.asks_for(self._request, error.parameter):
             error.form = self._form_sent(self._request, error.parameter)
+            self._note_what_stood_beside(error, self._request)
             return error
         plain = InvalidRequestError(*error.args)
         plain.__dict__.update({key: value for key, value in error.__dict__.items() if key != "parameter"})
         return plain
+
+    def _note_what_stood_beside(self, error: UnsupportedParameterError, request: LLMRequest) -> None:
+        """What is refused only beside others is remembered with them: those named, or all that were there."""
+        body = (self.wire.body if self.wire is not None else None) or {}
+        set_by_caller = self._provider.names_set(request, stream=bool(body.get("stream")))
+        error.is_added = error.parameter in ADDED_FIELDS and error.parameter not in set_by_caller
+        if error.named_beside is not None:
+            others = set_by_caller - {error.parameter}
+            error.beside = (others & error.named_beside) or others
 
     def _form_sent(self, request: LLMRequest, parameter: str) -> Optional[str]:
         form = self.wire.forms.get(parameter) if self.wire is not None else None

@@ -6,11 +6,13 @@ only where some providers have no code.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import time
+from collections import abc
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Optional, Tuple, Type
+from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Tuple, Type
 
 from llm_orchestrator.exceptions import (
     AuthenticationError,
@@ -26,9 +28,25 @@ from llm_orchestrator.exceptions import (
     ServerError,
     UnsupportedParameterError,
 )
+from llm_orchestrator.providers.failure_words import (
+    depends_on_others,
+    says_no_credit,
+    says_not_taken,
+    says_too_long,
+)
+from llm_orchestrator.types import ADDED_FIELDS, JSON
 from llm_orchestrator.utils.text import one_line
 
-__all__ = ["Failure", "error_of_failure", "retry_after_of", "unsupported_parameter"]
+__all__ = [
+    "MOST_SHOWN",
+    "Failure",
+    "error_of_failure",
+    "field_at_fault",
+    "retry_after_of",
+    "says_only_why",
+    "unsupported_parameter",
+    "words_of",
+]
 
 ErrorClass = Type[ProviderError]
 
@@ -39,10 +57,15 @@ SPECIFIC_CODES: Mapping[str, ErrorClass] = {
     "InvalidSignatureException": AuthenticationError,
     "UnrecognizedClientException": AuthenticationError,
     "billing_error": QuotaExceededError,
+    "Arrearage": QuotaExceededError,
     "billing_hard_limit_reached": QuotaExceededError,
     "context_length_exceeded": ContextLengthError,
     "exceed_context_size_error": ContextLengthError,
+    "exceeded_current_quota_error": QuotaExceededError,
+    "insufficient_balance": QuotaExceededError,
+    "insufficient_credits": QuotaExceededError,
     "insufficient_quota": QuotaExceededError,
+    "insufficient_user_quota": QuotaExceededError,
     "invalid_api_key": AuthenticationError,
     "model_not_found": ModelNotFoundError,
     "overloaded_error": OverloadedError,
@@ -91,8 +114,10 @@ GENERAL_CODES: Mapping[str, ErrorClass] = {
     "validationException": InvalidRequestError,
 }
 
-#: Words of what some providers have no code for (Anthropic, Gemini and OpenAI-compatible servers).
-CONTEXT_LENGTH_WORDS = ("prompt is too long", "input token count", "maximum context length", "context window")
+#: Statuses that say only that the request was refused: there the sentence counts, if no code does.
+REFUSALS = (None, 400, 422)
+#: Statuses under which an empty account is reported where there is no code for it.
+MONEY_STATUSES = (None, 400, 403, 412, 422, 429)
 SPEND_LIMIT_SUFFIX = "_spend_limit_reached"
 RESPONSES_ONLY_WORDS = "only supported in v1/responses"
 
@@ -109,6 +134,7 @@ WIRE_NAMES: Mapping[str, str] = {
     "reasoning": "reasoning_effort",
     "reasoning.effort": "reasoning_effort",
     "stop_sequences": "stop",
+    "stream_options.include_usage": "stream_options",
     "stopSequences": "stop",
     "text.format": "response_format",
     "thinking_budget": "reasoning_effort",
@@ -118,21 +144,14 @@ WIRE_NAMES: Mapping[str, str] = {
     "topP": "top_p",
 }
 #: Codes of a parameter that the model does not take; others mean that its value is wrong (OpenAI).
-UNSUPPORTED_CODES = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
-#: Words for the same where there is no such code (Anthropic, Gemini).
-UNSUPPORTED_WORDS = (
-    "deprecated",
-    "not support",
-    "unsupported",
-    "n't support",
-    "not allowed",
-    "not available",
-    "cannot both be specified",
-)
+UNSUPPORTED_CODES = ("extra_forbidden", "unknown_parameter", "unsupported_parameter", "unsupported_value")
 #: A parameter's name in a message, in quotes or not.
-PARAMETER_NAME = re.compile(r"[`'\"]([A-Za-z_.]+)[`'\"]|\b([a-z]+_[a-z_]+|temperature|seed|stop)\b")
+PARAMETER_NAME = re.compile(
+    r"[`'\"]([A-Za-z_.]+)[`'\"]|\b([a-z]+_[a-z_]+|(?:top|max)[A-Z]\w+|[a-z]+Penalty|temperature|seed|stop|store)\b"
+)
 #: Parameters that a message may name where the failure has no field for it.
 KNOWN_PARAMETERS = frozenset(WIRE_NAMES.values()) | {
+    *ADDED_FIELDS,
     "parallel_tool_calls",
     "seed",
     "temperature",
@@ -162,6 +181,69 @@ class Failure:
     retry_after: Optional[float] = None
 
 
+#: Where hosts put the words of a failure, the usual places first.
+WORD_FIELDS = (
+    "message",
+    "msg",
+    "detail",
+    "error_msg",
+    "error_message",
+    "errorMessage",
+    "error_description",
+    "status_msg",
+    "description",
+    "reason",
+    "title",
+)
+#: What may stand around them.
+AROUND = ("error", "errors", "base_resp", "err", "fault", "Error")
+#: So deep in a body words are looked for.
+MAX_DEPTH = 5
+#: Characters of a body that are shown where its words are not found.
+MOST_SHOWN = 200
+
+
+def words_of(body: Any) -> str:
+    """The provider's words: from a field that we know, else the beginning of what it sent."""
+    known = _known_words(body)
+    if known or not body:
+        return known
+    return json.dumps(body, ensure_ascii=False, default=str)[:MOST_SHOWN]
+
+
+def says_only_why(body: JSON, answers: Iterable[str]) -> bool:
+    """Whether a body is no answer and says why in words: ``{"base_resp": {"status_msg": ...}}``."""
+    return not any(body.get(name) for name in answers) and bool(_known_words(body))
+
+
+def _known_words(value: Any, depth: int = 0) -> str:
+    if isinstance(value, str):
+        return value
+    if depth > MAX_DEPTH:
+        return ""
+    if isinstance(value, list):
+        return next(filter(None, (_known_words(item, depth + 1) for item in value)), "")
+    if not isinstance(value, abc.Mapping):
+        return ""
+    found = (_known_words(value.get(name), depth + 1) for name in (*AROUND, *WORD_FIELDS))
+    return next(filter(None, found), "")
+
+
+def field_at_fault(value: Any, depth: int = 0) -> Optional[str]:
+    """The field that a validator such as FastAPI's names beside its words: ``"loc": ["body", "seed"]``."""
+    if depth > MAX_DEPTH:
+        return None
+    if isinstance(value, list):
+        return next(filter(None, (field_at_fault(item, depth + 1) for item in value)), None)
+    if not isinstance(value, abc.Mapping):
+        return None
+    places = value.get("loc")
+    if isinstance(places, list):
+        return next((place for place in places if isinstance(place, str) and place != "body"), None)
+    found = (field_at_fault(value.get(name), depth + 1) for name in (*AROUND, *WORD_FIELDS))
+    return next(filter(None, found), None)
+
+
 def error_of_failure(failure: Failure) -> ProviderError:
     """Make our error of what a provider said; whoever raises it adds provider and model."""
     message = one_line(failure.message) or _without_message(failure)
@@ -174,7 +256,10 @@ def error_of_failure(failure: Failure) -> ProviderError:
     error_class = _class_of(failure)
     parameter = unsupported_parameter(failure) if error_class is InvalidRequestError else None
     if parameter is not None:
-        return UnsupportedParameterError(message, parameter=parameter, **fields)
+        rejection = UnsupportedParameterError(message, parameter=parameter, **fields)
+        if depends_on_others(message):
+            rejection.named_beside = frozenset(_named(message)) - {parameter}
+        return rejection
     error = error_class(message, **fields)
     error.may_retry = failure.headers.get("x-should-retry") != "false"
     return error
@@ -192,14 +277,24 @@ def _class_of(failure: Failure) -> ErrorClass:
             return SPECIFIC_CODES[code]
         if code.endswith(SPEND_LIMIT_SUFFIX):
             return QuotaExceededError
-    words = failure.message.lower()
-    if failure.status_code in (None, 400) and any(phrase in words for phrase in CONTEXT_LENGTH_WORDS):
-        return ContextLengthError
-    if RESPONSES_ONLY_WORDS in words:
-        return ModelNotFoundError
+    by_sentence = _class_of_sentence(failure)
+    if by_sentence is not None:
+        return by_sentence
     if failure.status_code is not None and failure.status_code >= 300:
         return _class_of_status(failure.status_code)
     return next((GENERAL_CODES[code] for code in failure.codes if code in GENERAL_CODES), ServerError)
+
+
+def _class_of_sentence(failure: Failure) -> Optional[ErrorClass]:
+    """What the words say, where status and codes leave it open."""
+    general = next((GENERAL_CODES[code] for code in failure.codes if code in GENERAL_CODES), None)
+    is_open = failure.status_code is not None or general in (None, InvalidRequestError)
+    sentence = " ".join((failure.message, *(code.replace("_", " ") for code in failure.codes)))
+    if failure.status_code in REFUSALS and is_open and says_too_long(sentence):
+        return ContextLengthError
+    if failure.status_code in MONEY_STATUSES and is_open and says_no_credit(sentence):
+        return QuotaExceededError
+    return ModelNotFoundError if RESPONSES_ONLY_WORDS in sentence.lower() else None
 
 
 def _class_of_status(status: int) -> ErrorClass:
@@ -245,15 +340,17 @@ def _number(text: Optional[str]) -> Optional[float]:
 
 def unsupported_parameter(failure: Failure) -> Optional[str]:
     """The parameter that a model does not take, by our name where it has one; None for another failure."""
-    if failure.status_code != 400:
+    if failure.status_code is None or failure.status_code not in REFUSALS:
         return None
-    words = failure.message.lower()
-    says_so = any(phrase in words for phrase in UNSUPPORTED_WORDS)
+    says_so = says_not_taken(failure.message)
     if failure.parameter:
         has_code = any(code in UNSUPPORTED_CODES for code in failure.codes)
         return WIRE_NAMES.get(failure.parameter, failure.parameter) if has_code or says_so else None
-    if not says_so:
-        return None
-    named = (quoted or plain for quoted, plain in PARAMETER_NAME.findall(failure.message))
+    return next(iter(_named(failure.message)), None) if says_so else None
+
+
+def _named(message: str) -> Iterator[str]:
+    """The parameters that a message names, in its order."""
+    named = (quoted or plain for quoted, plain in PARAMETER_NAME.findall(message))
     candidates = (WIRE_NAMES.get(name, name) for name in named)
-    return next((name for name in candidates if name in KNOWN_PARAMETERS), None)
+    return (name for name in candidates if name in KNOWN_PARAMETERS)

@@ -18,6 +18,7 @@ from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
 from llm_orchestrator.providers.sdk import SDKProvider
 from llm_orchestrator.providers.wire import Endpoint, Limits, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+from llm_orchestrator.utils.urls import split_query, with_path
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["GeminiAdapter"]
@@ -95,21 +96,29 @@ class GeminiAdapter(SDKProvider):
         if self._api_key is None and self.base_url is None:
             raise self.missing_key("GEMINI_API_KEY")
         credential = {"x-goog-api-key": self._api_key} if self._api_key else {}
-        return Endpoint(f"{(self.base_url or BASE_URL).rstrip('/')}/{API_VERSION}", credential)
+        return Endpoint(with_path(self.base_url or BASE_URL, API_VERSION), credential)
 
     def call_sdk(self, client: Any, wire: WireRequest, limits: Limits) -> Any:
         """Send one request through the SDK's client for threads."""
-        return client.open(wire, limits)
+        return client.open(self._with_query(wire), limits)
 
     def acall_sdk(self, client: Any, wire: WireRequest, limits: Limits) -> Any:
         """Send one request through the SDK's client for one event loop; to be awaited."""
-        return client.aopen(wire, limits)
+        return client.aopen(self._with_query(wire), limits)
+
+    def _with_query(self, wire: WireRequest) -> WireRequest:
+        """The SDK would put paths behind the query of a base URL."""
+        query = split_query(self.base_url or "")[1]
+        return evolve(wire, path=f"{wire.path}{'&' if '?' in wire.path else '?'}{query}") if query else wire
 
     def transport_arguments(self) -> Dict[str, Any]:
         """What the SDK's client needs to know; subclasses for other hosts have others."""
         if self._api_key is None and self.base_url is None:
             raise self.missing_key("GEMINI_API_KEY")
-        return {"base_url": self.base_url or BASE_URL, "api_key": self._api_key or PLACEHOLDER}
+        return {
+            "base_url": split_query(self.base_url or BASE_URL)[0],
+            "api_key": self._api_key or PLACEHOLDER,
+        }
 
     def make_client(self) -> Any:
         """Make what carries the JSON, for threads."""

@@ -20,7 +20,10 @@ from llm_orchestrator.providers.openai.clients import (
     is_hosted_by_openai,
     without_environment,
 )
-from llm_orchestrator.providers.sdk import SDKProvider
+from llm_orchestrator.providers.openai.compat import Compat, with_output_form
+from llm_orchestrator.providers.openai.output_tool import events_as_text, output_as_text
+from llm_orchestrator.providers.openai.think_tags import chunk_without_tags, reply_without_tags
+from llm_orchestrator.providers.sdk import SDKProvider, address_arguments
 from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
 
@@ -39,14 +42,18 @@ class OpenAIAdapter(SDKProvider):
     protocol: ClassVar[str] = "openai"
     service: ClassVar[str] = "openai"
     extra: ClassVar[str] = "openai"
+    takes_compat: ClassVar[bool] = True
 
-    def __init__(self, name: str, *, api: str = AUTO, **arguments: Any) -> None:
+    def __init__(
+        self, name: str, *, api: str = AUTO, compat: Optional[Mapping[str, Any]] = None, **arguments: Any
+    ) -> None:
         super().__init__(name, **arguments)
         if api not in APIS:
             raise ConfigurationError(
                 f"Provider {name!r} has api: {api}, which does not exist. Use {', '.join(APIS)}."
             )
         self.api = api
+        self.compat = Compat(**(compat or {}))
 
     @property
     def hosted_by_openai(self) -> bool:
@@ -72,10 +79,13 @@ class OpenAIAdapter(SDKProvider):
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         """Translate a request; see ``Adapter.build_request``."""
+        request = with_output_form(request, self.compat)
         if self.api_for(request) == RESPONSES:
             wire = responses.build_request(request, stream=stream)
         else:
-            wire = chat.build_request(request, stream=stream, hosted_by_openai=self.hosted_by_openai)
+            wire = chat.build_request(
+                request, stream=stream, hosted_by_openai=self.hosted_by_openai, compat=self.compat
+            )
         return with_cache_key(wire, request)
 
     def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
@@ -83,22 +93,29 @@ class OpenAIAdapter(SDKProvider):
         if failures.is_failure(body):
             raise self.failure_in(body, headers)
         if "output" in body or body.get("object") == "response":
-            return responses.parse_reply(body, self.name)
-        failure = chat.failure_in_choice(chat.first_choice(body))
-        if failure is not None:
-            raise self.failure_in(failure, headers)
-        return chat.parse_reply(body, self.name)
+            response = responses.parse_reply(body, self.name)
+        else:
+            failure = chat.failure_in_choice(chat.first_choice(body))
+            if failure is not None:
+                raise self.failure_in(failure, headers)
+            body = reply_without_tags(body) if self.compat.think_tags else body
+            response = chat.parse_reply(body, self.name)
+        return output_as_text(response) if self.compat.output_is_a_call else response
 
     def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         """Translate one event; see ``Adapter.parse_event``."""
         if failures.is_failure(event):
+            if "response" not in state.reply:
+                chat.remember_usage(event, state)
             if not state.complete:
                 raise self.failure_in(event, state.headers)
-            chat.remember_usage(event, state)  # after the end of the answer only that counts
-            return ()
+            return ()  # after the end of the answer only its usage counts
         if "choices" in event:
-            return self._read_chunk(event, state)
-        return responses.parse_event(event, state)
+            event = chunk_without_tags(event, state) if self.compat.think_tags else event
+            events = self._read_chunk(event, state)
+        else:
+            events = responses.parse_event(event, state)
+        return events_as_text(events, state) if self.compat.output_is_a_call else events
 
     def _read_chunk(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         try:
@@ -164,7 +181,7 @@ class OpenAIAdapter(SDKProvider):
         sdk = self.package("openai")
         return {
             "api_key": key,
-            "base_url": self.base_url or OPENAI_URL,
+            **address_arguments(self.base_url or OPENAI_URL),
             "max_retries": 0,
             "default_headers": headers_against_environment(sdk, Authorization=f"Bearer {key}"),
         }

@@ -56,7 +56,9 @@ class Asked(Opens, Protocol):
     ) -> Limits:
         """How long one request may take."""
 
-    def errors(self) -> ContextManager[Any]:
+    def errors(
+        self, request: Optional[LLMRequest] = None, wire: Optional[WireRequest] = None
+    ) -> ContextManager[Any]:
         """A context in which every error becomes one of ours."""
 
 
@@ -98,7 +100,7 @@ def greeting(provider: Asked, model: str) -> Requests[None]:
         yield question
     except AuthenticationError:
         raise
-    except ProviderError as error:
+    except (ProviderError, ConfigurationError) as error:  # not every host tells of single models
         if error.status_code is None:
             raise
 
@@ -110,10 +112,10 @@ def ask(provider: Asked, requests: Requests[Result]) -> Result:
         wire = next(requests)
         while True:
             try:
-                with provider.errors():
+                with provider.errors(wire=wire):
                     limits = provider.limits(context=context)
                     body, _ = exchange(provider, provider.with_headers(wire), limits)
-            except ProviderError as error:
+            except (ProviderError, ConfigurationError) as error:
                 wire = requests.throw(error)
             else:
                 wire = requests.send(body)
@@ -128,10 +130,10 @@ async def aask(provider: Asked, requests: Requests[Result]) -> Result:
         wire = next(requests)
         while True:
             try:
-                with provider.errors():
+                with provider.errors(wire=wire):
                     limits = provider.limits(context=context)
                     body, _ = await aexchange(provider, provider.with_headers(wire), limits)
-            except ProviderError as error:
+            except (ProviderError, ConfigurationError) as error:
                 wire = requests.throw(error)
             else:
                 wire = requests.send(body)

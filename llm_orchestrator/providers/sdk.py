@@ -12,6 +12,7 @@ from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Dict, Mapping, Optional
+from urllib.parse import parse_qsl
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderError
 from llm_orchestrator.providers.base import BaseLLMProvider
@@ -20,11 +21,12 @@ from llm_orchestrator.providers.http.clients import Clients
 from llm_orchestrator.providers.http.local_faults import make_or_explain
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON
+from llm_orchestrator.utils.urls import split_query
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.direct import AsyncDirectTransport, DirectTransport
 
-__all__ = ["SDKProvider"]
+__all__ = ["SDKProvider", "address_arguments"]
 
 logger = logging.getLogger(__name__)
 
@@ -195,6 +197,12 @@ class SDKProvider(BaseLLMProvider):
             f"Provider {self.name!r} has no api_key. Add `api_key: ${{{variable}}}` to its entry, and set "
             "the variable."
         )
+
+
+def address_arguments(url: str) -> Dict[str, Any]:
+    """The address as the SDKs of OpenAI and Anthropic take it: they would put paths behind a query."""
+    address, query = split_query(url)
+    return {"base_url": address, **({"default_query": dict(parse_qsl(query))} if query else {})}
 
 
 def _generic_call(client: Any, wire: WireRequest, limits: Limits) -> Any:

@@ -19,6 +19,7 @@ from typing import (
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.request.messages import read_messages
+from llm_orchestrator.request.options import check_options
 from llm_orchestrator.request.output import read_response_format
 from llm_orchestrator.request.tools import read_tool_choice, read_tools
 from llm_orchestrator.types import CHECKED_PARAMETERS, JSON, LLMRequest, Message, Messages, checked
@@ -79,9 +80,12 @@ def call_arguments(
 ) -> CallArguments:
     """Read the arguments of a call; ``LLMOrchestrator.send_request`` documents them."""
     given = locals()
+    turns = read_messages(messages)
+    if provider_options:
+        check_options(provider_options, turns)
     request = evolve(
         _EMPTY_REQUEST,
-        messages=read_messages(messages),
+        messages=turns,
         provider_options=provider_options,
         **{name: checked(name, given[name]) for name in _REQUEST_FIELDS if given[name] is not None},
     )

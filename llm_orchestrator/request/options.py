@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import AbstractSet, Any, Tuple
+from typing import AbstractSet, Any, Mapping, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.types import (
@@ -10,6 +10,7 @@ from llm_orchestrator.types import (
     JSON,
     PARAMETERS,
     LLMRequest,
+    Message,
     checked,
     number_from_text,
 )
@@ -17,7 +18,7 @@ from llm_orchestrator.utils.json import merged
 from llm_orchestrator.utils.suggestions import closest
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["check_entry_options", "check_options", "likely_typos", "near_misses", "with_defaults"]
+__all__ = ["check_entry_options", "check_options", "misnamed", "near_misses", "with_defaults"]
 
 #: The efforts that providers know.
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -25,6 +26,46 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 DEFAULTABLE_PARAMETERS = (*DROPPABLE_PARAMETERS, "max_tokens", "stop", "cache")
 #: Fields of the provider's body that only the library sets.
 RESERVED_OPTIONS = ("model", "messages", "input", "contents", "stream")
+#: Fields of a body that hold what a system message says.
+SYSTEM_OPTIONS = ("system", "systemInstruction", "system_instruction")
+#: Providers' names for parameters of a call.
+FOREIGN_NAMES: Mapping[str, str] = {
+    "max_completion_tokens": "max_tokens",
+    "max_new_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "maxOutputTokens": "max_tokens",
+    "maxTokens": "max_tokens",
+    "n_predict": "max_tokens",
+    "num_predict": "max_tokens",
+    "stop_sequences": "stop",
+    "stopSequences": "stop",
+    "topK": "top_k",
+    "topP": "top_p",
+    "frequencyPenalty": "frequency_penalty",
+    "presencePenalty": "presence_penalty",
+}
+_IN_ENTRY = "Set it in the provider's entry."
+_IN_HEADERS = "Set `headers` in the provider's entry, or pass extra_headers."
+_IN_HTTP = "Set it below `http` in the provider's entry."
+_IN_URL = "Write it into the `base_url` of the provider's entry."
+_AS_OPTIONS = "Pass its fields as arguments of the call; they are merged into the body."
+_AS_RETRIES = "Pass max_retries."
+_AS_TIMEOUT = "Pass timeout or total_timeout."
+_NOWHERE = "Leave it out: the library makes its connections itself."
+#: Settings that other libraries and the vendors' SDKs take beside those of a request, and where they belong.
+CLIENT_SETTINGS: Mapping[str, str] = {
+    **dict.fromkeys(("api_base", "api_key", "api_version", "base_url"), _IN_ENTRY),
+    **dict.fromkeys(
+        ("auth_token", "azure_endpoint", "adapter", "api_type", "custom_llm_provider"), _IN_ENTRY
+    ),
+    **dict.fromkeys(("default_headers", "headers", "organization"), _IN_HEADERS),
+    **dict.fromkeys(("ca_bundle", "cert", "proxies", "proxy", "ssl_verify", "verify"), _IN_HTTP),
+    **dict.fromkeys(("default_query", "extra_query"), _IN_URL),
+    **dict.fromkeys(("extra_body", "model_kwargs"), _AS_OPTIONS),
+    **dict.fromkeys(("max_retry", "num_retries", "retries"), _AS_RETRIES),
+    **dict.fromkeys(("request_timeout", "timeout_seconds"), _AS_TIMEOUT),
+    **dict.fromkeys(("http_async_client", "http_client", "http_options"), _NOWHERE),
+}
 #: Settings of the entry and arguments of a call that are not fields of any provider's body.
 MISPLACED_OPTIONS = ("timeout", "total_timeout", "max_retries", "fallback", "tags", "extra_headers")
 
@@ -68,13 +109,13 @@ def check_entry_options(options: JSON) -> None:
             _read(name, value)
 
 
-def likely_typos(options: JSON) -> Tuple[str, ...]:
-    """Warn about options that look like a mistyped parameter: the provider may ignore them."""
-    found = ((name, closest(name, PARAMETERS)) for name in options)
+def misnamed(options: JSON) -> Tuple[str, ...]:
+    """Warn about options that look like a mistyped parameter, or are a provider's name for one of ours."""
+    meant = {name: FOREIGN_NAMES.get(name) or closest(name, PARAMETERS) for name in options}
     return tuple(
         f"{name} is not a parameter of the library and was sent to the provider as it is. "
-        f"Did you mean {parameter}?"
-        for name, parameter in found
+        + (f"Use {parameter}." if name in FOREIGN_NAMES else f"Did you mean {parameter}?")
+        for name, parameter in meant.items()
         if parameter
     )
 
@@ -90,10 +131,23 @@ def near_misses(request: LLMRequest) -> Tuple[str, ...]:
     return (f"reasoning_effort {effort!r} was sent as it is. Did you mean {meant!r}?",)
 
 
-def check_options(options: JSON) -> None:
-    """Refuse options that would replace what only the library may set."""
+def check_options(options: JSON, messages: Sequence[Message] = ()) -> None:
+    """Refuse options that would replace what only the library may set, and settings of a client.
+
+    The texts show no value, which may be a key.
+    """
     for name in options:
         if name in RESERVED_OPTIONS:
             raise InvalidRequestError(
                 f"The option {name!r} would replace what the library sets. Use the call's arguments instead."
+            )
+        if name in CLIENT_SETTINGS:
+            raise InvalidRequestError(
+                f"The option {name!r} is a setting of a client and not a field of the provider's body. "
+                f"{CLIENT_SETTINGS[name]}"
+            )
+        if name in SYSTEM_OPTIONS and any(message.role == "system" for message in messages):
+            raise InvalidRequestError(
+                f"The option {name!r} stands beside a system message, and one would replace the other. "
+                "Put everything into the messages."
             )

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Type
 
 from llm_orchestrator.exceptions import InvalidRequestError, OutputParseError, OutputTruncatedError
+from llm_orchestrator.request.json_text import json_in
 from llm_orchestrator.types import JSON, FinishReason, LLMRequest, LLMResponse
 from llm_orchestrator.utils.values import evolve
 
@@ -118,7 +119,7 @@ def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:
             **fields,
         )
     try:
-        return evolve(response, parsed=request.output_type.model_validate_json(response.content))
+        return evolve(response, parsed=request.output_type.model_validate_json(json_in(response.content)))
     except Exception as error:  # a validator may raise anything, and the answer was paid for
         raise OutputParseError(
             f"The output is not a valid {request.output_type.__name__}: {what_is_wrong(error)}. "

@@ -28,7 +28,7 @@ from llm_orchestrator.types.parameters import (
     checked,
     number_from_text,
 )
-from llm_orchestrator.types.request import DROPPABLE_PARAMETERS, MODEL_PARAMETERS, LLMRequest
+from llm_orchestrator.types.request import ADDED_FIELDS, DROPPABLE_PARAMETERS, MODEL_PARAMETERS, LLMRequest
 from llm_orchestrator.types.response import (
     MISSING_USAGE,
     Attempt,
@@ -40,6 +40,7 @@ from llm_orchestrator.types.response import (
 from llm_orchestrator.utils.json import JSON
 
 __all__ = [
+    "ADDED_FIELDS",
     "CACHE_MODES",
     "CHECKED_PARAMETERS",
     "DROPPABLE_PARAMETERS",

@@ -42,6 +42,8 @@ class CostDetails:
         multiplier: Regional surcharge on the token lines; 1 when there is none.
         discount: Factor applied to table prices; 1 when there is none.
         estimated: The part of ``total`` computed from estimated counts; None when nothing was estimated.
+        reported_cost: What the host itself says that the call costs; None when it does not say. It is kept
+            beside ``total`` and never takes its place.
         unpriced: What could not be priced.
         notes: Remarks about how the price was computed, one sentence each.
     """
@@ -67,6 +69,7 @@ class CostDetails:
     multiplier: Decimal = Decimal(1)
     discount: Decimal = Decimal(1)
     estimated: Optional[Decimal] = None
+    reported_cost: Optional[Decimal] = None
     unpriced: Tuple[str, ...] = ()
     notes: Tuple[str, ...] = ()
 

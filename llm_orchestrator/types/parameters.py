@@ -17,9 +17,14 @@ def checked(name: str, value: Any) -> Any:
 
 def number_from_text(name: str, text: str) -> Any:
     """Read a string as a number where the parameter is one: environment variables are always strings."""
-    number = _NUMBERS.get(_CHECKS[name])
+    if _CHECKS[name] not in _NUMBERS:
+        return text
     try:
-        return number(text) if number else text
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
     except ValueError:
         return text
 
@@ -38,6 +43,8 @@ def _number(name: str, value: Any) -> float:
 
 
 def _integer(name: str, value: Any, least: Optional[int] = None) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON, YAML and data frames make 40.0 of 40
     if isinstance(value, bool) or not isinstance(value, int):
         raise _invalid(f"{name} is {value!r}. Use a whole number.")
     if least is not None and value < least:
@@ -125,11 +132,8 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "fallback": _switch,
     "tags": _tags,
 }
-_NUMBERS: Mapping[Callable[[str, Any], Any], Callable[[str], float]] = {
-    _number: float,
-    _integer: int,
-    _count: int,
-}
+#: The checks of parameters that are numbers.
+_NUMBERS = (_number, _integer, _count)
 #: The parameters of a call that ``checked`` checks.
 CHECKED_PARAMETERS = tuple(_CHECKS)
 #: All parameters of a call except ``messages``.

@@ -8,7 +8,7 @@ from typing import Any, Mapping, Optional, Tuple, Type, Union
 from llm_orchestrator.types.messages import Message
 from llm_orchestrator.utils.json import JSON
 
-__all__ = ["DROPPABLE_PARAMETERS", "MODEL_PARAMETERS", "LLMRequest"]
+__all__ = ["ADDED_FIELDS", "DROPPABLE_PARAMETERS", "MODEL_PARAMETERS", "LLMRequest"]
 
 #: Optional parameters: left out with a warning where a model or protocol does not support them.
 DROPPABLE_PARAMETERS = (
@@ -21,6 +21,8 @@ DROPPABLE_PARAMETERS = (
     "parallel_tool_calls",
     "reasoning_effort",
 )
+#: Fields of a body that the library adds by itself; a host that refuses one is not sent it.
+ADDED_FIELDS = ("include", "store", "stream_options")
 #: All parameters of a call that a protocol may have no field for.
 MODEL_PARAMETERS = (
     *DROPPABLE_PARAMETERS,

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Union
 
-from llm_orchestrator.exceptions import ProviderError
+from llm_orchestrator.exceptions import ConfigurationError, ProviderError
 from llm_orchestrator.types import Attempt, CostDetails, Exchange, LLMResponse, TokenUsage
 from llm_orchestrator.usage.estimates import ESTIMATOR
 from llm_orchestrator.usage.record import UsageRecord
@@ -117,7 +117,7 @@ def given_cost(cost: Union[Decimal, float, str], status: str = "priced") -> Cost
 
 def may_be_billed(error: Optional[BaseException]) -> bool:
     """Whether a request without an answer may cost: a lost one may, a refused one does not."""
-    return error.may_be_billed if isinstance(error, ProviderError) else True
+    return error.may_be_billed if isinstance(error, (ProviderError, ConfigurationError)) else True
 
 
 def is_refused(status: str, status_code: Optional[int], usage: TokenUsage) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import abc
 from typing import Any, Dict, List, Mapping
 
-__all__ = ["JSON", "beside", "is_deeper", "merged", "without_none"]
+__all__ = ["JSON", "beside", "is_deeper", "merged", "overridden", "without_none"]
 
 #: A JSON object that is not changed.
 JSON = Mapping[str, Any]
@@ -43,3 +43,17 @@ def is_deeper(value: Any, limit: int) -> bool:
 
 def _children(item: Any) -> Any:
     return item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+
+
+def overridden(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]:
+    """Merge deeply, as ``merged`` does; None takes a key away."""
+    result = dict(base)
+    for key, value in changes.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, abc.Mapping):
+            old = result.get(key)
+            result[key] = overridden(old if isinstance(old, abc.Mapping) else {}, value)
+        else:
+            result[key] = value
+    return result

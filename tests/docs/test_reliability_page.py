@@ -143,6 +143,9 @@ SCENARIOS: Dict[str, List[Scenario]] = {
         Scenario(arguments={"extra_headers": {"X Title": "Ada"}}),
         Scenario(arguments={"extra_headers": {"": "Ada"}}),
     ],
+    "a setting of a client (`api_key`, `base_url` ...) in a call": [
+        Scenario(arguments={"api_key": "sk-mine"})
+    ],
     "nobody listens at the address": [Scenario(url=lambda url: "refusing")],
     "TLS to a server without it": [Scenario(url=lambda url: url.replace("http:", "https:"))],
     "the connection breaks before the reply": [
@@ -164,10 +167,15 @@ SCENARIOS: Dict[str, List[Scenario]] = {
     ],
     "status 400": [status(400)],
     "status 400: the prompt is too long": [Scenario(lambda dialect: dialect.failure("context_length"))],
+    "status 400: the account has no credit": [status(400, message="Your credit balance is too low.")],
     "status 401": [status(401)],
     "status 402": [status(402)],
     "status 403": [status(403)],
     "status 404": [status(404)],
+    "status 404 of a server that does not know the path": [
+        Scenario(lambda dialect: html(404)),
+        Scenario(lambda dialect: Reply(404, {}, b"404 page not found")),
+    ],
     "status 408, 409, 500, 502, 504": [status(code) for code in (408, 409, 500, 502, 504)],
     "status 413": [status(413)],
     "status 422, or another 4xx": [status(422), status(418)],

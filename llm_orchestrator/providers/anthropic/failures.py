@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_orchestrator.providers.failures import Failure, unsupported_parameter
+from llm_orchestrator.providers.failures import Failure, says_only_why, unsupported_parameter
 from llm_orchestrator.providers.reading import as_mapping, as_text
 from llm_orchestrator.types import JSON
 from llm_orchestrator.utils.values import evolve
@@ -13,9 +13,14 @@ __all__ = ["is_failure", "with_details"]
 REASONING_WORDS = ("thinking", "effort")
 
 
+#: Fields of which a message or an event has one.
+ANSWERS = ("type", "content", "data")
+
+
 def is_failure(body: JSON) -> bool:
     """Whether a failure came where a message or an event should, with status 200."""
-    return body.get("type") == "error" or ("error" in body and bool(body["error"]))
+    is_error = body.get("type") == "error" or bool(body.get("error"))
+    return is_error or says_only_why(body, ANSWERS)
 
 
 def with_details(failure: Failure, body: JSON) -> Failure:

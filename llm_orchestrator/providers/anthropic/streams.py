@@ -22,6 +22,7 @@ from llm_orchestrator.types import (
     parse_arguments,
 )
 from llm_orchestrator.utils.json import without_none
+from llm_orchestrator.utils.usage import updated_usage
 
 __all__ = ["assemble_reply", "parse_event"]
 
@@ -201,7 +202,7 @@ def _end_message(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     message: Dict[str, Any] = state.reply.setdefault("message", {})
     fields = {key: value for key, value in event.items() if key not in ("type", "delta", "usage")}
     message.update(without_none({**fields, **as_mapping(event.get("delta"))}))
-    usage = {**as_mapping(message.get("usage")), **without_none(as_mapping(event.get("usage")))}
+    usage = updated_usage(as_mapping(message.get("usage")), without_none(as_mapping(event.get("usage"))))
     if usage:
         message["usage"] = usage
     return NOTHING

@@ -7,7 +7,7 @@ address needs none of this: use the ``openai`` adapter there.
 from __future__ import annotations
 
 from typing import Any, Awaitable, Callable, ClassVar, Dict, Optional, Tuple
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from llm_orchestrator.providers.clouds.base import ConfiguredNames
 from llm_orchestrator.providers.context import AttemptContext
@@ -16,6 +16,7 @@ from llm_orchestrator.providers.openai.clients import headers_against_environmen
 from llm_orchestrator.providers.openai_adapter import AUTO, CHAT, OpenAIAdapter
 from llm_orchestrator.providers.wire import Endpoint, WireRequest
 from llm_orchestrator.types import LLMRequest
+from llm_orchestrator.utils.urls import split_query
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["AzureAdapter"]
@@ -37,8 +38,10 @@ class AzureAdapter(ConfiguredNames, OpenAIAdapter):
         self, name: str, *, api: str = AUTO, api_version: Optional[str] = None, **settings: Any
     ) -> None:
         super().__init__(name, api=CHAT if api == AUTO else api, **settings)
-        self._resource = self.required("base_url", self.base_url).rstrip("/")
-        self._api_version = api_version or API_VERSION
+        resource, query = split_query(self.required("base_url", self.base_url))
+        self._resource = resource.rstrip("/")
+        # Azure's portal shows addresses that end with the version.
+        self._api_version = api_version or dict(parse_qsl(query)).get("api-version") or API_VERSION
 
     @property
     def hosted_by_openai(self) -> bool:

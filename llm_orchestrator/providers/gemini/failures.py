@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import List, Mapping, Optional
 
-from llm_orchestrator.providers.failures import Failure
-from llm_orchestrator.providers.reading import as_mappings, as_text, as_text_or_none
+from llm_orchestrator.providers.failures import Failure, says_only_why, words_of
+from llm_orchestrator.providers.reading import as_mappings, as_text
 from llm_orchestrator.types import JSON
 
 __all__ = ["is_failure", "parse_failure"]
@@ -19,17 +19,21 @@ CONFIG_FIELD = re.compile(r"(generation_?config|tool_?config)\.(.*\.)?(?P<name>\
 SECONDS = re.compile(r"(\d+(\.\d+)?)s")
 
 
+#: Fields of which a reply has one.
+ANSWERS = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId", "models", "name")
+
+
 def is_failure(body: JSON) -> bool:
     """Whether a failure came where a reply or an event should, with status 200."""
-    return "error" in body
+    return "error" in body or says_only_why(body, ANSWERS)
 
 
 def parse_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
     """Read what the server said."""
     error = body.get("error")
+    message = words_of(body)
     if not isinstance(error, dict):
-        error = {"message": as_text_or_none(error) or body.get("message")}
-    message = as_text(error.get("message"))
+        error = {}
     details = as_mappings(error.get("details"))
     reasons = [as_text(detail.get("reason")) for detail in details]
     codes = [code for code in (*reasons, as_text(error.get("status"))) if code]

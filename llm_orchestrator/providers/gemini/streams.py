@@ -34,6 +34,7 @@ from llm_orchestrator.types import (
     ToolCallDelta,
 )
 from llm_orchestrator.utils.json import merged
+from llm_orchestrator.utils.usage import replaced_usage
 
 __all__ = ["assemble_reply", "parse_event"]
 
@@ -48,8 +49,13 @@ def parse_event(event: JSON, state: StreamState) -> List[StreamEvent]:
         reply.update(document={}, candidate=None, parts=[], calls=0, ids=OwnIds(), open=[])
         reply.update(alternatives={})
     for key, value in event.items():
-        if value and key != "candidates":
-            reply["document"][key] = value  # counts are cumulative: the last object replaces the one before
+        if value and key not in ("candidates", "usageMetadata"):
+            reply["document"][key] = value
+    usage = as_mapping(event.get("usageMetadata"))
+    if usage:  # counts are cumulative: the last object replaces the one before
+        reply["document"]["usageMetadata"] = replaced_usage(
+            as_mapping(reply["document"].get("usageMetadata")), usage
+        )
     if "promptFeedback" in event and block_reason(event) is not None:
         state.complete = True
     candidate = first_candidate(event)

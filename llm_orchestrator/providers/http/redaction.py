@@ -13,16 +13,19 @@ import threading
 import weakref
 from typing import Any, Iterable, Iterator, List, Mapping, Optional, Set
 
-from llm_orchestrator.exceptions import with_causes
+from llm_orchestrator.exceptions import OrchestratorError, with_causes
 
-__all__ = ["Redactor", "redact_logs", "secret_headers", "stop_redacting_logs"]
+__all__ = ["Redactor", "redact_logs", "secret_headers", "secrets_beside", "stop_redacting_logs"]
 
 REDACTED = "[redacted]"
 #: Shorter values are not searched for: they would be found in ordinary words.
 SHORTEST_SECRET = 6
 #: So many characters from a secret's beginning count as the secret: texts are cut before people see them.
 PREFIX_LENGTH = 12
-SECRET_HEADER_WORDS = ("auth", "key", "token", "secret", "cookie")
+#: What names of headers, and of a URL's parameters, hold when their values are credentials.
+SECRET_WORDS = ("auth", "key", "token", "secret", "cookie", "password", "signature")
+#: Fields of our errors that hold names from the configuration and the call, never a provider's words.
+OWN_FIELDS = ("provider", "model")
 #: Deeper than anything a provider sends, and not too deep for Python.
 MAX_DEPTH = 20
 #: Whose log records are redacted: the first parts of the names of their loggers.
@@ -81,8 +84,11 @@ class Redactor:
         """Remove every secret from an exception and from all it was caused by, in place."""
         for cause in with_causes(error):
             cause.args = self._clean(cause.args)
+            own = OWN_FIELDS if isinstance(cause, OrchestratorError) else ()
             # SDKs and JSON readers keep the reply's text in fields of their errors, whole or parsed.
-            vars(cause).update({name: self._clean(value) for name, value in vars(cause).items()})
+            vars(cause).update(
+                {name: self._clean(value) for name, value in vars(cause).items() if name not in own}
+            )
 
     def _clean(self, value: Any, depth: int = 0) -> Any:
         """Plain data without secrets; the very same object where there are none, or where it is not plain."""
@@ -117,11 +123,15 @@ def _written_forms(secret: str) -> Iterator[str]:
     yield repr(secret)[1:-1]
 
 
+def secrets_beside(names: Iterable[Optional[str]], values: Iterable[Optional[str]]) -> List[str]:
+    """The values that are secret: none that stands in a name that everybody sees (``api_key: ollama``)."""
+    seen = [name.lower() for name in names if name]
+    return [value for value in values if value and not any(value.lower() in name for name in seen)]
+
+
 def secret_headers(headers: Mapping[str, str]) -> List[str]:
     """The values of headers that carry credentials."""
-    values = [
-        value for name, value in headers.items() if any(word in name.lower() for word in SECRET_HEADER_WORDS)
-    ]
+    values = [value for name, value in headers.items() if any(word in name.lower() for word in SECRET_WORDS)]
     return values + [value.split()[-1] for value in values if " " in value.strip()]
 
 

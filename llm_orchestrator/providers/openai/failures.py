@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from typing import Mapping, Optional
 
-from llm_orchestrator.providers.failures import Failure
-from llm_orchestrator.providers.reading import as_count, as_mapping, as_text_or_none
+from llm_orchestrator.providers.failures import (
+    MOST_SHOWN,
+    Failure,
+    field_at_fault,
+    says_only_why,
+    words_of,
+)
+from llm_orchestrator.providers.reading import (
+    as_count,
+    as_mapping,
+    as_mappings,
+    as_text,
+    as_text_or_none,
+)
 from llm_orchestrator.types import JSON
 
 __all__ = ["is_failure", "parse_failure"]
@@ -32,6 +44,8 @@ REQUEST_FAULTS = frozenset(
         "unsupported_image_media_type",
     }
 )
+#: Fields of which a reply or a chunk has one.
+ANSWERS = ("choices", "type", "output", "usage", "data", "id")
 #: Where a failure says what kind it is, most specific first, and what says nothing there.
 CODE_FIELDS = ("code", "type", "status")
 NO_CODE = (None, "", "error")
@@ -40,13 +54,12 @@ NO_CODE = (None, "", "error")
 def is_failure(body: JSON) -> bool:
     """Whether a failure came where a reply or an event should, with status 200."""
     is_error = body.get("type") == "error" or body.get("object") == "error" or body.get("error")
-    return bool(is_error)
+    return bool(is_error) or says_only_why(body, ANSWERS)
 
 
 def parse_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
     """Read what the server said."""
-    error = body.get("error")
-    detail: JSON = {"message": error} if isinstance(error, str) else as_mapping(error) or body
+    detail = _detail(body)
     number = as_count(detail.get("code"))
     if status_code is None and number is not None and 400 <= number < 600:
         status_code = number
@@ -54,9 +67,23 @@ def parse_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, 
     if codes and codes[0] in REQUEST_FAULTS:
         codes.append("invalid_request_error")
     return Failure(
-        message=str(detail.get("message") or detail.get("detail") or ""),
+        message=_with_words_behind(words_of(body), detail),
         status_code=status_code,
         codes=tuple(codes),
-        parameter=as_text_or_none(detail.get("param")),
+        parameter=as_text_or_none(detail.get("param")) or field_at_fault(body),
         headers=headers,
     )
+
+
+def _with_words_behind(words: str, detail: JSON) -> str:
+    """A gateway's words, and those of the provider behind it."""
+    behind = as_text(as_mapping(detail.get("metadata")).get("raw"))[:MOST_SHOWN]
+    return f"{words}: {behind}" if behind and behind not in words else words
+
+
+def _detail(body: JSON) -> JSON:
+    """The object that describes the failure: hosts send it by itself, in a list, or without a wrapper."""
+    wrapped = body.get("error") or body.get("errors") or body.get("detail")
+    if isinstance(wrapped, list):
+        wrapped = next(iter(as_mappings(wrapped)), None)
+    return as_mapping(wrapped) or body

@@ -5,18 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from llm_orchestrator.providers.reading import as_count, as_mapping
-from llm_orchestrator.types import MISSING_USAGE, TokenUsage
+from llm_orchestrator.types import JSON, MISSING_USAGE, TokenUsage
+from llm_orchestrator.utils.usage import documented_usage
 from llm_orchestrator.utils.values import make
 
-__all__ = ["read_usage"]
+__all__ = ["find_usage", "read_usage"]
+
+
+#: What the same count is called in the other API; some hosts mix them up.
+OTHER_NAMES = {
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "input_tokens": "prompt_tokens",
+    "output_tokens": "completion_tokens",
+}
+
+
+def find_usage(body: JSON, choice: JSON) -> JSON:
+    """The usage object of a completion or a chunk, in the places where hosts put it; empty where none is."""
+    found = body.get("usage") or choice.get("usage") or as_mapping(body.get("x_groq")).get("usage")
+    return as_mapping(found)
 
 
 def read_usage(raw: Any, prompt: str, completion: str) -> TokenUsage:
     """Read a usage object whose counts have these names."""
-    usage = as_mapping(raw)
+    usage = documented_usage(as_mapping(raw))
+    if prompt not in usage and completion not in usage and OTHER_NAMES[prompt] in usage:
+        prompt, completion = OTHER_NAMES[prompt], OTHER_NAMES[completion]
     read, written, total = (as_count(usage.get(name)) for name in (prompt, completion, "total_tokens"))
-    if read is None and written is None and total is None:
-        return MISSING_USAGE
+    if not (read or written or total):
+        return MISSING_USAGE  # a request always has a prompt: zeros alone were not counted
     if total is None and read is not None and written is not None:
         total = read + written
     read_details = as_mapping(usage.get(f"{prompt}_details"))

@@ -203,8 +203,11 @@ def test_which_parameter_a_model_does_not_take(
         assert isinstance(error, UnsupportedParameterError) and error.parameter == expected
 
 
-def test_only_a_400_names_an_unsupported_parameter() -> None:
-    assert unsupported_parameter(Failure("", 422, ("unsupported_parameter",), "temperature")) is None
+@pytest.mark.parametrize(
+    ("status", "expected"), [(400, "temperature"), (422, "temperature"), (403, None), (None, None)]
+)
+def test_only_a_refused_request_names_an_unsupported_parameter(status: Any, expected: Any) -> None:
+    assert unsupported_parameter(Failure("", status, ("unsupported_parameter",), "temperature")) == expected
 
 
 class Refusal(Exception):
@@ -226,7 +229,7 @@ class Refusal(Exception):
         (b'{"error": {"message": "No.", "code": 418}}', "No.", "418"),
         (b'{"error": "No."}', "No.", None),
         (b'{"message": "No."}', "No.", None),
-        (b'{"error": {"message": ["No."], "param": {"a": 1}}}', "['No.']", None),
+        (b'{"error": {"message": ["No."], "param": {"a": 1}}}', "No.", None),
         (b"{}", "status 418 and no explanation", None),
         (b"", "status 418 and no explanation", None),
         (b"<html>Teapot</html>", "status 418: <html>Teapot</html>", None),

@@ -308,7 +308,11 @@ def test_half_a_character_is_replaced(recorder: Recorder) -> None:
 
 
 def test_an_address_that_cannot_be_is_no_reason_to_lose_the_span(recorder: Recorder) -> None:
-    on_fake(recorder, base_url="http://host.example:99999").send_request("Hi")
+    provider = FakeProvider(
+        "Hello.", name="fake", base_url="http://host.example:99999"
+    )  # no entry may have it
+    config = {"active_provider": "fake", "active_model": MODEL, "providers": {}}
+    LLMOrchestrator(config, providers={"fake": provider}, hooks=[recorder.hook()]).send_request("Hi")
 
     assert "server.port" not in attributes_of(recorder.call())
 

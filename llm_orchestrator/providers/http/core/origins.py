@@ -15,11 +15,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers.http.core.settings import HttpSettings, TLSSettings, tls_settings
+from llm_orchestrator.utils.urls import server_of
 
 __all__ = ["Origin", "Proxy", "Target", "is_excluded", "proxy_url"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-_HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII)
 _ENTRY = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>\d+))?")
 
 
@@ -138,30 +138,16 @@ def proxy_url(url: str, settings: HttpSettings) -> Optional[str]:
 def _parts(url: str, name: str) -> Tuple[str, str, int]:
     """Scheme, host in ASCII and port of a URL; the URL is not shown, for it may hold a password."""
     try:
-        split = urlsplit(url)
-        host, port = _ascii_host(split), split.port
+        scheme, host, port = server_of(url)
     except ValueError as error:  # UnicodeError is one
         raise _impossible(name) from error
     if port == 0:
         raise ConfigurationError(f"{name} names port 0, which nobody listens on. Correct it.")
-    return split.scheme, host, port or DEFAULT_PORTS.get(split.scheme, 80)
+    return scheme, host, port or DEFAULT_PORTS.get(scheme, 80)
 
 
 def _impossible(name: str) -> ConfigurationError:
     return ConfigurationError(f"{name} is not a possible address. Correct its host and port.")
-
-
-def _ascii_host(split: SplitResult) -> str:
-    host = split.hostname or ""
-    if ":" in host or "[" in split.netloc.rpartition("@")[2]:  # older Pythons accept anything in brackets
-        from ipaddress import IPv6Address
-
-        IPv6Address(host.partition("%")[0])
-        return host
-    host = host.encode("idna").decode("ascii").lower()
-    if not _HOST_NAME.fullmatch(host) or len(host) > 253:
-        raise ValueError("not a host name")
-    return host
 
 
 def _bracketed(host: str) -> str:

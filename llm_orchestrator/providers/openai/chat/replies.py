@@ -15,7 +15,7 @@ from llm_orchestrator.providers.openai.chat.turns import (
     state_to_keep,
     unread_calls,
 )
-from llm_orchestrator.providers.openai.usage import read_usage
+from llm_orchestrator.providers.openai.usage import find_usage, read_usage
 from llm_orchestrator.providers.reading import as_count, as_mapping, as_mappings, as_text
 from llm_orchestrator.types import JSON, FinishReason, LLMResponse, Message, ToolCall
 from llm_orchestrator.utils.values import make
@@ -48,7 +48,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         content=text,
         model=as_text(body.get("model")),
         provider=provider,
-        usage=read_usage(body.get("usage"), "prompt_tokens", "completion_tokens"),
+        usage=read_usage(find_usage(body, choice) or None, "prompt_tokens", "completion_tokens"),
         finish_reason=_finish_reason(reason, calls, refusal),
         raw_finish_reason=reason if isinstance(reason, str) else None,
         tool_calls=calls,

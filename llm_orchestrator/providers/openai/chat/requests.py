@@ -7,6 +7,7 @@ from typing import Any, Dict
 from llm_orchestrator.providers.openai.chat.messages import write_messages
 from llm_orchestrator.providers.openai.chat.parts import check_media
 from llm_orchestrator.providers.openai.chat.turns import API
+from llm_orchestrator.providers.openai.compat import Compat
 from llm_orchestrator.providers.openai.messages import warnings_of_state
 from llm_orchestrator.providers.openai.schema import accepted_format, accepted_tools
 from llm_orchestrator.providers.wire import WireRequest
@@ -30,7 +31,9 @@ SAME_PARAMETERS = (
 )
 
 
-def build_request(request: LLMRequest, *, stream: bool, hosted_by_openai: bool) -> WireRequest:
+def build_request(
+    request: LLMRequest, *, stream: bool, hosted_by_openai: bool, compat: Compat
+) -> WireRequest:
     """Translate a request for OpenAI itself, or for a compatible server, which may take more or know less."""
     if hosted_by_openai:
         check_media(request.messages)
@@ -38,16 +41,16 @@ def build_request(request: LLMRequest, *, stream: bool, hosted_by_openai: bool) 
     tools, tool_warnings = accepted_tools(request.tools)
     response_format, format_warnings = accepted_format(request.response_format)
     # Reasoning models reject max_tokens, and it is the only name that many compatible servers know.
-    max_tokens = "max_completion_tokens" if hosted_by_openai else "max_tokens"
+    usual_name = "max_completion_tokens" if hosted_by_openai else "max_tokens"
     parameters = request.__dict__
     fields: Dict[str, Any] = {
         **{name: parameters[name] for name in SAME_PARAMETERS if parameters[name] is not None},
-        max_tokens: request.max_tokens,
+        compat.max_tokens_name or usual_name: request.max_tokens,
         "stop": list(request.stop) if request.stop else None,
         "response_format": response_format,
         "tools": tools or None,
         "stream": stream or None,
-        "stream_options": {"include_usage": True} if stream else None,
+        "stream_options": {"include_usage": True} if stream and compat.stream_usage else None,
     }
     return make(
         WireRequest,

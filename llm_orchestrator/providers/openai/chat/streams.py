@@ -18,6 +18,7 @@ from llm_orchestrator.providers.openai.chat.turns import (
 )
 from llm_orchestrator.providers.openai.failures import parse_failure
 from llm_orchestrator.providers.openai.messages import is_plain_part
+from llm_orchestrator.providers.openai.usage import find_usage
 from llm_orchestrator.providers.reading import as_list, as_mapping, as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
 from llm_orchestrator.types import (
@@ -28,11 +29,12 @@ from llm_orchestrator.types import (
     ToolCallDelta,
     parse_arguments,
 )
+from llm_orchestrator.utils.usage import updated_usage
 
 __all__ = ["assemble_reply", "parse_event", "remember_usage"]
 
 #: Fields of a chunk that are not repeated in the head of the completion.
-CHUNK_KEYS = ("choices", "usage", "object")
+CHUNK_KEYS = ("choices", "usage", "object", "error")
 #: Fields of a delta that are known to be pieces of one text.
 TEXT_KEYS = ("content", "refusal", *REASONING_KEYS)
 #: Fields of a piece of a tool call that are put together; all others are taken as they come.
@@ -48,8 +50,11 @@ def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         failure = failure_in_choice(choice)
         if failure is not None:
             return _fail(failure, event, state)
-    if not memory or reason or event.get("usage"):
+    usage = find_usage(event, choice)
+    if not memory or reason or usage:
         _remember_head(event, memory or _begin(memory))
+    if usage:
+        memory["usage"] = updated_usage(memory.get("usage", {}), usage)
     if not choice or len(event["choices"]) > 1:
         for other in other_choices(event):
             _remember_alternative(other, memory["alternatives"])
@@ -70,16 +75,18 @@ def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
 
 def _fail(failure: JSON, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     """Raise a failure, unless the answer ended before it: then only its usage counts."""
+    remember_usage(event, state)
     if not state.complete:
         raise error_of_failure(parse_failure(failure, None, state.headers))
-    remember_usage(event, state)
     return ()
 
 
 def remember_usage(event: JSON, state: StreamState) -> None:
-    """Keep the usage of a chunk that is not read otherwise: a failure after the end of the answer."""
-    if event.get("usage"):
-        _remember_head({"usage": event["usage"]}, state.reply or _begin(state.reply))
+    """Keep the usage of a chunk that is not read otherwise: what came before a failure is paid for."""
+    usage = find_usage(event, first_choice(event))
+    if usage:
+        memory = state.reply or _begin(state.reply)
+        memory["usage"] = updated_usage(memory.get("usage", {}), usage)
 
 
 def _begin(memory: Dict[str, Any]) -> Dict[str, Any]:
@@ -94,8 +101,6 @@ def _remember_head(event: JSON, memory: Dict[str, Any]) -> None:
     for key, value in event.items():
         if key not in CHUNK_KEYS and not head.get(key):
             head[key] = value
-    if event.get("usage"):
-        memory["usage"] = event["usage"]
 
 
 def _remember_logprobs(logprobs: JSON, choice: Dict[str, Any]) -> None:

@@ -1,0 +1,24 @@
+"""The JSON in an answer's text, where a model thinks aloud before it or puts it into a fence."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["json_in"]
+
+_THOUGHT = re.compile(r".*</think(ing)?>", re.DOTALL)
+_FENCE = re.compile(r"```[\w-]*[ \t]*\r?\n?(?P<inside>.*?)\r?\n?[ \t]*```", re.DOTALL)
+_WHOLE_FENCE = re.compile(r"```[\w-]*[ \t]*\r?\n?(?P<inside>.*)```", re.DOTALL)
+
+
+def json_in(text: str) -> str:
+    """Take off what stands around the JSON; a text that begins with JSON is left as it is."""
+    bare = text.strip().removeprefix("\ufeff")
+    if not bare or bare[0] in '{["':
+        return bare
+    bare = _THOUGHT.sub("", bare, count=1).strip()
+    whole = _WHOLE_FENCE.fullmatch(bare)
+    if whole is not None:
+        return whole["inside"]
+    fences = _FENCE.findall(bare)
+    return str(fences[0]) if len(fences) == 1 else bare
