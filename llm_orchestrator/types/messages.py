@@ -11,7 +11,7 @@ from collections import abc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Type, TypeVar, Union
 
-from llm_orchestrator.utils.json import JSON
+from llm_orchestrator.utils.json import JSON, read_json
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
@@ -314,8 +314,8 @@ def parse_arguments(raw: str) -> Optional[Dict[str, Any]]:
     if not raw.strip():
         return {}
     try:
-        value = json.loads(raw, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        value = read_json(raw, parse_constant=_refuse_constant)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 

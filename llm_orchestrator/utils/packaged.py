@@ -1,8 +1,12 @@
-"""Data files that are part of the package."""
+"""Data files that are part of the package: in a folder, in a zip archive, in a frozen program."""
 
 from __future__ import annotations
 
-__all__ = ["packaged_text"]
+import os
+
+__all__ = ["is_packaged", "packaged_text"]
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def packaged_text(package: str, name: str) -> str:
@@ -10,3 +14,13 @@ def packaged_text(package: str, name: str) -> str:
     from importlib.resources import files  # takes milliseconds to import, and few programs need it at once
 
     return files(package).joinpath(name).read_text(encoding="utf-8")
+
+
+def is_packaged(package: str, name: str) -> bool:
+    """Whether the file is there and can be read; costs next to nothing where it is in a folder."""
+    if os.access(os.path.join(_ROOT, *package.split("."), name), os.R_OK):
+        return True
+    try:
+        return bool(packaged_text(package, name))
+    except (OSError, ImportError):
+        return False
