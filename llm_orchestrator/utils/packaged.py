@@ -10,10 +10,13 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 
 
 def packaged_text(package: str, name: str) -> str:
-    """Read a file in a package's folder, also when the package is in a zip archive."""
+    """Read a file in a package's folder, also when the package is in a zip archive; else an OSError."""
     from importlib.resources import files  # takes milliseconds to import, and few programs need it at once
 
-    return files(package).joinpath(name).read_text(encoding="utf-8")
+    try:
+        return files(package).joinpath(name).read_text(encoding="utf-8")
+    except KeyError as error:  # of a zip archive, on older Pythons
+        raise FileNotFoundError(name) from error
 
 
 def is_packaged(package: str, name: str) -> bool:

@@ -66,7 +66,9 @@ IDLE = [
     (functools.partial(functools.partial(coroutine)), "plain `def`"),
     (Async(), "plain `def`"),
     (Async().__call__, "plain `def`"),
-    (AsyncMock(), "plain `def`"),
+    *(
+        [(AsyncMock(), "plain `def`")] if sys.version_info >= (3, 12) else ()
+    ),  # earlier ones look like any mock
     (generator, "plain `def`"),
     (async_generator, "plain `def`"),
     (trace_calls, "Call it first"),
