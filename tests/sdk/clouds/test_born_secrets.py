@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from pathlib import Path
 from typing import Any, Dict, List
@@ -64,6 +65,8 @@ def place(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
     monkeypatch.setenv("AWS_SESSION_TOKEN", SESSION)
+    auth = importlib.import_module("anthropic.lib.bedrock._auth")
+    getattr(auth._get_session, "cache_clear", lambda: None)()  # it remembers the credentials of other tests
     return CLOUDS[request.param]
 
 
