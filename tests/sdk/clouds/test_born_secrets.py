@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
+import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -65,8 +65,9 @@ def place(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
     monkeypatch.setenv("AWS_SESSION_TOKEN", SESSION)
-    auth = importlib.import_module("anthropic.lib.bedrock._auth")
-    getattr(auth._get_session, "cache_clear", lambda: None)()  # it remembers the credentials of other tests
+    for name, module in list(sys.modules.items()):  # the SDK remembers the credentials of other tests
+        if name.startswith("anthropic.lib"):
+            getattr(vars(module).get("_get_session"), "cache_clear", lambda: None)()
     return CLOUDS[request.param]
 
 
