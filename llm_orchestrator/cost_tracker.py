@@ -22,6 +22,7 @@ from llm_orchestrator.usage.record import Tokens, UsageRecord, as_usage, as_utc
 from llm_orchestrator.usage.recorder import Recorder
 from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.money import format_cost
+from llm_orchestrator.utils.packaged import is_packaged
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
@@ -57,14 +58,14 @@ class CostTracker:
 
     Raises:
         ConfigurationError: The ledger's folder is missing, the file cannot be written, or it is not a ledger;
-            or a budget is set while nothing is counted.
+            a budget is set while nothing is counted; or the library's own price table is missing.
     """
 
     def __init__(
         self,
+        *,
         enabled: bool = True,
         log_path: Union[str, Path, None] = "./llm_costs.csv",
-        *,
         fsync: bool = False,
         rotate_mb: Optional[float] = None,
         session_id: Optional[str] = None,
@@ -78,6 +79,8 @@ class CostTracker:
         self.strict_pricing = strict_pricing
         self._given_table = price_table
         self._priced_by: Optional[billing.Billing] = None
+        if enabled and price_table is None:
+            _check_prices()
         ledger = Ledger(log_path, fsync=fsync, rotate_mb=rotate_mb) if enabled and log_path else None
         is_limited = session_budget is not None or day_budget is not None
         limits = budget.make_budget(enabled, session_budget, day_budget, ledger) if is_limited else None
@@ -325,8 +328,10 @@ class CostTracker:
             ConfigurationError: Meanwhile another program replaced the file by something that is not a ledger.
         """
         store = self._recorder.store
+        earlier, cells = store.report_source(start_date, end_date)
         return report.UsageReport.from_cells(
-            store.cells(start_date, end_date),
+            cells,
+            earlier=earlier,
             again=lambda: store.cells(start_date, end_date, DETAIL_COLUMNS),
         )
 
@@ -387,6 +392,15 @@ class CostTracker:
             One dict for each row: numbers, ``Decimal`` for money, None for what is not known.
         """
         return [export.typed(row) for row in self._recorder.store.rows(start_date, end_date)]
+
+
+def _check_prices() -> None:
+    """Say now that the price table is missing, or every cost would be unknown without a word."""
+    if not is_packaged("llm_orchestrator.pricing", "prices.json"):
+        raise ConfigurationError(
+            "The price table of llm_orchestrator, prices.json, is not where the library is. Install it "
+            "again; a frozen program has to take the library's data files along, as PyInstaller does."
+        )
 
 
 def _new_id() -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse
 
-__all__ = ["CallEvent", "Hook", "Listeners"]
+__all__ = ["CallEvent", "Hook", "Listeners", "checked_hooks"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,54 @@ class CallEvent:
 #: A function that is called with what happened, in the context (``contextvars``) in which the call was made,
 #: even when a stream ends in another one. What it raises is logged, never passed on.
 Hook = Callable[[CallEvent], None]
+
+
+def checked_hooks(hooks: Any) -> Tuple[Hook, ...]:
+    """Refuse now what would never record anything, rather than with every call in a log.
+
+    Args:
+        hooks: The hooks as the application gave them.
+
+    Returns:
+        The same hooks.
+
+    Raises:
+        TypeError: One of them cannot be called with an event, or would do nothing when it is.
+    """
+    if callable(hooks) or isinstance(hooks, (str, bytes)) or not isinstance(hooks, Iterable):
+        raise TypeError(f"hooks is {hooks!r}. Pass a list of functions.")
+    checked = tuple(hooks)
+    for index, hook in enumerate(checked):
+        problem = _problem_of(hook)
+        if problem:
+            raise TypeError(f"hooks[{index}] is {hook!r}, which {problem}")
+    return checked
+
+
+def _problem_of(hook: Any) -> Optional[str]:
+    if not callable(hook):
+        return "cannot be called. Pass a function of one argument."
+    if isinstance(hook, type):
+        return "is a class. Pass an object of it, or a function."
+    if any(is_idle(code) for is_idle in _IDLE for code in _codes_of(hook)):
+        return "only makes a coroutine or a generator when it is called. Write it with a plain `def`."
+    try:
+        inspect.signature(hook).bind(None)
+    except TypeError:
+        return "does not take one argument, the event. Call it first if it makes a hook: trace_calls()."
+    except ValueError:  # a function written in C has no signature
+        return None
+    return None
+
+
+_IDLE = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+
+
+def _codes_of(hook: Any) -> Tuple[Any, ...]:
+    """What runs when a hook is called: it may be a method, a partial, or an object with ``__call__``."""
+    while isinstance(hook, partial):
+        hook = hook.func
+    return hook, type(hook).__call__
 
 
 class Listeners:

@@ -12,7 +12,7 @@ import os
 import threading
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Type, Union
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
 from llm_orchestrator.calls.providers import ProviderSet
 from llm_orchestrator.calls.shared import SharedState
@@ -59,6 +59,7 @@ class LLMOrchestrator:
 
     Raises:
         ConfigurationError: Something is wrong with the configuration; the text lists everything found.
+        TypeError: A hook would never record anything, for instance because it is a coroutine function.
 
     Attributes:
         config: The configuration, frozen.
@@ -81,6 +82,7 @@ class LLMOrchestrator:
         session_id: Optional[str] = None,
         hooks: Sequence[hook_types.Hook] = (),
     ) -> None:
+        checked = _checked(hooks) if hooks else ()
         given = dict(providers or {})
         self.config = ConfigManager.load(config, given_providers=tuple(given))
         self._providers = ProviderSet(self.config, given)
@@ -94,7 +96,7 @@ class LLMOrchestrator:
         tracker = cost_tracker or configured_tracker(self.config.cost_tracking, self.session_id)
         self.active_provider: str = self.config.active_provider
         self.active_model = self.config.active_model
-        self._shared = SharedState(tracker, tuple(hooks), self.session_id)
+        self._shared = SharedState(tracker, checked, self.session_id)
         self._call_factory: Optional[factory.CallFactory] = None
         self.is_sibling = False
 
@@ -375,3 +377,9 @@ class LLMOrchestrator:
     def _warm_up(self) -> warming.WarmUp:
         self._shared.check_open()
         return warming.WarmUp(self._providers, self.active_provider, self.active_model, self._shared)
+
+
+def _checked(hooks: Sequence[hook_types.Hook]) -> Tuple[hook_types.Hook, ...]:
+    from llm_orchestrator.hooks import checked_hooks  # few programs have any
+
+    return checked_hooks(hooks)

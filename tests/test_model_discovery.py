@@ -380,7 +380,7 @@ def test_the_registry_is_cheap_to_import():
         "print(sorted(name for name in set(sys.modules) - before if not name.startswith('llm_orchestrator')))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert shown.strip() in {"[]", "['fcntl']"}
+    assert set(eval(shown)) <= {"errno", "fcntl"}
 
 
 # ---------------------------------------------------------------- a lock that is never given back

@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError, OrchestratorError
-from llm_orchestrator.providers.reading import as_count
 from llm_orchestrator.types import JSON, LLMResponse, Message, TokenUsage, read_saved
+from llm_orchestrator.utils.json import read_json
 from llm_orchestrator.utils.money import ZERO, add_money
+from llm_orchestrator.utils.numbers import MOST_TOKENS_IN_ALL, is_amount, is_count, shown
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["ConversationState", "History", "read_document", "sum_of_usage", "write_document"]
@@ -77,7 +78,7 @@ class ConversationState:
             return cls(
                 read_saved(document["messages"]),
                 _money(document["cost"]),
-                int(document["unpriced_requests"]),
+                _count("unpriced_requests", document["unpriced_requests"]),
                 _usage(document["usage"]),
             )
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
@@ -126,9 +127,9 @@ def write_document(provider: str, adapter: str, model: Optional[str], state: Con
 def read_document(text: str) -> Mapping[str, Any]:
     """Read the JSON of a conversation."""
     try:
-        document = dict(json.loads(text))
+        document = dict(read_json(text))
         version, provider, model = document["version"], document["provider"], document.get("model")
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InvalidMessagesError(_unreadable(error)) from error
     if not isinstance(provider, str) or not isinstance(model, (str, type(None))):
         raise InvalidMessagesError(_unreadable(TypeError(f"provider is {provider!r}, model is {model!r}")))
@@ -149,16 +150,19 @@ def _unreadable(error: Exception) -> str:
 
 def _money(text: str) -> Decimal:
     amount = Decimal(text)
-    if not amount.is_finite():
-        raise ValueError(f"cost is {text!r}")
+    if not is_amount(amount):
+        raise ValueError(f"cost is {text[:50]!r}")
     return amount
 
 
+def _count(name: str, value: Any) -> int:
+    if not is_count(value, MOST_TOKENS_IN_ALL):
+        raise ValueError(f"{name} is {shown(value)}")
+    return int(value)
+
+
 def _usage(counts: JSON) -> TokenUsage:
-    read = {name: as_count(counts[name]) for name in COUNTS}
-    wrong = next((name for name in COUNTS if read[name] != counts[name]), None)
-    if wrong is not None:
-        raise ValueError(f"{wrong} is {counts[wrong]!r}")
+    read = {name: None if counts[name] is None else _count(name, counts[name]) for name in COUNTS}
     return TokenUsage(**read, source=str(counts["source"]))
 
 

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from datetime import datetime, timezone
+from operator import itemgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Type
 
@@ -32,13 +33,14 @@ from llm_orchestrator.types import (
 )
 from llm_orchestrator.usage.attempts import UNKNOWN_COST, CallFacts, may_be_billed, usage_record_of
 from llm_orchestrator.usage.estimates import estimate_answer, estimate_prompt
+from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.hooks import Hook, Listeners
     from llm_orchestrator.providers.base import BaseLLMProvider
+    from llm_orchestrator.providers.http.redaction import Redactor
     from llm_orchestrator.types import CostDetails
-    from llm_orchestrator.usage.record import UsageRecord
 
 __all__ = ["CallReporter"]
 
@@ -294,6 +296,7 @@ class CallReporter:
             return
         record = evolve(record, final=final)
         try:
+            record = _without_secrets(record, self._provider.redactor_for(self._request))
             self._shared.tracker.add(record)
         except Exception:  # as in _price
             logger.exception("A request could not be recorded. The record: %s", record)
@@ -310,6 +313,7 @@ class CallReporter:
     ) -> None:
         if self._listeners is None:
             return
+        redactor = self._provider.redactor_for(self._request)  # a hook writes to logs and traces
         self._listeners.emit(
             kind=kind,
             call_id=self.id,
@@ -317,12 +321,12 @@ class CallReporter:
             model=self._step.model if kind == "attempt" else self._request.model,
             status=status,
             session_id=self._shared.session_id,
-            attempts=tuple(self._attempts),
-            response=response,
+            attempts=redactor.clean(tuple(self._attempts)),
+            response=redactor.clean(response),
             error=error,
             streamed=self._is_streamed,
             tags=self._request.tags,
-            request=self._request,
+            request=_with_hidden_headers(self._request, redactor),
             service=self._provider.service or self._provider.name,
             base_url=self._provider.base_url,
         )
@@ -379,6 +383,32 @@ class _AttemptReport:
             self._reporter.fail_attempt(error)
         else:
             self._reporter.note_first_piece()
+
+
+def _without_secrets(record: UsageRecord, redactor: Redactor) -> UsageRecord:
+    """The record of an answer in which a server may have repeated a key; what is our own stays as it is."""
+    if not redactor.finds(_from_outside(record.__dict__)):  # what the price details say comes from there, too
+        return record
+    cleaned: UsageRecord = redactor.clean(record)
+    return evolve(cleaned, **{name: getattr(record, name) for name in _OUR_OWN})
+
+
+def _with_hidden_headers(request: LLMRequest, redactor: Redactor) -> LLMRequest:
+    if not request.extra_headers:
+        return request
+    return evolve(request, extra_headers=redactor.clean(dict(request.extra_headers)))
+
+
+#: Fields of a record that no provider fills.
+_OUR_OWN = ("provider", "session_id", "call_id", "status", "requested_model", "tags", "base_url")
+#: All other fields that can hold a text.
+_from_outside = itemgetter(
+    *(
+        name
+        for name, field in UsageRecord.__dataclass_fields__.items()
+        if field.type in ("str", "Optional[str]", "Any", "Mapping[str, Any]") and name not in _OUR_OWN
+    )
+)
 
 
 def _listeners(hooks: Sequence[Hook]) -> Listeners:

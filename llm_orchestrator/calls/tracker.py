@@ -29,8 +29,8 @@ def configured_tracker(config: CostTrackingConfig, session_id: Optional[str] = N
             stale_after_days=config.stale_after_days,
         )
     return CostTracker(
-        config.enabled,
-        config.log_path,
+        enabled=config.enabled,
+        log_path=config.log_path,
         fsync=config.fsync,
         rotate_mb=config.rotate_mb,
         session_id=session_id,

@@ -23,6 +23,7 @@ from llm_orchestrator.cost_tracker import format_cost
 from llm_orchestrator.exceptions import ConfigurationError, InvalidMessagesError, OrchestratorError
 from llm_orchestrator.orchestrator import LLMOrchestrator
 from llm_orchestrator.utils.atomic_file import atomic_file
+from llm_orchestrator.utils.files import OWN_MODE, read_regular
 
 __all__ = ["chat"]
 
@@ -73,7 +74,7 @@ def _begin(
     if system:
         raise InvalidMessagesError(f"{file} already has a system message. Leave out --system.")
     try:
-        saved = file.read_text(encoding="utf-8")
+        saved = read_regular(file).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidMessagesError(f"{file} cannot be read: {error}. Pass another file.") from None
     try:
@@ -151,7 +152,7 @@ def _save(conversation: Conversation, file: Optional[Path]) -> None:
     if file is None:
         return
     try:
-        with atomic_file(file, mode=0o600) as target:
+        with atomic_file(file, mode=OWN_MODE) as target:
             target.write(conversation.to_json().encode())
     except OSError as error:
         raise ConfigurationError(

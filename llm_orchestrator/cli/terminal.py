@@ -8,7 +8,6 @@ terminal.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from contextlib import contextmanager, nullcontext
 from typing import Any, ContextManager, Iterator, NoReturn, Sequence
@@ -24,6 +23,7 @@ from llm_orchestrator.exceptions import (
     OrchestratorError,
     ProviderSwitchError,
 )
+from llm_orchestrator.utils.text import harmless, one_line
 
 __all__ = [
     "FAILED",
@@ -52,8 +52,6 @@ UNLIMITED = 10_000
 #: Width below which a table is shown as a list.
 NARROW = 60
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
 
 class _Console(Console):
     """Lets ``guarded`` handle a closed pipe."""
@@ -75,8 +73,8 @@ def output() -> Console:
 
 
 def clean(text: str) -> str:
-    """Remove control characters."""
-    return _CONTROL.sub("", text)
+    """Show as an escape what a terminal would obey or hide: control characters, and those that turn text."""
+    return harmless(text)
 
 
 class _Pieces:
@@ -138,7 +136,7 @@ def waiting(text: str) -> ContextManager[Any]:
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> None:
     """Show rows as a table, or in a narrow terminal as a list."""
     console = output()
-    shown = [[clean(cell) for cell in row] for row in rows]
+    shown = [[one_line(cell) for cell in row] for row in rows]
     if console.width < NARROW:
         _show_list(console, columns, shown)
         return

@@ -26,6 +26,7 @@ from llm_orchestrator.config.schema import (
 )
 from llm_orchestrator.config.substitution import Substitution
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.utils.files import pinned
 
 __all__ = [
     "BudgetConfig",
@@ -103,7 +104,7 @@ class ConfigManager:
                 f"The configuration is a {type(source).__name__}. "
                 "Pass a path, a mapping or an OrchestratorConfig."
             )
-        path = os.fspath(source)
+        path = pinned(source)
         file = read_yaml(path)
         return _Check(path, given_providers, needed, file).run(file.values)
 

@@ -7,6 +7,7 @@ that appears twice in one mapping.
 from __future__ import annotations
 
 import os
+import select
 import stat
 from typing import Any, ClassVar, Dict, NamedTuple, Optional, Set, Tuple
 
@@ -15,10 +16,13 @@ import yaml
 from llm_orchestrator.config.problems import Path
 from llm_orchestrator.config.substitution import MAX_DEPTH
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.utils.files import read_regular
 
 __all__ = ["YamlFile", "read_yaml"]
 
 _MAX_BYTES = 1_000_000
+#: Seconds to wait for the first byte from a pipe.
+PIPE_PATIENCE = 5.0
 
 # The C parser is several times faster, but not every PyYAML is built with it.
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -87,10 +91,10 @@ def read_yaml(path: str) -> YamlFile:
 
 def _read_bytes(path: str) -> bytes:
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
             raise ConfigurationError(f"{path}: this is a folder or a device. Pass the path of a YAML file.")
-        with open(path, "rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        data = _read_pipe(path) if stat.S_ISFIFO(mode) else read_regular(path, _MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigurationError(
             f"{path}: the file does not exist. Write one by `llm-orchestrator init`, or pass another path."
@@ -105,6 +109,19 @@ def _read_bytes(path: str) -> bytes:
             f"{path}: the file is larger than {_MAX_BYTES:,} bytes. Check that it is the configuration."
         )
     return data
+
+
+def _read_pipe(path: str) -> bytes:
+    """Read a pipe, as a shell makes of ``<(command)``; one that nobody writes to is not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(descriptor, "rb") as pipe:
+        if not select.select([pipe], [], [], PIPE_PATIENCE)[0]:
+            raise ConfigurationError(
+                f"{path}: nothing was written to this pipe for {PIPE_PATIENCE:g} seconds. "
+                "Check the command that writes to it, or pass the path of a YAML file."
+            )
+        os.set_blocking(descriptor, True)
+        return pipe.read(_MAX_BYTES + 1)
 
 
 def _decoded(path: str, data: bytes) -> str:

@@ -13,27 +13,23 @@ import logging
 import os
 import sys
 import threading
-import time
 from dataclasses import dataclass, field, fields
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple, Union
 
 from llm_orchestrator.types import ModelInfo
 from llm_orchestrator.utils.atomic_file import atomic_file
-
-if sys.platform == "win32":
-    fcntl = None
-else:
-    import fcntl
+from llm_orchestrator.utils.file_lock import lock
+from llm_orchestrator.utils.files import OWN_MODE, open_regular, pinned, read_regular
+from llm_orchestrator.utils.json import read_json
 
 __all__ = ["Listing", "ModelCache", "default_cache_path"]
 
 _SCHEMA = 2
 _OLD_SCHEMA = 1  # of version 0.1, which did not distinguish addresses
+#: Seconds to wait for another process that changes the file: it holds the lock for milliseconds.
+LOCK_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
-
-#: Longest wait for another process that changes the file; then it is changed all the same.
-LOCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ class ModelCache:
     def __init__(
         self, path: Union[str, os.PathLike[str]], addresses: Optional[Mapping[str, str]] = None
     ) -> None:
-        self._path = os.fspath(path)
+        self._path = pinned(path)
         self._addresses = addresses or {}
         self._lock = threading.RLock()
         self._listings: Dict[Key, Listing] = {}  # replaced, never changed, so that reading needs no lock
@@ -87,8 +83,8 @@ class ModelCache:
         return self._listings.get(self._key(provider), _EMPTY)
 
     def update(self, provider: str, change: Callable[[Listing], Listing]) -> None:
-        """Change one provider's listing, in memory and in the file."""
-        with self._lock, self._file_lock():
+        """Change one provider's listing, in memory and in the file, which may wait for others."""
+        with self._file_lock(), self._lock:  # in this order: who only reads never waits for another process
             newest = self.listing(provider)
             self._listings = {**self._listings, self._key(provider): change(newest)}
             self._write()
@@ -101,16 +97,22 @@ class ModelCache:
         """Lock out other processes, where the platform and the folder allow it."""
         with contextlib.ExitStack() as held:
             try:
-                os.makedirs(os.path.dirname(os.path.abspath(self._path)), exist_ok=True)
-                lock = held.enter_context(open(self._path + ".lock", "a", encoding="utf-8"))
-                _lock(lock.fileno())
+                os.makedirs(os.path.dirname(self._path), exist_ok=True)
+                descriptor = open_regular(self._path + ".lock", os.O_RDWR | os.O_CREAT)
+                held.callback(os.close, descriptor)  # this gives the lock back, too
+                if not lock(descriptor, LOCK_SECONDS):
+                    logger.warning(
+                        "Another process keeps the model cache %s locked. It is written all the same; end "
+                        "that process if it hangs.",
+                        self._path,
+                    )
             except (OSError, ValueError):  # the reason is logged when the file cannot be written either
                 logger.debug("The model cache %s cannot be locked.", self._path)
             yield
 
     def _write(self) -> None:
         try:
-            with atomic_file(self._path) as file:
+            with atomic_file(self._path, mode=OWN_MODE) as file:
                 file.write(json.dumps(_encoded(self._listings), indent=1, default=str).encode())
         except (OSError, ValueError) as error:
             logger.warning(
@@ -132,15 +134,14 @@ class ModelCache:
 
     def _read(self) -> Dict[Key, Listing]:
         try:
-            with open(self._path, encoding="utf-8") as file:
-                return _decoded(json.load(file))
+            return _decoded(read_json(read_regular(self._path).decode("utf-8")))
         except OSError as error:
             logger.warning(
                 "The model cache %s cannot be read (%s). It is ignored; check the permissions.",
                 self._path,
                 error,
             )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             logger.warning(
                 "The model cache %s is not valid. It is ignored, and replaced by the next refresh.",
                 self._path,
@@ -153,19 +154,6 @@ class ModelCache:
         except (OSError, ValueError):  # no file yet, or not a valid path
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _lock(descriptor: int) -> None:
-    """Wait for a lock, but not without end: a process may hold it for ever, and a cache may be lost."""
-    give_up = time.monotonic() + LOCK_SECONDS
-    while fcntl is not None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() >= give_up:
-                raise
-            time.sleep(0.01)
 
 
 _FIELDS = [info_field.name for info_field in fields(ModelInfo) if info_field.name != "provider"]

@@ -10,6 +10,7 @@ import functools
 import re
 from typing import Dict, Iterable, Optional, Pattern, Tuple
 
+from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.packaged import packaged_text
 
 __all__ = ["exclusion_by_kind", "foreign_owner", "is_fine_tuned"]
@@ -42,7 +43,13 @@ def exclusion_by_kind(model: str, kinds: str) -> Optional[str]:
 def _patterns() -> Dict[str, Dict[str, Pattern[str]]]:
     import json  # needed only by a refresh
 
-    protocols = json.loads(packaged_text("llm_orchestrator.models", _KINDS_FILE))
+    try:
+        protocols = json.loads(packaged_text("llm_orchestrator.models", _KINDS_FILE))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{_KINDS_FILE} of llm_orchestrator cannot be read ({type(error).__name__}). Install the library "
+            "again; a frozen program has to take the library's data files along."
+        ) from error
     return {
         protocol: {kind: _whole_words(tuple(words)) for kind, words in kinds.items()}
         for protocol, kinds in protocols.items()

@@ -282,6 +282,12 @@ class ModelRegistry:
 
     def _store(self, name: str, provider: ListsModels, listed: Sequence[ModelInfo]) -> None:
         now = self._now().isoformat()
+        if not listed and self._cache.listing(name).models:
+            logger.warning(
+                "The list of models of %s is empty; the old list is kept. Check base_url and the key.",
+                name,
+            )
+            return
         kinds = getattr(provider, "model_kinds", "")
         found = [_checked(info, name, kinds) for info in listed if not is_fine_tuned(info.name)]
         self._cache.update(name, lambda old: _merged(old, found, now))

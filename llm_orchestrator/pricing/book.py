@@ -13,6 +13,7 @@ from decimal import Context, Decimal
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.utils.numbers import is_amount
 from llm_orchestrator.utils.packaged import packaged_text
 
 __all__ = ["COMPONENTS", "STANDARD", "Match", "ModelPrices", "PriceBook", "Rates", "load"]
@@ -317,7 +318,7 @@ def _checked_rates(override: Mapping[str, Any]) -> Dict[str, Decimal]:
             rates[name] = Decimal(str(value))
         except ArithmeticError:
             rates[name] = Decimal("NaN")
-        if not rates[name].is_finite() or rates[name] < 0:
+        if not is_amount(rates[name]) or rates[name] < 0:
             raise ConfigurationError(
                 f"{where}: {value!r} is not a price. Write dollars per million tokens, such as 0.25."
             )
@@ -325,11 +326,20 @@ def _checked_rates(override: Mapping[str, Any]) -> Dict[str, Decimal]:
 
 
 def load(file: Optional[str] = None) -> Mapping[str, Any]:
-    """Read a price table."""
+    """Read a price table: a file, or the one that is part of the library."""
     if file is None:
-        text = packaged_text("llm_orchestrator.pricing", "prices.json")
-    else:
-        with open(file, encoding="utf-8") as stream:
-            text = stream.read()
-    table: Mapping[str, Any] = json.loads(text)
+        return _shipped()
+    with open(file, encoding="utf-8") as stream:
+        table: Mapping[str, Any] = json.load(stream)
+    return table
+
+
+def _shipped() -> Mapping[str, Any]:
+    try:
+        table: Mapping[str, Any] = json.loads(packaged_text("llm_orchestrator.pricing", "prices.json"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"The price table of llm_orchestrator cannot be read ({type(error).__name__}). Install it again; "
+            "a frozen program has to take the library's data files along."
+        ) from error
     return table

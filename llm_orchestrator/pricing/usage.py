@@ -14,6 +14,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from llm_orchestrator.pricing.query import NOTHING, PricingQuery
 from llm_orchestrator.types import TokenUsage
 from llm_orchestrator.utils.json import JSON
+from llm_orchestrator.utils.numbers import MOST_TOKENS
 from llm_orchestrator.utils.usage import documented_usage, replaced_usage, updated_usage
 
 __all__ = ["InvalidUsageError", "Request", "Usage", "image_generation", "read_usage"]
@@ -80,10 +81,8 @@ def _counts(usage: JSON, *names: str) -> List[int]:
     """These counts; one that is absent or null is zero, as providers leave zeros out."""
     counts = [usage.get(name) or 0 for name in names]
     for count in counts:
-        if type(count) is not int or count < 0:  # a bool is not a count
-            raise InvalidUsageError(
-                f"{dict(zip(names, counts))} holds {count!r}, which is not a number of tokens."
-            )
+        if type(count) is not int or not 0 <= count <= MOST_TOKENS:  # a bool is not a count
+            raise InvalidUsageError(f"One of {', '.join(names)} is not a number of tokens.")
     return counts
 
 

@@ -19,7 +19,7 @@ from llm_orchestrator.exceptions import (
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure, error_of_failure, field_at_fault, words_of
 from llm_orchestrator.providers.http.exceptions import error_of_transport
-from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
+from llm_orchestrator.providers.http.headers import hidden, is_header_name, is_header_text
 from llm_orchestrator.providers.http.reader import read_document
 from llm_orchestrator.providers.http.redaction import Redactor, secret_headers, secrets_beside
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
@@ -95,7 +95,7 @@ class Adapter(ABC):
         self.timeout = timeout
         self.connect_timeout = min(connect_timeout, timeout)
         self.options: Dict[str, Any] = dict(options or {})
-        self.headers: Dict[str, str] = dict(headers or {})
+        self.headers: Dict[str, str] = hidden(headers or {})
         self.allow_missing_finish_reason = allow_missing_finish_reason
         self.settings = settings
         self._api_key = api_key

@@ -19,7 +19,7 @@ from llm_orchestrator.providers.background import Waits, asleep, finishing, slee
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.error_translation import ErrorTranslation
 from llm_orchestrator.providers.halves import without_halves
-from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
+from llm_orchestrator.providers.http.headers import hidden, is_header_name, is_header_text
 from llm_orchestrator.providers.questions import aask, ask, greeting, listing, validation
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
@@ -361,4 +361,6 @@ class BaseLLMProvider(Adapter):
             The request with all its headers.
         """
         own = request.extra_headers if request is not None else {}
-        return evolve(wire, headers={**self.headers, **wire.headers, **own}) if self.headers or own else wire
+        if not (self.headers or own):
+            return wire
+        return evolve(wire, headers=hidden({**self.headers, **wire.headers, **own}))

@@ -22,6 +22,7 @@ from llm_orchestrator.providers.http.core.messages import header_bytes
 from llm_orchestrator.providers.http.core.origins import Origin
 from llm_orchestrator.providers.http.core.settings import HttpSettings
 from llm_orchestrator.providers.http.error_bodies import BadStatusError, bad_status
+from llm_orchestrator.providers.http.headers import hidden
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class _Requests:
         url = urlsplit(endpoint.url)
         self._path = url.path.rstrip("/")
         self._query = url.query
-        self._common = {"accept": "application/json", "user-agent": USER_AGENT, **endpoint.headers}
+        self._common = hidden({"accept": "application/json", "user-agent": USER_AGENT, **endpoint.headers})
         self._last_written: Tuple[Mapping[str, str], bool, bytes] = ({}, False, header_bytes(self._common))
 
     def path_of(self, wire: WireRequest) -> str:
@@ -59,7 +60,9 @@ class _Requests:
 
     def _merged(self, own: Mapping[str, str], has_body: bool) -> Dict[str, str]:
         """The entry's headers, and over them those of the call: each name once, whatever its case."""
-        merged = {**self._common, "content-type": "application/json"} if has_body else dict(self._common)
+        merged = hidden(self._common)
+        if has_body:
+            merged["content-type"] = "application/json"
         merged.update((name.lower(), value) for name, value in own.items())
         return merged
 

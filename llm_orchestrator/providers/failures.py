@@ -177,7 +177,7 @@ class Failure:
     status_code: Optional[int] = None
     codes: Tuple[str, ...] = ()
     parameter: Optional[str] = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     retry_after: Optional[float] = None
 
 

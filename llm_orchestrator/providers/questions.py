@@ -69,6 +69,8 @@ def listing(provider: Asked) -> Requests[List[ModelInfo]]:
     seen: Set[Optional[str]] = {cursor}
     while len(seen) <= MAX_PAGES:
         body = yield provider.list_request(cursor)
+        if models and not body:
+            return models  # Google leaves empty fields out, so that an empty page is an empty object
         with provider.errors():
             page, cursor = provider.parse_models(body)
         models += page

@@ -6,7 +6,9 @@ import re
 from collections import abc
 from typing import Any, List, NamedTuple, Optional
 
+from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.types import JSON
+from llm_orchestrator.utils.numbers import is_count
 
 __all__ = [
     "InlineData",
@@ -16,6 +18,7 @@ __all__ = [
     "as_mappings",
     "as_text",
     "as_text_or_none",
+    "listed_models",
     "parse_data_url",
 ]
 
@@ -50,8 +53,16 @@ def as_text_or_none(value: Any) -> Optional[str]:
 
 
 def as_count(value: Any) -> Optional[int]:
-    """A whole number that is not negative."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """A number of tokens, or of other things that are counted; None for one that cannot be."""
+    return value if is_count(value) else None
+
+
+def listed_models(value: Any, name: str) -> List[JSON]:
+    """The entries of a listing that have a name; what is not a listing must not empty the list we have."""
+    named = [entry for entry in as_mappings(value) if as_text_or_none(entry.get(name))]
+    if not isinstance(value, list) or (value and not named):
+        raise InvalidResponseError("The reply is not a list of models. Check base_url, or try again.")
+    return named
 
 
 class InlineData(NamedTuple):

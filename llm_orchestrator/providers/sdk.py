@@ -47,9 +47,11 @@ class SDKProvider(BaseLLMProvider):
         self._transport = transport
         self._check_transport()
         self._clients: Clients[Any, Any] = Clients(
-            make=lambda: make_or_explain(name, self._make_direct if self.is_direct else self.make_client),
-            make_async=lambda: make_or_explain(
-                name, self._make_async_direct if self.is_direct else self.make_async_client
+            make=lambda: self.watched(
+                make_or_explain(name, self._make_direct if self.is_direct else self.make_client)
+            ),
+            make_async=lambda: self.watched(
+                make_or_explain(name, self._make_async_direct if self.is_direct else self.make_async_client)
             ),
             close=self.close_client,
             aclose=self.aclose_client,
@@ -121,6 +123,10 @@ class SDKProvider(BaseLLMProvider):
                 f"Provider {self.name!r} is to go direct, but the package httptools is not installed. "
                 "Run: pip install httptools, or use transport: sdk."
             )
+
+    def watched(self, client: Any) -> Any:
+        """A client that was just made; for adapters that have to know what the SDK sends."""
+        return client
 
     def make_client(self) -> Any:
         """Make the SDK's client for threads."""

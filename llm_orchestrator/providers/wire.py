@@ -24,6 +24,7 @@ from typing import (
     Tuple,
 )
 
+from llm_orchestrator.providers.http.headers import hidden
 from llm_orchestrator.types import JSON
 
 __all__ = [
@@ -56,7 +57,7 @@ class WireRequest:
 
     path: str
     body: Optional[Dict[str, Any]] = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     api: str = ""
     unsupported: Tuple[str, ...] = ()
     warnings: Tuple[str, ...] = ()
@@ -78,6 +79,9 @@ class Endpoint(NamedTuple):
 
     url: str
     headers: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Endpoint(url={self.url!r}, headers={hidden(self.headers)!r})"
 
 
 class Limits(NamedTuple):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
 from llm_orchestrator.exceptions import InvalidMessagesError
+from llm_orchestrator.utils.files import pinned, read_regular
 
 __all__ = ["file_part", "image_part"]
 
@@ -105,7 +106,7 @@ def _content_of(source: Source, kind: str) -> bytes:
     if not isinstance(source, (str, os.PathLike)):
         raise InvalidMessagesError(f"The {kind} is a {type(source).__name__}. Pass a URL, a path or bytes.")
     try:
-        return Path(source).read_bytes()
+        return read_regular(pinned(source))
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
         reason = getattr(error, "strerror", None) or error
         raise InvalidMessagesError(

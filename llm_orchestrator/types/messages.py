@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 from llm_orchestrator.utils.characters import has_halves, with_whole_characters
-from llm_orchestrator.utils.json import JSON
+from llm_orchestrator.utils.json import JSON, read_json
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
@@ -315,8 +315,8 @@ def parse_arguments(raw: str) -> Optional[Dict[str, Any]]:
     if not raw.strip():
         return {}
     try:
-        value = json.loads(raw, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        value = read_json(raw, parse_constant=_refuse_constant)
+    except ValueError:
         return None
     if not isinstance(value, dict):
         return None

@@ -80,7 +80,7 @@ class LLMRequest:
     reasoning_effort: Optional[str] = None
     cache: Optional[str] = None
     timeout: Optional[float] = None
-    extra_headers: Mapping[str, str] = field(default_factory=dict)
+    extra_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     tags: Mapping[str, str] = field(default_factory=dict)
     provider_options: JSON = field(default_factory=dict)
 

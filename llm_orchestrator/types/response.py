@@ -98,7 +98,7 @@ class Exchange:
 
     api: str
     request: JSON
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True)

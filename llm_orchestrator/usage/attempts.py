@@ -14,6 +14,7 @@ from llm_orchestrator.exceptions import ConfigurationError, ProviderError
 from llm_orchestrator.types import Attempt, CostDetails, Exchange, LLMResponse, TokenUsage
 from llm_orchestrator.usage.estimates import ESTIMATOR
 from llm_orchestrator.usage.record import UsageRecord
+from llm_orchestrator.utils.numbers import is_amount
 from llm_orchestrator.utils.values import build
 
 __all__ = [
@@ -108,9 +109,9 @@ def given_cost(cost: Union[Decimal, float, str], status: str = "priced") -> Cost
         total = Decimal(str(cost))
     except ArithmeticError:
         total = Decimal("NaN")
-    if not total.is_finite():
+    if not is_amount(total):
         raise ValueError(
-            f"{cost!r} is not an amount of money. Use US dollars, or None when they are unknown."
+            f"{str(cost)[:50]!r} is not an amount of money. Use US dollars, or None when they are unknown."
         )
     return CostDetails(status, total=total, source=GIVEN)
 

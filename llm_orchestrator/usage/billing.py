@@ -6,7 +6,6 @@ This joins what a call knows (answer, usage, estimates) with the price table; th
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -17,6 +16,7 @@ from llm_orchestrator.pricing.query import NOTHING
 from llm_orchestrator.types import CostDetails, Exchange, LLMResponse, TokenUsage
 from llm_orchestrator.usage.attempts import GIVEN, NOT_BILLED, UNKNOWN_COST
 from llm_orchestrator.usage.record import parse_counts, parse_timestamp
+from llm_orchestrator.utils.json import read_json
 
 __all__ = ["Billing"]
 
@@ -61,9 +61,15 @@ class Billing:
     def recompute(self, row: Mapping[str, Any]) -> Optional[Decimal]:
         """Price a row of the ledger again; see ``CostTracker.recompute``."""
         if row.get("price_source") in (GIVEN, NOT_BILLED):
-            cost = str(row["cost"] or "").lstrip("'")  # the mark in front of what looks like a formula
+            given = row["cost"]  # text of a file, or the amount itself, which may be 0
+            cost = (
+                "" if given is None else str(given).lstrip("'")
+            )  # the mark in front of what looks like a formula
             return Decimal(cost) if cost else None
-        return self.table.price(_query_of_row(row)).total
+        try:
+            return self.table.price(_query_of_row(row)).total
+        except (ValueError, TypeError, AttributeError):  # a file may have been edited by hand
+            return None
 
 
 def _query(
@@ -116,7 +122,7 @@ def _as_reported(raw: Any, source: str) -> Any:
 
 
 def _json(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) and value else value or None
+    return read_json(value) if isinstance(value, str) and value else value or None
 
 
 def _estimated(text: Optional[str]) -> Optional[Mapping[str, int]]:

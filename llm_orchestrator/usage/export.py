@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterable, Mapping
 from llm_orchestrator.usage.columns import COLUMNS
 from llm_orchestrator.usage.ledger_csv import Row, encode
 from llm_orchestrator.utils.atomic_file import atomic_file
+from llm_orchestrator.utils.json import read_json
 
 __all__ = ["typed", "write_csv", "write_jsonl"]
 
@@ -57,7 +58,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys(("input_cost", "cache_read_cost", "cache_write_cost", "output_cost", "fees"), Decimal),
     **dict.fromkeys(("latency", "time_to_first_token"), float),
     **dict.fromkeys(("final", "estimated", "streamed", "long_context"), _is_true),
-    **dict.fromkeys(("tags", "price_facts", "usage_raw"), json.loads),
+    **dict.fromkeys(("tags", "price_facts", "usage_raw"), read_json),
 }
 
 

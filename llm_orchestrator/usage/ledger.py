@@ -1,9 +1,9 @@
 """The ledger file: rows of usage appended to a CSV file that several processes may share.
 
-One row is one physical line and one write to a descriptor opened for appending. An advisory lock on the file
-orders what must not happen twice (the header, mending a half-written row, rotation); the lines themselves are
-whole without it. Meant for local file systems: network file systems guarantee neither the lock nor whole
-appends.
+One row is one physical line and one write to a descriptor opened for appending. A lock on the file orders
+what must not happen twice (the header, mending a half-written row, rotation); the lines themselves are whole
+without it, and nothing else is written without it. Meant for local file systems: network file systems
+guarantee neither the lock nor whole appends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import errno
 import logging
 import os
 import sys
-import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Dict, Iterator, List, Optional, Sequence, Tuple, Union
@@ -21,9 +20,9 @@ from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import COLUMNS, REPORT_COLUMNS
 from llm_orchestrator.usage.ledger_csv import check_header, encode, encode_values, read_cells, read_rows
 from llm_orchestrator.usage.record import UsageRecord
-
-if sys.platform != "win32":
-    import fcntl
+from llm_orchestrator.utils.atomic_file import new_file_beside
+from llm_orchestrator.utils.file_lock import lock, unlock
+from llm_orchestrator.utils.files import OWN_MODE, open_regular, pinned
 
 __all__ = ["Identity", "Ledger", "identity"]
 
@@ -34,8 +33,6 @@ Identity = Tuple[int, int]
 
 #: Seconds to try for the lock before a row is written without it: an application may be waiting.
 LOCK_TIMEOUT = 0.05
-_BINARY = getattr(os, "O_BINARY", 0)
-_CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 
 
 class Ledger:
@@ -44,13 +41,14 @@ class Ledger:
     def __init__(
         self, path: Union[str, Path], *, fsync: bool = False, rotate_mb: Optional[float] = None
     ) -> None:
-        self.path = Path(os.path.abspath(os.path.expanduser(path)))
+        self.path = Path(_followed(pinned(path)))
         self._fsync = fsync
         self._rotate_bytes = None if rotate_mb is None else int(rotate_mb * 1_000_000)
         self._descriptor: Optional[int] = None
         self._opened: Optional[Identity] = None  # the file behind the descriptor
         self._columns: Optional[Sequence[str]] = None
         self._end = -1  # size of the file after our last row, when that row is known to be whole
+        self._has_locks = True  # whether its file system has them
         self._check()
 
     def append(
@@ -64,12 +62,17 @@ class Ledger:
         """
         descriptor, size, locked = self._lock_current(lock_timeout)
         try:
-            if locked or without_lock:
+            may_write = locked or (without_lock and self._is_row_alone(descriptor, size))
+            if may_write:
                 self._write(descriptor, size, record, locked)
-            return locked or without_lock
+            return may_write
         finally:
-            if locked:
-                _unlock(descriptor)
+            if locked and self._has_locks:
+                unlock(descriptor)
+
+    def _is_row_alone(self, descriptor: int, size: int) -> bool:
+        """Whether nothing but the row has to be written: two processes must not both write a header."""
+        return size == self._end or (self._columns is not None and size > 0 and _ends_line(descriptor))
 
     def _write(self, descriptor: int, size: int, record: UsageRecord, locked: bool) -> None:
         lead_in = b"" if size == self._end else self._lead_in(descriptor, size)
@@ -92,6 +95,13 @@ class Ledger:
         """Read what a report needs of all rows, much faster than ``rows``."""
         for file, path in self.files():
             yield from read_cells(file, path, wanted)
+
+    def say_if_missing(self) -> None:
+        """Say that there is nothing to read: the path may be another one than was meant."""
+        if not self.path.exists() and not self._rotated():
+            logger.warning(
+                "There is no ledger %s yet, so there is nothing to report. Check log_path.", self.path
+            )
 
     def files(self, since: Optional[Identity] = None) -> Iterator[Tuple[IO[bytes], Path]]:
         """Open the files of the ledger, oldest first."""
@@ -132,12 +142,10 @@ class Ledger:
     def _check(self) -> None:
         """Fail now rather than at the first row that has to be written."""
         if self._rotate_bytes and sys.platform == "win32":
-            raise ConfigurationError(
-                "rotate_mb needs file locks this system does not have. Remove rotate_mb."
-            )
+            raise ConfigurationError("Windows cannot rename a file that is open. Remove rotate_mb.")
         folder = self.path.parent
         try:
-            if not folder.is_dir():
+            if not (self.path.is_absolute() and folder.is_dir()):
                 raise ConfigurationError(
                     f"The folder of the ledger {self.path} does not exist. Create it or change log_path."
                 )
@@ -152,9 +160,11 @@ class Ledger:
             ) from error
 
     def _check_existing(self) -> None:
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | _BINARY)
+        descriptor = open_regular(self.path, os.O_RDWR | os.O_APPEND)
         try:
             self._read_header(descriptor)
+            if self._lock(descriptor, 0) and self._has_locks:
+                unlock(descriptor)
         finally:
             os.close(descriptor)
 
@@ -162,16 +172,49 @@ class Ledger:
         """The file that bears the ledger's name now: its descriptor, its size, and whether it is locked."""
         for _ in range(20):
             if self._descriptor is None:
-                flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY | _CLOSE_ON_EXEC
-                self._descriptor = os.open(self.path, flags, 0o666)
+                self._descriptor = self._open()
                 self._opened = identity(os.fstat(self._descriptor))
-            locked = _lock(self._descriptor, lock_timeout)
+            locked = self._lock(self._descriptor, lock_timeout)
             with suppress(FileNotFoundError):  # somebody removed it: it is made anew
                 status = os.stat(self.path)
                 if identity(status) == self._opened:
                     return self._descriptor, status.st_size, locked
             self.close()  # this gives the lock back, too
         raise OSError(errno.EBUSY, "another program keeps replacing the file", str(self.path))
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_APPEND
+        try:
+            descriptor = open_regular(self.path, flags)
+        except FileNotFoundError:
+            self._begin()
+            descriptor = open_regular(self.path, flags | os.O_CREAT)
+        if self._columns is None:
+            self._columns = self._read_header(descriptor)
+        return descriptor
+
+    def _begin(self) -> None:
+        """Make the file with its header, unless another process is faster."""
+        # Without links on this file system the header is written with the first row, under the lock.
+        with suppress(OSError, NotImplementedError), new_file_beside(str(self.path), OWN_MODE) as file:
+            file.write(encode(COLUMNS))
+            file.flush()
+            os.link(file.name, self.path)
+
+    def _lock(self, descriptor: int, lock_timeout: float) -> bool:
+        """Try for the lock; on a file system that has none, every row is written without it."""
+        if self._has_locks:
+            try:
+                return lock(descriptor, lock_timeout)
+            except OSError as error:
+                self._has_locks = False
+                logger.warning(
+                    "The ledger %s is on a file system without locks (%s). Rows are written all the same; "
+                    "let one process write to it, or put it on a local disk.",
+                    self.path,
+                    error.strerror,
+                )
+        return True
 
     def _lead_in(self, descriptor: int, size: int) -> bytes:
         """What has to stand before the next row: the header, the end of a half-written row, or nothing."""
@@ -183,8 +226,7 @@ class Ledger:
         if not size:
             self._columns = COLUMNS
             return encode(COLUMNS)
-        os.lseek(descriptor, -1, os.SEEK_END)
-        return b"" if os.read(descriptor, 1) == b"\n" else b"\n"
+        return b"" if _ends_line(descriptor) else b"\n"
 
     def _read_header(self, descriptor: int) -> Optional[Sequence[str]]:
         """The file's own columns; None when the file is empty or ends within our header."""
@@ -240,29 +282,22 @@ def _line_of(record: UsageRecord, columns: Sequence[str]) -> bytes:
     return encode([row.get(column, "") for column in columns])
 
 
-def _lock(descriptor: int, lock_timeout: float) -> bool:
-    if sys.platform == "win32":
-        return True  # there is nothing to wait for
-    give_up = None
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            give_up = give_up or time.monotonic() + lock_timeout
-            if time.monotonic() >= give_up:
-                return False
-            time.sleep(0.0005)
+def _ends_line(descriptor: int) -> bool:
+    os.lseek(descriptor, -1, os.SEEK_END)
+    return os.read(descriptor, 1) == b"\n"
 
 
-def _unlock(descriptor: int) -> None:
-    if sys.platform != "win32":
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
+def _followed(path: str) -> str:
+    """The file that a link leads to, or rotation would rename the link."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # not a path that can exist; the check says so
+        return path
 
 
 def _open_if_there(path: Path) -> Optional[IO[bytes]]:
     try:
-        return open(path, "rb")
+        return open(open_regular(path), "rb")
     except FileNotFoundError:
         return None
     except OSError as error:

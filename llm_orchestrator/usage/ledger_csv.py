@@ -32,6 +32,7 @@ from typing import (
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import COLUMNS, END_OF_ROW, REPORT_COLUMNS, REQUIRED_COLUMNS, SCHEMA
 from llm_orchestrator.usage.record import WRITERS, as_text, parse_timestamp
+from llm_orchestrator.utils.numbers import is_amount, is_count
 
 __all__ = ["LineReader", "Row", "check_header", "encode", "encode_values", "read_cells", "read_rows"]
 
@@ -130,9 +131,11 @@ def check_header(header: str, path: Path) -> List[str]:
 
 
 # The cells of a row as this library writes them; a row with any other is left to the careful reader.
-_PLAIN, _COUNT, _MONEY = r"""([^,"']*)""", r"([0-9]*)", r"(|[0-9]+\.?[0-9]*)"
+_PLAIN, _COUNT, _MONEY = r"""([^,"']*)""", r"([0-9]{0,9})", r"(|[0-9]{1,9}(?:\.[0-9]*)?)"
+_MOMENT = r"""((?:19[7-9]|2[0-9]{2})[0-9]-[^,"']*)"""
 _JSON = r'(|"[^"]*(?:""[^"]*)*")'
 _CELLS = {
+    "timestamp": _MOMENT,
     **dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), _COUNT),
     **dict.fromkeys(("cost", "estimated_cost"), _MONEY),
     "tags": _JSON,
@@ -165,13 +168,14 @@ class LineReader:
             row = dict(zip(self.columns, cells))
             parse_timestamp(row["timestamp"])
             for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
-                int(row[name] or 0)
+                if not is_count(int(row[name] or 0)):
+                    raise ValueError(name)
             whole = len(cells) == len(self.columns) and row.get("schema", _OLD_SCHEMA) in (
                 _OLD_SCHEMA,
                 SCHEMA,
             )
             for name in ("cost", "estimated_cost"):
-                whole = whole and Decimal(row.get(name) or 0).is_finite()
+                whole = whole and is_amount(Decimal(row.get(name) or 0))
         except (KeyError, ValueError, ArithmeticError, csv.Error):
             whole = False
         if whole:

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from llm_orchestrator.types import MISSING_USAGE, CostDetails, TokenUsage
 from llm_orchestrator.usage.columns import COLUMNS, DETAILS, LISTS, SCHEMA
+from llm_orchestrator.utils.numbers import is_count, shown
 from llm_orchestrator.utils.values import evolve
 
 __all__ = [
@@ -29,6 +30,9 @@ __all__ = [
 
 #: Tokens as a caller may give them: the keys ``prompt``, ``completion`` and ``total``, or a ``TokenUsage``.
 Tokens = Union[Mapping[str, Optional[int]], TokenUsage, None]
+
+#: Years that a ledger may have been written in; no clock of any zone fails on them.
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
 
 
 @dataclass(frozen=True)
@@ -209,11 +213,12 @@ def _count(tokens: Mapping[str, Optional[int]], key: str) -> Optional[int]:
     count = tokens.get(key)
     if count is None:
         return None
-    if isinstance(count, bool) or not hasattr(count, "__index__") or count < 0:
+    number = int(count) if hasattr(count, "__index__") and not isinstance(count, bool) else None
+    if not is_count(number):
         raise ValueError(
-            f"{count!r} is not a number of {key} tokens. Use a whole number from 0, or None if unknown."
+            f"{shown(count)} is not a number of {key} tokens. Use a whole number from 0, or None if unknown."
         )
-    return int(count)
+    return number
 
 
 def as_utc(moment: Optional[date], *, end_of_day: bool = False) -> Optional[datetime]:
@@ -236,7 +241,14 @@ def as_utc(moment: Optional[date], *, end_of_day: bool = False) -> Optional[date
         raise TypeError(f"{moment!r} is not a date. Use datetime.datetime or datetime.date.")
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time.max if end_of_day else time.min)
-    return moment.astimezone(timezone.utc)
+    try:
+        return moment.astimezone(timezone.utc)
+    except (
+        OverflowError,
+        ValueError,
+        OSError,
+    ):  # the first or the last days of all calendars, which mean no limit
+        return moment.replace(tzinfo=timezone.utc)
 
 
 def parse_timestamp(text: str) -> datetime:
@@ -249,9 +261,11 @@ def parse_timestamp(text: str) -> datetime:
         The point in time, with its zone.
 
     Raises:
-        ValueError: The string is not a timestamp.
+        ValueError: The string is not a timestamp, or of a year in which there was no ledger.
     """
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"{text!r} is in the year {moment.year}")
     return moment if moment.tzinfo else moment.astimezone(timezone.utc)
 
 

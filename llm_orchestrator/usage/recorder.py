@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Optional, Set, Tuple
 
 from llm_orchestrator.usage.ledger import Ledger
+from llm_orchestrator.usage.recent import MOST_SESSIONS
 from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.usage.store import RecordStore
 from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
@@ -30,6 +31,7 @@ __all__ = ["Recorder"]
 logger = logging.getLogger(__name__)
 
 _NO_PRICE = "it has no known price. Add one to price_overrides"
+_NO_PRICING = "it could not be priced. The log says why"
 _NO_USAGE = "no usage was reported. Look it up in the provider's own billing"
 _BAD_USAGE = "the reported usage is not valid. Look it up in the provider's own billing"
 
@@ -44,7 +46,9 @@ class Recorder:
     def __init__(self, ledger: Optional[Ledger], budget: Optional[Budget]) -> None:
         self.store = RecordStore(ledger, budget.note if budget else None)
         self._budget = budget
-        self._session_costs: Dict[str, Decimal] = {}
+        # By session, the last used at the end: its cost, and whether that is all of it.
+        self._session_costs: Dict[str, Tuple[Decimal, bool]] = {}
+        self._forgot_sessions = False
         self._warned: Set[Tuple[str, str]] = set()
         self._handed_over: Deque[Callable[[], Any]] = deque()  # by finalizers
         self._lock = threading.Lock()
@@ -68,7 +72,16 @@ class Recorder:
     def session_cost(self, session_id: str) -> Decimal:
         """What this process spent in a session, without estimates."""
         self.flush()
-        return self._session_costs.get(session_id, ZERO)
+        with self._lock:
+            cost, is_all = self._session_costs.get(session_id, (ZERO, not self._forgot_sessions))
+        return cost if is_all else self._cost_in_records(session_id)
+
+    def _cost_in_records(self, session_id: str) -> Decimal:
+        from llm_orchestrator.usage.report import UsageReport
+
+        earlier, cells = self.store.report_source(None, None)
+        found = UsageReport.from_cells(cells, earlier=earlier).by_session.get(session_id)
+        return found.cost if found else ZERO
 
     def check_budget(self, session_id: str, pending: Optional[Decimal]) -> None:
         """Refuse to go on when a budget is spent."""
@@ -94,7 +107,11 @@ class Recorder:
 
     def _add_to_session(self, session_id: str, cost: Decimal, estimate: Optional[Decimal]) -> None:
         reported = subtract_money(cost, estimate) if estimate else cost
-        self._session_costs[session_id] = add_money(self._session_costs.get(session_id, ZERO), reported)
+        known, is_all = self._session_costs.pop(session_id, (ZERO, not self._forgot_sessions))
+        self._session_costs[session_id] = add_money(known, reported), is_all
+        if len(self._session_costs) > MOST_SESSIONS:
+            del self._session_costs[next(iter(self._session_costs))]
+            self._forgot_sessions = True
 
     def _is_new(self, record: UsageRecord) -> bool:
         key = (record.provider, record.model)
@@ -124,6 +141,8 @@ def _why_unknown(record: UsageRecord) -> str:
     if record.usage_status == "missing":
         return _NO_USAGE
     details = record.cost_details
+    if details and "error" in details.unpriced:
+        return _NO_PRICING
     return _BAD_USAGE if details and "invalid_usage" in details.unpriced else _NO_PRICE
 
 
@@ -138,6 +157,7 @@ def _renew_all_after_fork() -> None:
 def _flush_all() -> None:
     for recorder in list(_living):
         recorder.flush(wait=True)
+        recorder.store.report_lost()
 
 
 if hasattr(os, "register_at_fork"):

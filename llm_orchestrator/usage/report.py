@@ -76,17 +76,20 @@ class UsageReport(Readable):
         cls,
         rows: Iterable[Sequence[str]],
         again: Optional[Callable[[], Iterable[Sequence[str]]]] = None,
+        earlier: Optional[Tally] = None,
     ) -> UsageReport:
         """Sum up ledger rows, one by one.
 
         Args:
             rows: For every row one string for each of ``REPORT_COLUMNS``.
             again: Reads the same rows again, with ``DETAIL_COLUMNS``, for ``to_html``.
+            earlier: The sums of rows that are not there any more; the others are added to it.
 
         Returns:
             The report.
         """
-        tally = Tally()
+        tally = Tally() if earlier is None else earlier
+        before = tally.rows
         for cells in rows:
             tally.add(cells)
         overall, groups = tally.totals()
@@ -100,7 +103,7 @@ class UsageReport(Readable):
             **groups,
         )
         if again:
-            object.__setattr__(report, "_source", _Source(again, tally.rows))
+            object.__setattr__(report, "_source", _Source(again, tally.rows - before))
         return report
 
     def __getstate__(self) -> Dict[str, Any]:

@@ -10,16 +10,22 @@ import logging
 import sys
 import threading
 import time
+import warnings
 from collections import deque
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import Any, Callable, Deque, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, Iterator, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
 from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.ledger_csv import Row
+from llm_orchestrator.usage.recent import RecentRecords
 from llm_orchestrator.usage.record import UsageRecord, as_utc, parse_timestamp
+
+if TYPE_CHECKING:
+    from llm_orchestrator.usage.tally import Tally
 
 __all__ = ["RecordStore"]
 
@@ -37,14 +43,14 @@ class RecordStore:
     ) -> None:
         self.ledger = ledger
         self._on_unwritten = on_unwritten
-        self._records: List[UsageRecord] = []
+        self._recent = RecentRecords()
         self._waiting: Deque[Tuple[UsageRecord, float]] = deque()  # each with the time at which it came
         self._lock = threading.Lock()
 
     def add(self, record: UsageRecord) -> None:
         """Keep a record; never raises, as the answer it is about was paid for."""
         if self.ledger is None:
-            self._records.append(record)
+            self._recent.add(record)
             self._note_unwritten(record)
         else:
             self._waiting.append((record, time.monotonic()))
@@ -81,6 +87,7 @@ class RecordStore:
                 error,
                 _shown(record),
             )
+            _warn_of_lost_row(self.ledger)
             self._note_unwritten(record)
             written = True
         if written:
@@ -94,8 +101,8 @@ class RecordStore:
     def rows(self, start_date: Optional[date], end_date: Optional[date]) -> Iterator[Row]:
         """Read the records back."""
         is_wanted = _period(start_date, end_date)
-        self.flush(wait=True)
-        rows = self.ledger.rows() if self.ledger else (record.to_row() for record in list(self._records))
+        self._get_ready()
+        rows = self.ledger.rows() if self.ledger else self._recent.rows(start_date)
         return (row for row in rows if is_wanted(row["timestamp"]))
 
     def cells(
@@ -109,10 +116,26 @@ class RecordStore:
             rows = self.rows(start_date, end_date)
             return ([row[name] for name in wanted] for row in rows)
         is_wanted = _period(start_date, end_date)
-        self.flush(wait=True)
+        self._get_ready()
         if is_wanted is _always:
             return self.ledger.cells(wanted)
         return (cells for cells in self.ledger.cells(wanted) if is_wanted(cells[0]))
+
+    def _get_ready(self) -> None:
+        self.flush(wait=True)
+        if self.ledger:
+            self.ledger.say_if_missing()
+
+    def report_source(
+        self, start_date: Optional[date], end_date: Optional[date]
+    ) -> Tuple[Optional[Tally], Iterator[Sequence[str]]]:
+        """What a report is made of: the sums of what is no longer kept row by row, if any, and rows."""
+        if self.ledger or start_date or end_date:
+            return None, self.cells(start_date, end_date)
+        self.flush(wait=True)
+        sums, records = self._recent.whole()
+        rows = (record.to_row() for record in records)
+        return sums, ([row[name] for name in REPORT_COLUMNS] for row in rows)
 
     def export(
         self,
@@ -142,6 +165,17 @@ class RecordStore:
             if self.ledger:
                 self.ledger.close()
 
+    def report_lost(self) -> None:
+        """At the end of the program: say which rows never could be written, as the file was always locked."""
+        while self.ledger and self._waiting:
+            record, _ = self._waiting.popleft()
+            logger.error(
+                "A row of the ledger %s could not be written: another process keeps it locked. The row: %s",
+                self.ledger.path,
+                record.to_row(),
+            )
+            _warn_of_lost_row(self.ledger)
+
     def renew_after_fork(self) -> None:
         """Begin anew in a child process."""
         # The parent's lock may be held by a thread that does not exist here, and a shared descriptor shares
@@ -157,6 +191,17 @@ def _shown(record: UsageRecord) -> Any:
         return record.to_row()
     except Exception:  # noqa: BLE001 (that is why it could not be written)
         return record
+
+
+def _warn_of_lost_row(ledger: Ledger) -> None:
+    """Many programs show no log, and money that is in no row must not go unnoticed."""
+    with suppress(Warning):  # a program that makes errors of warnings has paid for the answer, too
+        warnings.warn(
+            f"A row of the ledger {ledger.path} could not be written, see the log. "
+            "The costs in the ledger are too low.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _always(timestamp: str) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import copy
 from decimal import Decimal
-from typing import Dict, List, Sequence, Set, Tuple
+from typing import Any, Dict, List, Sequence, Set, Tuple
 
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
 from llm_orchestrator.usage.days import LocalClock
 from llm_orchestrator.usage.totals import UsageTotals
+from llm_orchestrator.utils.json import read_json
 from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
 
 __all__ = ["Tally"]
@@ -116,6 +117,16 @@ class Tally:
         }
         return self._overall.totals(), groups
 
+    def copy(self) -> Tally:
+        """Another one with the same sums, to add other rows to."""
+        known: Dict[int, Any] = {}
+        other = copy.deepcopy(self, known)
+        other._unfinished = {
+            call: {(name, id(known[sums])) for name, sums in counted}
+            for call, counted in self._unfinished.items()
+        }
+        return other
+
     def _fold(self) -> None:
         for key, sums in self._sums_by_key.items():
             for group in self._groups_of(*key):
@@ -145,7 +156,7 @@ def _tags(text: str) -> List[str]:
     if not text:
         return []
     try:
-        tags = json.loads(text)
+        tags = read_json(text)
     except ValueError:  # a file may have been edited by hand
         return []
     return [f"{name}={value}" for name, value in tags.items()] if isinstance(tags, dict) else []

@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import os
-import threading
+import stat
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, Iterator, Union
 
-__all__ = ["atomic_file"]
+from llm_orchestrator.utils.files import require_regular
 
-_BINARY = getattr(os, "O_BINARY", 0)
+__all__ = ["atomic_file", "new_file_beside"]
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
-def atomic_file(path: Union[str, os.PathLike[str]], *, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """Open a temporary file that replaces ``path`` when the block ends, unless the block raises."""
-    # Threads and processes may write the same file at once, so each writer has a temporary file of its own.
-    part = f"{os.fspath(path)}.{os.getpid()}.{threading.get_ident()}.part"
+def atomic_file(path: Union[str, os.PathLike[str]], *, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """Open a temporary file that replaces ``path`` when the block ends, unless the block raises.
+
+    A file that is there keeps its mode, and a link to it stays a link; a device or a pipe is not replaced.
+    """
+    target = os.path.realpath(path)
+    with new_file_beside(target, mode) as file:
+        with suppress(FileNotFoundError):
+            status = os.stat(target)
+            require_regular(status, target)
+            _set_mode(file, stat.S_IMODE(status.st_mode))
+        yield file
+        file.close()
+        os.replace(file.name, target)
+
+
+@contextmanager
+def new_file_beside(path: str, mode: int) -> Iterator[BinaryIO]:
+    """Open a new file in the same folder, by a name that nobody can guess; it is removed at the end."""
+    part = f"{path}.{os.urandom(8).hex()}.part"
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, mode)
-        with open(descriptor, "wb") as file:
+        with open(part, "wb", opener=lambda name, _: os.open(name, _NEW, mode)) as file:
             yield file
-        os.replace(part, path)
     finally:
         with suppress(OSError, ValueError):  # it was renamed, or never created
             os.remove(part)
+
+
+def _set_mode(file: BinaryIO, mode: int) -> None:
+    if hasattr(os, "fchmod"):  # Windows has no such modes
+        with suppress(OSError):  # nor has every file system
+            os.fchmod(file.fileno(), mode)

@@ -1,14 +1,29 @@
-"""JSON objects as dicts: leaving out None or some keys, merging, and how deep they are."""
+"""JSON: reading it within bounds, and objects as dicts: leaving out None, merging, how deep they are."""
 
 from __future__ import annotations
 
+import json
 from collections import abc
 from typing import Any, Dict, List, Mapping
 
-__all__ = ["JSON", "beside", "is_deeper", "merged", "overridden", "without_none"]
+__all__ = ["JSON", "MAX_DEPTH", "beside", "is_deeper", "merged", "overridden", "read_json", "without_none"]
 
 #: A JSON object that is not changed.
 JSON = Mapping[str, Any]
+
+#: Deeper nesting is no data, and whoever writes it again may run out of stack.
+MAX_DEPTH = 200
+
+
+def read_json(text: str, **options: Any) -> Any:
+    """Read JSON as ``json.loads`` does; nesting without end is a ValueError, too."""
+    try:
+        value = json.loads(text, **options)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    if text.count("[") + text.count("{") > MAX_DEPTH and is_deeper(value, MAX_DEPTH):
+        raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
+    return value
 
 
 def without_none(values: Mapping[str, Any]) -> Dict[str, Any]:

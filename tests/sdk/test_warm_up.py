@@ -15,7 +15,7 @@ from llm_orchestrator import LLMOrchestrator, OrchestratorError
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.testing import FakeProvider
 from tests.support.fixtures import Orchestrate
-from tests.support.scripted_server import KEY, MODEL, Dialect, ScriptedServer
+from tests.support.scripted_server import DIALECTS, KEY, MODEL, Dialect, ScriptedServer
 from tests.support.scripted_server.places import refusing_url
 from tests.support.scripted_server.replies import Reply, json_reply
 
@@ -163,6 +163,47 @@ if not child:
     os._exit(0)
 sys.exit(os.waitpid(child, 0)[1])
 """
+
+
+SLOW_IMPORT = """
+import importlib, os, sys, threading, time
+from importlib import import_module
+from llm_orchestrator import LLMOrchestrator
+from llm_orchestrator.calls import warm_up
+from llm_orchestrator.providers import sdk
+warm_up.FORK_PATIENCE = 0.01  # an import may take longer than the thread is waited for
+importing = threading.Event()
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "openai":
+            importing.set()
+            time.sleep(1)
+sys.meta_path.insert(0, Finder())
+orchestrator = LLMOrchestrator({config!r})
+threads = [orchestrator.warm_up()] if {warm} else [threading.Thread(target=lambda: orchestrator.send_request("Hi"))]
+{warm} or threads[0].start()
+importing.wait()
+child = os.fork()
+if not child:
+    import openai
+    print("imported" if hasattr(openai, "OpenAI") else "half", flush=True)
+    os._exit(0)
+threads[0].join()
+sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+@pytest.mark.parametrize("warm", [True, False], ids=["warm_up", "a call"])
+def test_fd12_a_fork_waits_until_an_import_is_finished(server: ScriptedServer, warm: bool) -> None:
+    dialect = DIALECTS["chat"]
+    server.default = lambda request: Reply(404) if request.method == "GET" else dialect.whole(text="Hello.")
+    program = SLOW_IMPORT.format(config=dialect.config(server.url, transport="sdk"), warm=warm)
+    done = subprocess.run(
+        [sys.executable, "-Wignore", "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "imported\n"), done.stderr
 
 
 @pytest.mark.slow

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import List, Optional, Tuple
 from urllib.parse import quote
 
-from llm_orchestrator.exceptions import InvalidResponseError
-from llm_orchestrator.providers.reading import as_count, as_mappings, as_text_or_none
+from llm_orchestrator.providers.reading import as_count, as_text_or_none, listed_models
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, ModelInfo
 
@@ -30,9 +29,7 @@ def model_request(model: str) -> WireRequest:
 
 def parse_models(body: JSON, provider: str) -> Tuple[List[ModelInfo], Optional[str]]:
     """Translate one page of the listing."""
-    if not isinstance(body.get("data"), list):
-        raise InvalidResponseError("The reply is not a list of models. Check base_url, or try again.")
-    models = [_model(entry, provider) for entry in as_mappings(body["data"]) if entry.get("id")]
+    models = [_model(entry, provider) for entry in listed_models(body.get("data"), "id")]
     cursor = as_text_or_none(body.get("last_id")) if body.get("has_more") is True else None
     return models, cursor
 
@@ -41,7 +38,7 @@ def _model(entry: JSON, provider: str) -> ModelInfo:
     lifecycle = entry.get("lifecycle")
     capabilities = entry.get("capabilities")
     return ModelInfo(
-        name=str(entry["id"]),
+        name=entry["id"],
         provider=provider,
         deprecated=lifecycle in ENDING or (not lifecycle and bool(entry.get("deprecated_at"))),
         created_at=as_text_or_none(entry.get("created_at")),

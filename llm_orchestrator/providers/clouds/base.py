@@ -48,7 +48,7 @@ class CloudProvider(BaseLLMProvider):
         """Turn an exception into one of ours, a credential chain's included; see ``Adapter``."""
         causes = list(causes_of(error))
         if not any(self._is_about_credentials(cause) for cause in causes):
-            return self._without_token(super().translate_error(error), error)
+            return super().translate_error(error)
         if any(isinstance(cause, OSError) for cause in causes):
             translated: ProviderError = ProviderConnectionError(
                 "The service that issues credentials cannot be reached. Check the network."
@@ -62,15 +62,21 @@ class CloudProvider(BaseLLMProvider):
         package = f"{type(error).__module__}."
         return package.startswith(tuple(f"{name}." for name in self.credential_packages))
 
-    def _without_token(self, shown: Optional[ProviderError], error: Exception) -> Optional[ProviderError]:
-        """Remove the token that was sent, which was unknown before the call, from the error and its cause."""
-        request = getattr(getattr(error, "response", None), "request", None)
-        if request is not None:
-            redactor = self.redactor.including(secret_headers(request.headers))
-            for exception in (error, shown):
-                if exception is not None:
-                    redactor.scrub(exception)
-        return shown
+    def watched(self, client: Any) -> Any:
+        """Have every request show its credentials before it is sent: they are not known earlier."""
+        for name in ("_client", "_async_client"):
+            http_client: Any = getattr(client, name, None)
+            hooks = getattr(http_client, "event_hooks", None)
+            if hooks is not None:
+                learn = self._alearn if hasattr(http_client, "aclose") else self._learn
+                http_client.event_hooks = {**hooks, "request": [*hooks.get("request", ()), learn]}
+        return client
+
+    def _learn(self, request: Any) -> None:
+        self.redactor.learn(secret_headers(request.headers))
+
+    async def _alearn(self, request: Any) -> None:
+        self._learn(request)
 
 
 class ConfiguredNames(CloudProvider):

@@ -9,6 +9,7 @@ from typing import Any, AsyncIterator, Iterator
 
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.wire import RawReply
+from llm_orchestrator.utils.json import read_json
 
 __all__ = ["as_server_sent_events"]
 
@@ -72,7 +73,7 @@ class _EventStream:
 
 def _event(message: Any) -> bytes:
     """One message as a server-sent event; an exception in the stream reads as Anthropic's error event."""
-    content = json.loads(message.payload or b"{}")
+    content = read_json((message.payload or b"{}").decode("utf-8"))
     if not isinstance(content, dict):
         raise ValueError("a message is not a JSON object")
     kind = message.headers.get(":exception-type") or message.headers.get(":error-code")

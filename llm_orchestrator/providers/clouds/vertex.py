@@ -18,7 +18,7 @@ from llm_orchestrator.providers.clouds.base import (
 )
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
-from llm_orchestrator.providers.reading import as_mappings
+from llm_orchestrator.providers.reading import listed_models
 from llm_orchestrator.providers.wire import Endpoint, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, ModelInfo
 from llm_orchestrator.utils.values import evolve
@@ -156,8 +156,8 @@ class GeminiOnVertex(VertexAdapter, GeminiAdapter):
     def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
         """Translate one page, whose entries have other names here; see ``GeminiAdapter.parse_models``."""
         entries = [
-            {**entry, "name": str(entry.get("name", "")).replace(GOOGLE, "", 1)}
-            for entry in as_mappings(body.get("publisherModels"))
+            {**entry, "name": entry["name"].replace(GOOGLE, "", 1)}
+            for entry in listed_models(body.get("publisherModels"), "name")
         ]
         return super().parse_models({**body, "models": entries})
 

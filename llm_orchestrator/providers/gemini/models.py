@@ -6,7 +6,7 @@ from typing import Any, List, Optional, Tuple
 from urllib.parse import quote
 
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.providers.reading import as_count, as_mappings
+from llm_orchestrator.providers.reading import as_count, as_text_or_none, listed_models
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, ModelInfo
 
@@ -45,8 +45,8 @@ def _without_prefix(name: str) -> str:
 
 def parse_models(body: JSON, provider: str) -> Tuple[List[ModelInfo], Optional[str]]:
     """Translate one page of the listing."""
-    named = [entry for entry in as_mappings(body.get("models")) if isinstance(entry.get("name"), str)]
-    return [_model(entry, provider) for entry in named], body.get("nextPageToken") or None
+    models = [_model(entry, provider) for entry in listed_models(body.get("models"), "name")]
+    return models, as_text_or_none(body.get("nextPageToken"))
 
 
 def _model(entry: JSON, provider: str) -> ModelInfo:
@@ -56,7 +56,7 @@ def _model(entry: JSON, provider: str) -> ModelInfo:
         provider=provider,
         context_window=as_count(entry.get("inputTokenLimit")),
         max_output_tokens=as_count(entry.get("outputTokenLimit")),
-        display_name=entry.get("displayName") or None,
+        display_name=as_text_or_none(entry.get("displayName")),
         capabilities={key: entry[key] for key in CAPABILITIES if key in entry},
         exclusion=_exclusion(name, entry.get("supportedGenerationMethods")),
     )

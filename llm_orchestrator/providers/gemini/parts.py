@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import abc
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_mapping, parse_data_url
 from llm_orchestrator.types import JSON, Message, parts_of
-from llm_orchestrator.utils.json import without_none
+from llm_orchestrator.utils.json import read_json, without_none
 
 __all__ = ["Part", "result_part", "write_parts"]
 
@@ -52,8 +51,8 @@ def result_part(message: Message, name: str, identifier: Optional[str], index: i
 
 def _json_object(text: str) -> Optional[Dict[str, Any]]:
     try:
-        value = json.loads(text, parse_constant=_reject_constant)
-    except (ValueError, RecursionError):
+        value = read_json(text, parse_constant=_reject_constant)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 

@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 import weakref
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -23,6 +24,7 @@ from typing import (
     Generic,
     List,
     Optional,
+    Set,
     Tuple,
     TypeVar,
 )
@@ -76,7 +78,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
             with self._lock:
                 client = self._for_threads
                 if client is None:
-                    client = self._make()
+                    client = _made(self._make)
                     self._end = weakref.finalize(self, self._close, client)
                     # At exit it stays open: threads may be in the middle of a call, which would fail.
                     self._end.atexit = False  # type: ignore[misc, unused-ignore]  # older stubs deny it
@@ -100,7 +102,7 @@ class Clients(Generic[SyncClient, AsyncClient]):
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> AsyncClient:
         """Make a loop's client in a thread: importing an SDK takes a second, and the loop must go on."""
         try:
-            client = await in_thread(self._make_async)
+            client: AsyncClient = await in_thread(partial(_made, self._make_async))
             guard = self._close_with_loop(client, loop)
             self._for_loops[loop] = (client, guard)
             redact_logs(self._redactor)
@@ -173,10 +175,48 @@ class Clients(Generic[SyncClient, AsyncClient]):
 _all_clients: weakref.WeakSet[Clients[Any, Any]] = weakref.WeakSet()
 
 
+class _Making:
+    """Lets a fork wait while a client is made, that is while an SDK is imported.
+
+    The lock of a module that is being imported by a thread would stay locked in the child, which has no such
+    thread, and the child could never import the SDK.
+    """
+
+    def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        self._change = threading.Condition()
+        self._threads: Set[int] = set()
+
+    def __call__(self, make: Callable[[], Any]) -> Any:
+        with self._change:
+            self._threads.add(threading.get_ident())
+        try:
+            return make()
+        finally:
+            with self._change:
+                self._threads.discard(threading.get_ident())
+                self._change.notify_all()
+
+    def stop(self) -> None:
+        """Wait until no other thread makes a client, and let none begin."""
+        self._change.acquire()
+        while self._threads - {threading.get_ident()}:
+            self._change.wait()
+
+    def go_on(self) -> None:
+        self._change.release()
+
+
+_made = _Making()
+
+
 def _start_anew_in_child() -> None:
     for clients in list(_all_clients):
         clients.start_anew_in_child()
 
 
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_made.stop, after_in_parent=_made.go_on, after_in_child=_made.begin_anew)
     os.register_at_fork(after_in_child=_start_anew_in_child)

@@ -12,7 +12,7 @@ from typing import Any, AsyncIterator, Dict, Iterator, List, Optional
 from pydantic_core import from_json
 
 from llm_orchestrator.exceptions import InvalidResponseError
-from llm_orchestrator.utils.json import is_deeper
+from llm_orchestrator.utils.json import MAX_DEPTH, is_deeper
 
 __all__ = ["MAX_BODY_BYTES", "MAX_EVENT_BYTES", "BodyReader", "EventReader", "next_chunk", "read_document"]
 
@@ -20,9 +20,6 @@ __all__ = ["MAX_BODY_BYTES", "MAX_EVENT_BYTES", "BodyReader", "EventReader", "ne
 MAX_EVENT_BYTES = 32 * 1024 * 1024
 #: Largest whole reply accepted.
 MAX_BODY_BYTES = 128 * 1024 * 1024
-
-#: Deeper nesting is no answer, and whoever writes it again may run out of stack.
-MAX_DEPTH = 200
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK_LINE = b"\n\n"

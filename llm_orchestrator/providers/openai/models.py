@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, List, Optional, Tuple
 from urllib.parse import quote
 
-from llm_orchestrator.providers.reading import as_mappings, as_text_or_none
+from llm_orchestrator.providers.reading import as_text_or_none, listed_models
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, ModelInfo
 
@@ -24,8 +24,7 @@ def model_request(model: str) -> WireRequest:
 
 def parse_models(body: JSON, provider: str) -> Tuple[List[ModelInfo], Optional[str]]:
     """Translate the listing."""
-    named = [entry for entry in as_mappings(body.get("data")) if isinstance(entry.get("id"), str)]
-    return [_model(entry, provider) for entry in named], None
+    return [_model(entry, provider) for entry in listed_models(body.get("data"), "id")], None
 
 
 def _model(entry: JSON, provider: str) -> ModelInfo:

@@ -13,16 +13,20 @@ from typing import Dict, Iterable, Optional, Sequence, Tuple
 from llm_orchestrator.usage.columns import DETAIL_COLUMNS
 from llm_orchestrator.usage.days import LocalClock
 from llm_orchestrator.utils.money import ZERO, add_money
+from llm_orchestrator.utils.numbers import MOST_TOKENS, is_amount, is_count
 
 __all__ = ["Durations", "Figures", "ModelFigures"]
 
 #: Bins of a distribution between a duration and ten times as much: each is 12 % wide.
 BINS_PER_DECADE = 20
+#: No request takes a year.
+MOST_SECONDS = 365 * 24 * 3600
 #: Different hours, times models, from which on spend is kept by day.
 MOST_PERIODS = 2_000
 #: So many lists of rates are remembered at once.
 _REMEMBERED = 4096
 _MILLION = Decimal(1_000_000)
+_MOST_DIGITS = len(str(MOST_TOKENS))
 
 
 class Durations:
@@ -35,9 +39,12 @@ class Durations:
     def add(self, text: str) -> None:
         """Count one more."""
         try:
-            number = math.floor(math.log10(float(text)) * BINS_PER_DECADE)
-        except (ValueError, OverflowError):  # a file may have been edited by hand
+            seconds = float(text)
+        except ValueError:  # a file may have been edited by hand
             return
+        if not 0 < seconds <= MOST_SECONDS:
+            return
+        number = math.floor(math.log10(seconds) * BINS_PER_DECADE)
         self.bins[number] = self.bins.get(number, 0) + 1
         self.count += 1
 
@@ -239,7 +246,8 @@ def _add_tokens(tokens: Dict[str, int], row: Sequence[str]) -> None:
 
 
 def _count_of(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    count = int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
+    return count if is_count(count) else 0
 
 
 def _number(text: str) -> Decimal:
@@ -247,7 +255,7 @@ def _number(text: str) -> Decimal:
         number = Decimal(text)
     except ArithmeticError:  # a file may have been edited by hand
         return ZERO
-    return number if number.is_finite() else ZERO
+    return number if is_amount(number) else ZERO
 
 
 def _pairs(text: str) -> Dict[str, Decimal]:

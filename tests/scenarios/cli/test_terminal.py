@@ -119,7 +119,7 @@ def test_an_answer_cannot_take_over_the_terminal(terminal: Terminal, server: Scr
     server.script(CHAT.stream(["safe\x1b]0;owned\x07\x1b[2J\x1b[8m text"]))
     terminal.run("ask", "Hi")
     screen = terminal.wait_for("exit code 0")
-    assert "safe]0;owned[2J[8m text" in screen
+    assert r"safe\x1b]0;owned\x07\x1b[2J\x1b[8m text" in screen.replace("\n", "")
 
 
 def test_init_asks_which_providers(terminal: Terminal, configured: Path) -> None:

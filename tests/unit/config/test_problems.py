@@ -10,6 +10,7 @@ from typing import Any, Dict
 
 import pytest
 
+from llm_orchestrator.config import reader
 from llm_orchestrator.config.manager import ConfigManager
 from tests.support.configs import config, costs, entry, fault, no_keys, schema_built, written
 
@@ -174,10 +175,11 @@ def test_a_folder_and_an_unreadable_path_are_errors(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path):
+def test_fd8_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "PIPE_PATIENCE", 0.05)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe, stat.S_IRUSR | stat.S_IWUSR)
-    assert "this is a folder or a device" in fault(pipe)
+    assert "nothing was written to this pipe for 0.05 seconds" in fault(pipe)
 
 
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(

@@ -16,6 +16,7 @@ from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError
 from llm_orchestrator.providers.http.core.encodings import STEP_BYTES, Unpacker, unpacker_for
 from llm_orchestrator.providers.http.core.network_errors import broken_reply, connection_lost
 from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.headers import HiddenBytes
 
 __all__ = ["MAX_BODY_BYTES", "MAX_HEAD_BYTES", "ReplyHeaders", "ReplyParser", "header_bytes", "request_bytes"]
 
@@ -50,7 +51,7 @@ def header_bytes(headers: Mapping[str, str]) -> bytes:
     Raises:
         ConfigurationError: A header cannot be sent; its value is not shown.
     """
-    return b"".join(_header_line(name, value.strip()) for name, value in headers.items())
+    return HiddenBytes(b"".join(_header_line(name, value.strip()) for name, value in headers.items()))
 
 
 def _header_line(name: str, value: str) -> bytes:
@@ -90,7 +91,7 @@ def request_bytes(origin: Origin, method: str, path: str, headers: bytes, body: 
         path, authorization = f"http://{authority}{path}", origin.proxy.authorization
     head = f"{method} {path} HTTP/1.1\r\nhost: {authority}\r\naccept-encoding: gzip, deflate\r\n"
     length = b"" if body is None else b"content-length: %d\r\n" % len(body)
-    return b"".join((head.encode("ascii"), authorization, headers, length, b"\r\n", body or b""))
+    return HiddenBytes(b"".join((head.encode("ascii"), authorization, headers, length, b"\r\n", body or b"")))
 
 
 class ReplyHeaders(Mapping[str, str]):

@@ -6,6 +6,7 @@ from typing import Any, Dict
 
 import pytest
 
+from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.types import ModelInfo
 from tests.support.shapes.gemini_shapes import ADAPTER
 
@@ -68,5 +69,6 @@ def test_pages() -> None:
 @pytest.mark.parametrize(
     "body", [{}, {"models": None}, {"models": [None, {}, {"name": 3}], "nextPageToken": ""}]
 )
-def test_malformed_pages_are_empty(body: Json) -> None:
-    assert ADAPTER.parse_models(body) == ([], None)
+def test_fd3_malformed_pages_are_no_listing(body: Json) -> None:
+    with pytest.raises(InvalidResponseError, match="not a list of models"):
+        ADAPTER.parse_models(body)
