@@ -6,17 +6,12 @@ variables and keys are in ``manager.py``.
 
 from __future__ import annotations
 
-import re
 from collections import abc
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Dict, List, Literal, Mapping, Optional
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -26,12 +21,28 @@ from pydantic import (
     field_validator,
 )
 
-from llm_orchestrator.config.frozen import FrozenDict, FrozenList, freeze
+from llm_orchestrator.config.frozen import FrozenDict, FrozenList
+from llm_orchestrator.config.values import (
+    ConfigModel,
+    Count,
+    Dollars,
+    Frozen,
+    HeaderValues,
+    Items,
+    ModelName,
+    Number,
+    Positive,
+    Rate,
+    Section,
+    Text,
+    Url,
+    default_section,
+    replaced,
+)
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.models.names import foreign_owner, is_fine_tuned
+from llm_orchestrator.models.names import foreign_owner
 from llm_orchestrator.request.options import check_entry_options
 from llm_orchestrator.utils.suggestions import did_you_mean
-from llm_orchestrator.utils.urls import fault_of_url
 
 __all__ = [
     "RATE_NAMES",
@@ -64,84 +75,7 @@ RATE_NAMES = (
 _CONNECT_TIMEOUT = 10.0
 
 
-def _no_fine_tuned(model: str) -> str:
-    if is_fine_tuned(model):
-        raise ValueError(
-            f"{model!r} is a fine-tuned model, which is not supported. Use the base model instead."
-        )
-    return model
-
-
-#: Ways to write a variable that other programs replace and this one does not, and quotes around a value.
-_NOT_REPLACED = re.compile(
-    r"\$(?P<shell>\w+)|%(?P<windows>\w+)%|\{\{\s*(?P<template>\w+)?.*\}\}|<[^<>]*>|(?P<quote>['\"]).*(?P=quote)",
-    re.DOTALL,
-)
-
-
-def _replaced(text: str) -> str:
-    """Refuse what was meant to be replaced and was not: it would be sent as it stands."""
-    found = _NOT_REPLACED.fullmatch(text.strip())
-    if found is None:
-        return text
-    if found["quote"]:
-        raise ValueError("has quotes inside, which would be sent too. Remove the inner quotes.")
-    name = found["shell"] or found["windows"] or found["template"] or "NAME"
-    raise ValueError(f"is a placeholder that nothing replaces. Write ${{{name}}} for the variable {name}.")
-
-
-def _header_values(headers: Mapping[str, str]) -> Mapping[str, str]:
-    for value in headers.values():
-        _replaced(value)
-    return headers
-
-
-def _not_a_switch(value: Any) -> Any:
-    """Refuse true and false where a number belongs; they would be read as 1 and 0."""
-    if isinstance(value, bool):
-        raise ValueError("is true or false. Write a number.")
-    return value
-
-
-def _http_url(url: Optional[str]) -> Optional[str]:
-    if not url:  # ${BASE_URL:-} without a value
-        return None
-    _replaced(url)
-    from llm_orchestrator.providers.http.redaction import SECRET_WORDS  # only entries with a URL need it
-
-    fault = fault_of_url(url, SECRET_WORDS)
-    if fault is not None:
-        raise ValueError(fault)
-    return url
-
-
-_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-_ModelName = Annotated[_Text, AfterValidator(_no_fine_tuned)]
-_Url = Annotated[
-    Optional[Annotated[str, StringConstraints(strip_whitespace=True)]], AfterValidator(_http_url)
-]
-_Number = BeforeValidator(_not_a_switch)
-_Positive = Annotated[float, _Number, Field(gt=0, allow_inf_nan=False)]
-_Count = Annotated[int, _Number, Field(ge=0, le=1000)]
-_Dollars = Annotated[Decimal, _Number, Field(gt=0)]
-_Rate = Annotated[Decimal, _Number, Field(ge=0)]
-_Frozen = AfterValidator(freeze)
-# YAML reads a section or list whose lines are all commented out as null.
-_Section = BeforeValidator(lambda value: {} if value is None else value)
-_List = BeforeValidator(lambda value: [] if value is None else value)
-
-
-def _default_section(**values: Any) -> Any:
-    """The default of a section: values, because an instance would build a validator of its own at import."""
-    return Field(default=values, validate_default=True)
-
-
-class _Model(BaseModel):
-    # A validation error must not show a key. Building is deferred: only the outermost model validates.
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-
-class HttpConfig(_Model):
+class HttpConfig(ConfigModel):
     """The section ``http`` of an entry: how connections of the direct transport are made and kept.
 
     Attributes:
@@ -154,14 +88,14 @@ class HttpConfig(_Model):
     """
 
     proxy: Optional[str] = Field(default=None, repr=False)
-    ca_bundle: Optional[_Text] = None
-    client_cert: Optional[_Text] = None
-    client_key: Optional[_Text] = None
+    ca_bundle: Optional[Text] = None
+    client_cert: Optional[Text] = None
+    client_key: Optional[Text] = None
     verify: bool = True
-    keep_alive: Annotated[float, _Number] = Field(default=60.0, ge=0, allow_inf_nan=False)
+    keep_alive: Annotated[float, Number] = Field(default=60.0, ge=0, allow_inf_nan=False)
 
 
-class CompatConfig(_Model):
+class CompatConfig(ConfigModel):
     """The section ``compat`` of an entry: where a host that speaks OpenAI's protocol differs from OpenAI.
 
     Attributes:
@@ -177,7 +111,7 @@ class CompatConfig(_Model):
     max_tokens_name: Optional[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")]] = None
 
 
-class ProviderConfig(_Model):
+class ProviderConfig(ConfigModel):
     """One entry below ``providers``.
 
     Attributes:
@@ -211,35 +145,35 @@ class ProviderConfig(_Model):
 
     # `timeout` comes before `connect_timeout`, whose default and check need it.
     api_key: Optional[SecretStr] = None
-    fallback_models: Annotated[List[_ModelName], _List, _Frozen] = FrozenList()
-    adapter: Optional[_Text] = None
-    base_url: _Url = None
-    headers: Annotated[Dict[str, str], _Section, AfterValidator(_header_values), _Frozen] = Field(
+    fallback_models: Annotated[List[ModelName], Items, Frozen] = FrozenList()
+    adapter: Optional[Text] = None
+    base_url: Url = None
+    headers: Annotated[Dict[str, str], Section, HeaderValues, Frozen] = Field(
         default=FrozenDict(), repr=False
     )
-    timeout: _Positive = 300.0
-    connect_timeout: Annotated[float, _Number] = Field(
+    timeout: Positive = 300.0
+    connect_timeout: Annotated[float, Number] = Field(
         default_factory=lambda valid: min(_CONNECT_TIMEOUT, valid.get("timeout", _CONNECT_TIMEOUT)),
         gt=0,
         allow_inf_nan=False,
     )
-    total_timeout: Optional[_Positive] = 900.0
-    max_retries: _Count = 2
-    max_retry_wait: Annotated[float, _Number] = Field(default=60.0, ge=0, allow_inf_nan=False)
-    max_continuations: _Count = 8
+    total_timeout: Optional[Positive] = 900.0
+    max_retries: Count = 2
+    max_retry_wait: Annotated[float, Number] = Field(default=60.0, ge=0, allow_inf_nan=False)
+    max_continuations: Count = 8
     on_unsupported_parameter: Literal["drop", "error"] = "drop"
     allow_missing_finish_reason: bool = False
-    options: Annotated[Dict[str, Any], _Section, _Frozen] = FrozenDict()
+    options: Annotated[Dict[str, Any], Section, Frozen] = FrozenDict()
     transport: Literal["auto", "direct", "sdk"] = "auto"
-    http: Annotated[HttpConfig, _Section] = _default_section()
-    compat: Annotated[CompatConfig, _Section] = _default_section()
+    http: Annotated[HttpConfig, Section] = default_section()
+    compat: Annotated[CompatConfig, Section] = default_section()
     api: Literal["auto", "responses", "chat"] = "auto"
-    api_version: Optional[_Text] = None
-    model_path: Optional[_Text] = None
-    region: Optional[_Text] = None
-    project: Optional[_Text] = None
+    api_version: Optional[Text] = None
+    model_path: Optional[Text] = None
+    region: Optional[Text] = None
+    project: Optional[Text] = None
     publisher: Literal["google", "anthropic"] = "google"
-    models: Annotated[List[_ModelName], _Frozen] = FrozenList()
+    models: Annotated[List[ModelName], Frozen] = FrozenList()
 
     _unavailable: Optional[str] = PrivateAttr(default=None)
 
@@ -268,7 +202,7 @@ class ProviderConfig(_Model):
     def _strip_key(cls, key: Optional[SecretStr]) -> Optional[SecretStr]:
         # A key read from a file often ends with a newline, which an HTTP header cannot hold.
         stripped = key.get_secret_value().strip() if key else ""
-        _replaced(stripped)
+        replaced(stripped)
         return SecretStr(stripped) if stripped else None
 
     @field_validator("connect_timeout")
@@ -292,7 +226,7 @@ class ProviderConfig(_Model):
         return dict.fromkeys(headers, "**********")
 
 
-class PriceOverride(_Model):
+class PriceOverride(ConfigModel):
     """Your own prices for one model, instead of those of the price table.
 
     Attributes:
@@ -303,9 +237,9 @@ class PriceOverride(_Model):
         note: Where the prices come from.
     """
 
-    provider: _Text
-    model: _Text
-    rates: Annotated[Dict[str, _Rate], _Frozen] = Field(min_length=1)
+    provider: Text
+    model: Text
+    rates: Annotated[Dict[str, Rate], Frozen] = Field(min_length=1)
     start: Optional[date] = Field(default=None, alias="from")
     note: Optional[str] = None
 
@@ -318,7 +252,7 @@ class PriceOverride(_Model):
         return rates
 
 
-class BudgetConfig(_Model):
+class BudgetConfig(ConfigModel):
     """The most that may be spent before calls are refused, in US dollars.
 
     The sums are those of the ledger, so processes that share it share its budgets. The budget is checked
@@ -329,11 +263,11 @@ class BudgetConfig(_Model):
         day: Most for one day in local time; None is no limit.
     """
 
-    session: Optional[_Dollars] = None
-    day: Optional[_Dollars] = None
+    session: Optional[Dollars] = None
+    day: Optional[Dollars] = None
 
 
-class CostTrackingConfig(_Model):
+class CostTrackingConfig(ConfigModel):
     """The section ``cost_tracking``.
 
     Attributes:
@@ -349,14 +283,14 @@ class CostTrackingConfig(_Model):
     """
 
     enabled: bool = True
-    log_path: Optional[_Text] = "./llm_costs.csv"
+    log_path: Optional[Text] = "./llm_costs.csv"
     fsync: bool = False
-    rotate_mb: Optional[_Positive] = None
+    rotate_mb: Optional[Positive] = None
     strict_pricing: bool = False
-    stale_after_days: Annotated[int, _Number] = Field(default=30, gt=0)
-    discount: Annotated[Decimal, _Number] = Field(default=Decimal(1), gt=0)
-    price_overrides: Annotated[List[PriceOverride], _List, _Frozen] = FrozenList()
-    budget: Annotated[BudgetConfig, _Section] = _default_section()
+    stale_after_days: Annotated[int, Number] = Field(default=30, gt=0)
+    discount: Annotated[Decimal, Number] = Field(default=Decimal(1), gt=0)
+    price_overrides: Annotated[List[PriceOverride], Items, Frozen] = FrozenList()
+    budget: Annotated[BudgetConfig, Section] = default_section()
 
     @field_validator("budget")
     @classmethod
@@ -367,17 +301,17 @@ class CostTrackingConfig(_Model):
         return budget
 
 
-class ModelRegistryConfig(_Model):
+class ModelRegistryConfig(ConfigModel):
     """The section ``model_registry``.
 
     Attributes:
         cache_path: The JSON file with the lists of models; None is a file in the user's cache folder.
     """
 
-    cache_path: Optional[_Text] = None
+    cache_path: Optional[Text] = None
 
 
-class OrchestratorConfig(_Model):
+class OrchestratorConfig(ConfigModel):
     """The whole configuration, checked and frozen.
 
     Attributes:
@@ -389,11 +323,11 @@ class OrchestratorConfig(_Model):
     """
 
     # `providers` comes first, because `active_provider` is checked against it.
-    providers: Annotated[Dict[str, ProviderConfig], _Frozen] = Field(min_length=1)
-    active_provider: _Text
-    active_model: _ModelName
-    cost_tracking: Annotated[CostTrackingConfig, _Section] = _default_section(log_path=None)
-    model_registry: Annotated[ModelRegistryConfig, _Section] = _default_section()
+    providers: Annotated[Dict[str, ProviderConfig], Frozen] = Field(min_length=1)
+    active_provider: Text
+    active_model: ModelName
+    cost_tracking: Annotated[CostTrackingConfig, Section] = default_section(log_path=None)
+    model_registry: Annotated[ModelRegistryConfig, Section] = default_section()
 
     @field_validator("providers", mode="before")
     @classmethod

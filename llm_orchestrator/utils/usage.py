@@ -78,7 +78,7 @@ def documented_usage(usage: JSON) -> JSON:
     reasoning = usage.get("reasoning_tokens")
     details = _with_detail(usage, f"{completion}_details", "reasoning_tokens", reasoning)
     changes.update(details)
-    changes.update(_told_by_total(usage, prompt, completion))
+    changes.update(_known_from_total(usage, prompt, completion))
     return {**usage, **changes} if changes else usage
 
 
@@ -89,7 +89,7 @@ def _with_detail(usage: JSON, place: str, name: str, count: Any) -> Dict[str, An
     return {place: {**known, name: count}} if _is_count(count) and not known.get(name) else {}
 
 
-def _told_by_total(usage: JSON, prompt: str, completion: str) -> Dict[str, int]:
+def _known_from_total(usage: JSON, prompt: str, completion: str) -> Dict[str, int]:
     """What the total tells of its parts: hosts count reasoning beside the completion, or leave out one."""
     read, written, total = usage.get(prompt), usage.get(completion), usage.get("total_tokens")
     if total is None or not all(count is None or _is_count(count) for count in (read, written, total)):
