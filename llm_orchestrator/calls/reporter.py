@@ -10,10 +10,10 @@ import logging
 import os
 import time
 from datetime import datetime, timezone
-from operator import itemgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Type
 
+from llm_orchestrator.calls.secrets import with_hidden_headers, without_secrets
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import (
     ConfigurationError,
@@ -32,14 +32,13 @@ from llm_orchestrator.types import (
     LLMResponse,
 )
 from llm_orchestrator.usage.attempts import UNKNOWN_COST, CallFacts, may_be_billed, usage_record_of
-from llm_orchestrator.usage.estimates import estimate_answer, estimate_prompt
+from llm_orchestrator.usage.estimates import missing_tokens
 from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.hooks import Hook, Listeners
     from llm_orchestrator.providers.base import BaseLLMProvider
-    from llm_orchestrator.providers.http.redaction import Redactor
     from llm_orchestrator.types import CostDetails
 
 __all__ = ["CallReporter"]
@@ -260,7 +259,7 @@ class CallReporter:
 
     def _detailed_record(self, status: str, answer: LLMResponse, *, billed: bool) -> UsageRecord:
         """Make the record with all that is known; what was not reported is estimated."""
-        estimated = _missing_tokens(answer, self._request) if billed else None
+        estimated = missing_tokens(answer, self._request) if billed else None
         return usage_record_of(
             self._facts,
             self._attempts[-1],
@@ -283,9 +282,7 @@ class CallReporter:
                 estimated=estimated,
                 exchange=self._context.exchange,
             )
-        except (
-            Exception
-        ):  # the application's own tracker may raise; the answer was paid for and has to arrive
+        except Exception:  # an application's own tracker may raise; the answer was paid for and has to arrive
             logger.exception("%s/%s could not be priced.", response.provider, response.model)
             return UNKNOWN_COST
 
@@ -296,7 +293,7 @@ class CallReporter:
             return
         record = evolve(record, final=final)
         try:
-            record = _without_secrets(record, self._provider.redactor_for(self._request))
+            record = without_secrets(record, self._provider.redactor_for(self._request))
             self._shared.tracker.add(record)
         except Exception:  # as in _price
             logger.exception("A request could not be recorded. The record: %s", record)
@@ -326,7 +323,7 @@ class CallReporter:
             error=error,
             streamed=self._is_streamed,
             tags=self._request.tags,
-            request=_with_hidden_headers(self._request, redactor),
+            request=with_hidden_headers(self._request, redactor),
             service=self._provider.service or self._provider.name,
             base_url=self._provider.base_url,
         )
@@ -385,32 +382,6 @@ class _AttemptReport:
             self._reporter.note_first_piece()
 
 
-def _without_secrets(record: UsageRecord, redactor: Redactor) -> UsageRecord:
-    """The record of an answer in which a server may have repeated a key; what is our own stays as it is."""
-    if not redactor.finds(_from_outside(record.__dict__)):  # what the price details say comes from there, too
-        return record
-    cleaned: UsageRecord = redactor.clean(record)
-    return evolve(cleaned, **{name: getattr(record, name) for name in _OUR_OWN})
-
-
-def _with_hidden_headers(request: LLMRequest, redactor: Redactor) -> LLMRequest:
-    if not request.extra_headers:
-        return request
-    return evolve(request, extra_headers=redactor.clean(dict(request.extra_headers)))
-
-
-#: Fields of a record that no provider fills.
-_OUR_OWN = ("provider", "session_id", "call_id", "status", "requested_model", "tags", "base_url")
-#: All other fields that can hold a text.
-_from_outside = itemgetter(
-    *(
-        name
-        for name, field in UsageRecord.__dataclass_fields__.items()
-        if field.type in ("str", "Optional[str]", "Any", "Mapping[str, Any]") and name not in _OUR_OWN
-    )
-)
-
-
 def _listeners(hooks: Sequence[Hook]) -> Listeners:
     from llm_orchestrator.hooks import Listeners
 
@@ -419,18 +390,6 @@ def _listeners(hooks: Sequence[Hook]) -> Listeners:
 
 def _status_of(error: Exception) -> str:
     return "interrupted" if isinstance(error, StreamInterruptedError) else "error"
-
-
-def _missing_tokens(response: LLMResponse, request: LLMRequest) -> Optional[Dict[str, int]]:
-    """Estimate what the provider did not report, by class; None when it reported everything."""
-    usage = response.usage
-    unknown = response.cost_details.unpriced if response.cost_details and usage.source == "partial" else ()
-    estimated = {}
-    if usage.prompt_tokens is None or "in" in unknown:
-        estimated["in"] = estimate_prompt(request)
-    if usage.completion_tokens is None or "out" in unknown:
-        estimated["out"] = estimate_answer(response)
-    return estimated or None
 
 
 def _may_have_been_sent(error: Exception) -> bool:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Dict, Optional
 
 if TYPE_CHECKING:
     from llm_orchestrator.types import LLMRequest, LLMResponse
 
-__all__ = ["ESTIMATOR", "estimate_answer", "estimate_prompt", "estimate_tokens"]
+__all__ = ["ESTIMATOR", "estimate_answer", "estimate_prompt", "estimate_tokens", "missing_tokens"]
 
 #: Name of the method in the ledger; a change of the numbers below is a new name.
 ESTIMATOR = "characters-1"
@@ -53,3 +53,15 @@ def estimate_answer(response: LLMResponse) -> int:
     texts = [response.content, response.reasoning or ""]
     texts += [call.name + call.raw_arguments for call in response.tool_calls]
     return estimate_tokens("".join(texts))
+
+
+def missing_tokens(response: LLMResponse, request: LLMRequest) -> Optional[Dict[str, int]]:
+    """Estimate what the provider did not report, by class; None when it reported everything."""
+    usage = response.usage
+    unknown = response.cost_details.unpriced if response.cost_details and usage.source == "partial" else ()
+    estimated = {}
+    if usage.prompt_tokens is None or "in" in unknown:
+        estimated["in"] = estimate_prompt(request)
+    if usage.completion_tokens is None or "out" in unknown:
+        estimated["out"] = estimate_answer(response)
+    return estimated or None
