@@ -287,7 +287,7 @@ def test_a_host_of_ones_own_needs_no_key(server: ScriptedServer, monkeypatch: py
     monkeypatch.setenv("GEMINI_API_KEY", "sk-other")
     adapter = GeminiAdapter("mine", transport="sdk", base_url=server.url)
     ask(adapter, "whole")
-    assert server.requests[0].headers["x-goog-api-key"] == "none"
+    assert "x-goog-api-key" not in server.requests[0].headers
     adapter.close()
 
 

@@ -201,7 +201,7 @@ class World:
     # ---------------------------------------------------------------- what came of it
 
     def result(self, calls: int) -> Result:
-        records = self.orchestrator.cost_tracker._recorder.store._records
+        records = self.orchestrator.cost_tracker._recorder.store._recent._records
         rows = rows_of(records)
         broken = list(self.complaints)
         broken += broken_by_sums(records, self.orchestrator.get_session_cost())

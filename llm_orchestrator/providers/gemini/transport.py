@@ -7,8 +7,9 @@ a bad status is seen before the SDK's error class sees it, which cannot read eve
 
 from __future__ import annotations
 
+import os
 from functools import cache
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers.http.error_bodies import abound_error_body, bad_status, bound_error_body
@@ -19,6 +20,8 @@ from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest
 __all__ = ["GeminiTransport"]
 
 API_VERSION = "v1beta"
+#: Where the HTTP library looks for the certificates to trust.
+CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 #: What is used of the SDK's inner client.
 PRIVATE_NAMES = ("_build_request", "_request", "_async_request")
 
@@ -36,7 +39,7 @@ class GeminiTransport:
         from google.genai.client import DebugConfig
 
         self._http = _http_library(genai.__version__)
-        certificates = _certificates(self._http)
+        certificates = _certificates(self._http, *map(os.environ.get, CERTIFICATE_VARIABLES))
         self._client = self._http.Client(**self._settings(certificates, _raise_for_status))
         self._async_client = self._http.AsyncClient(
             **self._settings(certificates, _araise_for_status),
@@ -101,8 +104,8 @@ class GeminiTransport:
 
 
 @cache
-def _certificates(http: Any) -> Any:
-    """The certificates to trust, loaded once: that takes long enough to make an event loop stutter."""
+def _certificates(http: Any, *_: Optional[str]) -> Any:
+    """The certificates to trust, loaded once for each place: it takes long enough to make a loop stutter."""
     return http.create_ssl_context()
 
 

@@ -156,7 +156,8 @@ def test_the_listing() -> None:
         ],
         None,
     )
-    assert CHAT.parse_models({"data": None}) == ([], None)
+    with pytest.raises(InvalidResponseError, match="not a list of models"):
+        CHAT.parse_models({"data": None})
 
 
 def test_a_models_name_is_one_part_of_the_path() -> None:
