@@ -11,6 +11,7 @@ from llm_orchestrator.exceptions import (
     ConfigurationError,
     ContextLengthError,
     InvalidRequestError,
+    InvalidResponseError,
     ModelNotFoundError,
     QuotaExceededError,
     UnsupportedParameterError,
