@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping, Protocol, Tuple
 
 from llm_orchestrator.providers.http.deadlines import LoopWatch, ReplyWatch, ThreadWatch, Watch
-from llm_orchestrator.providers.http.reader import BodyReader, next_chunk, read_document
+from llm_orchestrator.providers.http.reader import BodyReader, next_chunk
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, abody_of, body_of, close_reply
 
 __all__ = ["Opens", "aexchange", "aopen_reply", "exchange", "open_reply"]
@@ -101,16 +101,22 @@ async def aexchange(
 
 
 def _exchange_direct(reply: RawReply) -> Tuple[Dict[str, Any], Mapping[str, str]]:
-    """Read the rest of a reply that keeps its limits itself: of its time and of its size."""
+    """Read the rest of a reply that keeps its time itself."""
     try:
-        return read_document(b"".join(reply.iter_bytes())), reply.headers
+        body = BodyReader()
+        for piece in reply.iter_bytes():
+            body.feed(piece)
+        return body.document(), reply.headers
     finally:
         reply.close()
 
 
 async def _aexchange_direct(reply: RawReply) -> Tuple[Dict[str, Any], Mapping[str, str]]:
-    """Read the rest of a reply that keeps its limits itself, async."""
+    """Read the rest of a reply that keeps its time itself, async."""
     try:
-        return read_document(b"".join([piece async for piece in reply.aiter_bytes()])), reply.headers
+        body = BodyReader()
+        async for piece in reply.aiter_bytes():
+            body.feed(piece)
+        return body.document(), reply.headers
     finally:
         await reply.aclose()
