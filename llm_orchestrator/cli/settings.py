@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any, Iterator, List, Optional
 
 import typer
+from pydantic import SecretStr
 
+from llm_orchestrator.config.frozen import FrozenDict
 from llm_orchestrator.config.manager import (
     CONFIG_VARIABLE,
     DEFAULT_PATH,
@@ -69,11 +71,20 @@ def open_orchestrator(
     needs_key: bool = True,
 ) -> Iterator[LLMOrchestrator]:
     """Make the orchestrator of a command, and close it at the end."""
-    loaded = load(config, provider) if needs_key else load_without_keys(config, provider)
+    loaded = load(config, provider) if needs_key else _with_any_key(load_without_keys(config, provider))
     name = provider or loaded.active_provider
     with LLMOrchestrator(loaded.model_copy(update={"active_provider": name})) as orchestrator:
         orchestrator.active_model = model or (loaded.active_model if name == loaded.active_provider else None)
         yield orchestrator
+
+
+def _with_any_key(config: OrchestratorConfig) -> OrchestratorConfig:
+    """Give each entry without a key a word in its place: nothing will be sent."""
+    entries = {
+        name: entry if entry.api_key else entry.model_copy(update={"api_key": SecretStr("not-sent")})
+        for name, entry in config.providers.items()
+    }
+    return config.model_copy(update={"providers": FrozenDict(entries)})
 
 
 def models_of(config: OrchestratorConfig, provider: str) -> List[str]:
@@ -109,7 +120,8 @@ def _complete_provider(context: typer.Context, incomplete: str) -> List[str]:
 
 def _complete_model(context: typer.Context, incomplete: str) -> List[str]:
     try:
-        with open_orchestrator(context.params.get("config"), context.params.get("provider")) as orchestrator:
+        place = context.params.get("config"), context.params.get("provider")
+        with open_orchestrator(*place, needs_key=False) as orchestrator:
             models = orchestrator.get_available_models()
     except OrchestratorError:  # completion cannot show an error
         return []

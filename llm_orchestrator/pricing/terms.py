@@ -13,6 +13,7 @@ from llm_orchestrator.pricing.book import STANDARD, PriceBook
 from llm_orchestrator.pricing.query import PricingQuery
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, image_generation
 from llm_orchestrator.utils.json import JSON
+from llm_orchestrator.utils.numbers import MOST_TOOL_CALLS, is_count, shown
 
 __all__ = ["TIER_HEADER", "Terms", "find_header", "read_terms"]
 
@@ -125,8 +126,8 @@ def _calls_without_fee(server_tools: JSON, response: JSON) -> Dict[str, int]:
 
 def _used(calls: Dict[str, int]) -> Dict[str, int]:
     for name, count in calls.items():
-        if type(count) is not int or count < 0:
-            raise InvalidUsageError(f"{count!r} is not a number of calls of {name}.")
+        if not is_count(count, MOST_TOOL_CALLS):
+            raise InvalidUsageError(f"{shown(count)} is not a number of calls of {name}.")
     return {name: count for name, count in calls.items() if count}
 
 

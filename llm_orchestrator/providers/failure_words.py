@@ -149,6 +149,8 @@ _NO_SUCH_PATH = _any_of(
     r"\bno (such )?(route|path|endpoint)\b",
     r"\b(route|path|endpoint|page|url) (was )?not found\b",
     r"\bunrecogni[sz]ed request url\b",
+    r"\bunexpected (endpoint|path|route)\b",
+    r"\bmethod not allowed\b",
     r"\bcannot (post|get) /",
 )
 _A_MODEL = re.compile(r"\b(models?|deployments?|engine)\b")
@@ -162,4 +164,5 @@ def says_no_such_path(sentence: str) -> bool:
 def says_no_such_model(sentence: str, model: str) -> bool:
     """Whether what was not found is a model: the sentence speaks of one, or names the one asked for."""
     words = _beginning(sentence)
-    return bool(_A_MODEL.search(words) or (model and model.lower() in words))
+    named = re.search(rf"(?<!\w){re.escape(model.lower())}(?!\w)", words) if model else None
+    return bool(_A_MODEL.search(words) or named)

@@ -6,8 +6,9 @@ wait. What is asked, and what becomes of the reply, is in ``base``.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Protocol, Tuple
+from typing import Any, Dict, Mapping, Optional, Protocol, Tuple
 
+from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.http.deadlines import LoopWatch, ReplyWatch, ThreadWatch, Watch
 from llm_orchestrator.providers.http.reader import BodyReader, next_chunk
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, abody_of, body_of, close_reply
@@ -30,6 +31,9 @@ class Opens(Protocol):
 
     async def aget_ready(self) -> None:
         """Make what calls on the running loop need, before their time runs."""
+
+    def request_id_of(self, headers: Mapping[str, str]) -> Optional[str]:
+        """Find the provider's id of a request."""
 
 
 def open_reply(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[RawReply, Watch]:
@@ -67,7 +71,7 @@ async def aopen_reply(adapter: Opens, wire: WireRequest, limits: Limits) -> Tupl
 def exchange(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
     """Send a request and read the whole reply: its JSON object and its headers."""
     if adapter.is_direct:
-        return _exchange_direct(adapter.open_call(wire, limits))
+        return _exchange_direct(adapter, adapter.open_call(wire, limits))
     reply, watch = open_reply(adapter, wire, limits)
     try:
         body = BodyReader()
@@ -75,7 +79,7 @@ def exchange(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[Dict[st
         while not body.ended:
             with watch:
                 body.feed(next(chunks, None))
-        return body.document(), reply.headers
+        return _document_of(body, adapter, reply), reply.headers
     finally:
         watch.stop()
         reply.close()
@@ -86,7 +90,7 @@ async def aexchange(
 ) -> Tuple[Dict[str, Any], Mapping[str, str]]:
     """Send a request and read the whole reply, async; see ``exchange``."""
     if adapter.is_direct:
-        return await _aexchange_direct(await adapter.aopen_call(wire, limits))
+        return await _aexchange_direct(adapter, await adapter.aopen_call(wire, limits))
     reply, watch = await aopen_reply(adapter, wire, limits)
     chunks = abody_of(reply)
     try:
@@ -94,29 +98,38 @@ async def aexchange(
         while not body.ended:
             with watch:
                 body.feed(await next_chunk(chunks))
-        return body.document(), reply.headers
+        return _document_of(body, adapter, reply), reply.headers
     finally:
         watch.stop()
         await close_reply(reply, chunks)
 
 
-def _exchange_direct(reply: RawReply) -> Tuple[Dict[str, Any], Mapping[str, str]]:
+def _exchange_direct(adapter: Opens, reply: RawReply) -> Tuple[Dict[str, Any], Mapping[str, str]]:
     """Read the rest of a reply that keeps its time itself."""
     try:
         body = BodyReader()
         for piece in reply.iter_bytes():
             body.feed(piece)
-        return body.document(), reply.headers
+        return _document_of(body, adapter, reply), reply.headers
     finally:
         reply.close()
 
 
-async def _aexchange_direct(reply: RawReply) -> Tuple[Dict[str, Any], Mapping[str, str]]:
+async def _aexchange_direct(adapter: Opens, reply: RawReply) -> Tuple[Dict[str, Any], Mapping[str, str]]:
     """Read the rest of a reply that keeps its time itself, async."""
     try:
         body = BodyReader()
         async for piece in reply.aiter_bytes():
             body.feed(piece)
-        return body.document(), reply.headers
+        return _document_of(body, adapter, reply), reply.headers
     finally:
         await reply.aclose()
+
+
+def _document_of(body: BodyReader, adapter: Opens, reply: RawReply) -> Dict[str, Any]:
+    """Read a whole body; an error about it keeps the request's id, which the provider's support asks for."""
+    try:
+        return body.document()
+    except InvalidResponseError as error:
+        error.request_id = adapter.request_id_of(reply.headers)
+        raise

@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["MOST_TOKENS", "MOST_TOKENS_IN_ALL", "is_amount", "is_count", "shown"]
+__all__ = ["MOST_TOKENS", "MOST_TOKENS_IN_ALL", "MOST_TOOL_CALLS", "is_amount", "is_count", "shown"]
 
 #: No request has so many tokens, and one that claims to would close every budget.
 MOST_TOKENS = 10**9 - 1
+#: No answer has so many calls of the provider's own tools.
+MOST_TOOL_CALLS = 10**5 - 1
 #: Nor have all requests of one conversation together.
 MOST_TOKENS_IN_ALL = 10**15 - 1
 #: Powers of ten between which an amount of money lies.

@@ -100,7 +100,7 @@ def test_the_command_works_with_its_extra_alone(wheel: Path, tmp_path: Path) -> 
     assert run(tmp_path, program, "price", "gpt-6-luna")[0] == 0
     assert run(tmp_path, program, "costs")[:2] == (0, ZERO)
     code, out, _ = run(tmp_path, program, "check")
-    assert code == 1 and "failed  ollama:" in out and "cannot be reached" in out
+    assert code == 1 and "failed  ollama:" in out and "No connection" in out
     code, _, err = run(tmp_path, program, "costs", "--html", "page.html")
     assert code == 2 and 'pip install "llm-orchestrator[report]"' in err
 

@@ -23,6 +23,7 @@ GLOBAL_ROUTE = "global."
 #: What the SDK says when AWS's chain ends without credentials; it has no class for that.
 NO_CREDENTIALS = ("resolve credentials", "resolve AWS credentials")
 ERROR_TYPE = "x-amzn-errortype"
+STREAMED = "invoke-with-response-stream"
 
 
 class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
@@ -61,7 +62,6 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
 
     def endpoint(self) -> Endpoint:
         """Where the region's API is; see ``SDKProvider.endpoint``."""
-        self.package("botocore")  # reads its streams
         return Endpoint(self._url, {"authorization": f"Bearer {self._api_key}"})
 
     @property
@@ -71,7 +71,7 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
     def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
         """Translate a request, whose model stands in the path; see ``AnthropicAdapter``."""
         wire = super().build_attempt(request, context, stream=stream)
-        method = "invoke-with-response-stream" if stream else "invoke"
+        method = STREAMED if stream else "invoke"
         path = f"/model/{quote(request.model, safe=':')}/{method}"
         headers = {**self.headers, **request.extra_headers}
         return as_cloud_request(wire, path, self.api_version, headers, in_path=("model", "stream"))
@@ -82,12 +82,19 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
         kind = (headers.get(ERROR_TYPE) or "").partition(":")[0]
         return evolve(failure, codes=(kind, *failure.codes)) if kind else failure
 
+    def _check_reader(self, wire: WireRequest) -> None:
+        """A stream is paid for once it is opened, so what reads it has to be there before."""
+        if wire.path.endswith(STREAMED):
+            self.package("botocore")
+
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request; see ``Adapter.open_call``."""
+        self._check_reader(wire)
         return as_server_sent_events(super().open_call(wire, limits))
 
     async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request, async; see ``Adapter.aopen_call``."""
+        self._check_reader(wire)
         return as_server_sent_events(await super().aopen_call(wire, limits))
 
     def _is_about_credentials(self, error: BaseException) -> bool:

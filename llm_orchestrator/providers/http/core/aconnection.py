@@ -226,8 +226,9 @@ class AsyncConnection(asyncio.Protocol):
             if self._lost is not None:  # since it was opened
                 raise self._lost
             parser.begin(method)
-            timer.clock.request_may_be_sent = True
+            timer.clock.sending()
             await self._send_request(request, timer)
+            timer.clock.sent()
             while not parser.head_done:
                 await self.progress(timer)
             self.protocol.check_head()

@@ -14,8 +14,8 @@ __all__ = ["Clock"]
 class Clock:
     """How long the wait that begins now may last.
 
-    Until the head of the reply is there, all waits share one limit: for a free connection, for connecting,
-    and for a head that comes byte by byte.
+    Waiting for a free connection and connecting share one limit, and so do all waits for the head of the
+    reply, which may come byte by byte. While a long request is sent, only silence counts.
     """
 
     __slots__ = (
@@ -53,6 +53,15 @@ class Clock:
         """The connection is open."""
         self._is_connecting = False
         self.wait_until = self._opening_until
+
+    def sending(self) -> None:
+        """The request is being sent."""
+        self.request_may_be_sent = True
+        self.wait_until = math.inf
+
+    def sent(self) -> None:
+        """The request was sent whole; its reply is due."""
+        self.wait_until = time.monotonic() + self._silence
 
     def answered(self) -> None:
         """The head of the reply is there: from now on only silence counts, and the call's end."""

@@ -83,8 +83,9 @@ class Connection:
         try:
             clock.left()
             parser.begin(method)
-            clock.request_may_be_sent = True
+            clock.sending()
             self._send_request(request)
+            clock.sent()
             while not parser.head_done:
                 self.fill()
             self.protocol.check_head()

@@ -208,7 +208,8 @@ def _item_done(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     memory["items"][key] = item
     memory["done"].add(key)
     pieces = [*_unstreamed(item, event, state), *_begin_call(key, item, memory)]
-    arguments = sent_arguments(item.get(arguments_field(item) or ""))
+    field = arguments_field(item)
+    arguments = sent_arguments(item.get(field)) if field else ""
     if arguments and key not in memory["fragments"]:  # not every server sends fragments
         pieces.append(ToolCallDelta(memory["calls"][key], arguments=arguments))
     return pieces
