@@ -6,7 +6,7 @@ Hosts word these in ever new ways, so each is a rule on the shape of the sentenc
 from __future__ import annotations
 
 import re
-from typing import Pattern
+from typing import Match, Optional, Pattern
 
 __all__ = [
     "depends_on_others",
@@ -18,8 +18,18 @@ __all__ = [
 ]
 
 
-def _any_of(*forms: str) -> Pattern[str]:
-    return re.compile("|".join(f"(?:{form})" for form in forms))
+class _Words:
+    """Forms of a sentence, compiled when a failure is first looked at: most programs see none."""
+
+    def __init__(self, *forms: str) -> None:
+        self._forms = forms
+        self._pattern: Optional[Pattern[str]] = None
+
+    def search(self, sentence: str) -> Optional[Match[str]]:
+        """Find the first of the forms."""
+        if self._pattern is None:
+            self._pattern = re.compile("|".join(f"(?:{form})" for form in self._forms))
+        return self._pattern.search(sentence)
 
 
 def _beginning(sentence: str) -> str:
@@ -35,7 +45,7 @@ _LIMIT = (
 )
 _READ = r"(prompts?|inputs?`?|messages?|conversation|history|request)"
 _SIZE = r"(tokens?|context|length|long)"
-_TOO_LONG = _any_of(
+_TOO_LONG = _Words(
     # the window itself: "maximum context length is 8192", "exceeds the available context size"
     rf"{_LIMIT}[^.!?]{{0,150}}\bcontext[ -]?(length|window|size|limit|overflow)",
     rf"\bcontext[ -]?(length|window|size|limit)s?\b[^!?]{{0,150}}\b{_LIMIT}",
@@ -48,7 +58,7 @@ _TOO_LONG = _any_of(
     rf"{_LIMIT}[^.!?]{{0,150}}\b{_READ}[ _-]{_SIZE}\b",
 )
 #: The same words about something else: what is written, what is sent in a minute, other fields.
-_NOT_THE_PROMPT = _any_of(
+_NOT_THE_PROMPT = _Words(
     r"\b(completion|output|generated|new)[ _]tokens?\b(?![^.]*\b(context|prompt|messages)\b)",
     r"\bper[ -](second|minute|min|hour|day|month)\b",
     r"\b(rate|quota|tpm|rpm)\b",
@@ -71,7 +81,7 @@ _EMPTY = (
     r"|overdue|in arrears|exceeded|past due|(don't|doesn't|does not) have any|no remaining|zero)"
 )
 _ACCOUNT = r"(credits?|balance|funds|prepaid|prepayment|billing|spend(ing)?[ _-]limit|payments?|account)"
-_NO_CREDIT = _any_of(
+_NO_CREDIT = _Words(
     rf"\b{_ACCOUNT}\b[^.!?]{{0,150}}\b{_EMPTY}\b",
     rf"\b{_EMPTY}\b[^.!?]{{0,150}}\b{_ACCOUNT}\b",
     r"\barrearage\b",
@@ -79,7 +89,7 @@ _NO_CREDIT = _any_of(
     r"余额不足|欠费",
 )
 #: An account that sends too much has not run out of money.
-_NOT_THE_MONEY = _any_of(r"\bper[ -](second|minute|min|hour|day)\b", r"\brate[ -_]?limit")
+_NOT_THE_MONEY = _Words(r"\bper[ -](second|minute|min|hour|day)\b", r"\brate[ -_]?limit")
 
 
 def says_no_credit(sentence: str) -> bool:
@@ -94,7 +104,7 @@ _USED = (
     r"(be )?"
     r"(used|set|specified|combined|given|provided|passed|present|enabled|changed|modified|sent|supplied)"
 )
-_NOT_TAKEN = _any_of(
+_NOT_TAKEN = _Words(
     r"\bdeprecated\b",
     r"\bunsupported\b",
     r"(\bnot|n't|\bno longer) (be )?"
@@ -126,7 +136,7 @@ def says_not_taken(sentence: str) -> bool:
     return bool(_NOT_TAKEN.search(_beginning(sentence)))
 
 
-_CONDITION = _any_of(
+_CONDITION = _Words(
     r"\b(when|while|if|unless|both|together|along with|alongside|in combination|combined|at the same time"
     r"|mutually exclusive|conflicts? with|incompatible with|not compatible with|compatible with|used with)\b"
 )
@@ -143,7 +153,7 @@ def depends_on_others(sentence: str) -> bool:
 
 # ------------------------------------------------------- not this address
 
-_NO_SUCH_PATH = _any_of(
+_NO_SUCH_PATH = _Words(
     r"\binvalid url\b",
     r"\bunknown (request )?(url|path|endpoint|route)\b",
     r"\bno (such )?(route|path|endpoint)\b",

@@ -9,13 +9,23 @@ from __future__ import annotations
 from collections import abc
 from typing import Any, List
 
+from pydantic_core import to_json
+
 __all__ = ["has_halves", "lone_halves", "whole_text", "with_whole_characters"]
 
 REPLACEMENT = "\ufffd"
 
 
 def has_halves(value: Any) -> bool:
-    """Whether a JSON value holds a half of a character anywhere."""
+    """Whether a JSON value holds a half of a character anywhere; one that can be written holds none."""
+    try:
+        to_json(value)
+    except ValueError:  # it may be for another reason, such as a number of many digits
+        return _holds_half(value)
+    return False
+
+
+def _holds_half(value: Any) -> bool:
     left: List[Any] = [value]
     while left:
         value = left.pop()

@@ -30,6 +30,18 @@ MOST_DOLLARS = 1_000_000
 # of what was read or of what was written.
 
 
+#: What a usage object holds where everything stands in its documented place, as at most hosts.
+DOCUMENTED = {"total_tokens"}.union(
+    {
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "prompt_tokens_details",
+        "completion_tokens_details",
+    }
+)
+
+
 def updated_usage(before: JSON, after: JSON) -> Dict[str, Any]:
     """The usage after an event that repeats only some counts: each that it holds replaces the one before."""
     return {**before, **_with_later(before, after)}
@@ -70,6 +82,8 @@ def _is_count(value: Any) -> bool:
 
 def documented_usage(usage: JSON) -> JSON:
     """The counts in OpenAI's documented places; the same object where they stand there already."""
+    if usage.keys() <= DOCUMENTED and _adds_up(usage):
+        return usage
     chat = "prompt_tokens" in usage or "completion_tokens" in usage
     prompt, completion = ("prompt_tokens", "completion_tokens") if chat else ("input_tokens", "output_tokens")
     changes: Dict[str, Any] = {}
@@ -80,6 +94,12 @@ def documented_usage(usage: JSON) -> JSON:
     changes.update(details)
     changes.update(_known_from_total(usage, prompt, completion))
     return {**usage, **changes} if changes else usage
+
+
+def _adds_up(usage: JSON) -> bool:
+    counts = usage.get("prompt_tokens"), usage.get("completion_tokens"), usage.get("total_tokens")
+    read, written, total = counts
+    return type(read) is type(written) is type(total) is int and read + written == total
 
 
 def _with_detail(usage: JSON, place: str, name: str, count: Any) -> Dict[str, Any]:

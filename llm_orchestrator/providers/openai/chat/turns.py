@@ -44,6 +44,8 @@ REBUILT_KEYS = ("role", "content", "tool_calls", "function_call")
 #: What a plain tool call is made of; anything beside it (signatures in ``extra_content``) must go back too.
 CALL_KEYS = {"id", "type", "index", "function"}
 FUNCTION_KEYS = {"name", "arguments"}
+#: Fields of a message that hold no reasoning, as OpenAI documents them.
+PLAIN_FIELDS = frozenset({"role", "content", "refusal", "tool_calls", "annotations"})
 
 
 def read_calls(message: JSON) -> Tuple[ToolCall, ...]:
@@ -78,8 +80,10 @@ def unread_calls(message: JSON) -> List[JSON]:
 
 def read_reasoning(message: JSON) -> str:
     """The reasoning that is shown, in the first of the places where compatible servers put it."""
-    fields = (_reasoning_text(message.get(key)) for key in REASONING_KEYS)
     content = message.get("content")
+    if isinstance(content, str) and message.keys() <= PLAIN_FIELDS:
+        return ""
+    fields = (_reasoning_text(message.get(key)) for key in REASONING_KEYS)
     places = (
         *fields,
         "" if isinstance(content, str) else thinking_in(parts_in(content)),

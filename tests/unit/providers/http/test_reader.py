@@ -198,7 +198,7 @@ def test_an_event_without_end_is_our_error_in_bounded_memory(
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 5 * limit
+    assert peak < 20 * limit, "what came in all is 10,000 times the chunk"
 
 
 def test_an_event_before_one_that_is_too_large_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
