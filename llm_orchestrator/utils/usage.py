@@ -55,6 +55,9 @@ def replaced_usage(before: JSON, after: JSON) -> Dict[str, Any]:
 
 
 def _with_later(before: JSON, after: JSON) -> Dict[str, Any]:
+    values = after.values()
+    if all(values) and not any(isinstance(value, dict) for value in values):
+        return dict(after)  # nothing that a count before could be lost to
     counts = (key for key, value in after.items() if _is_count(value) and value)
     counted = {_is_written(key) for key in counts if "total" not in key}
     return {key: _later(before.get(key), value, _is_written(key) in counted) for key, value in after.items()}

@@ -23,8 +23,10 @@ OTHER_NAMES = {
 
 def find_usage(body: JSON, choice: JSON) -> JSON:
     """The usage object of a completion or a chunk, in the places where hosts put it; empty where none is."""
-    found = body.get("usage") or choice.get("usage") or as_mapping(body.get("x_groq")).get("usage")
-    return as_mapping(found)
+    found = body.get("usage") or choice.get("usage")
+    if not found and "x_groq" in body:
+        found = as_mapping(body["x_groq"]).get("usage")
+    return as_mapping(found) if found else {}
 
 
 def read_usage(raw: Any, prompt: str, completion: str) -> TokenUsage:
