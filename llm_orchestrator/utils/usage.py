@@ -30,16 +30,13 @@ MOST_DOLLARS = 1_000_000
 # of what was read or of what was written.
 
 
+#: The names of both counts in Chat and in Responses.
+CHAT, RESPONSES = ("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens")
 #: What a usage object holds where everything stands in its documented place, as at most hosts.
-DOCUMENTED = {"total_tokens"}.union(
-    {
-        "prompt_tokens",
-        "completion_tokens",
-        "total_tokens",
-        "prompt_tokens_details",
-        "completion_tokens_details",
-    }
-)
+DOCUMENTED = {
+    names: frozenset(("total_tokens", *names, *(f"{name}_details" for name in names)))
+    for names in (CHAT, RESPONSES)
+}
 
 
 def updated_usage(before: JSON, after: JSON) -> Dict[str, Any]:
@@ -85,10 +82,10 @@ def _is_count(value: Any) -> bool:
 
 def documented_usage(usage: JSON) -> JSON:
     """The counts in OpenAI's documented places; the same object where they stand there already."""
-    if usage.keys() <= DOCUMENTED and _adds_up(usage):
+    names = CHAT if "prompt_tokens" in usage or "completion_tokens" in usage else RESPONSES
+    prompt, completion = names
+    if usage.keys() <= DOCUMENTED[names] and _adds_up(usage, prompt, completion):
         return usage
-    chat = "prompt_tokens" in usage or "completion_tokens" in usage
-    prompt, completion = ("prompt_tokens", "completion_tokens") if chat else ("input_tokens", "output_tokens")
     changes: Dict[str, Any] = {}
     cached = next((usage[name] for name in CACHED if _is_count(usage.get(name))), None)
     changes.update(_with_detail(usage, f"{prompt}_details", "cached_tokens", cached))
@@ -99,9 +96,8 @@ def documented_usage(usage: JSON) -> JSON:
     return {**usage, **changes} if changes else usage
 
 
-def _adds_up(usage: JSON) -> bool:
-    counts = usage.get("prompt_tokens"), usage.get("completion_tokens"), usage.get("total_tokens")
-    read, written, total = counts
+def _adds_up(usage: JSON, prompt: str, completion: str) -> bool:
+    read, written, total = usage.get(prompt), usage.get(completion), usage.get("total_tokens")
     return type(read) is type(written) is type(total) is int and read + written == total
 
 
