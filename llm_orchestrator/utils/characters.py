@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import abc
 from typing import Any, List
 
-from pydantic_core import to_json
-
 __all__ = ["has_halves", "lone_halves", "whole_text", "with_whole_characters"]
 
 REPLACEMENT = "\ufffd"
@@ -18,6 +16,8 @@ REPLACEMENT = "\ufffd"
 
 def has_halves(value: Any) -> bool:
     """Whether a JSON value holds a half of a character anywhere; one that can be written holds none."""
+    from pydantic_core import to_json  # whoever reads a reply has it; the types are imported without it
+
     try:
         to_json(value)
     except ValueError:  # it may be for another reason, such as a number of many digits
