@@ -100,7 +100,7 @@ def _ascii_host(split: SplitResult) -> str:
 
         IPv6Address(host.partition("%")[0])
         return host
-    host = host.encode("idna").decode("ascii").lower()
+    host = (host if host.isascii() else host.encode("idna").decode("ascii")).lower()
     if not _HOST_NAME.fullmatch(host) or len(host) > 253:
         raise ValueError("not a host name")
     return host
