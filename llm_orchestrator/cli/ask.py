@@ -85,6 +85,8 @@ def summary(response: LLMResponse) -> str:
 
 def _question(prompt: Optional[str]) -> str:
     if prompt is not None and prompt != "-":
+        if not prompt.strip():
+            raise InvalidMessagesError("The question is empty. Pass its text, or pipe text into the command.")
         return prompt
     if sys.stdin is None or (prompt is None and sys.stdin.isatty()):
         raise InvalidMessagesError(

@@ -203,6 +203,8 @@ class ProviderConfig(ConfigModel):
         # A key read from a file often ends with a newline, which an HTTP header cannot hold.
         stripped = key.get_secret_value().strip() if key else ""
         replaced(stripped)
+        if stripped.lower().startswith("bearer "):
+            raise ValueError("begins with `Bearer`, which the library adds itself. Write the key alone.")
         return SecretStr(stripped) if stripped else None
 
     @field_validator("connect_timeout")

@@ -41,7 +41,7 @@ def _no_fine_tuned(model: str) -> str:
 
 #: Ways to write a variable that other programs replace and this one does not, and quotes around a value.
 _NOT_REPLACED = re.compile(
-    r"\$(?P<shell>\w+)|%(?P<windows>\w+)%|\{\{\s*(?P<template>\w+)?.*\}\}|<[^<>]*>|(?P<quote>['\"]).*(?P=quote)",
+    r"\$(?:env:)?(?P<shell>\w+)|(?:\$\{?)?(?:env:|os\.environ[/.])(?P<other>\w+)\}?|\{(?P<braces>[A-Z][A-Z0-9_]*)\}|%(?P<windows>\w+)%|\{\{\s*(?P<template>\w+)?.*\}\}|<[^<>]*>|(?P<quote>['\"]).*(?P=quote)",
     re.DOTALL,
 )
 
@@ -53,7 +53,9 @@ def replaced(text: str) -> str:
         return text
     if found["quote"]:
         raise ValueError("has quotes inside, which would be sent too. Remove the inner quotes.")
-    name = found["shell"] or found["windows"] or found["template"] or "NAME"
+    name = (
+        found["shell"] or found["other"] or found["braces"] or found["windows"] or found["template"] or "NAME"
+    )
     raise ValueError(f"is a placeholder that nothing replaces. Write ${{{name}}} for the variable {name}.")
 
 

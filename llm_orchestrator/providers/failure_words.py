@@ -86,6 +86,8 @@ _NO_CREDIT = _Words(
     rf"\b{_EMPTY}\b[^.!?]{{0,150}}\b{_ACCOUNT}\b",
     r"\barrearage\b",
     r"\bpayment required\b",
+    r"\bno( more)? (credits?|balance|funds)( is| are)? (remaining|left|available)\b",
+    r"\b(reached|exceeded|hit)\b[^.!?]{0,60}\busage limits?\b",
     r"余额不足|欠费",
 )
 #: An account that sends too much has not run out of money.
@@ -121,7 +123,9 @@ _NOT_TAKEN = _Words(
     r"(parameter|field|argument|key|name|keyword|input|property|option)",
     r"\bnot (a )?(valid|known|recogni[sz]ed|supported) (parameter|field|argument|option)",
     r"\bnot enabled for\b",
-    r"\bonly [\w.]+ is (allowed|supported|accepted)\b",
+    r"\bonly [\w.]+( ?=+ ?[\w.]+)? is (allowed|supported|accepted|valid)\b",
+    # one value, and neither the end of a range nor the first of several
+    r"\bmust (be|equal)( exactly| set to| equal to)? \d+(\.\d+)?(?![\w.]*\d)(?!\s*(or|to|and|-|,|<|>|\.\.))",
     r"\badditional propert\w+ .*not",
     r"\bis fixed\b",
     r"\bmutually exclusive\b",

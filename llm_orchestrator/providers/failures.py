@@ -147,7 +147,7 @@ WIRE_NAMES: Mapping[str, str] = {
 UNSUPPORTED_CODES = ("extra_forbidden", "unknown_parameter", "unsupported_parameter", "unsupported_value")
 #: A parameter's name in a message, in quotes or not.
 PARAMETER_NAME = re.compile(
-    r"[`'\"]([A-Za-z_.]+)[`'\"]|\b([a-z]+_[a-z_]+|(?:top|max)[A-Z]\w+|[a-z]+Penalty|temperature|seed|stop|store)\b"
+    r"[`'\"]([A-Za-z_.]+)[`'\"]|\b([a-z]+_[a-z_]+|(?:top|max)[A-Z]\w*|[a-z]+Penalty|temperature|seed|stop|store)\b"
 )
 #: Parameters that a message may name where the failure has no field for it.
 KNOWN_PARAMETERS = frozenset(WIRE_NAMES.values()) | {

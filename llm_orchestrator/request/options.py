@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import AbstractSet, Any, Mapping, Sequence, Tuple
+import re
+from typing import AbstractSet, Any, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.types import (
@@ -50,14 +51,18 @@ _IN_HTTP = "Set it below `http` in the provider's entry."
 _IN_URL = "Write it into the `base_url` of the provider's entry."
 _AS_OPTIONS = "Pass its fields as arguments of the call; they are merged into the body."
 _AS_RETRIES = "Pass max_retries."
+_AS_POLICY = "Set `on_unsupported_parameter` in the configuration."
 _AS_TIMEOUT = "Pass timeout or total_timeout."
 _NOWHERE = "Leave it out: the library makes its connections itself."
 #: Settings that other libraries and the vendors' SDKs take beside those of a request, and where they belong.
 CLIENT_SETTINGS: Mapping[str, str] = {
-    **dict.fromkeys(("api_base", "api_key", "api_version", "base_url"), _IN_ENTRY),
+    **dict.fromkeys(("api_base", "api_version", "base_url", "endpoint", "fallback_models"), _IN_ENTRY),
     **dict.fromkeys(
-        ("auth_token", "azure_endpoint", "adapter", "api_type", "custom_llm_provider"), _IN_ENTRY
+        ("adapter", "api_type", "azure_deployment", "azure_endpoint", "custom_llm_provider"), _IN_ENTRY
     ),
+    **dict.fromkeys(("aws_profile", "aws_region", "aws_region_name"), _IN_ENTRY),
+    **dict.fromkeys(("vertex_location", "vertex_project"), _IN_ENTRY),
+    **dict.fromkeys(("additional_drop_params", "drop_params"), _AS_POLICY),
     **dict.fromkeys(("default_headers", "headers", "organization"), _IN_HEADERS),
     **dict.fromkeys(("ca_bundle", "cert", "proxies", "proxy", "ssl_verify", "verify"), _IN_HTTP),
     **dict.fromkeys(("default_query", "extra_query"), _IN_URL),
@@ -66,6 +71,16 @@ CLIENT_SETTINGS: Mapping[str, str] = {
     **dict.fromkeys(("request_timeout", "timeout_seconds"), _AS_TIMEOUT),
     **dict.fromkeys(("http_async_client", "http_client", "http_options"), _NOWHERE),
 }
+_SEPARATORS = re.compile(r"[-_.\s]")
+_WORD_ENDS = re.compile(r"[-.\s]|(?<=[a-z0-9])(?=[A-Z])")
+#: The same without case and separators: ``apiVersion``, ``api-version`` and ``API_VERSION`` are one name.
+_PLAIN_SETTINGS = {_SEPARATORS.sub("", name): remedy for name, remedy in CLIENT_SETTINGS.items()}
+#: Names of credentials, their words apart; ``pad_token`` and ``prompt_cache_key`` are none.
+_CREDENTIAL = re.compile(
+    r"authori[sz]ation|password|passwd|secret|credential|^(key|token|bearer|jwt|cookie)$"
+    r"|(^|_)x?(access|api|account|function|private|subscription)_?key(_?id)?$"
+    r"|(^|_)x?(access|ad|api|auth|bearer|hf|id|refresh|security|service|session)_?token(_?(file|provider))?$"
+)
 #: Settings of the entry and arguments of a call that are not fields of any provider's body.
 MISPLACED_OPTIONS = ("timeout", "total_timeout", "max_retries", "fallback", "tags", "extra_headers")
 
@@ -141,13 +156,22 @@ def check_options(options: JSON, messages: Sequence[Message] = ()) -> None:
             raise InvalidRequestError(
                 f"The option {name!r} would replace what the library sets. Use the call's arguments instead."
             )
-        if name in CLIENT_SETTINGS:
+        remedy = _place_of_setting(name)
+        if remedy:
             raise InvalidRequestError(
                 f"The option {name!r} is a setting of a client and not a field of the provider's body. "
-                f"{CLIENT_SETTINGS[name]}"
+                f"{remedy}"
             )
         if name in SYSTEM_OPTIONS and any(message.role == "system" for message in messages):
             raise InvalidRequestError(
                 f"The option {name!r} stands beside a system message, and one would replace the other. "
                 "Put everything into the messages."
             )
+
+
+def _place_of_setting(name: str) -> Optional[str]:
+    """Where a setting of a client belongs, however its name is spelled; None for a field of a body."""
+    plain = _SEPARATORS.sub("", name.lower())
+    return _PLAIN_SETTINGS.get(plain) or (
+        _IN_ENTRY if _CREDENTIAL.search(_WORD_ENDS.sub("_", name).lower()) else None
+    )

@@ -32,6 +32,12 @@ NEEDS_TOOLS = ("tool_choice", "parallel_tool_calls")
 TOOL_FIELDS = ("tools", "functions")
 #: Where others than OpenAI put the schema of a tool's parameters: Anthropic, MCP.
 SCHEMAS = ("parameters", "input_schema", "inputSchema")
+#: Where Gemini has the functions of a tool, what describes one of them, and where its schema stands.
+DECLARATIONS = ("functionDeclarations", "function_declarations")
+DECLARED_SCHEMAS = ("parameters", "parametersJsonSchema", "parameters_json_schema")
+DECLARATION_KEYS = {"name", "description", *DECLARED_SCHEMAS}
+#: Parts of a schema that are values and not schemas.
+VALUES_IN_SCHEMAS = ("const", "default", "enum", "example", "examples", "required")
 FORM = '{"type": "function", "function": {"name": ..., "parameters": {...}}}'
 #: Types that a default tells where there is no hint.
 PLAIN_DEFAULTS = (bool, int, float, str)
@@ -48,7 +54,7 @@ def read_tools(tools: Optional[Sequence[Any]]) -> Tuple[JSON, ...]:
         return ()
     if isinstance(tools, (str, abc.Mapping)) or not isinstance(tools, abc.Sequence):
         raise InvalidRequestError(f"tools is a {type(tools).__name__}. Pass a list of tools.")
-    read = tuple(_read_tool(tool) for tool in tools)
+    read = tuple(_read_tool(tool) for given in tools for tool in _declared(given))
     names = _names(read)
     duplicate = next((name for name in names if names.count(name) > 1), None)
     if duplicate is not None:
@@ -104,13 +110,17 @@ def only_with_tools(request: LLMRequest, asked: LLMRequest) -> Tuple[LLMRequest,
 
     It is said where the call itself asks for it, not where the entry's options do so for all calls.
     """
-    found = [name for name in NEEDS_TOOLS if getattr(request, name) is not None]
+    asked_for = [name for name in NEEDS_TOOLS if getattr(request, name) is not None]
+    found = asked_for or [name for name in NEEDS_TOOLS if name in request.provider_options]
     if not found or request.tools or any(request.provider_options.get(name) for name in TOOL_FIELDS):
         return request, ()
     warnings = tuple(
-        f"{name} was not sent: the call has no tools." for name in found if getattr(asked, name) is not None
+        f"{name} was not sent: the call has no tools."
+        for name in asked_for
+        if getattr(asked, name) is not None
     )
-    return evolve(request, **dict.fromkeys(found)), warnings
+    options = beside(request.provider_options, *NEEDS_TOOLS)
+    return evolve(request, **dict.fromkeys(asked_for), provider_options=options), warnings
 
 
 def _names(tools: Sequence[JSON]) -> List[str]:
@@ -131,8 +141,11 @@ def _read_tool(tool: Any) -> JSON:
 
 def _in_chat_form(tool: JSON) -> JSON:
     """A function in the flat form of OpenAI Responses, Anthropic or MCP as one in the form of OpenAI Chat."""
-    if isinstance(tool.get("function"), abc.Mapping):
-        return {"type": "function", **tool}
+    function = tool.get("function")
+    if isinstance(function, abc.Mapping):
+        return {"type": "function", **tool, "function": _with_parameters(function)}
+    if isinstance(tool.get("toolSpec"), abc.Mapping):  # Bedrock's
+        return _in_chat_form({**_bedrocks_function(tool["toolSpec"]), **beside(tool, "toolSpec")})
     schemas = [key for key in SCHEMAS if key in tool]
     if "name" not in tool or not (tool.get("type") == "function" or (_may_be_flat(tool) and schemas)):
         return tool
@@ -141,6 +154,59 @@ def _in_chat_form(tool: JSON) -> JSON:
         function["parameters"] = tool[schemas[0]]
     marks = beside(tool, "type", "name", "description", "strict", *SCHEMAS)
     return {"type": "function", "function": function, **marks}
+
+
+def _with_parameters(function: JSON) -> JSON:
+    """A function whose schema stands where OpenAI has it."""
+    schemas = [key for key in SCHEMAS if function.get(key) is not None]
+    if not schemas or schemas[0] == "parameters":
+        return function
+    return {**beside(function, *SCHEMAS), "parameters": function[schemas[0]]}
+
+
+def _bedrocks_function(spec: JSON) -> JSON:
+    schema = spec.get("inputSchema")
+    if isinstance(schema, abc.Mapping) and "json" in schema:
+        schema = schema["json"]
+    return {"type": "function", **beside(spec, "inputSchema"), "parameters": schema}
+
+
+def _declared(tool: Any) -> Sequence[Any]:
+    """The functions of a tool in Gemini's form, and what else is in it; any other tool as it is."""
+    keys = [key for key in DECLARATIONS if isinstance(tool, abc.Mapping) and key in tool]
+    declared = tool[keys[0]] if keys else None
+    if not isinstance(declared, abc.Sequence) or not all(map(_is_plain_declaration, declared)):
+        return (tool,)  # with what only Gemini knows, such as ``behavior``
+    others = beside(tool, *DECLARATIONS)
+    functions = [_geminis_function(declaration) for declaration in declared]
+    return [*functions, others] if others else functions
+
+
+def _is_plain_declaration(declaration: Any) -> bool:
+    return isinstance(declaration, abc.Mapping) and set(declaration) <= DECLARATION_KEYS
+
+
+def _geminis_function(declaration: JSON) -> JSON:
+    schema = next((declaration[key] for key in DECLARED_SCHEMAS if declaration.get(key) is not None), None)
+    kept = {key: declaration[key] for key in ("name", "description") if declaration.get(key)}
+    parameters = {} if schema is None else {"parameters": _with_lower_types(schema)}
+    return {"type": "function", "function": {**kept, **parameters}}
+
+
+def _with_lower_types(schema: Any) -> Any:
+    """A schema with the types of JSON schema, which Gemini also takes in capitals."""
+    if isinstance(schema, list):
+        return [_with_lower_types(entry) for entry in schema]
+    if not isinstance(schema, abc.Mapping):
+        return schema
+    return {
+        key: (
+            value.lower()
+            if key == "type" and isinstance(value, str)
+            else value if key in VALUES_IN_SCHEMAS else _with_lower_types(value)
+        )
+        for key, value in schema.items()
+    }
 
 
 def _may_be_flat(tool: JSON) -> bool:

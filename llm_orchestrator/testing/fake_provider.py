@@ -11,6 +11,7 @@ import json
 import re
 import threading
 import time
+from collections import abc
 from dataclasses import asdict, dataclass
 from typing import (
     Any,
@@ -87,6 +88,8 @@ class FakeReply:
     delay: float = 0.0
 
     def __post_init__(self) -> None:
+        if isinstance(self.tool_calls, (str, abc.Mapping)) or not isinstance(self.tool_calls, abc.Sequence):
+            raise _not_a_call(self.tool_calls)
         calls = [_tool_call(call, number) for number, call in enumerate(self.tool_calls, start=1)]
         object.__setattr__(self, "tool_calls", tuple(calls))  # the class is frozen
 
@@ -106,11 +109,22 @@ class FakeReply:
 def _tool_call(call: FakeCall, number: int) -> ToolCall:
     if isinstance(call, ToolCall):
         return call
-    written: Mapping[str, Any] = {"name": call[0], "arguments": call[1]} if isinstance(call, tuple) else call
-    function = written.get("function", written)
+    written: Any = call
+    if isinstance(written, tuple) and len(written) == 2:
+        written = {"name": written[0], "arguments": written[1]}
+    function = written.get("function", written) if isinstance(written, abc.Mapping) else None
+    if not isinstance(function, abc.Mapping) or not isinstance(function.get("name"), str):
+        raise _not_a_call(call)
     name, arguments, identifier = function["name"], function.get("arguments", {}), written.get("id")
     raw = arguments if isinstance(arguments, str) else json.dumps(arguments)
     return ToolCall(identifier or f"call_{number}", name, parse_arguments(raw), raw)
+
+
+def _not_a_call(given: Any) -> TypeError:
+    return TypeError(
+        f"{given!r} in tool_calls is not a tool call. Pass a list of ToolCall objects, of (name, arguments), "
+        'or of dicts: {"name": ..., "arguments": {...}}.'
+    )
 
 
 Scripted = Union[str, Exception, FakeReply, Callable[[LLMRequest], Union[str, Exception, FakeReply]]]

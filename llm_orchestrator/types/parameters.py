@@ -57,8 +57,15 @@ def _count(name: str, value: Any) -> int:
     return _integer(name, value, least=1)
 
 
+#: More of them are a mistake, in a call as in the configuration.
+MOST_RETRIES = 1000
+
+
 def _retries(name: str, value: Any) -> int:
-    return _integer(name, value, least=0)
+    retries = _integer(name, value, least=0)
+    if retries > MOST_RETRIES:
+        raise _invalid(f"{name} is {value!r}. Use a whole number of at most {MOST_RETRIES}.")
+    return retries
 
 
 def _seconds(name: str, value: Any) -> float:

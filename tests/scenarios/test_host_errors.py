@@ -41,10 +41,18 @@ def test_fc3_whatever_words_say_too_long_the_next_model_is_asked(
     assert [attempt.error for attempt in response.attempts] == ["ContextLengthError", None]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Your credit balance is too low to access the API.",
+        "You have reached your specified API usage limits. You will regain access on 2026-12-01.",
+        "No credit remaining",
+    ],
+)
 def test_fc4_an_empty_account_is_one_in_any_status(
-    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, words: str
 ) -> None:
-    server.default = dialect.error(400, message="Your credit balance is too low to access the API.")
+    server.default = dialect.error(400, message=words)
     with pytest.raises(QuotaExceededError):
         ask(orchestrate(max_retries=2, fallback_models=["other"]), way)
     assert len(server.requests) == 1

@@ -8,6 +8,7 @@ from typing import Any, List
 import pytest
 
 from llm_orchestrator import (
+    ConfigurationError,
     InvalidRequestError,
     UnsupportedParameterError,
 )
@@ -94,13 +95,18 @@ def test_fc1_what_a_model_never_takes_is_left_out_everywhere(
         ("temperature", "Unrecognized request argument supplied: temperature"),
         ("top_p", "top_p: Extra inputs are not permitted"),
         ("temperature", "The model does not accept 'temperature'."),
+        ("temperature", "temperature must be 1"),
+        ("temperature", "temperature must be equal to 1.0."),
+        ("temperature", "Only temperature=1 is accepted"),
+        ("top_k", "Unable to submit request because topK is not supported for this model"),
+        ("top_p", "topP is not supported for this model"),
     ],
 )
 def test_fc2_a_parameter_that_may_not_be_there_is_left_out(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, parameter: str, words: str
 ) -> None:
     server.script(dialect.error(400, message=words), dialect.whole())
-    response = orchestrate().send_request("Hi", **{parameter: 0.5})
+    response = orchestrate().send_request("Hi", **{parameter: 4 if parameter == "top_k" else 0.5})
     assert [attempt.error for attempt in response.attempts] == ["UnsupportedParameterError", None]
 
 
@@ -108,6 +114,9 @@ def test_fc2_a_parameter_that_may_not_be_there_is_left_out(
     "words",
     [
         "temperature: range: 0..1",
+        "temperature must be 1 or less",
+        "temperature must be 0-2",
+        "temperature must be 0 to 2",
         "temperature must be between 0 and 2",
         "Invalid 'temperature': decimal above maximum value. Expected a value <= 2.",
         "temperature: Input should be less than or equal to 1",
@@ -220,6 +229,49 @@ def test_fc6_a_setting_of_a_client_is_refused_before_sending_and_never_shown(
         assert name in str(caught.value)
         assert "sk-my-own-secret-key" not in str(caught.value) + caplog.text
     assert server.requests == []
+
+
+SPELLINGS = (
+    *(
+        "apiKey",
+        "api-key",
+        "API_KEY",
+        "x-api-key",
+        "XApiKey",
+        "OPENAI_API_KEY",
+        "Authorization",
+        "key",
+        "token",
+    ),
+    *("access_token", "azure_ad_token", "azure_ad_token_provider", "aws_secret_access_key", "hf_token"),
+    *("aws_access_key_id", "aws_session_token", "vertex_credentials", "clientSecret", "password"),
+    *("baseUrl", "Base-URL", "apiBase", "apiVersion", "drop_params", "httpClient", "extraBody", "numRetries"),
+)
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_fc6_a_setting_is_known_in_every_spelling_and_a_credential_by_its_words(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, name: str
+) -> None:
+    for call in (orchestrate().send_request, orchestrate().send_streaming_request):
+        with pytest.raises(InvalidRequestError, match=f"'{name}' is a setting of a client") as caught:
+            call("Hi", **{name: "sk-my-own-secret-key"})
+        assert "sk-my-own-secret-key" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match=name) as refused:
+        orchestrate(options={name: "sk-my-own-secret-key"})
+    assert "sk-my-own-secret-key" not in str(refused.value)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "name", ["prompt_cache_key", "pad_token", "stop_token_ids", "min_tokens", "safety_identifier", "metadata"]
+)
+def test_fc6_fields_of_a_body_that_sound_like_a_credential_are_sent(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, name: str
+) -> None:
+    server.default = dialect.whole()
+    orchestrate().send_request("Hi", **{name: "x"})
+    assert server.requests[0].body[name] == "x"
 
 
 @pytest.mark.parametrize("name", ["system", "system_instruction", "systemInstruction"])

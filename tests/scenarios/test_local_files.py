@@ -451,6 +451,7 @@ BAD_CELLS = [
     {"cost": "0e999999999"},
     {"cost": "1e-999999999"},
     {"cost": "9" * 40},
+    {"cost": "-500"},
     {"estimated_cost": "1e999999999", "cost": "1"},
     {"total_tokens": "9" * 5000},
     {"total_tokens": str(10**15)},
@@ -512,8 +513,14 @@ def test_fd9_a_count_that_cannot_be_is_unknown(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"cost": "1e999999999"}, {"unpriced_requests": 10**400}, {"unpriced_requests": -1}, {"usage": 10**400}],
-    ids=["cost", "many", "negative", "tokens"],
+    [
+        {"cost": "1e999999999"},
+        {"cost": "-5"},
+        {"unpriced_requests": 10**400},
+        {"unpriced_requests": -1},
+        {"usage": 10**400},
+    ],
+    ids=["cost", "below 0", "many", "negative", "tokens"],
 )
 def test_fd9_a_saved_conversation_with_such_a_number_is_refused_before_a_call(
     changes: Dict[str, Any],

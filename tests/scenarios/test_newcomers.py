@@ -8,7 +8,13 @@ from typing import Any, Dict
 import pytest
 from pydantic import BaseModel
 
-from llm_orchestrator import ConfigurationError, InvalidMessagesError, LLMOrchestrator, OutputParseError
+from llm_orchestrator import (
+    ConfigurationError,
+    InvalidMessagesError,
+    InvalidRequestError,
+    LLMOrchestrator,
+    OutputParseError,
+)
 from llm_orchestrator.exceptions import ModelNotFoundError
 from llm_orchestrator.providers.local_adapter import LocalAdapter
 from llm_orchestrator.testing import FakeProvider, FakeReply
@@ -52,6 +58,15 @@ def test_ff2_a_script_writes_tool_calls_as_it_likes(call: Any, way: str) -> None
     assert (found.id, found.name, found.arguments) == ("call_1", "weather", {"city": "Rome"})
 
 
+@pytest.mark.parametrize(
+    "calls",
+    [["weather"], ("weather", {"city": "Rome"}), [{"nam": "weather"}], [("weather",)], {"name": "w"}, 5],
+)
+def test_ff2_another_form_is_refused_with_the_right_ones(calls: Any) -> None:
+    with pytest.raises(TypeError, match=r"is not a tool call\. Pass a list of ToolCall objects"):
+        FakeReply(tool_calls=calls)
+
+
 def test_ff2_tags_stand_in_the_requests_of_a_fake() -> None:
     provider = FakeProvider()
     config = {"active_provider": "fake", "active_model": "m"}
@@ -64,6 +79,10 @@ PLACEHOLDERS = {
     "$OPENAI_API_KEY": r"\$\{OPENAI_API_KEY\}",
     "{{ MY_KEY }}": r"\$\{MY_KEY\}",
     "{{MY_KEY}}": r"\$\{MY_KEY\}",
+    "$env:MY_KEY": r"\$\{MY_KEY\}",
+    "env:MY_KEY": r"\$\{MY_KEY\}",
+    "os.environ/MY_KEY": r"\$\{MY_KEY\}",
+    "{MY_KEY}": r"\$\{MY_KEY\}",
     "%MY_KEY%": r"\$\{MY_KEY\}",
     "<your key>": r"\$\{NAME\}",
     "'sk-abc'": "quotes inside",
@@ -77,6 +96,13 @@ def test_ff3_what_nothing_replaces_is_refused_with_the_right_form(written: str, 
     value = {"X-Key": written} if place == "headers" else written
     with pytest.raises(ConfigurationError, match=f"providers.openai.{place}: .*{PLACEHOLDERS[written]}"):
         LLMOrchestrator(entry(**{place: value}))
+
+
+@pytest.mark.parametrize("written", ["Bearer sk-abcdefgh", "bearer sk-abcdefgh"])
+def test_ff3_a_key_is_written_without_its_scheme(written: str) -> None:
+    with pytest.raises(ConfigurationError, match="begins with `Bearer`.*the key alone") as caught:
+        LLMOrchestrator(entry(api_key=written))
+    assert "sk-abcdefgh" not in str(caught.value)
 
 
 FILES = {
@@ -185,6 +211,35 @@ def test_ff12_an_empty_prompt_is_refused_before_anything_is_sent(
     with pytest.raises(InvalidMessagesError, match="messages is empty"):
         orchestrate().start_conversation("System.").send(prompt)
     assert server.requests == []
+
+
+BLANKS = ["", " \n", [], [{"type": "text", "text": ""}], [{"type": "text", "text": " "}]]
+
+
+@pytest.mark.parametrize("content", BLANKS, ids=str)
+def test_ff12_a_history_whose_last_question_is_empty_is_refused(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, content: Any
+) -> None:
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": content}]
+    with pytest.raises(InvalidMessagesError, match=r"messages\[1\] is empty") as caught:
+        ask(orchestrate(), way, turns)
+    assert caught.value.index == 1
+    assert server.requests == []
+
+
+def test_ff12_a_question_of_an_image_alone_is_one(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
+) -> None:
+    server.default = dialect.whole()
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    orchestrate().send_request([{"role": "user", "content": [picture]}])
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("retries", [1001, 5000])
+def test_ff7_a_call_has_no_more_retries_than_an_entry(retries: int) -> None:
+    with pytest.raises(InvalidRequestError, match="at most 1000"):
+        faked().send_request("Hi", max_retries=retries)
 
 
 def test_ff13_the_local_provider_knows_one_name() -> None:

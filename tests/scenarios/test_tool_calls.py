@@ -122,6 +122,11 @@ PIECES: Mapping[str, Tuple[str, List[Any]]] = {
         [{"type": "tool_use", "id": "c1", "name": "clock", "input": {"a": 1}}],
     ),
     "an object in one piece": ("chat", [{"name": "clock", "arguments": {"a": 1}}]),
+    "parameters": ("chat", [{"name": "clock", "parameters": {"a": 1}}]),
+    "parameters beside an empty text": (
+        "chat",
+        [{"name": "clock", "arguments": "", "parameters": '{"a": 1}'}],
+    ),
 }
 
 
@@ -132,6 +137,60 @@ def events_of(dialect: str, pieces: List[Any]) -> List[Any]:
         calls = [{"index": 0, "id": "c1", "function": pieces[0]}]
         return [chunk(tool_calls=calls), chunk("tool_calls"), "[DONE]"]
     return list(EVENTS[dialect](pieces))
+
+
+def block_events(*events: Any, stop: Any) -> List[Any]:
+    """A streamed message of Anthropic's whose one call has what the events and the block's end bring."""
+    begun, start, *_, delta, end = EVENTS["anthropic"](
+        [{"type": "tool_use", "id": "c1", "name": "clock", "input": {}}]
+    )
+    return [begun, start, *events, {"type": "content_block_stop", "index": 0, **stop}, delta, end]
+
+
+def partial_json(value: Any) -> Any:
+    delta = {"type": "input_json_delta", "partial_json": value}
+    return {"type": "content_block_delta", "index": 0, "delta": delta}
+
+
+BLOCK = {"type": "tool_use", "id": "c1", "name": "clock"}
+
+
+@pytest.mark.parametrize(
+    ("events", "stop", "arguments", "raw"),
+    [
+        ([partial_json({"a": 1})], {}, {"a": 1}, '{"a": 1}'),
+        ([partial_json([1])], {}, None, "[1]"),
+        ([], {"content_block": {**BLOCK, "input": {"a": 1}}}, {"a": 1}, '{"a": 1}'),
+        ([], {"content_block": {**BLOCK, "input": [1]}}, None, "[1]"),
+        ([partial_json('{"a": 1}')], {"content_block": {**BLOCK, "input": {}}}, {"a": 1}, '{"a": 1}'),
+    ],
+)
+def test_fb1_a_block_has_its_arguments_in_any_form_and_event(
+    server: ScriptedServer, orchestrator_of: Any, events: Any, stop: Any, arguments: Any, raw: str
+) -> None:
+    server.script(streamed(DIALECTS["anthropic"], block_events(*events, stop=stop)))
+    stream = orchestrator_of("anthropic").send_streaming_request("Hi", tools=[CLOCK])
+    told = "".join(event.arguments for event in stream.events() if isinstance(event, ToolCallDelta))
+    (call,) = stream.response.tool_calls
+    assert call.arguments == arguments
+    assert (call.raw_arguments, told) == (raw, raw)
+
+
+def test_fb1_arguments_called_parameters_go_back_as_arguments(
+    server: ScriptedServer, orchestrator_of: Any
+) -> None:
+    chat = DIALECTS["chat"]
+    function = {"name": "clock", "parameters": {"a": 1}}
+    entry = {"id": "c1", "type": "function", "function": function, "extra_content": {"signature": "s"}}
+    turn = {"content": None, "tool_calls": [entry]}
+    server.script(json_reply(DOCUMENTS["chat"](turn)), chat.whole())
+    orchestrator = orchestrator_of("chat")
+    response = orchestrator.send_request("Hi", tools=[CLOCK])
+    (call,) = response.tool_calls
+    orchestrator.send_request([user("Hi"), response.message, call.result("noon")], tools=[CLOCK])
+    (sent,) = server.requests[1].body["messages"][1]["tool_calls"]
+    assert sent["function"] == {"name": "clock", "arguments": '{"a": 1}'}
+    assert sent["extra_content"] == {"signature": "s"}
 
 
 @pytest.mark.parametrize("name", PIECES)

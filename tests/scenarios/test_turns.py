@@ -163,6 +163,17 @@ def test_fb8_an_option_of_the_entry_is_left_out_in_silence(
     assert response.warnings == ()
 
 
+def test_fb8_a_choice_of_the_entry_is_left_out_in_silence(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    server.script(answer(dialect, way))
+    options = {"parallel_tool_calls": False, "tool_choice": "auto"}
+    response: LLMResponse = ask(orchestrate(options=options), way)
+
+    assert not set(FIELDS) & set(server.requests[0].body)
+    assert response.warnings == ()
+
+
 @pytest.mark.parametrize("dialect", ["chat", "responses", "anthropic"], indirect=True)
 def test_fb8_tools_among_the_entrys_options_are_tools(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
@@ -176,6 +187,7 @@ def test_fb8_tools_among_the_entrys_options_are_tools(
 
 # ------------------------------------------------------------------------------- FB9
 
+ZONE = {"type": "object", "properties": {"zone": {"type": "string"}}}
 FORMS_OF_TOOLS: List[Dict[str, Any]] = [
     {"name": "clock", "input_schema": {"type": "object", "properties": {"zone": {"type": "string"}}}},
     {"name": "clock", "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}}},
@@ -185,6 +197,18 @@ FORMS_OF_TOOLS: List[Dict[str, Any]] = [
         "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}},
     },
     {"name": "clock", "inputSchema": {"type": "object", "properties": {"zone": {"type": "string"}}}},
+    *(
+        {"type": "function", "function": {"name": "clock", key: ZONE}}
+        for key in ("input_schema", "inputSchema")
+    ),
+    {"toolSpec": {"name": "clock", "description": "Tell.", "inputSchema": {"json": ZONE}}},
+    {"functionDeclarations": [{"name": "clock", "parameters": ZONE}]},
+    {"function_declarations": [{"name": "clock", "parametersJsonSchema": ZONE}]},
+    {
+        "functionDeclarations": [
+            {"name": "clock", "parameters": {"type": "OBJECT", "properties": {"zone": {"type": "STRING"}}}}
+        ]
+    },
 ]
 
 

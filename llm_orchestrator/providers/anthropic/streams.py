@@ -161,7 +161,7 @@ def _add_thinking(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
 
 
 def _add_arguments(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
-    fragment = as_text(delta.get("partial_json"))
+    fragment = sent_arguments(delta.get("partial_json"))  # some hosts send an object
     if not fragment:
         return NOTHING
     block.arguments.append(fragment)
@@ -187,12 +187,13 @@ def _add_fields(delta: JSON, block: _Block) -> Sequence[StreamEvent]:
 
 
 def _stop_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
-    """Some servers send a call's arguments whole, where the block starts."""
+    """Some servers send a call's arguments whole, where the block starts or where it stops."""
     index = event.get("index")
     block = state.reply.get("blocks", {}).get(index) if isinstance(index, int) else None
     if block is None or block.call is None or block.arguments or block.is_told:
         return NOTHING
-    if not block.start.get("input"):
+    block.start["input"] = block.start.get("input") or as_mapping(event.get("content_block")).get("input")
+    if not block.start["input"]:
         return NOTHING
     return (ToolCallDelta(block.call, arguments=sent_arguments(block.start["input"])),)
 

@@ -217,3 +217,12 @@ def test_a_chat_needs_something_to_read(command: Command, configured: Path) -> N
     run = command("chat", stdin=None)
 
     assert run.code == 2 and "Standard input is closed" in run.err
+
+
+@pytest.mark.parametrize("question", ["", "  "])
+def test_ff12_an_empty_question_is_refused(
+    command: Command, configured: Path, server: ScriptedServer, question: str
+) -> None:
+    run = command("ask", question)
+    assert run.code == 2 and "The question is empty" in run.err
+    assert server.requests == []

@@ -203,7 +203,7 @@ def test_fb9_a_function_in_another_form_is_the_same_tool(tool: Any, marks: Any) 
         {"type": "custom", "name": "sql", "format": {"type": "text"}},
         {"type": "custom", "custom": {"name": "sql"}},
         {"googleSearch": {}},
-        {"functionDeclarations": [FUNCTION]},
+        {"functionDeclarations": [{**FUNCTION, "behavior": "NON_BLOCKING"}]},
     ],
 )
 def test_fb9_a_hosted_tool_passes(tool: Any) -> None:

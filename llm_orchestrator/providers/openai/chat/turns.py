@@ -22,6 +22,7 @@ from llm_orchestrator.providers.openai.messages import (
 )
 from llm_orchestrator.providers.reading import as_list, as_mapping, as_mappings, as_text
 from llm_orchestrator.types import JSON, Message, ToolCall, tool_call
+from llm_orchestrator.utils.json import beside
 
 __all__ = [
     "API",
@@ -43,7 +44,9 @@ REASONING_KEYS = ("reasoning_content", "reasoning")
 REBUILT_KEYS = ("role", "content", "tool_calls", "function_call")
 #: What a plain tool call is made of; anything beside it (signatures in ``extra_content``) must go back too.
 CALL_KEYS = {"id", "type", "index", "function"}
-FUNCTION_KEYS = {"name", "arguments"}
+FUNCTION_KEYS = {"name", "arguments", "parameters"}
+#: Where hosts put the arguments of a function, or the input of a custom tool.
+ARGUMENT_KEYS = ("arguments", "input", "parameters")
 #: Fields of a message that hold no reasoning, as OpenAI documents them.
 PLAIN_FIELDS = frozenset({"role", "content", "refusal", "tool_calls", "annotations"})
 
@@ -114,8 +117,8 @@ def _read_call(entry: JSON) -> ToolCall:
 
 def read_arguments(called: JSON) -> str:
     """The arguments of a function call, or the input of a custom tool, as a string."""
-    written = called.get("arguments", called.get("input"))
-    return sent_arguments(written)
+    texts = (sent_arguments(called.get(key)) for key in ARGUMENT_KEYS)
+    return next(filter(None, texts), "")
 
 
 def state_to_keep(message: JSON, calls: Tuple[ToolCall, ...]) -> Optional[JSON]:
@@ -138,8 +141,8 @@ def _kept_call(entry: JSON, call: ToolCall) -> JSON:
     """A call as it came, with an id of its own, and with arguments in the form that goes into a request."""
     kept = {"type": "function", **entry, "id": call.id}
     function = as_mapping(kept.get("function"))
-    if function and not isinstance(function.get("arguments"), str):
-        kept["function"] = {**function, "arguments": call.raw_arguments}
+    if function and ("parameters" in function or not isinstance(function.get("arguments"), str)):
+        kept["function"] = {**beside(function, "parameters"), "arguments": call.raw_arguments}
     return kept
 
 
