@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 import pytest
 
-from llm_orchestrator import LLMResponse
+from llm_orchestrator import InvalidRequestError, LLMResponse
 from tests.support.fixtures import Orchestrate
 from tests.support.histories import assistant, image, user
 from tests.support.money import answer
@@ -220,6 +220,20 @@ def test_fb9_a_tool_in_another_form_reaches_every_provider(
 
     wishes = dialect.read_wishes(server.requests[0].body)
     assert wishes.tools["clock"]["properties"] == {"zone": {"type": "string"}}
+
+
+def test_fb9_functions_with_what_only_gemini_knows_go_to_gemini_alone(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
+) -> None:
+    server.default = dialect.whole()
+    tool = {"functionDeclarations": [{"name": "clock", "behavior": "NON_BLOCKING"}]}
+    if dialect.name == "gemini":
+        orchestrate().send_request("Hi", tools=[tool])
+        assert server.requests[0].body["tools"] == [tool]
+        return
+    with pytest.raises(InvalidRequestError, match="only Gemini knows. Write .*function"):
+        orchestrate().send_request("Hi", tools=[tool])
+    assert server.requests == []
 
 
 #: A tool that the provider runs, the choice of it, and how both are sent.

@@ -12,6 +12,7 @@ from llm_orchestrator.providers.anthropic.thinking import write_thinking
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.request.tools import refuse_declarations
 from llm_orchestrator.types import JSON, LLMRequest
 from llm_orchestrator.utils.json import beside, without_none
 from llm_orchestrator.utils.json_schema import with_object_at_root
@@ -76,6 +77,7 @@ def _max_tokens(request: LLMRequest, context: AttemptContext) -> int:
 def _tool(tool: JSON) -> JSON:
     function = tool.get("function")
     if tool.get("type") != "function" or not isinstance(function, abc.Mapping):
+        refuse_declarations(tool)
         return tool  # one of Anthropic's own, such as its web search
     schema = with_object_at_root(function.get("parameters") or {"type": "object", "properties": {}})
     strict = function.get("strict") or None

@@ -14,6 +14,7 @@ from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Tuple
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.providers.json_schema import COMMON_FORMATS, DEFINITIONS, with_limits
 from llm_orchestrator.providers.reading import as_list, as_mapping
+from llm_orchestrator.request.tools import refuse_declarations
 from llm_orchestrator.types import JSON
 from llm_orchestrator.utils.json_schema import resolved, with_object_at_root
 
@@ -51,6 +52,7 @@ def accepted_tools(tools: Sequence[JSON]) -> Tuple[List[JSON], Warnings]:
     for tool in tools:
         function = tool.get("function")
         if not isinstance(function, abc.Mapping):
+            refuse_declarations(tool)
             sent.append(tool)
             continue
         accepted, more = _accepted(function, "parameters", f"The tool {function.get('name')}")
