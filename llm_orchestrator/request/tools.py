@@ -20,7 +20,7 @@ from llm_orchestrator.utils.json import beside
 from llm_orchestrator.utils.json_schema import with_object_at_root
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["only_with_tools", "refuse_declarations", "read_tool_choice", "read_tools"]
+__all__ = ["only_with_tools", "read_tool_choice", "read_tools", "refuse_declarations"]
 
 CHOICES = ("auto", "none", "required")
 #: The same in Anthropic's form, ``{"type": "any"}``.
@@ -185,7 +185,7 @@ def _declared(tool: Any) -> Sequence[Any]:
 def refuse_declarations(tool: JSON) -> None:
     """Refuse functions in Gemini's form, with fields that only Gemini has, for any other provider."""
     if any(key in tool for key in DECLARATIONS):
-        raise InvalidRequestError(f"The functions of a tool have fields that only Gemini knows. Write {FORM}.")
+        raise InvalidRequestError(f"The functions of a tool have fields of Gemini alone. Write {FORM}.")
 
 
 def _is_plain_declaration(declaration: Any) -> bool:

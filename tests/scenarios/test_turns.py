@@ -231,7 +231,7 @@ def test_fb9_functions_with_what_only_gemini_knows_go_to_gemini_alone(
         orchestrate().send_request("Hi", tools=[tool])
         assert server.requests[0].body["tools"] == [tool]
         return
-    with pytest.raises(InvalidRequestError, match="only Gemini knows. Write .*function"):
+    with pytest.raises(InvalidRequestError, match="of Gemini alone. Write .*function"):
         orchestrate().send_request("Hi", tools=[tool])
     assert server.requests == []
 
