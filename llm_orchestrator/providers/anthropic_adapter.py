@@ -66,6 +66,7 @@ class AnthropicAdapter(SDKProvider):
             reason = as_mapping(event.get("delta")).get("stop_reason")
             if says_failure(reason):
                 anthropic.parse_event({**event, "delta": {}}, state)  # its usage is paid for
+                state.is_counted = bool(event.get("usage"))
             self._check_finish(reason, state.headers)
         return anthropic.parse_event(event, state)
 

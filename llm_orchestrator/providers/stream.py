@@ -128,7 +128,8 @@ class StreamReader:
             told = (error.usage if isinstance(error, ProviderError) else None) or MISSING_USAGE
             response = LLMResponse("", model, self._provider.name, model, usage=told)
         known = response.usage.source != "missing"
-        usage = replace(response.usage, source="partial") if known else MISSING_USAGE
+        source = "reported" if self._state.is_counted else "partial"
+        usage = replace(response.usage, source=source) if known else MISSING_USAGE
         pieces = [*self.delivered, *self._ready]
         text = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
         return replace(response, content=text, usage=usage)
