@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Dict, FrozenSet, Iterator, List, Optional, Tuple, Type
 
-from llm_orchestrator.types import Attempt, LLMResponse
+from llm_orchestrator.types import Attempt, LLMResponse, TokenUsage
 
 __all__ = [
     "AllFallbacksFailedError",
@@ -148,6 +148,8 @@ class ProviderError(OrchestratorError):
     sent: bool = True
     #: True where the provider may have processed the request, and may charge for it, though no answer came.
     may_be_billed: bool = False
+    #: What the provider told of the usage, where it failed inside an answer.
+    usage: Optional[TokenUsage] = None
 
     def __init__(
         self,
@@ -281,7 +283,7 @@ class StreamInterruptedError(ProviderError):
     Args:
         message: What happened.
         partial_text: The text received so far.
-        partial_response: The answer so far; its ``usage.source`` is never ``reported``.
+        partial_response: The answer so far; its ``usage.source`` is ``reported`` only where its failure told it.
         **fields: The fields of ProviderError.
     """
 

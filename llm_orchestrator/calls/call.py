@@ -83,7 +83,7 @@ class Call:
         self._chain = settings.chain
         self._earlier: Optional[LLMResponse] = None  # the parts of a paused answer so far, as one
         self._continuations = 0
-        self._is_unfinished = False
+        self._is_unfinished = self._was_bounded = False
         self._process = os.getpid()
         self._reporter = CallReporter(provider, request, shared, streamed=streamed)
 
@@ -181,9 +181,11 @@ class Call:
         """Whether the provider paused its answer and is asked to go on; the part is recorded then."""
         following = self._provider.continuation(self._request, part)
         if following is None:
+            self._is_unfinished = self._provider.is_unfinished(part)
             return False
         self._is_unfinished = self._continuations >= self._settings.max_continuations
         if self._is_unfinished:
+            self._was_bounded = True
             return False
         self._continuations += 1
         self._earlier = joined(self._provider, self._earlier, self._reporter.end_part(part))
@@ -220,7 +222,7 @@ class Call:
         status = "interrupted" if self._is_unfinished else "ok"
         response = joined(self._provider, self._earlier, self._reporter.record(response, status))
         if self._is_unfinished:
-            response = unfinished(response, self._continuations)
+            response = unfinished(response, self._continuations, self._was_bounded)
         else:  # after it was recorded: it was paid for, fit or not
             response = parse_output(response, self._request)
         self._reporter.succeed(response, status)

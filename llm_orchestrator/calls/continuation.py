@@ -43,12 +43,14 @@ def joined(provider: BaseLLMProvider, earlier: Optional[LLMResponse], part: LLMR
     )
 
 
-def unfinished(response: LLMResponse, bound: int) -> LLMResponse:
+def unfinished(response: LLMResponse, bound: int, was_bounded: bool) -> LLMResponse:
     """Say that an answer is not whole, though it is not asked for any further."""
-    warning = (
-        f"The answer is not finished: it was paused ({response.raw_finish_reason}), and max_continuations is "
-        f"{bound}. Raise it, or send response.message back to go on."
+    paused = (
+        f"it was paused ({response.raw_finish_reason}), and max_continuations is {bound}. Raise it, or send "
+        "response.message back to go on."
     )
+    left = f"the provider left it as {response.raw_finish_reason!r}. Ask again."
+    warning = f"The answer is not finished: {paused if was_bounded else left}"
     return evolve(
         response, finish_reason=FinishReason.OTHER, warnings=(*response.warnings, warning), parsed=None
     )

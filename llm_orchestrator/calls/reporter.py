@@ -31,7 +31,13 @@ from llm_orchestrator.types import (
     LLMRequest,
     LLMResponse,
 )
-from llm_orchestrator.usage.attempts import UNKNOWN_COST, CallFacts, may_be_billed, usage_record_of
+from llm_orchestrator.usage.attempts import (
+    UNKNOWN_COST,
+    CallFacts,
+    may_be_billed,
+    told_usage,
+    usage_record_of,
+)
 from llm_orchestrator.usage.estimates import missing_tokens
 from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.utils.values import evolve
@@ -204,9 +210,12 @@ class CallReporter:
         request_id = error.request_id if isinstance(error, (ProviderError, ConfigurationError)) else None
         self._note_end(status, request_id, error)
         model = self._step.model
-        self._context.exchange = Exchange("", self._request.provider_options, {})
-        nothing = LLMResponse("", model, self._provider.name, model)
-        self._unwritten = self._record_of(status, nothing, billed=may_be_billed(error))
+        answer = LLMResponse("", model, self._provider.name, model, usage=told_usage(error))
+        if answer.usage.source == "missing":
+            self._context.exchange = Exchange("", self._request.provider_options, {})
+        else:  # it failed inside an answer, which is paid for
+            answer = evolve(answer, cost_details=self._price(answer))
+        self._unwritten = self._record_of(status, answer, billed=may_be_billed(error))
         self._tell("attempt", status, error=error)
 
     def _note_end(self, status: str, request_id: Optional[str], error: Optional[BaseException]) -> None:

@@ -23,7 +23,15 @@ from llm_orchestrator.providers.http.headers import hidden, is_header_name, is_h
 from llm_orchestrator.providers.http.reader import read_document
 from llm_orchestrator.providers.http.redaction import Redactor, secret_headers, secrets_beside
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
-from llm_orchestrator.types import JSON, MODEL_PARAMETERS, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+from llm_orchestrator.types import (
+    JSON,
+    MODEL_PARAMETERS,
+    LLMRequest,
+    LLMResponse,
+    ModelInfo,
+    StreamEvent,
+    TokenUsage,
+)
 from llm_orchestrator.utils.text import one_line
 from llm_orchestrator.utils.urls import host_in
 
@@ -245,6 +253,17 @@ class Adapter(ABC):
             ProviderError: The event reports a failure.
         """
 
+    def usage_in(self, body: JSON) -> Optional[TokenUsage]:
+        """Read the usage alone, of a reply that is a failure or cannot be read.
+
+        Args:
+            body: The provider's JSON.
+
+        Returns:
+            The usage that it tells; None where it tells none.
+        """
+        return None
+
     def assemble_reply(self, state: StreamState) -> JSON:
         """Put together the document that ``parse_reply`` would have been given for an unstreamed answer.
 
@@ -267,6 +286,17 @@ class Adapter(ABC):
             The next request; None when the answer is the provider's last word, as most are.
         """
         return None
+
+    def is_unfinished(self, response: LLMResponse) -> bool:
+        """Tell whether the provider left an answer unfinished that cannot be asked to go on.
+
+        Args:
+            response: The answer, with the provider's JSON in ``raw_response``.
+
+        Returns:
+            Whether more should have come.
+        """
+        return False
 
     def join_replies(self, earlier: JSON, later: JSON) -> JSON:
         """Put the JSON of a paused answer and of what continues it together, as one reply.

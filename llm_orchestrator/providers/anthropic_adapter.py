@@ -19,7 +19,7 @@ from llm_orchestrator.providers.http.pools import async_client_arguments
 from llm_orchestrator.providers.reading import as_list, as_mapping
 from llm_orchestrator.providers.sdk import SDKProvider, address_arguments
 from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
-from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent, TokenUsage
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["AnthropicAdapter"]
@@ -63,12 +63,20 @@ class AnthropicAdapter(SDKProvider):
         if failures.is_failure(event):
             raise self.failure_in(event, state.headers)
         if event.get("type") == "message_delta":
-            self._check_finish(as_mapping(event.get("delta")).get("stop_reason"), state.headers)
+            reason = as_mapping(event.get("delta")).get("stop_reason")
+            if says_failure(reason):
+                anthropic.parse_event({**event, "delta": {}}, state)  # its usage is paid for
+                state.is_counted = bool(event.get("usage"))
+            self._check_finish(reason, state.headers)
         return anthropic.parse_event(event, state)
 
     def _check_finish(self, reason: Any, headers: Mapping[str, str]) -> None:
         if reason and says_failure(reason):
             raise self.failure_in(failure_of_finish(reason), headers)
+
+    def usage_in(self, body: JSON) -> Optional[TokenUsage]:
+        """Read the usage alone; see ``Adapter.usage_in``."""
+        return anthropic.read_usage(body.get("usage"))
 
     def assemble_reply(self, state: StreamState) -> JSON:
         """Put the streamed message together; see ``Adapter.assemble_reply``."""

@@ -334,12 +334,19 @@ class BaseLLMProvider(Adapter):
 
         Returns:
             The response, with what only the call knows filled in.
+
+        Raises:
+            ProviderError: The reply is a failure or cannot be read; ``usage`` is what it tells all the same.
         """
         body, halves = without_halves(body)
-        response = self.parse_reply(body, headers)
         if context is not None:
             price_headers = {name: headers[name] for name in self.price_headers if name in headers}
             context.exchange = Exchange(wire.api, wire.body or {}, price_headers)
+        try:
+            response = self.parse_reply(body, headers)
+        except ProviderError as error:
+            error.usage = self.usage_in(body)  # a failure inside an answer is paid for, too
+            raise
         redact = self.redactor_for(request).redact  # both go to log and ledger, and a server may repeat a key
         return evolve(
             response,

@@ -26,8 +26,9 @@ __all__ = [
 
 REFUSAL = "refusal"
 THINKING = ("thinking", "reasoning", "reasoning_text", "summary_text")
+TEXTS = ("text", "output_text")
 #: Kinds of parts that are what they are even when they stand alone.
-PARTS = ("text", "output_text", REFUSAL, *THINKING)
+PARTS = (*TEXTS, REFUSAL, *THINKING)
 #: Words in the kind of a part that holds no text.
 MEDIA = ("audio", "file", "image", "video")
 #: How deep parts may stand in parts; two are known.
@@ -82,8 +83,14 @@ def text_of(value: Any, depth: int = MAX_DEPTH) -> str:
 def text_in(parts: Iterable[JSON]) -> str:
     """The text of an answer."""
     return "".join(
-        text_of(part.get("text")) for part in parts if part.get("type") not in (REFUSAL, *THINKING)
+        text_of(_text_field(part)) for part in parts if part.get("type") not in (REFUSAL, *THINKING)
     )
+
+
+def _text_field(part: JSON) -> Any:
+    """The field with the text of a part; some hosts call it ``content``."""
+    text = part.get("text")
+    return part.get("content") if text is None and part.get("type") in TEXTS else text
 
 
 def thinking_in(parts: Iterable[JSON]) -> str:
@@ -116,6 +123,6 @@ def _is_unread(part: JSON) -> bool:
     kind = as_text(part.get("type"))
     if kind in THINKING or any(word in kind for word in MEDIA):
         return False
-    field = part.get(REFUSAL if kind == REFUSAL else "text")
+    field = part.get(REFUSAL) if kind == REFUSAL else _text_field(part)
     is_empty = kind in PARTS and (field is None or field in ("", [], {}))
     return not is_empty and not text_of(field)

@@ -11,13 +11,13 @@ from llm_orchestrator.providers import gemini
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.gemini import failures, models
-from llm_orchestrator.providers.gemini.replies import continuation_token, join_replies
+from llm_orchestrator.providers.gemini.replies import continuation_token, join_replies, read_usage
 from llm_orchestrator.providers.gemini.requests import with_safety_settings
 from llm_orchestrator.providers.gemini.transport import API_VERSION, GeminiTransport
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
 from llm_orchestrator.providers.sdk import SDKProvider
 from llm_orchestrator.providers.wire import Endpoint, Limits, StreamState, WireRequest
-from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent, TokenUsage
 from llm_orchestrator.utils.urls import split_query, with_path
 from llm_orchestrator.utils.values import evolve
 
@@ -53,8 +53,15 @@ class GeminiAdapter(SDKProvider):
     def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         """Translate one event; see ``Adapter.parse_event``."""
         if failures.is_failure(event):
+            usage = event.get("usageMetadata")
+            if usage:
+                gemini.parse_event({"usageMetadata": usage}, state)  # it is paid for
             raise self.failure_in(event, state.headers)
         return gemini.parse_event(event, state)
+
+    def usage_in(self, body: JSON) -> Optional[TokenUsage]:
+        """Read the usage alone; see ``Adapter.usage_in``."""
+        return read_usage(body.get("usageMetadata"))
 
     def assemble_reply(self, state: StreamState) -> JSON:
         """Put the reply together; see ``Adapter.assemble_reply``."""
@@ -66,6 +73,10 @@ class GeminiAdapter(SDKProvider):
         if token is None:
             return None
         return evolve(request, provider_options={**request.provider_options, "continuationToken": token})
+
+    def is_unfinished(self, response: LLMResponse) -> bool:
+        """Tell whether an answer is paused, be it without a token; see ``Adapter.is_unfinished``."""
+        return response.raw_finish_reason == "CONTINUATION"
 
     def join_replies(self, earlier: JSON, later: JSON) -> JSON:
         """Put the parts of a paused answer and of its continuation together; see ``Adapter.join_replies``."""

@@ -23,9 +23,10 @@ from llm_orchestrator.providers.openai.clients import (
 from llm_orchestrator.providers.openai.compat import Compat, with_output_form
 from llm_orchestrator.providers.openai.output_tool import events_as_text, output_as_text
 from llm_orchestrator.providers.openai.think_tags import chunk_without_tags, reply_without_tags
+from llm_orchestrator.providers.openai.usage import find_usage, read_usage
 from llm_orchestrator.providers.sdk import SDKProvider, address_arguments
 from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
-from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent
+from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent, TokenUsage
 
 __all__ = ["OpenAIAdapter"]
 
@@ -92,7 +93,7 @@ class OpenAIAdapter(SDKProvider):
         """Translate a whole reply; see ``Adapter.parse_reply``."""
         if failures.is_failure(body):
             raise self.failure_in(body, headers)
-        if "output" in body or body.get("object") == "response":
+        if _is_response(body):
             response = responses.parse_reply(body, self.name)
         else:
             failure = chat.failure_in_choice(chat.first_choice(body))
@@ -129,6 +130,18 @@ class OpenAIAdapter(SDKProvider):
         if "response" in state.reply:
             return responses.assemble_reply(state)
         return chat.assemble_reply(state)
+
+    def usage_in(self, body: JSON) -> Optional[TokenUsage]:
+        """Read the usage alone; see ``Adapter.usage_in``."""
+        if _is_response(body):
+            return read_usage(body.get("usage"), "input_tokens", "output_tokens")
+        usage = find_usage(body, chat.first_choice(body)) or None
+        return read_usage(usage, "prompt_tokens", "completion_tokens")
+
+    def is_unfinished(self, response: LLMResponse) -> bool:
+        """Tell whether a response is paused, cancelled or under way; see ``Adapter.is_unfinished``."""
+        body = response.raw_response or {}
+        return _is_response(body) and body.get("status") in responses.UNFINISHED
 
     def poll_request(self, body: JSON) -> Optional[WireRequest]:
         """Ask for a response that is made in the background; see ``Adapter.poll_request``."""
@@ -185,3 +198,8 @@ class OpenAIAdapter(SDKProvider):
             "max_retries": 0,
             "default_headers": headers_against_environment(sdk, Authorization=f"Bearer {key}"),
         }
+
+
+def _is_response(body: JSON) -> bool:
+    """Whether a reply is one of Responses; a completion may hold a field ``output`` of its host's own."""
+    return body.get("object") == "response" or ("output" in body and not body.get("choices"))

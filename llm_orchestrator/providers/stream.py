@@ -122,12 +122,14 @@ class StreamReader:
         """What is known of an answer that did not become whole."""
         try:
             response = self.response()
-        except Exception:  # half a document may be unreadable to its adapter, the text is there all the same
+        except Exception as error:  # half a document may be unreadable to its adapter, the text is there
             logger.debug("%s: half an answer cannot be read", self._provider.name, exc_info=True)
             model = self._sent.request.model
-            response = LLMResponse("", model, self._provider.name, model)
+            told = (error.usage if isinstance(error, ProviderError) else None) or MISSING_USAGE
+            response = LLMResponse("", model, self._provider.name, model, usage=told)
         known = response.usage.source != "missing"
-        usage = replace(response.usage, source="partial") if known else MISSING_USAGE
+        source = "reported" if self._state.is_counted else "partial"
+        usage = replace(response.usage, source=source) if known else MISSING_USAGE
         pieces = [*self.delivered, *self._ready]
         text = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
         return replace(response, content=text, usage=usage)
@@ -238,6 +240,7 @@ class StreamReader:
                 raise failure
         except ProviderError as error:
             if not delivered:
+                error.usage = self.partial().usage
                 return error
             return self._interruption(error)
         except Exception as error:  # noqa: BLE001 (a fault of an adapter must show as what it is)

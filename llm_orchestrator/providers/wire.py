@@ -228,14 +228,15 @@ class StreamState:
         reply: The reply assembled so far, in whatever form the adapter's ``assemble_reply`` understands.
         complete: The provider has said that the answer is whole.
         done: Nothing worth reading follows.
+        is_counted: The provider told the usage to its end, though the answer failed.
         notes: What an adapter remembers beside the reply.
     """
 
-    __slots__ = ("complete", "done", "headers", "notes", "reply")
+    __slots__ = ("complete", "done", "headers", "is_counted", "notes", "reply")
 
     def __init__(self, headers: Optional[JSON] = None) -> None:
         self.headers: JSON = headers or {}
         self.reply: Dict[str, Any] = {}
         self.notes: Dict[str, Any] = {}
         self.complete = False
-        self.done = False
+        self.done = self.is_counted = False

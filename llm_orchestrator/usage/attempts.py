@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Union
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderError
-from llm_orchestrator.types import Attempt, CostDetails, Exchange, LLMResponse, TokenUsage
+from llm_orchestrator.types import MISSING_USAGE, Attempt, CostDetails, Exchange, LLMResponse, TokenUsage
 from llm_orchestrator.usage.estimates import ESTIMATOR
 from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.utils.numbers import is_amount
@@ -25,6 +25,7 @@ __all__ = [
     "given_cost",
     "is_refused",
     "may_be_billed",
+    "told_usage",
     "usage_record_of",
 ]
 
@@ -118,7 +119,14 @@ def given_cost(cost: Union[Decimal, float, str], status: str = "priced") -> Cost
 
 def may_be_billed(error: Optional[BaseException]) -> bool:
     """Whether a request without an answer may cost: a lost one may, a refused one does not."""
+    if told_usage(error).source != "missing":
+        return True
     return error.may_be_billed if isinstance(error, (ProviderError, ConfigurationError)) else True
+
+
+def told_usage(error: Optional[BaseException]) -> TokenUsage:
+    """What a provider told of the usage of an answer inside which it failed."""
+    return (error.usage if isinstance(error, ProviderError) else None) or MISSING_USAGE
 
 
 def is_refused(status: str, status_code: Optional[int], usage: TokenUsage) -> bool:

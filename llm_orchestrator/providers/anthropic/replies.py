@@ -20,7 +20,7 @@ from llm_orchestrator.providers.reading import as_count, as_mapping, as_text, as
 from llm_orchestrator.types import JSON, MISSING_USAGE, FinishReason, LLMResponse, TokenUsage
 from llm_orchestrator.utils.values import make
 
-__all__ = ["parse_reply"]
+__all__ = ["parse_reply", "read_usage"]
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
     "end_turn": FinishReason.STOP,
@@ -49,7 +49,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         content=text,
         model=as_text(body.get("model")),
         provider=provider,
-        usage=_usage(body.get("usage")),
+        usage=read_usage(body.get("usage")),
         finish_reason=_finish_reason(stop_reason, calls),
         raw_finish_reason=stop_reason,
         tool_calls=calls,
@@ -69,7 +69,7 @@ def _refusal(body: JSON) -> str:
     return as_text(details.get("explanation")) or as_text(details.get("category")) or "refusal"
 
 
-def _usage(raw: Any) -> TokenUsage:
+def read_usage(raw: Any) -> TokenUsage:
     """Translate a usage object; its ``input_tokens`` leave out what was read from and written to a cache."""
     usage = as_mapping(raw)
     if not usage:

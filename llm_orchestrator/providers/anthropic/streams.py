@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-from llm_orchestrator.providers.anthropic.turns import blocks_in, new_call_id, written_input
+from llm_orchestrator.providers.anthropic.turns import as_block, blocks_in, new_call_id, written_input
 from llm_orchestrator.providers.calls import OwnIds, sent_arguments
 from llm_orchestrator.providers.contents import text_of
 from llm_orchestrator.providers.reading import as_list, as_mapping, as_text
@@ -96,7 +96,7 @@ def _start_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     index = event.get("index")
     if not isinstance(index, int):
         return NOTHING
-    start = dict(as_mapping(event.get("content_block")))
+    start = as_block(as_mapping(event.get("content_block")))
     blocks: Dict[int, _Block] = state.reply.get("blocks", {})
     for known in [number for number in blocks if number < 0 and blocks[number].start == start]:
         blocks[index] = blocks.pop(known)  # it came with the message already
@@ -130,6 +130,8 @@ def _extend_block(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     if not isinstance(delta, dict) or not isinstance(index, int):
         return NOTHING
     kind = delta.get("type")
+    if kind == "output_text_delta" or (not kind and delta.get("text")):
+        kind = "text_delta"
     if not isinstance(kind, str):
         return NOTHING
     blocks: Dict[int, _Block] = state.reply.setdefault("blocks", {})

@@ -37,7 +37,23 @@ def blocks_in(content: Any) -> List[Block]:
     """The blocks of a content; servers that imitate the API may send a string, or an object."""
     if not isinstance(content, list):
         return [dict(part) for part in parts_in(content)]
-    return [dict(block if isinstance(block, dict) else part_of(block)) for block in content if block]
+    return [
+        as_block(block) if isinstance(block, dict) else dict(part_of(block)) for block in content if block
+    ]
+
+
+def as_block(block: JSON) -> Block:
+    """A block of the API; hosts may leave out that it is text, or call it as OpenAI does."""
+    kind, text = block.get("type"), block.get("text", block.get("content"))
+    if kind == "output_text" or (
+        kind in (None, "", "text") and block.get("text") is None and text is not None
+    ):
+        return {**_without_content(block), "type": "text", "text": text}
+    return {**block, "type": "text"} if kind in (None, "") and "text" in block else dict(block)
+
+
+def _without_content(block: JSON) -> Block:
+    return {key: value for key, value in block.items() if key != "content"}
 
 
 def read_text(blocks: Sequence[JSON]) -> str:

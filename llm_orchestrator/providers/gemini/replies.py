@@ -44,6 +44,7 @@ __all__ = [
     "other_candidates",
     "parse_reply",
     "read_parts",
+    "read_usage",
 ]
 
 FINISH_REASONS: Mapping[str, FinishReason] = {
@@ -67,6 +68,22 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
     "TOO_MANY_TOOL_CALLS": FinishReason.ERROR,
     "UNEXPECTED_TOOL_CALL": FinishReason.ERROR,
 }
+#: Fields of a part of which one says what it is; a part with none of them is of an unknown kind.
+KNOWN_FIELDS = frozenset(
+    {
+        "codeExecutionResult",
+        "executableCode",
+        "fileData",
+        "functionCall",
+        "functionResponse",
+        "inlineData",
+        "text",
+        "thought",
+        "thoughtSignature",
+        "toolCall",
+        "toolResponse",
+    }
+)
 
 
 def parse_reply(body: JSON, provider: str) -> LLMResponse:
@@ -90,7 +107,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         content=text,
         model=as_text(body.get("modelVersion")),
         provider=provider,
-        usage=_usage(body.get("usageMetadata")),
+        usage=read_usage(body.get("usageMetadata")),
         finish_reason=reason,
         raw_finish_reason=finish or block,
         tool_calls=calls,
@@ -123,7 +140,16 @@ def read_parts(candidate: JSON) -> List[JSON]:
     content = candidate.get("content")
     parts = content.get("parts") if isinstance(content, dict) else content
     listed = parts if isinstance(parts, list) else [parts] if parts else []
-    return [part if isinstance(part, dict) else {"text": part} for part in listed]
+    return [_read_part(part) for part in listed]
+
+
+def _read_part(part: Any) -> JSON:
+    if not isinstance(part, dict):
+        return {"text": part}
+    if part.keys() & KNOWN_FIELDS or part.get("type") not in (None, "text", "output_text"):
+        return part
+    text = part.get("content") or part.get("output_text")
+    return {"text": text} if text and isinstance(text, str) else part
 
 
 def continuation_token(body: JSON) -> Optional[str]:
@@ -149,7 +175,8 @@ def _unread(part: JSON) -> List[JSON]:
     """What must be understood of a part and may not be: its text, or a call of no tool that has arguments."""
     call = as_mapping(part.get("functionCall"))
     nameless = [NAMELESS_CALL] if call.get("args") and not call.get("name") else []
-    return [{"type": "text", "text": part.get("text")}, *nameless]
+    unknown = [{"type": key} for key in part if part[key] and not part.keys() & KNOWN_FIELDS][:1]
+    return [{"type": "text", "text": part.get("text")}, *nameless, *unknown]
 
 
 def _refusal(body: JSON, candidate: JSON) -> Optional[str]:
@@ -179,7 +206,8 @@ def _unique_id() -> str:
     return f"call_{uuid4().hex}"
 
 
-def _usage(raw: Any) -> TokenUsage:
+def read_usage(raw: Any) -> TokenUsage:
+    """Translate a usage object."""
     usage = as_mapping(raw)
     if not usage:
         return MISSING_USAGE

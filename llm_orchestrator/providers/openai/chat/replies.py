@@ -84,8 +84,9 @@ def _message(choice: JSON) -> JSON:
 
 def failure_in_choice(choice: JSON) -> Optional[JSON]:
     """The body of an error for a failure that stands in a choice, where the answer should."""
-    if choice.get("error"):
-        return {"error": choice["error"]}
+    for place in (choice, as_mapping(choice.get("message")), as_mapping(choice.get("delta"))):
+        if place.get("error"):
+            return {"error": place["error"]}
     reason = choice.get("finish_reason")
     return failure_of_finish(reason) if reason and says_failure(reason) else None
 

@@ -46,7 +46,8 @@ def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     memory = state.reply
     choice = first_choice(event)
     reason = choice.get("finish_reason")
-    if reason or "error" in choice:
+    delta = choice.get("delta")
+    if reason or "error" in choice or (isinstance(delta, dict) and "error" in delta) or "message" in choice:
         failure = failure_in_choice(choice)
         if failure is not None:
             return _fail(failure, event, state)
@@ -60,7 +61,6 @@ def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
             _remember_alternative(other, memory["alternatives"])
     if choice.get("logprobs"):
         _remember_logprobs(as_mapping(choice["logprobs"]), memory["choice"])
-    delta = choice.get("delta")
     if not isinstance(delta, dict):
         delta = _delta_of(choice, memory)
     pieces = _read_delta(delta, memory)

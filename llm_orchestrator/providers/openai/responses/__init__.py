@@ -4,9 +4,17 @@ Nothing is stored at OpenAI, so what the model needs back (encrypted reasoning, 
 ran there) travels in ``Message.provider_state``. https://platform.openai.com/docs/api-reference/responses
 """
 
-from llm_orchestrator.providers.openai.responses.replies import parse_reply
+from llm_orchestrator.providers.openai.responses.replies import UNFINISHED, parse_reply
 from llm_orchestrator.providers.openai.responses.requests import build_request, poll_request
 from llm_orchestrator.providers.openai.responses.streams import assemble_reply, parse_event
 from llm_orchestrator.providers.openai.responses.turns import API
 
-__all__ = ["API", "assemble_reply", "build_request", "parse_event", "parse_reply", "poll_request"]
+__all__ = [
+    "API",
+    "UNFINISHED",
+    "assemble_reply",
+    "build_request",
+    "parse_event",
+    "parse_reply",
+    "poll_request",
+]

@@ -10,7 +10,7 @@ from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.finishes import finish_of
 from llm_orchestrator.providers.openai.failures import parse_failure
 from llm_orchestrator.providers.openai.responses.turns import (
-    items_in,
+    items_of,
     message_parts,
     read_calls,
     read_reasoning,
@@ -26,13 +26,15 @@ from llm_orchestrator.providers.reading import as_mapping, as_text, as_text_or_n
 from llm_orchestrator.types import JSON, FinishReason, LLMResponse, Message
 from llm_orchestrator.utils.values import make
 
-__all__ = ["parse_reply"]
+__all__ = ["UNFINISHED", "parse_reply"]
 
 STRUCTURED_FORMATS = ("json_schema", "json_object")
 INCOMPLETE_REASONS: Mapping[str, FinishReason] = {
     "max_output_tokens": FinishReason.LENGTH,
     "content_filter": FinishReason.CONTENT_FILTER,
 }
+#: What a response is that has no end, and that nobody makes any longer for this call.
+UNFINISHED = ("canceled", "cancelled", "in_progress", "paused", "queued")
 
 
 def parse_reply(body: JSON, provider: str) -> LLMResponse:
@@ -41,9 +43,10 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         failure = error_of_failure(parse_failure(body, None, {}))
         raise failure
     output = body.get("output")
-    if not isinstance(output, (list, str)) and body.get("status") != "incomplete":  # cut off before the first
+    is_there = isinstance(output, (list, str)) or items_of(body)
+    if not is_there and body.get("status") != "incomplete":  # cut off before the first
         raise InvalidResponseError("The reply holds no output. Try again, or check api and base_url.")
-    items = with_own_call_ids(items_in(output))
+    items = with_own_call_ids(items_of(body))
     text = read_text(items, structured=_is_structured(body))
     calls = read_calls(items)
     refusal = read_refusal(items)

@@ -14,7 +14,7 @@ from llm_orchestrator.providers.openai.failures import parse_failure
 from llm_orchestrator.providers.openai.responses.turns import (
     CUSTOM_CALL,
     arguments_field,
-    items_in,
+    items_of,
     read_calls,
     read_reasoning,
     read_refusal,
@@ -47,12 +47,21 @@ def assemble_reply(state: StreamState) -> JSON:
     """The response that the last event brought, or what came of it so far."""
     memory = state.reply
     response: Dict[str, Any] = dict(memory["response"]) if memory else {}
-    if not (state.complete and _is_whole(response.get("output"), memory)):
-        response["output"] = [_assembled_item(key, memory) for key in memory.get("items", ())]
+    if not (state.complete and _is_whole(items_of(response), memory)):
+        response["output"] = _assembled_items(memory) if memory else []
     elif memory["fragments"]:
-        items = enumerate(items_in(response["output"]))
+        items = enumerate(items_of(response))
         response["output"] = [_with_arguments(item, position, memory) for position, item in items]
     return response
+
+
+def _assembled_items(memory: Memory) -> List[JSON]:
+    """The items as they were streamed; reasoning may have come without one."""
+    items = [_assembled_item(key, memory) for key in memory["items"]]
+    shown = "".join(memory["reasoning"])
+    if not shown or read_reasoning(items):
+        return items
+    return [{"type": "reasoning", "summary": [{"type": "summary_text", "text": shown}]}, *items]
 
 
 def _with_arguments(item: Any, position: int, memory: Memory) -> Any:
@@ -65,9 +74,8 @@ def _with_arguments(item: Any, position: int, memory: Memory) -> Any:
     return {**item, field: "".join(fragments)} if fragments else item
 
 
-def _is_whole(output: Any, memory: Memory) -> bool:
+def _is_whole(items: Sequence[JSON], memory: Memory) -> bool:
     """Whether the last event repeated what was streamed; compatible servers may leave it out."""
-    items = items_in(output)
     return bool(items) and not (memory["text"] and not read_text(items, structured=False))
 
 
@@ -234,9 +242,12 @@ def _begun(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
 
 def _ended(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     status = event["type"].rpartition(".")[2]
-    state.reply["response"] = {"status": status, **as_mapping(event.get("response"))}
+    begun, response = state.reply["response"], as_mapping(event.get("response"))
+    if not items_of(response) and not state.reply["items"] and begun.get("output"):
+        response = {**response, "output": begun["output"]}  # it was whole when it was created
+    state.reply["response"] = {"status": status, **response}
     state.complete = state.done = True
-    return _left_over(items_in(assemble_reply(state)["output"]), state)
+    return _left_over(items_of(assemble_reply(state)), state)
 
 
 def _left_over(items: Sequence[JSON], state: StreamState) -> List[StreamEvent]:
@@ -253,6 +264,8 @@ def _left_over(items: Sequence[JSON], state: StreamState) -> List[StreamEvent]:
 
 def _failed(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     failed = as_mapping(event.get("response")) or event
+    kept = {key: value for key, value in failed.items() if key not in ("error", "output", "status")}
+    state.reply["response"] = kept  # its usage is paid for
     raise error_of_failure(parse_failure(failed, None, state.headers))
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "CUSTOM_CALL",
     "arguments_field",
     "items_in",
+    "items_of",
     "message_item",
     "message_parts",
     "read_calls",
@@ -74,6 +75,13 @@ def items_in(output: Any) -> List[JSON]:
     items = [output] if isinstance(output, str) else as_list(output)
     read = ({"type": "message", "content": item} if isinstance(item, str) else item for item in items)
     return as_mappings([item for item in read if item])
+
+
+def items_of(body: JSON) -> List[JSON]:
+    """The items of a response; where they hold no text, it may stand beside them."""
+    items, text = items_in(body.get("output")), as_text(body.get("output_text"))
+    is_missing = text and not read_text(items, structured=False)
+    return [*items, message_item("assistant", text)] if is_missing else items
 
 
 def message_parts(items: Sequence[JSON]) -> List[JSON]:
