@@ -283,7 +283,7 @@ class StreamInterruptedError(ProviderError):
     Args:
         message: What happened.
         partial_text: The text received so far.
-        partial_response: The answer so far; its ``usage.source`` is ``reported`` only where its failure told it.
+        partial_response: The answer so far; its ``usage.source`` is ``reported`` only if its end told it.
         **fields: The fields of ProviderError.
     """
 
