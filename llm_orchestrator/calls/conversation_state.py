@@ -150,7 +150,7 @@ def _unreadable(error: Exception) -> str:
 
 def _money(text: str) -> Decimal:
     amount = Decimal(text)
-    if not is_amount(amount):
+    if not is_amount(amount) or amount < 0:
         raise ValueError(f"cost is {text[:50]!r}")
     return amount
 

@@ -30,4 +30,4 @@ def shown(value: Any) -> str:
 
 def is_amount(value: Decimal) -> bool:
     """Whether a value can be an amount of money, with which sums stay exact and short enough to be shown."""
-    return value.is_finite() and value >= 0 and _SMALLEST <= value.adjusted() <= _GREATEST
+    return value.is_finite() and _SMALLEST <= value.adjusted() <= _GREATEST

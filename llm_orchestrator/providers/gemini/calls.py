@@ -75,8 +75,10 @@ def _joined(pieces: Sequence[JSON]) -> JSON:
         own.pop("willContinue", None)
         call.update((key, value) for key, value in own.items() if value)
     args = _built(partial)
-    if partial:
-        call.update({"partialArgs": partial} if args is None else {"args": args})
+    if args is None:
+        call["partialArgs"] = partial
+    elif partial:
+        call["args"] = args
     others = {key: value for piece in pieces for key, value in piece.items() if value}
     return {**others, "functionCall": call}
 
