@@ -13,7 +13,7 @@ from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Uni
 from pydantic import ValidationError
 
 from llm_orchestrator.config.frozen import FrozenDict
-from llm_orchestrator.config.problems import Problem, configuration_error, schema_problems
+from llm_orchestrator.config.problems import MOST_SHOWN, Problem, configuration_error, schema_problems
 from llm_orchestrator.config.reader import YamlFile, read_yaml
 from llm_orchestrator.config.schema import (
     SECTIONS,
@@ -187,7 +187,9 @@ class _Check:
 
     def _error(self, problems: Sequence[Problem]) -> ConfigurationError:
         if self._file is not None:
-            problems = [problem._replace(line=self._file.line_of(problem.path)) for problem in problems]
+            shown, others = problems[:MOST_SHOWN], problems[MOST_SHOWN:]
+            lines = self._file.lines_of([problem.path for problem in shown])
+            problems = [*(problem._replace(line=line) for problem, line in zip(shown, lines)), *others]
         return configuration_error(self._source, problems)
 
 

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
-__all__ = ["Path", "Problem", "configuration_error", "schema_problems"]
+__all__ = ["MOST_SHOWN", "Path", "Problem", "configuration_error", "schema_problems"]
 
-_MOST_SHOWN = 30
+#: Problems that one error tells in full.
+MOST_SHOWN = 30
 #: Characters of a name that is shown; keys have more.
 _LONGEST_SHOWN = 20
 
@@ -61,9 +62,9 @@ def configuration_error(source: str, problems: Sequence[Problem]) -> Configurati
     """Make one error of all problems."""
     if len(problems) == 1:
         return ConfigurationError(f"{source}: {problems[0]}")
-    lines = "".join(f"\n  {problem}" for problem in problems[:_MOST_SHOWN])
-    if len(problems) > _MOST_SHOWN:
-        lines += f"\n  and {len(problems) - _MOST_SHOWN} more."
+    lines = "".join(f"\n  {problem}" for problem in problems[:MOST_SHOWN])
+    if len(problems) > MOST_SHOWN:
+        lines += f"\n  and {len(problems) - MOST_SHOWN} more."
     return ConfigurationError(f"{source}: {len(problems)} problems.{lines}")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 import stat
-from typing import Any, ClassVar, Dict, NamedTuple, Optional, Set, Tuple
+from typing import Any, ClassVar, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 import yaml
 
@@ -53,17 +53,10 @@ class YamlFile(NamedTuple):
     values: Dict[Any, Any]
     text: str
 
-    def line_of(self, path: Path) -> Optional[int]:
-        """Find the line of a key, or of the nearest one above it that is there."""
-        node: Any = yaml.compose(self.text, Loader=_SafeLoader)
-        line: Optional[int] = None
-        for step in path:
-            found = _child_of(node, step)
-            if found is None:
-                break
-            mark, node = found
-            line = mark.line + 1
-        return line
+    def lines_of(self, paths: Iterable[Path]) -> List[Optional[int]]:
+        """Find the line of each key, or of the nearest one above it that is there."""
+        root: Any = yaml.compose(self.text, Loader=_SafeLoader)
+        return [_line_of(root, path) for path in paths]
 
 
 def read_yaml(path: str) -> YamlFile:
@@ -160,6 +153,17 @@ def _check_keys(node: yaml.Node, seen: Set[int]) -> None:
 
 def _error(problem: str, place: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
+
+
+def _line_of(node: Any, path: Path) -> Optional[int]:
+    line: Optional[int] = None
+    for step in path:
+        found = _child_of(node, step)
+        if found is None:
+            break
+        mark, node = found
+        line = mark.line + 1
+    return line
 
 
 def _child_of(node: Any, step: Any) -> Optional[Tuple[Any, Any]]:

@@ -368,4 +368,4 @@ def test_a_hostile_file_is_refused_in_time(tmp_path: Path, bomb: str) -> None:
     with pytest.raises(ConfigurationError):
         ConfigManager.load_config(str(path))
 
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 15  # what it guards against takes minutes
