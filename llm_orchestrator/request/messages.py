@@ -6,7 +6,7 @@ How one message is read is in ``types/messages.py``; here are the checks of the 
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Sequence, Tuple
+from typing import Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidMessagesError, ProviderSwitchError
 from llm_orchestrator.types import Message, Messages, read_message
@@ -27,23 +27,8 @@ def read_messages(messages: Messages) -> Tuple[Message, ...]:
         )
     if not messages:
         raise InvalidMessagesError("messages is empty. Pass at least one message.")
-    read = tuple(read_message(message, index) for index, message in enumerate(messages))
-    _check_last_question(read)
-    return read
-
-
-def _check_last_question(messages: Sequence[Message]) -> None:
-    """Refuse a history whose last user turn says nothing: some providers answer it, and bill the answer."""
-    index = max((n for n, message in enumerate(messages) if message.role == "user"), default=None)
-    if index is not None and _says_nothing(messages[index].content):
-        raise InvalidMessagesError(f"messages[{index}] is empty. Give it text, or leave it out.", index=index)
-
-
-def _says_nothing(content: Any) -> bool:
-    if isinstance(content, str):
-        return not content.strip()
-    texts = [part.get("text") if set(part) & {"text"} else part for part in content or ()]
-    return all(text is None or (isinstance(text, str) and not text.strip()) for text in texts)
+    # A turn that says nothing is the application's choice: the system prompt may hold the whole task.
+    return tuple(read_message(message, index) for index, message in enumerate(messages))
 
 
 def check_owner(messages: Sequence[Message], provider: str) -> None:
