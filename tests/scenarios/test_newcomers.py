@@ -216,10 +216,15 @@ def test_ff12_an_empty_prompt_is_refused_before_anything_is_sent(
 def test_ff12_an_empty_turn_beside_a_system_prompt_is_sent(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
 ) -> None:
-    """The system prompt may hold the whole task, and the providers take such a call."""
+    """The system prompt may hold the whole task. Anthropic alone refuses such a turn, and so do we."""
     server.default = dialect.whole()
-    orchestrate().send_request([{"role": "system", "content": "Write."}, {"role": "user", "content": ""}])
-    assert len(server.requests) == 1
+    turns = [{"role": "system", "content": "Write."}, {"role": "user", "content": ""}]
+    if dialect.name == "anthropic":
+        with pytest.raises(InvalidMessagesError, match=r"messages\[1\] is empty"):
+            orchestrate().send_request(turns)
+    else:
+        orchestrate().send_request(turns)
+    assert len(server.requests) == (0 if dialect.name == "anthropic" else 1)
 
 
 def test_ff12_a_question_of_an_image_alone_is_one(
