@@ -35,7 +35,7 @@ from llm_orchestrator.usage.attempts import (
     UNKNOWN_COST,
     CallFacts,
     may_be_billed,
-    told_usage,
+    reported_usage,
     usage_record_of,
 )
 from llm_orchestrator.usage.estimates import missing_tokens
@@ -210,7 +210,7 @@ class CallReporter:
         request_id = error.request_id if isinstance(error, (ProviderError, ConfigurationError)) else None
         self._note_end(status, request_id, error)
         model = self._step.model
-        answer = LLMResponse("", model, self._provider.name, model, usage=told_usage(error))
+        answer = LLMResponse("", model, self._provider.name, model, usage=reported_usage(error))
         if answer.usage.source == "missing":
             self._context.exchange = Exchange("", self._request.provider_options, {})
         else:  # it failed inside an answer, which is paid for

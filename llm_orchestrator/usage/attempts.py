@@ -25,7 +25,7 @@ __all__ = [
     "given_cost",
     "is_refused",
     "may_be_billed",
-    "told_usage",
+    "reported_usage",
     "usage_record_of",
 ]
 
@@ -119,12 +119,12 @@ def given_cost(cost: Union[Decimal, float, str], status: str = "priced") -> Cost
 
 def may_be_billed(error: Optional[BaseException]) -> bool:
     """Whether a request without an answer may cost: a lost one may, a refused one does not."""
-    if told_usage(error).source != "missing":
+    if reported_usage(error).source != "missing":
         return True
     return error.may_be_billed if isinstance(error, (ProviderError, ConfigurationError)) else True
 
 
-def told_usage(error: Optional[BaseException]) -> TokenUsage:
+def reported_usage(error: Optional[BaseException]) -> TokenUsage:
     """What a provider told of the usage of an answer inside which it failed."""
     return (error.usage if isinstance(error, ProviderError) else None) or MISSING_USAGE
 
