@@ -65,8 +65,10 @@ def _drip(place: socket.socket, stop: threading.Event, every: float) -> None:
     with ExitStack() as stack:
         clients: List[socket.socket] = []
         while not stop.wait(every):
-            with suppress(socket.timeout):
+            with suppress(OSError):  # nobody came, or it has left
                 clients.append(stack.enter_context(place.accept()[0]))
+                clients[-1].settimeout(5)
+                clients[-1].recv(65536)  # a head that comes before the request would be no reply
                 clients[-1].sendall(b"HTTP/1.1 200 OK\r\nx-endless: ")
             for client in clients:
                 with suppress(OSError):  # it may have left
