@@ -9,6 +9,7 @@ import pytest
 
 from llm_orchestrator import InvalidMessagesError, file_part, image_part
 from tests.support.fixtures import Orchestrate
+from tests.support.marks import anthropic
 from tests.support.scripted_server import Dialect, ScriptedServer
 from tests.support.ways import ask
 from tests.unit.request.test_attachments import (
@@ -128,7 +129,7 @@ def test_m3_what_a_provider_has_no_form_for_is_refused_with_its_index(
     assert (caught.value.index, server.requests) == (1, [])
 
 
-@pytest.mark.parametrize("dialect", ["anthropic"], indirect=True)
+@anthropic
 def test_a_text_file_is_sent_as_text(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
 ) -> None:

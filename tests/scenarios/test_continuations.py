@@ -18,6 +18,7 @@ from llm_orchestrator import (
 )
 from llm_orchestrator.providers import background
 from tests.support.fixtures import Orchestrate
+from tests.support.marks import STREAMED
 from tests.support.money import Spend, price
 from tests.support.scripted_server import DIALECTS, Close, Dialect, Request, ScriptedServer, Usage
 from tests.support.scripted_server.replies import Reply, json_reply
@@ -29,8 +30,6 @@ TOKEN = "token-to-go-on-with"
 PAUSING = pytest.mark.parametrize(
     "dialect", [DIALECTS[name] for name in PAUSES], ids=list(PAUSES), indirect=True
 )
-
-STREAMED = ("streamed", "async streamed")
 
 
 @pytest.fixture

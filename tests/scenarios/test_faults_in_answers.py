@@ -18,6 +18,7 @@ from llm_orchestrator import (
     ToolCallDelta,
 )
 from tests.support.fixtures import Orchestrate
+from tests.support.marks import STREAMED, anthropic, chat, gemini, responses, streamed
 from tests.support.money import answer
 from tests.support.raw_replies import (
     WHOLE_ITEM,
@@ -35,13 +36,6 @@ from tests.support.scripted_server import Dialect, Reset, ScriptedServer
 from tests.support.ways import ask
 
 Json = Dict[str, Any]
-
-STREAMED = ("streamed", "async streamed")
-chat = pytest.mark.parametrize("dialect", ["chat"], indirect=True)
-responses = pytest.mark.parametrize("dialect", ["responses"], indirect=True)
-anthropic = pytest.mark.parametrize("dialect", ["anthropic"], indirect=True)
-gemini = pytest.mark.parametrize("dialect", ["gemini"], indirect=True)
-streamed = pytest.mark.parametrize("way", STREAMED, indirect=True)
 
 
 # ---------------------------------------------------------------- FA1: a failure inside an answer

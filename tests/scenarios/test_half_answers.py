@@ -10,6 +10,7 @@ import pytest
 from llm_orchestrator import FinishReason, InvalidResponseError, ProviderError, ServerError
 from llm_orchestrator.exceptions import StreamInterruptedError
 from tests.support.fixtures import Orchestrate
+from tests.support.marks import anthropic, chat, gemini, responses, streamed
 from tests.support.money import Spend, price
 from tests.support.raw_replies import (
     WHOLE_ITEM,
@@ -30,12 +31,6 @@ from tests.support.ways import ask
 
 Json = Dict[str, Any]
 
-STREAMED = ("streamed", "async streamed")
-chat = pytest.mark.parametrize("dialect", ["chat"], indirect=True)
-responses = pytest.mark.parametrize("dialect", ["responses"], indirect=True)
-anthropic = pytest.mark.parametrize("dialect", ["anthropic"], indirect=True)
-gemini = pytest.mark.parametrize("dialect", ["gemini"], indirect=True)
-streamed = pytest.mark.parametrize("way", STREAMED, indirect=True)
 
 # ---------------------------------------------------------------- FC11: what a failure inside an answer costs
 

@@ -13,12 +13,11 @@ from llm_orchestrator import (
     UnsupportedParameterError,
 )
 from tests.support.fixtures import Orchestrate
+from tests.support.marks import chat, responses
 from tests.support.money import answer
 from tests.support.scripted_server import MODEL, Dialect, ScriptedServer
 from tests.support.scripted_server.replies import json_reply
 from tests.support.ways import ask
-
-ONLY_CHAT = pytest.mark.parametrize("dialect", ["chat"], indirect=True)
 
 
 def fields_sent(dialect: Dialect, server: ScriptedServer, *names: str) -> List[List[str]]:
@@ -131,7 +130,7 @@ def test_fc2_a_value_out_of_range_is_not_a_parameter_that_is_not_taken(
     assert type(caught.value) is InvalidRequestError and len(server.requests) == 1
 
 
-@ONLY_CHAT
+@chat
 def test_fc2_a_validators_place_names_the_parameter(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
 ) -> None:
@@ -188,7 +187,7 @@ def test_fc5_none_takes_away_what_we_add(
     assert [field in request.body for request in server.requests] == [False, False]
 
 
-@pytest.mark.parametrize("dialect", ["responses"], indirect=True)
+@responses
 def test_fc5_what_the_caller_asked_for_is_not_taken_away(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
 ) -> None:

@@ -13,13 +13,11 @@ from llm_orchestrator import (
     StreamInterruptedError,
 )
 from llm_orchestrator.utils.usage import updated_usage
+from tests.support.marks import anthropic, chat, gemini
 from tests.support.money import Spend, price, rows
 from tests.support.scripted_server import MODEL, Dialect, Reply, ScriptedServer
 from tests.support.scripted_server.replies import json_reply
 from tests.support.ways import ask
-
-ONLY_CHAT = pytest.mark.parametrize("dialect", ["chat"], indirect=True)
-ONLY_ANTHROPIC = pytest.mark.parametrize("dialect", ["anthropic"], indirect=True)
 
 
 def events(*chunks: Any, done: bool = True) -> Reply:
@@ -73,7 +71,7 @@ STREAMS: Dict[str, Callable[[], List[Any]]] = {
 }
 
 
-@ONLY_CHAT
+@chat
 @pytest.mark.parametrize("place", STREAMS)
 @pytest.mark.parametrize("way", ["streamed", "async streamed"])
 def test_fc11_usage_is_read_where_a_host_puts_it_and_zeros_replace_nothing(
@@ -85,7 +83,7 @@ def test_fc11_usage_is_read_where_a_host_puts_it_and_zeros_replace_nothing(
     assert response.cost == Decimal("0.0045"), "1,000 at $3 and 100 at $15 a million"
 
 
-@ONLY_CHAT
+@chat
 @pytest.mark.parametrize(
     ("usage", "cost", "cached", "reasoning"),
     [
@@ -137,7 +135,7 @@ def test_fc11_the_counts_of_hosts_are_priced_right(
     assert orchestrator.cost_tracker.recompute(rows(path)[0]) == Decimal(cost)
 
 
-@ONLY_CHAT
+@chat
 def test_fc11_zeros_alone_are_not_a_count(
     spend: Spend, server: ScriptedServer, dialect: Dialect, way: str
 ) -> None:
@@ -151,7 +149,7 @@ def test_fc11_zeros_alone_are_not_a_count(
     assert response.cost is None, "unknown is not $0.00"
 
 
-@ONLY_ANTHROPIC
+@anthropic
 @pytest.mark.parametrize("way", ["streamed", "async streamed"])
 def test_fc11_a_zero_at_the_end_of_a_message_erases_no_prompt(
     spend: Spend, server: ScriptedServer, dialect: Dialect, way: str
@@ -182,7 +180,7 @@ def test_fc11_a_zero_beside_a_count_of_the_same_side_is_one() -> None:
     assert with_tools == {**before, "server_tool_use": {"web_search_requests": 1}}
 
 
-@pytest.mark.parametrize("dialect", ["gemini"], indirect=True)
+@gemini
 @pytest.mark.parametrize("way", ["streamed", "async streamed"])
 @pytest.mark.parametrize(
     "last",
@@ -206,7 +204,7 @@ def test_fc11_a_zero_at_the_end_of_geminis_stream_erases_no_prompt(
     assert response.cost == Decimal("0.0045")
 
 
-@ONLY_CHAT
+@chat
 @pytest.mark.parametrize("way", ["streamed", "async streamed"])
 def test_fc11_usage_beside_an_error_is_kept(
     spend: Spend, server: ScriptedServer, dialect: Dialect, way: str, path: Path
@@ -220,7 +218,7 @@ def test_fc11_usage_beside_an_error_is_kept(
     assert Decimal(rows(path)[0]["cost"]) == Decimal("0.0045")
 
 
-@ONLY_CHAT
+@chat
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize(
     ("fields", "cost"),

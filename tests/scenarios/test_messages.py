@@ -19,6 +19,7 @@ from llm_orchestrator import (
 )
 from tests.support.fixtures import Orchestrate
 from tests.support.histories import HISTORIES, RULES, Case
+from tests.support.marks import gemini
 from tests.support.money import answer
 from tests.support.scripted_server import SIGNATURE, Call, Dialect, ScriptedServer, Usage
 from tests.support.scripted_server.replies import json_reply
@@ -140,7 +141,7 @@ def test_m4_an_unknown_reason_is_other_and_kept(
     assert (response.finish_reason, response.raw_finish_reason) == (FinishReason.OTHER, "BRAND_NEW")
 
 
-@pytest.mark.parametrize("dialect", ["gemini"], indirect=True)
+@gemini
 @pytest.mark.parametrize("finish", ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"])
 def test_m4_a_call_that_gemini_could_not_make_is_an_answer_with_an_error(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, finish: str
@@ -150,7 +151,7 @@ def test_m4_a_call_that_gemini_could_not_make_is_an_answer_with_an_error(
     assert ask(orchestrate(), way, tools=[CLOCK]).finish_reason is FinishReason.ERROR
 
 
-@pytest.mark.parametrize("dialect", ["gemini"], indirect=True)
+@gemini
 def test_m4_no_candidate_and_no_reason_is_no_answer(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, waits: List[float]
 ) -> None:

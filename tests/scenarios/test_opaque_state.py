@@ -9,6 +9,7 @@ import pytest
 from llm_orchestrator import Conversation
 from tests.scenarios.test_conversations import say
 from tests.support.fixtures import Orchestrate
+from tests.support.marks import chat, responses
 from tests.support.opaque import SIGNED, TURNS, reply, turn_in
 from tests.support.scripted_server import DIALECTS, SIGNATURE, Call, ScriptedServer
 from tests.support.scripted_server.wire_base import Answer
@@ -94,7 +95,7 @@ TEXT = {"type": "message", "role": "assistant", "content": [{"type": "output_tex
 UNSEALED = {"type": "reasoning", "id": "rs_2", "summary": [{"type": "summary_text", "text": "Hm."}]}
 
 
-@pytest.mark.parametrize("dialect", ["responses"], indirect=True)
+@responses
 def test_fb4_reasoning_that_cannot_be_found_takes_along_what_follows_from_it_alone(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Any, way: str
 ) -> None:
@@ -108,7 +109,7 @@ def test_fb4_reasoning_that_cannot_be_found_takes_along_what_follows_from_it_alo
     assert turn_in(dialect, server.requests[1].body) == [SEALED, SEARCH, TEXT]
 
 
-@pytest.mark.parametrize("dialect", ["chat"], indirect=True)
+@chat
 @pytest.mark.parametrize(("sent", "written"), [({"at": 1}, '{"at": 1}'), (None, "")])
 def test_fb4_arguments_of_a_kept_call_are_text(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Any, sent: Any, written: str
@@ -123,7 +124,7 @@ def test_fb4_arguments_of_a_kept_call_are_text(
     assert back == {**call, "function": {"name": "clock", "arguments": written}}
 
 
-@pytest.mark.parametrize("dialect", ["chat"], indirect=True)
+@chat
 def test_fb4_of_a_spoken_answer_its_id_goes_back(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Any
 ) -> None:
@@ -136,7 +137,7 @@ def test_fb4_of_a_spoken_answer_its_id_goes_back(
     assert turn_in(dialect, server.requests[1].body) == {"content": None, "audio": {"id": "audio_1"}}
 
 
-@pytest.mark.parametrize("dialect", ["chat"], indirect=True)
+@chat
 def test_fb4_empty_fields_and_visible_reasoning_without_calls_stay_behind(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Any
 ) -> None:
@@ -151,7 +152,7 @@ def test_fb4_empty_fields_and_visible_reasoning_without_calls_stay_behind(
     assert conversation.messages[1].provider_state is None
 
 
-@pytest.mark.parametrize("dialect", ["responses"], indirect=True)
+@responses
 def test_fb4_a_message_that_only_came_in_pieces_goes_back_with_its_role(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Any
 ) -> None:

@@ -12,6 +12,7 @@ from llm_orchestrator import FinishReason, InvalidRequestError, LLMOrchestrator,
 from llm_orchestrator.types import DROPPABLE_PARAMETERS
 from tests.support.configs import ROOT
 from tests.support.fixtures import Orchestrate
+from tests.support.marks import anthropic
 from tests.support.money import answer
 from tests.support.scripted_server import MODEL, Dialect, Reply, ScriptedServer
 from tests.support.ways import ask
@@ -374,7 +375,7 @@ def test_m1_no_model_name_stands_in_the_source() -> None:
         ({}, {}, None, 16000),
     ],
 )
-@pytest.mark.parametrize("dialect", ["anthropic"], indirect=True)
+@anthropic
 def test_m2_anthropic_is_always_told_a_limit(
     server: ScriptedServer,
     dialect: Dialect,

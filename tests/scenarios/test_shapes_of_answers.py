@@ -16,6 +16,7 @@ from llm_orchestrator import (
     TextDelta,
 )
 from tests.support.fixtures import Orchestrate
+from tests.support.marks import chat, responses, streamed
 from tests.support.money import answer
 from tests.support.raw_replies import (
     ITEM,
@@ -36,11 +37,6 @@ from tests.support.scripted_server import Dialect, ScriptedServer
 from tests.support.ways import ask
 
 Json = Dict[str, Any]
-
-STREAMED = ("streamed", "async streamed")
-chat = pytest.mark.parametrize("dialect", ["chat"], indirect=True)
-responses = pytest.mark.parametrize("dialect", ["responses"], indirect=True)
-streamed = pytest.mark.parametrize("way", STREAMED, indirect=True)
 
 
 # ---------------------------------------------------------------- FA3: text that only the end of something holds

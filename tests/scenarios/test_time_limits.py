@@ -20,6 +20,7 @@ from llm_orchestrator.providers import stream, wire
 from llm_orchestrator.providers.gemini import transport
 from llm_orchestrator.providers.http import deadlines
 from tests.support.fixtures import Orchestrate
+from tests.support.marks import STREAMED
 from tests.support.scripted_server import (
     DIALECTS,
     Close,
@@ -36,7 +37,6 @@ from tests.support.scripted_server.places import dripping_head_url
 from tests.support.scripted_server.tls import tls_url, write_certificate
 from tests.support.ways import ask
 
-STREAMED = ("streamed", "async streamed")
 #: Where the wire format makes no difference, one is enough.
 one_dialect = pytest.mark.parametrize("dialect", [DIALECTS["anthropic"]], ids=["anthropic"])
 #: Seconds in these tests, and how much later than a limit its error may come: on a quiet machine a few hundredths.

@@ -9,6 +9,7 @@ import pytest
 from llm_orchestrator import LLMOrchestrator, ToolCallDelta
 from tests.support.fixtures import Orchestrate
 from tests.support.histories import user
+from tests.support.marks import chat, gemini
 from tests.support.opaque import DOCUMENTS, EVENTS
 from tests.support.scripted_server import DIALECTS, MODEL, Dialect, Reply, ScriptedServer
 from tests.support.scripted_server.replies import json_reply
@@ -222,7 +223,7 @@ def orchestrator_of(server: ScriptedServer) -> Any:
         orchestrator.close()
 
 
-@pytest.mark.parametrize("dialect", ["gemini"], indirect=True)
+@gemini
 def test_fb1_partial_arguments_build_an_object_by_their_paths(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
 ) -> None:
@@ -253,7 +254,7 @@ def test_fb1_partial_arguments_build_an_object_by_their_paths(
 
 
 @pytest.mark.parametrize("path", ["city", "$", "$[0]", "$.a[7]", "$.a..b", 5, None])
-@pytest.mark.parametrize("dialect", ["gemini"], indirect=True)
+@gemini
 def test_fb1_a_partial_argument_without_a_place_makes_them_unreadable(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, path: Any
 ) -> None:
@@ -294,7 +295,7 @@ INTERLEAVED: Mapping[str, List[Any]] = {
 }
 
 
-@pytest.mark.parametrize("dialect", ["chat"], indirect=True)
+@chat
 @pytest.mark.parametrize("name", INTERLEAVED)
 def test_fb1_pieces_belong_together_by_index_else_by_id(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, name: str

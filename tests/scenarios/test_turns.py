@@ -9,6 +9,7 @@ import pytest
 from llm_orchestrator import InvalidRequestError, LLMResponse
 from tests.support.fixtures import Orchestrate
 from tests.support.histories import assistant, image, user
+from tests.support.marks import anthropic, chat, gemini
 from tests.support.money import answer
 from tests.support.scripted_server import Dialect, Reply, ScriptedServer
 from tests.support.shapes.openai_chat_shapes import chunk
@@ -27,7 +28,7 @@ def streamed(dialect: Dialect, events: List[Any]) -> Reply:
 # ------------------------------------------------------------------------------- FB3
 
 
-@pytest.mark.parametrize("dialect", ["chat"], indirect=True)
+@chat
 def test_fb3_pieces_of_one_detail_are_one_detail(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
 ) -> None:
@@ -49,7 +50,7 @@ def test_fb3_pieces_of_one_detail_are_one_detail(
     assert server.requests[1].body["messages"][1]["reasoning_details"] == whole
 
 
-@pytest.mark.parametrize("dialect", ["chat"], indirect=True)
+@chat
 def test_fb3_what_every_chunk_repeats_is_no_text(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
 ) -> None:
@@ -70,7 +71,7 @@ MARK = {"type": "ephemeral"}
 FILE = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"}}
 
 
-@pytest.mark.parametrize("dialect", ["anthropic"], indirect=True)
+@anthropic
 @pytest.mark.parametrize(
     "part", [image(), FILE, {"type": "file", "file": {"file_id": "f1"}}, {"type": "text", "text": "A"}]
 )
@@ -99,7 +100,7 @@ def test_fb6_a_mark_beside_a_tool_is_sent(
     assert "function" not in tool
 
 
-@pytest.mark.parametrize("dialect", ["gemini"], indirect=True)
+@gemini
 def test_fb6_gemini_is_sent_its_own_marks_alone(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
 ) -> None:
