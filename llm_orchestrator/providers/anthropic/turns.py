@@ -13,11 +13,11 @@ from typing import Any, List, Optional, Sequence, Tuple
 from llm_orchestrator.providers.anthropic.parts import Block, has_text
 from llm_orchestrator.providers.calls import OwnIds
 from llm_orchestrator.providers.contents import NAMELESS_CALL, UNREADABLE, part_of, parts_in, text_of
-from llm_orchestrator.providers.messages import message_error
+from llm_orchestrator.providers.messages import answer_message, message_error
 from llm_orchestrator.providers.reading import as_text
 from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text, parse_arguments
 from llm_orchestrator.utils.json import without_none
-from llm_orchestrator.utils.values import evolve, make
+from llm_orchestrator.utils.values import evolve
 
 __all__ = [
     "assistant_message",
@@ -117,13 +117,7 @@ def new_call_id() -> str:
 
 def assistant_message(blocks: Sequence[JSON], provider: str) -> Message:
     """Make the message that continues a conversation."""
-    message = make(
-        Message,
-        role="assistant",
-        content=read_text(blocks) or None,
-        tool_calls=read_calls(blocks),
-        provider=provider,
-    )
+    message = answer_message(read_text(blocks), read_calls(blocks), provider)
     filled = [without_none(block) for block in blocks]
     state = None if filled == _rebuilt(message) else {"content": list(blocks)}
     return evolve(message, provider_state=state)

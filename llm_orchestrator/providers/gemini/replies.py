@@ -17,6 +17,7 @@ from llm_orchestrator.providers.gemini.turns import (
     read_text,
     state_to_keep,
 )
+from llm_orchestrator.providers.messages import answer_message
 from llm_orchestrator.providers.reading import (
     as_count,
     as_list,
@@ -30,7 +31,6 @@ from llm_orchestrator.types import (
     MISSING_USAGE,
     FinishReason,
     LLMResponse,
-    Message,
     TokenUsage,
     ToolCall,
 )
@@ -101,7 +101,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     calls = with_own_ids(_tool_call(call, number, response_id) for number, call in sent)
     finish = as_text_or_none(candidate.get("finishReason"))
     reason = _finish_reason(finish, block, calls)
-    message = make(Message, role="assistant", content=text or None, tool_calls=calls, provider=provider)
+    message = answer_message(text, calls, provider)
     return make(
         LLMResponse,
         content=text,

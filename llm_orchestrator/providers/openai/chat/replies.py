@@ -8,6 +8,7 @@ from typing import Any, List, Mapping, Optional, Tuple
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.contents import check_read, parts_in, refusal_in, text_in
 from llm_orchestrator.providers.finishes import failure_of_finish, finish_of, says_failure
+from llm_orchestrator.providers.messages import answer_message
 from llm_orchestrator.providers.openai.chat.parts import read_content
 from llm_orchestrator.providers.openai.chat.turns import (
     read_calls,
@@ -17,7 +18,7 @@ from llm_orchestrator.providers.openai.chat.turns import (
 )
 from llm_orchestrator.providers.openai.usage import find_usage, read_usage
 from llm_orchestrator.providers.reading import as_count, as_mapping, as_mappings, as_text
-from llm_orchestrator.types import JSON, FinishReason, LLMResponse, Message, ToolCall
+from llm_orchestrator.types import JSON, FinishReason, LLMResponse, ToolCall
 from llm_orchestrator.utils.values import make
 
 __all__ = ["failure_in_choice", "first_choice", "other_choices", "parse_reply"]
@@ -57,14 +58,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         alternatives=tuple(
             read_content(as_mapping(other.get("message")).get("content")) for other in other_choices(body)
         ),
-        message=make(
-            Message,
-            role="assistant",
-            content=text or None,
-            tool_calls=calls,
-            provider=provider,
-            provider_state=state,
-        ),
+        message=answer_message(text, calls, provider, state),
     )
 
 

@@ -8,6 +8,7 @@ from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.contents import check_read
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.finishes import finish_of
+from llm_orchestrator.providers.messages import answer_message
 from llm_orchestrator.providers.openai.failures import parse_failure
 from llm_orchestrator.providers.openai.responses.turns import (
     items_of,
@@ -23,7 +24,7 @@ from llm_orchestrator.providers.openai.responses.turns import (
 )
 from llm_orchestrator.providers.openai.usage import read_usage
 from llm_orchestrator.providers.reading import as_mapping, as_text, as_text_or_none
-from llm_orchestrator.types import JSON, FinishReason, LLMResponse, Message
+from llm_orchestrator.types import JSON, FinishReason, LLMResponse
 from llm_orchestrator.utils.values import make
 
 __all__ = ["UNFINISHED", "parse_reply"]
@@ -66,14 +67,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         reasoning=read_reasoning(items),
         refusal=refusal,
         warnings=_warnings(waiting),
-        message=make(
-            Message,
-            role="assistant",
-            content=text or None,
-            tool_calls=calls,
-            provider=provider,
-            provider_state=state,
-        ),
+        message=answer_message(text, calls, provider, state),
     )
 
 
