@@ -35,6 +35,7 @@ from llm_orchestrator.usage.attempts import (
     UNKNOWN_COST,
     CallFacts,
     may_be_billed,
+    may_have_been_sent,
     reported_usage,
     usage_record_of,
 )
@@ -125,7 +126,7 @@ class CallReporter:
             self._rejections[self._step.model, error.form or error.parameter] = error.beside
         if not isinstance(error, Exception):
             self._end_without_answer("cancelled", error)
-        elif _may_have_been_sent(error):
+        elif may_have_been_sent(error):
             self._end_without_answer("error", error)
 
     def end_part(self, response: LLMResponse, status: str = "ok") -> LLMResponse:
@@ -399,10 +400,3 @@ def _listeners(hooks: Sequence[Hook]) -> Listeners:
 
 def _status_of(error: Exception) -> str:
     return "interrupted" if isinstance(error, StreamInterruptedError) else "error"
-
-
-def _may_have_been_sent(error: Exception) -> bool:
-    """Judge by the error; one of an unknown kind counts, for a paid request must not go unrecorded."""
-    if isinstance(error, (ProviderError, ConfigurationError)):
-        return error.sent
-    return not isinstance(error, OrchestratorError)

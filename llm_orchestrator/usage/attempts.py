@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Union
 
-from llm_orchestrator.exceptions import ConfigurationError, ProviderError
+from llm_orchestrator.exceptions import ConfigurationError, OrchestratorError, ProviderError
 from llm_orchestrator.types import MISSING_USAGE, Attempt, CostDetails, Exchange, LLMResponse, TokenUsage
 from llm_orchestrator.usage.estimates import ESTIMATOR
 from llm_orchestrator.usage.record import UsageRecord
@@ -25,6 +25,7 @@ __all__ = [
     "given_cost",
     "is_refused",
     "may_be_billed",
+    "may_have_been_sent",
     "reported_usage",
     "usage_record_of",
 ]
@@ -122,6 +123,13 @@ def may_be_billed(error: Optional[BaseException]) -> bool:
     if reported_usage(error).source != "missing":
         return True
     return error.may_be_billed if isinstance(error, (ProviderError, ConfigurationError)) else True
+
+
+def may_have_been_sent(error: Exception) -> bool:
+    """Judge by the error; one of an unknown kind counts, for a paid request must not go unrecorded."""
+    if isinstance(error, (ProviderError, ConfigurationError)):
+        return error.sent
+    return not isinstance(error, OrchestratorError)
 
 
 def reported_usage(error: Optional[BaseException]) -> TokenUsage:
