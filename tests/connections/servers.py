@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import ssl
 import struct
@@ -10,7 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Callable, List, Optional
+from typing import Callable, Iterator, List, Optional
 
 PATIENCE = 20.0
 #: How a script ends a connection.
@@ -44,7 +45,7 @@ class Peer:
         self.server.requests.append(head + b"\r\n\r\n" + rest[:length])
         return self.server.requests[-1]
 
-    def requests(self) -> List[bytes]:
+    def requests(self) -> Iterator[bytes]:
         """Like ``request``, until the client leaves."""
         while True:
             request = self.request()
@@ -70,9 +71,23 @@ class Peer:
             with suppress(OSError, ValueError):
                 self.sock.unwrap()  # sends close_notify; the client's need not be waited for
         if how == RST:
+            self._wait_until_sent()
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if how != KEEP:
             self.sock.close()
+
+    def _wait_until_sent(self) -> None:
+        """A reset drops what the kernel has not sent, and many small pieces wait for their acknowledgements."""
+        with suppress(ImportError):  # Windows has neither module
+            import fcntl
+            import termios
+
+            left = select.poll()
+            left.register(self.sock, 0)  # reports that the client has closed, and nothing else
+            while (
+                not left.poll(1) and struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)))[0]
+            ):
+                pass
 
     def wait_until_left(self) -> None:
         """Wait for the client to close the connection; what it still sends is dropped."""
