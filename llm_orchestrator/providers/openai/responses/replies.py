@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
-from llm_orchestrator.providers.contents import check_read
+from llm_orchestrator.providers.contents import check_read, refusal_in, text_in
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.finishes import finish_of
 from llm_orchestrator.providers.messages import answer_message
@@ -15,7 +15,6 @@ from llm_orchestrator.providers.openai.responses.turns import (
     message_parts,
     read_calls,
     read_reasoning,
-    read_refusal,
     read_text,
     state_to_keep,
     unread_calls,
@@ -48,13 +47,14 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     if not is_there and body.get("status") != "incomplete":  # cut off before the first
         raise InvalidResponseError("The reply holds no output. Try again, or check api and base_url.")
     items = with_own_call_ids(items_of(body))
-    text = read_text(items, structured=_is_structured(body))
+    parts = message_parts(items)
+    text = read_text(items, structured=True) if _is_structured(body) else text_in(parts)
     calls = read_calls(items)
-    refusal = read_refusal(items)
-    check_read([*message_parts(items), *unread_calls(items)], text, calls, refusal)
+    refusal = refusal_in(parts) or None
+    check_read([*parts, *unread_calls(items)], text, calls, refusal)
     waiting = waiting_items(items)
     finish_reason, raw_finish_reason = _finish_reason(body, calls, refusal, waiting)
-    state = state_to_keep(items)
+    state = state_to_keep(items, refusal)
     return make(
         LLMResponse,
         content=text,
@@ -64,7 +64,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         finish_reason=finish_reason,
         raw_finish_reason=raw_finish_reason,
         tool_calls=calls,
-        reasoning=read_reasoning(items),
+        reasoning=read_reasoning(items, parts),
         refusal=refusal,
         warnings=_warnings(waiting),
         message=answer_message(text, calls, provider, state),

@@ -108,12 +108,15 @@ def read_refusal(items: Sequence[JSON]) -> Optional[str]:
     return refusal_in(message_parts(items)) or None
 
 
-def read_reasoning(items: Sequence[JSON]) -> Optional[str]:
-    """The reasoning that is shown: summaries, and open models' reasoning in the clear."""
+def read_reasoning(items: Sequence[JSON], parts: Optional[Sequence[JSON]] = None) -> Optional[str]:
+    """The reasoning that is shown: summaries, and open models' reasoning in the clear.
+
+    ``parts`` are those of the messages, where they were read already.
+    """
     reasoning = [item for item in items if item.get("type") == "reasoning"]
-    parts = [part for item in reasoning for field in REASONING_FIELDS for part in parts_in(item.get(field))]
-    shown = filter(None, (text_of(part.get("text")) for part in parts))
-    return "\n\n".join(shown) or thinking_in(message_parts(items)) or None
+    fields = [part for item in reasoning for field in REASONING_FIELDS for part in parts_in(item.get(field))]
+    shown = filter(None, (text_of(part.get("text")) for part in fields))
+    return "\n\n".join(shown) or thinking_in(message_parts(items) if parts is None else parts) or None
 
 
 def read_calls(items: Sequence[JSON]) -> Tuple[ToolCall, ...]:
@@ -172,12 +175,12 @@ def arguments_field(item: JSON) -> Optional[str]:
 # ---------------------------------------------------------------- kept state
 
 
-def state_to_keep(items: List[JSON]) -> Optional[JSON]:
+def state_to_keep(items: List[JSON], refusal: Optional[str]) -> Optional[JSON]:
     """The items as they must go back, where text and tool calls alone would lose something."""
     while items and items[-1].get("type") == "reasoning":
         items = items[:-1]  # rejected without the item it led to, which was cut off
     kept = list(_self_contained(items))
-    return None if _is_plain(kept) else {"api": API, "output": kept}
+    return None if not refusal and _is_plain(kept) else {"api": API, "output": kept}
 
 
 def _self_contained(items: Sequence[JSON]) -> Iterator[JSON]:
@@ -209,7 +212,7 @@ def _is_plain(items: Sequence[JSON]) -> bool:
     types = [as_text(item.get("type")) for item in items]
     if any(kind not in REBUILT_KEYS for kind in types) or "message" in types[1:]:
         return False
-    return all(map(_is_plain_item, items)) and not read_refusal(items)
+    return all(map(_is_plain_item, items))
 
 
 def _is_plain_item(item: JSON) -> bool:
