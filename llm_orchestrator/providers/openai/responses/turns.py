@@ -114,8 +114,10 @@ def read_reasoning(items: Sequence[JSON], parts: Optional[Sequence[JSON]] = None
     ``parts`` are those of the messages, where they were read already.
     """
     reasoning = [item for item in items if item.get("type") == "reasoning"]
-    fields = [part for item in reasoning for field in REASONING_FIELDS for part in parts_in(item.get(field))]
-    shown = filter(None, (text_of(part.get("text")) for part in fields))
+    thoughts = [
+        part for item in reasoning for field in REASONING_FIELDS for part in parts_in(item.get(field))
+    ]
+    shown = filter(None, (text_of(part.get("text")) for part in thoughts))
     return "\n\n".join(shown) or thinking_in(message_parts(items) if parts is None else parts) or None
 
 
