@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Dict, FrozenSet, List, Mapping, Optional, Sequ
 
 from llm_orchestrator.exceptions import (
     ConfigurationError,
+    InvalidRequestError,
     InvalidResponseError,
     NotSupportedError,
     ProviderError,
@@ -391,6 +392,50 @@ class Adapter(ABC):
             The models, those that cannot chat marked by ``exclusion``, and the next page's cursor or None.
         """
         return [], None
+
+    def count_request(self, request: LLMRequest, wire: WireRequest) -> WireRequest:
+        """Turn the request that would ask for an answer into the one that counts its tokens.
+
+        Args:
+            request: The call.
+            wire: What would be sent for an answer, options and headers included.
+
+        Returns:
+            A POST request.
+
+        Raises:
+            InvalidRequestError: The provider cannot count tokens; ``cannot_count`` makes the error.
+        """
+        raise self.cannot_count()
+
+    def parse_count(self, body: JSON) -> Optional[int]:
+        """Read the reply to ``count_request``.
+
+        Args:
+            body: The provider's JSON.
+
+        Returns:
+            The tokens of the input; None where the reply holds no count.
+
+        Raises:
+            ProviderError: The provider reports a failure in the body.
+        """
+        return None
+
+    def cannot_count(self, reason: str = "its host has no endpoint for it", remedy: str = "") -> ProviderError:
+        """Make the error for a provider that cannot count tokens.
+
+        Args:
+            reason: Why not, as a part of a sentence.
+            remedy: What to do about it, as a sentence; empty for what helps everywhere.
+
+        Returns:
+            The InvalidRequestError.
+        """
+        remedy = remedy or "Send the request and read response.usage, or count with another provider."
+        error = InvalidRequestError(f"Provider {self.name!r} cannot count tokens: {reason}. {remedy}")
+        error.sent = False
+        return error
 
     def translate_error(self, error: Exception) -> Optional[ProviderError]:
         """Turn an exception of the SDK or its HTTP library into one of ours.

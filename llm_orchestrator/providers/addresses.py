@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections import abc
-from typing import Optional
+from typing import Optional, Union
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderError
 from llm_orchestrator.providers.failure_words import says_no_such_model, says_no_such_path
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.utils.urls import split_query, with_path
 
-__all__ = ["fault_of_address"]
+__all__ = ["fault_of_address", "is_of_missing_endpoint"]
 
 #: No such path, and no such method on it.
 STATUSES = (404, 405)
@@ -42,6 +42,15 @@ def fault_of_address(
     )
     fault.sent, fault.status_code, fault.request_id = True, error.status_code, error.request_id
     return fault
+
+
+def is_of_missing_endpoint(error: Union[ProviderError, ConfigurationError], model: str) -> bool:
+    """Whether a host does not know an endpoint that not every host has: its 404 does not mean the model."""
+    if error.status_code not in STATUSES:
+        return False
+    words = str(error.args[0]) if error.args else ""
+    is_of_path = isinstance(error, ConfigurationError) or says_no_such_path(words)
+    return is_of_path or not says_no_such_model(words, model)
 
 
 def _is_of_an_api(cause: BaseException) -> bool:

@@ -16,7 +16,7 @@ from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodi
 from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER, without_placeholder
 from llm_orchestrator.providers.http.pools import async_client_arguments
-from llm_orchestrator.providers.reading import as_list, as_mapping
+from llm_orchestrator.providers.reading import as_count, as_list, as_mapping
 from llm_orchestrator.providers.sdk import SDKProvider, address_arguments
 from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent, TokenUsage
@@ -107,6 +107,16 @@ class AnthropicAdapter(SDKProvider):
     def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
         """Translate one page of the listing; see ``Adapter.parse_models``."""
         return models.parse_models(body, self.name)
+
+    def count_request(self, request: LLMRequest, wire: WireRequest) -> WireRequest:
+        """Ask for a count; see ``Adapter.count_request``."""
+        return anthropic.count_request(wire)
+
+    def parse_count(self, body: JSON) -> Optional[int]:
+        """Read a count; see ``Adapter.parse_count``."""
+        if failures.is_failure(body):
+            raise self.failure_in(body, {})
+        return as_count(body.get("input_tokens"))
 
     def _versioned(self, wire: WireRequest) -> WireRequest:
         return evolve(wire, headers={"anthropic-version": self.api_version})

@@ -20,7 +20,7 @@ from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.error_translation import ErrorTranslation
 from llm_orchestrator.providers.halves import without_halves
 from llm_orchestrator.providers.http.headers import hidden, is_header_name, is_header_text
-from llm_orchestrator.providers.questions import aask, ask, greeting, listing, validation
+from llm_orchestrator.providers.questions import aask, ask, counting, greeting, listing, validation
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.wire import Limits, WireRequest
@@ -195,6 +195,38 @@ class BaseLLMProvider(Adapter):
             ProviderError: The provider refused, failed or could not be reached.
         """
         return await aask(self, validation(self, model))
+
+    def count_tokens(self, request: LLMRequest, context: Optional[AttemptContext] = None) -> int:
+        """Ask the provider how many tokens a request has.
+
+        Args:
+            request: The call.
+            context: As for ``send_request``.
+
+        Returns:
+            The tokens of its input.
+
+        Raises:
+            ProviderError: The provider refused, failed, could not be reached or cannot count.
+        """
+        context = context or AttemptContext()
+        return ask(self, counting(self, request, context), request, context)
+
+    async def acount_tokens(self, request: LLMRequest, context: Optional[AttemptContext] = None) -> int:
+        """Ask the provider how many tokens a request has, async; see ``count_tokens``.
+
+        Args:
+            request: The call.
+            context: As for ``send_request``.
+
+        Returns:
+            The tokens of its input.
+
+        Raises:
+            ProviderError: The provider refused, failed, could not be reached or cannot count.
+        """
+        context = context or AttemptContext()
+        return await aask(self, counting(self, request, context), request, context)
 
     def warm_up(self, model: str) -> None:
         """Get ready for calls: import the SDK and open a connection, by asking for a model.

@@ -15,6 +15,7 @@ from llm_orchestrator.providers.gemini.replies import continuation_token, join_r
 from llm_orchestrator.providers.gemini.requests import with_safety_settings
 from llm_orchestrator.providers.gemini.transport import API_VERSION, GeminiTransport
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
+from llm_orchestrator.providers.reading import as_count
 from llm_orchestrator.providers.sdk import SDKProvider
 from llm_orchestrator.providers.wire import Endpoint, Limits, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent, TokenUsage
@@ -97,6 +98,16 @@ class GeminiAdapter(SDKProvider):
     def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
         """Translate one page of the listing; see ``Adapter.parse_models``."""
         return models.parse_models(body, self.name)
+
+    def count_request(self, request: LLMRequest, wire: WireRequest) -> WireRequest:
+        """Ask for a count; see ``Adapter.count_request``."""
+        return gemini.count_request(wire)
+
+    def parse_count(self, body: JSON) -> Optional[int]:
+        """Read a count; see ``Adapter.parse_count``."""
+        if failures.is_failure(body):
+            raise self.failure_in(body, {})
+        return as_count(body.get("totalTokens"))
 
     def translate_options(self, options: JSON) -> JSON:
         """Translate ``safety_settings``; every other option is Gemini's own field."""

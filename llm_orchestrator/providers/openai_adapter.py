@@ -24,6 +24,7 @@ from llm_orchestrator.providers.openai.compat import Compat, with_output_form
 from llm_orchestrator.providers.openai.output_tool import events_as_text, output_as_text
 from llm_orchestrator.providers.openai.think_tags import chunk_without_tags, reply_without_tags
 from llm_orchestrator.providers.openai.usage import find_usage, read_usage
+from llm_orchestrator.providers.reading import as_count
 from llm_orchestrator.providers.sdk import SDKProvider, address_arguments
 from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent, TokenUsage
@@ -162,6 +163,22 @@ class OpenAIAdapter(SDKProvider):
     def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
         """Translate the listing; see ``Adapter.parse_models``."""
         return models.parse_models(body, self.name)
+
+    def count_request(self, request: LLMRequest, wire: WireRequest) -> WireRequest:
+        """Ask for a count, where the API of the call has one; see ``Adapter.count_request``."""
+        if wire.api == RESPONSES:
+            return responses.count_request(wire)
+        if self.hosted_by_openai:
+            raise self.cannot_count(
+                "OpenAI counts those of Responses, not of Chat Completions", "Set `api: responses` in its entry."
+            )
+        return chat.count_request(wire)
+
+    def parse_count(self, body: JSON) -> Optional[int]:
+        """Read a count; see ``Adapter.parse_count``."""
+        if failures.is_failure(body):
+            raise self.failure_in(body, {})
+        return as_count(body.get("input_tokens"))
 
     def endpoint(self) -> Endpoint:
         """Where the API is; a compatible server may do without a key."""

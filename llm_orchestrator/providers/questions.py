@@ -1,4 +1,4 @@
-"""Asking a provider for its models: all of them page by page, one of them, or any, to open a connection.
+"""Asking a provider for anything but an answer: its models, one of them, or how many tokens a request has.
 
 A question is a generator that yields requests and is sent their replies; ``ask`` and ``aask`` carry it out.
 """
@@ -15,15 +15,19 @@ from llm_orchestrator.exceptions import (
     ModelNotFoundError,
     ProviderError,
 )
+from llm_orchestrator.providers.addresses import is_of_missing_endpoint
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.sending import Opens, aexchange, exchange
 from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, ModelInfo
+from llm_orchestrator.utils.values import evolve
 
-__all__ = ["aask", "ask", "greeting", "listing", "validation"]
+__all__ = ["aask", "ask", "counting", "greeting", "listing", "validation"]
 
 #: More of a listing than any provider has: it may go on without end.
 MAX_PAGES = 1000
+#: Parameters that say how an answer is chosen: they change no count, and some hosts count only without them.
+UNCOUNTED = ("temperature", "top_p", "top_k", "stop", "seed", "frequency_penalty", "presence_penalty")
 
 Result = TypeVar("Result")
 #: Requests that follow from each other: yields one, is sent its reply, returns what came of it.
@@ -48,8 +52,22 @@ class Asked(Opens, Protocol):
     def offers(self, model: str, body: JSON) -> bool:
         """Read the reply to ``model_request``."""
 
-    def with_headers(self, wire: WireRequest) -> WireRequest:
-        """Add the headers of the entry."""
+    def prepare(
+        self, request: LLMRequest, context: Optional[AttemptContext] = None, *, stream: bool
+    ) -> Tuple[LLMRequest, WireRequest]:
+        """Build what is sent for an answer."""
+
+    def count_request(self, request: LLMRequest, wire: WireRequest) -> WireRequest:
+        """Turn it into the request that counts its tokens."""
+
+    def parse_count(self, body: JSON) -> Optional[int]:
+        """Read the reply to ``count_request``."""
+
+    def cannot_count(self) -> ProviderError:
+        """Make the error for a provider that cannot count tokens."""
+
+    def with_headers(self, wire: WireRequest, request: Optional[LLMRequest] = None) -> WireRequest:
+        """Add the headers of the entry, and those of a call."""
 
     def limits(
         self, request: Optional[LLMRequest] = None, context: Optional[AttemptContext] = None
@@ -92,6 +110,30 @@ def validation(provider: Asked, model: str) -> Requests[bool]:
         return False
 
 
+def counting(provider: Asked, request: LLMRequest, context: AttemptContext) -> Requests[int]:
+    """Ask for the number of tokens of a request; is thrown a 404 where the host has no such endpoint."""
+    bare = evolve(request, **dict.fromkeys(UNCOUNTED))
+    with provider.errors(request):
+        whole, wire = provider.prepare(
+            bare, evolve(context, without=context.without.union(UNCOUNTED)), stream=False
+        )
+        question = provider.count_request(whole, wire)
+    try:
+        body = yield question
+    except (ProviderError, ConfigurationError) as error:
+        if not is_of_missing_endpoint(error, request.model):
+            raise
+        refusal = provider.cannot_count()
+        refusal.provider, refusal.model, refusal.sent = provider.name, request.model, True
+        refusal.status_code, refusal.request_id = error.status_code, error.request_id
+        raise refusal from error
+    with provider.errors(request, question):
+        count = provider.parse_count(body)
+        if count is None:
+            raise InvalidResponseError("The reply is not a count of tokens. Check base_url, or try again.")
+        return count
+
+
 def greeting(provider: Asked, model: str) -> Requests[None]:
     """Ask for a model, or for nothing where nobody can be asked: every answer leaves a connection."""
     try:
@@ -107,16 +149,21 @@ def greeting(provider: Asked, model: str) -> Requests[None]:
             raise
 
 
-def ask(provider: Asked, requests: Requests[Result]) -> Result:
-    """Carry out a question."""
-    context = _until_timeout(provider)
+def ask(
+    provider: Asked,
+    requests: Requests[Result],
+    request: Optional[LLMRequest] = None,
+    context: Optional[AttemptContext] = None,
+) -> Result:
+    """Carry out a question, which may be about a request and in the limits of its call."""
+    context = context or _until_timeout(provider)
     try:
         wire = next(requests)
         while True:
             try:
-                with provider.errors(wire=wire):
-                    limits = provider.limits(context=context)
-                    body, _ = exchange(provider, provider.with_headers(wire), limits)
+                with provider.errors(request, wire):
+                    limits = provider.limits(request, context)
+                    body, _ = exchange(provider, provider.with_headers(wire, request), limits)
             except (ProviderError, ConfigurationError) as error:
                 wire = requests.throw(error)
             else:
@@ -125,16 +172,21 @@ def ask(provider: Asked, requests: Requests[Result]) -> Result:
         return cast(Result, end.value)
 
 
-async def aask(provider: Asked, requests: Requests[Result]) -> Result:
+async def aask(
+    provider: Asked,
+    requests: Requests[Result],
+    request: Optional[LLMRequest] = None,
+    context: Optional[AttemptContext] = None,
+) -> Result:
     """Carry out a question, async; see ``ask``."""
-    context = _until_timeout(provider)
+    context = context or _until_timeout(provider)
     try:
         wire = next(requests)
         while True:
             try:
-                with provider.errors(wire=wire):
-                    limits = provider.limits(context=context)
-                    body, _ = await aexchange(provider, provider.with_headers(wire), limits)
+                with provider.errors(request, wire):
+                    limits = provider.limits(request, context)
+                    body, _ = await aexchange(provider, provider.with_headers(wire, request), limits)
             except (ProviderError, ConfigurationError) as error:
                 wire = requests.throw(error)
             else:
@@ -144,5 +196,5 @@ async def aask(provider: Asked, requests: Requests[Result]) -> Result:
 
 
 def _until_timeout(provider: Asked) -> AttemptContext:
-    """Questions have no time-out of their own: all requests of one share the entry's."""
+    """Questions about models have no time-out of their own: all requests of one share the entry's."""
     return AttemptContext(deadline=time.monotonic() + provider.timeout)

@@ -13,16 +13,31 @@ from llm_orchestrator.providers.openai.schema import accepted_format, accepted_t
 from llm_orchestrator.providers.reading import as_text_or_none
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, Message
-from llm_orchestrator.utils.json import beside, without_none
-from llm_orchestrator.utils.values import make
+from llm_orchestrator.utils.json import beside, selected, without_none
+from llm_orchestrator.utils.values import evolve, make
 
-__all__ = ["build_request", "poll_request"]
+__all__ = ["build_request", "count_request", "poll_request"]
 
 PATH = "/responses"
 #: States of a response that is made in the background (openai, types/responses/response_status.py).
 UNFINISHED = ("queued", "in_progress")
 #: Parameters that Responses has no field for.
 UNSUPPORTED = ("stop", "seed", "frequency_penalty", "presence_penalty", "top_k")
+#: What the endpoint that counts takes (openai, types/responses/input_token_count_params.py).
+COUNTED = (
+    "conversation",
+    "input",
+    "instructions",
+    "model",
+    "parallel_tool_calls",
+    "personality",
+    "previous_response_id",
+    "reasoning",
+    "text",
+    "tool_choice",
+    "tools",
+    "truncation",
+)
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
 
@@ -61,6 +76,11 @@ def poll_request(body: JSON) -> Optional[WireRequest]:
     if body.get("status") not in UNFINISHED or identifier is None:
         return None
     return WireRequest(f"{PATH}/{quote(identifier, safe='')}", api=API)
+
+
+def count_request(wire: WireRequest) -> WireRequest:
+    """Ask how many tokens the input of a request has."""
+    return evolve(wire, path=f"{PATH}/input_tokens", body=selected(wire.body or {}, COUNTED))
 
 
 def _warnings(messages: Sequence[Message]) -> Tuple[str, ...]:
