@@ -179,6 +179,34 @@ class LLMOrchestrator:
         """Ask for a streamed answer, async; returned without ``await``. See ``send_streaming_request``."""
         return streaming.AsyncLLMStream(self._call(call_arguments(messages, **arguments), streamed=True))
 
+    @takes_parameters_of(call_arguments)
+    def count_tokens(self, messages: Messages, **arguments: Any) -> int:
+        """Ask the provider how many tokens a request has, without an answer: free, and not in the ledger.
+
+        Tools, ``response_format`` and what else goes to the model are counted too. Only the model that is
+        named is asked, for others count differently.
+
+        Args:
+            messages: What ``send_request`` would be given.
+            **arguments: The other arguments of ``send_request``.
+
+        Returns:
+            The tokens of the input, as the provider counts them.
+
+        Raises:
+            InvalidMessagesError: The messages cannot be sent; nothing was.
+            ProviderSwitchError: The history belongs to another provider; nothing was sent.
+            InvalidRequestError: The provider's host cannot count tokens, or an argument is wrong.
+            ProviderError: The provider refused, failed or could not be reached; its subclass says how.
+            ConfigurationError: A key or an SDK is missing.
+        """
+        return self._count(call_arguments(messages, **arguments)).count()
+
+    @takes_parameters_of(call_arguments)
+    async def acount_tokens(self, messages: Messages, **arguments: Any) -> int:
+        """Ask the provider how many tokens a request has, async; see ``count_tokens``."""
+        return await self._count(call_arguments(messages, **arguments)).acount()
+
     def start_conversation(self, system: Optional[str] = None, **defaults: Any) -> conversation.Conversation:
         """Start a conversation with the active provider, which it keeps for life.
 
@@ -373,6 +401,13 @@ class LLMOrchestrator:
 
     def _call(self, arguments: CallArguments, *, streamed: bool) -> call.Call:
         return self.call_factory.make(arguments, self.active_provider, self.active_model, streamed=streamed)
+
+    def _count(self, arguments: CallArguments) -> call.Call:
+        """A call of one model, to be counted."""
+        alone = arguments._replace(fallback=False)
+        return self.call_factory.make(
+            alone, self.active_provider, self.active_model, streamed=False, free=True
+        )
 
     def _warm_up(self) -> warming.WarmUp:
         self._shared.check_open()

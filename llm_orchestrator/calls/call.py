@@ -135,6 +135,22 @@ class Call:
         with self._reporter.attempt(step, context):
             return await self._provider.asend_streaming_request(self._request_for(step), context)
 
+    def count(self) -> int:
+        """Count the tokens of its request instead; that costs nothing, so nothing is recorded or reported."""
+        return policy.run(self._plan(), self._count_attempt)
+
+    async def acount(self) -> int:
+        """Count the tokens of its request, async; see ``count``."""
+        return await policy.arun(self._plan(), self._acount_attempt)
+
+    def _count_attempt(self, step: Attempt) -> int:
+        self._shared.check_open()
+        return self._provider.count_tokens(self._request_for(step), self._context_of(step))
+
+    async def _acount_attempt(self, step: Attempt) -> int:
+        self._shared.check_open()
+        return await self._provider.acount_tokens(self._request_for(step), self._context_of(step))
+
     # ---------------------------------------------------------------- what an attempt is made of
 
     def _plan(self) -> policy.Plan:

@@ -48,8 +48,12 @@ class CallFactory:
         *,
         streamed: bool,
         turn: Optional[Turn] = None,
+        free: bool = False,
     ) -> Call:
-        """Make a call of one provider entry; ``model`` is asked where the arguments name none."""
+        """Make a call of one provider entry; ``model`` is asked where the arguments name none.
+
+        A call that is ``free`` needs no price.
+        """
         self._shared.check_open()
         self._shared.flush()
         adapter = self._providers[provider]
@@ -59,7 +63,7 @@ class CallFactory:
         chain = self._models.chain(
             provider, request.model or model, entry.fallback_models if arguments.fallback else ()
         )
-        if self._shared.tracker.strict_pricing:
+        if self._shared.tracker.strict_pricing and not free:
             for name in chain:
                 self._shared.tracker.check_price(adapter.name, adapter.price_provider_of(name), name)
         if streamed and turn is None:

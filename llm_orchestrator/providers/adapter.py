@@ -422,7 +422,9 @@ class Adapter(ABC):
         """
         return None
 
-    def cannot_count(self, reason: str = "its host has no endpoint for it", remedy: str = "") -> ProviderError:
+    def cannot_count(
+        self, reason: str = "its host has no endpoint for it", remedy: str = ""
+    ) -> ProviderError:
         """Make the error for a provider that cannot count tokens.
 
         Args:

@@ -170,7 +170,8 @@ class OpenAIAdapter(SDKProvider):
             return responses.count_request(wire)
         if self.hosted_by_openai:
             raise self.cannot_count(
-                "OpenAI counts those of Responses, not of Chat Completions", "Set `api: responses` in its entry."
+                "OpenAI has an endpoint for it in Responses, and none in Chat Completions",
+                "Set `api: responses` in its entry.",
             )
         return chat.count_request(wire)
 

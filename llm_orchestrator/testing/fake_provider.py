@@ -56,6 +56,7 @@ from llm_orchestrator.types import (
 __all__ = ["FakeProvider", "FakeReply"]
 
 
+COUNT_PATH = "count"
 #: A tool call as a script may write it.
 FakeCall = Union[ToolCall, Tuple[str, Mapping[str, Any]], Mapping[str, Any]]
 
@@ -139,6 +140,8 @@ class _FakeWire(WireRequest):
 
 class FakeProvider(BaseLLMProvider):
     """Answers from a script, one entry for each request; the last entry answers all further requests.
+
+    Tokens are words: ``count_tokens`` counts them, too, without an entry of the script.
 
     Args:
         script: Strings, errors, FakeReply objects, or functions that return one for a request.
@@ -230,6 +233,14 @@ class FakeProvider(BaseLLMProvider):
         reply = dict(state.reply)
         return {**reply, "text": "".join(reply.pop("pieces", ()))}
 
+    def count_request(self, request: LLMRequest, wire: WireRequest) -> WireRequest:
+        """See the base class."""
+        return WireRequest(COUNT_PATH, wire.body)
+
+    def parse_count(self, body: JSON) -> Optional[int]:
+        """See the base class."""
+        return cast("int", body["words"])
+
     def list_request(self, cursor: Optional[str]) -> WireRequest:
         """See the base class."""
         return WireRequest("models")
@@ -244,13 +255,16 @@ class FakeProvider(BaseLLMProvider):
 
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """See the base class."""
-        return self._next(wire, limits).open() if isinstance(wire, _FakeWire) else self._listed(wire)
+        return self._next(wire, limits).open() if isinstance(wire, _FakeWire) else self._told(wire)
 
     async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """See the base class."""
-        return await self._next(wire, limits).aopen() if isinstance(wire, _FakeWire) else self._listed(wire)
+        return await self._next(wire, limits).aopen() if isinstance(wire, _FakeWire) else self._told(wire)
 
-    def _listed(self, wire: WireRequest) -> RawReply:
+    def _told(self, wire: WireRequest) -> RawReply:
+        """What is told without the script: a count, or the models."""
+        if wire.path == COUNT_PATH:
+            return BufferedReply([json.dumps({"words": _words_in(wire.body or {})}).encode()])
         _, _, model = wire.path.partition("/")
         if model and model not in self._models:
             raise ModelNotFoundError(f"The model {model!r} does not exist.", status_code=404)
@@ -269,6 +283,10 @@ class FakeProvider(BaseLLMProvider):
         if isinstance(scripted, Exception):
             scripted = FakeReply(error=scripted)
         return _ScriptedReply(scripted, wire.body, limits)
+
+
+def _words_in(body: JSON) -> int:
+    return sum(len(message["content"].split()) for message in body["messages"])
 
 
 def _can_answer(entry: object) -> bool:
@@ -389,6 +407,6 @@ class _ScriptedReply:
         }
 
     def _counted(self) -> TokenUsage:
-        prompt = sum(len(message["content"].split()) for message in self._body["messages"])
+        prompt = _words_in(self._body)
         completion = len(self._text().split())
         return TokenUsage(prompt, completion, prompt + completion)

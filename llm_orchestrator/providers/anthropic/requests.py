@@ -14,16 +14,35 @@ from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.request.tools import refuse_declarations
 from llm_orchestrator.types import JSON, LLMRequest
-from llm_orchestrator.utils.json import beside, without_none
+from llm_orchestrator.utils.json import beside, selected, without_none
 from llm_orchestrator.utils.json_schema import with_object_at_root
-from llm_orchestrator.utils.values import make
+from llm_orchestrator.utils.values import evolve, make
 
-__all__ = ["build_request"]
+__all__ = ["build_request", "count_request"]
 
+PATH = "/v1/messages"
 #: ``max_tokens`` is required. Thinking counts towards it: a small default would leave no room for the answer.
 DEFAULT_MAX_TOKENS = 16000
 #: Parameters the API has no field for.
 NO_FIELD = ("seed", "frequency_penalty", "presence_penalty")
+#: What the endpoint that counts takes (anthropic, types/message_count_tokens_params.py and its beta twin),
+#: and what clouds want in every body.
+COUNTED = (
+    "anthropic_beta",
+    "anthropic_version",
+    "cache_control",
+    "compaction",
+    "context_management",
+    "mcp_servers",
+    "messages",
+    "model",
+    "output_config",
+    "speed",
+    "system",
+    "thinking",
+    "tool_choice",
+    "tools",
+)
 TOOL_CHOICES: Mapping[str, str] = {"auto": "auto", "none": "none", "required": "any"}
 FORCED = ("any", "tool")
 #: What is translated of a function; what stands beside it is in Anthropic's words, such as ``cache_control``.
@@ -58,13 +77,18 @@ def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool)
     unsupported = tuple(name for name in NO_FIELD if getattr(request, name) is not None)
     return make(
         WireRequest,
-        path="/v1/messages",
+        path=PATH,
         body=body,
         api="messages",
         unsupported=unsupported + thinking.unsupported,
         warnings=conversation.warnings + thinking.warnings,
         forms={"reasoning_effort": thinking.form} if thinking.form else {},
     )
+
+
+def count_request(wire: WireRequest) -> WireRequest:
+    """Ask how many tokens the input of a request has."""
+    return evolve(wire, path=f"{PATH}/count_tokens", body=selected(wire.body or {}, COUNTED))
 
 
 def _max_tokens(request: LLMRequest, context: AttemptContext) -> int:

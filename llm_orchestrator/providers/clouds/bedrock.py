@@ -76,6 +76,10 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
         headers = {**self.headers, **request.extra_headers}
         return as_cloud_request(wire, path, self.api_version, headers, in_path=("model", "stream"))
 
+    def count_request(self, request: LLMRequest, wire: WireRequest) -> WireRequest:
+        """Raise: Anthropic's SDK has no counting there."""
+        raise self.cannot_count("it is not offered for Claude on Bedrock")
+
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
         """Read a failure, whose kind Bedrock names in a header; see ``Adapter.parse_failure``."""
         failure = super().parse_failure(body, status_code, headers)

@@ -21,6 +21,7 @@ from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from llm_orchestrator.providers.reading import listed_models
 from llm_orchestrator.providers.wire import Endpoint, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, ModelInfo
+from llm_orchestrator.utils.json import selected
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["ClaudeOnVertex", "GeminiOnVertex", "VertexAdapter"]
@@ -31,6 +32,8 @@ GEMINI_VERSION = "v1beta1"
 GLOBAL = "global"
 #: Regions that are whole continents have addresses of their own form.
 CONTINENTS = ("us", "eu")
+#: What Vertex counts of a request to Gemini (google-genai, models.py, _CountTokensConfig_to_vertex).
+COUNTED = ("contents", "generationConfig", "systemInstruction", "tools")
 GOOGLE = "publishers/google/"
 
 
@@ -107,11 +110,20 @@ class ClaudeOnVertex(VertexAdapter, ConfiguredNames, AnthropicAdapter):
     def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
         """Translate a request, whose model stands in the path; see ``AnthropicAdapter``."""
         wire = super().build_attempt(request, context, stream=stream)
-        place = f"/projects/{self._project}/locations/{self._region}/publishers/anthropic"
         method = "streamRawPredict" if stream else "rawPredict"
-        path = f"{place}/models/{quote(request.model, safe='@')}:{method}"
+        path = f"{self._models_path}/{quote(request.model, safe='@')}:{method}"
         headers = {**self.headers, **request.extra_headers}
         return as_cloud_request(wire, path, self.api_version, headers, in_path=("model",))
+
+    def count_request(self, request: LLMRequest, wire: WireRequest) -> WireRequest:
+        """Ask for a count: of a model of its own, to which the body names the model."""
+        counting = super().count_request(request, wire)
+        body = {"model": request.model, **(counting.body or {})}
+        return evolve(counting, path=f"{self._models_path}/count-tokens:rawPredict", body=body)
+
+    @property
+    def _models_path(self) -> str:
+        return f"/projects/{self._project}/locations/{self._region}/publishers/anthropic/models"
 
 
 class GeminiOnVertex(VertexAdapter, GeminiAdapter):
@@ -144,6 +156,11 @@ class GeminiOnVertex(VertexAdapter, GeminiAdapter):
     def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
         """Translate a call; see ``GeminiAdapter.build_attempt``."""
         return _published(super().build_attempt(request, context, stream=stream))
+
+    def count_request(self, request: LLMRequest, wire: WireRequest) -> WireRequest:
+        """Ask for a count: here the fields of a request stand in the body itself."""
+        counting = super().count_request(request, wire)
+        return evolve(counting, body=selected(wire.body or {}, COUNTED))
 
     def list_request(self, cursor: Optional[str]) -> WireRequest:
         """Ask for one page of Google's models; see ``GeminiAdapter.list_request``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import abc
 from typing import Any, Dict, List, Mapping, Optional, Tuple
+from urllib.parse import unquote
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.providers.context import AttemptContext
@@ -16,10 +17,11 @@ from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
 from llm_orchestrator.utils.json import without_none
 from llm_orchestrator.utils.json_schema import with_object_at_root
-from llm_orchestrator.utils.values import make
+from llm_orchestrator.utils.values import evolve, make
 
-__all__ = ["build_request", "with_safety_settings"]
+__all__ = ["build_request", "count_request", "with_safety_settings"]
 
+COUNT_METHOD = "countTokens"
 #: What a function may be marked with in Gemini's words; it takes no others.
 DECLARATION_MARKS = ("behavior", "response", "responseJsonSchema")
 TOOL_MODES: Mapping[str, str] = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
@@ -52,6 +54,13 @@ def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool)
         warnings=tuple(warnings),
         forms={"reasoning_effort": thinking.form} if thinking.form else {},
     )
+
+
+def count_request(wire: WireRequest) -> WireRequest:
+    """Ask how many tokens the input of a request has; beside bare contents, the API counts whole requests."""
+    model = wire.path.rpartition(":")[0]
+    body = {"generateContentRequest": {"model": unquote(model), **(wire.body or {})}}
+    return evolve(wire, path=f"{model}:{COUNT_METHOD}", body=body)
 
 
 def _tools(tools: Tuple[JSON, ...], warnings: List[str]) -> List[JSON]:

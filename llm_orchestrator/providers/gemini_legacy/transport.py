@@ -20,6 +20,7 @@ from llm_orchestrator.exceptions import (
     ProviderError,
     ProviderTimeoutError,
 )
+from llm_orchestrator.providers.gemini.requests import COUNT_METHOD
 from llm_orchestrator.providers.http.error_bodies import bad_status
 from llm_orchestrator.providers.http.exceptions import causes_of
 from llm_orchestrator.providers.http.pools import MAX_CONNECTIONS
@@ -61,7 +62,10 @@ class LegacyTransport:
         if wire.body is None:
             return self._look_up(unquote(url.path), parse_qs(url.query), options)
         model, _, method = url.path.rpartition(":")
-        request = self._request({**wire.body, "model": unquote(model)})
+        if method == COUNT_METHOD:
+            count = self._request(self._api.CountTokensRequest, {**wire.body, "model": unquote(model)})
+            return _whole(self._answers.count_tokens(count, **options))
+        request = self._request(self._api.GenerateContentRequest, {**wire.body, "model": unquote(model)})
         if method == "generateContent":
             return _whole(self._answers.generate_content(request, **options))
         return BufferedReply(_events(self._answers.stream_generate_content(request, **options)))
@@ -84,10 +88,9 @@ class LegacyTransport:
         """Close the connections."""
         self.close()
 
-    def _request(self, body: Dict[str, Any]) -> Any:
+    def _request(self, kind: Any, body: Dict[str, Any]) -> Any:
         from google.protobuf import json_format
 
-        kind = self._api.GenerateContentRequest
         try:
             return kind.wrap(json_format.ParseDict(body, kind.pb(kind())))
         except json_format.ParseError as error:

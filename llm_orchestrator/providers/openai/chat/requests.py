@@ -13,9 +13,9 @@ from llm_orchestrator.providers.openai.schema import accepted_format, accepted_t
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import LLMRequest
 from llm_orchestrator.utils.json import without_none
-from llm_orchestrator.utils.values import make
+from llm_orchestrator.utils.values import evolve, make
 
-__all__ = ["build_request"]
+__all__ = ["build_request", "count_request"]
 
 PATH = "/chat/completions"
 #: Parameters that have the same name and form in the body.
@@ -60,3 +60,8 @@ def build_request(
         unsupported=() if request.top_k is None else ("top_k",),
         warnings=warnings_of_state(request.messages, API) + format_warnings + tool_warnings,
     )
+
+
+def count_request(wire: WireRequest) -> WireRequest:
+    """Ask how many tokens a request has, as servers of llama.cpp tell; they take the whole body."""
+    return evolve(wire, path=f"{PATH}/input_tokens")
