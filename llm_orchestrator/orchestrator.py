@@ -406,7 +406,7 @@ class LLMOrchestrator:
         """A call of one model, to be counted."""
         alone = arguments._replace(fallback=False)
         return self.call_factory.make(
-            alone, self.active_provider, self.active_model, streamed=False, free=True
+            alone, self.active_provider, self.active_model, streamed=False, counting=True
         )
 
     def _warm_up(self) -> warming.WarmUp:

@@ -72,6 +72,7 @@ class Call:
         *,
         streamed: bool,
         turn: Optional[Turn] = None,
+        counting: bool = False,
     ) -> None:
         self._provider = provider
         self._request = request
@@ -79,13 +80,14 @@ class Call:
         self._shared = shared
         self._turn = turn
         self._is_streamed = streamed
+        self._is_counting = counting
         self._deadline = math.inf
         self._chain = settings.chain
         self._earlier: Optional[LLMResponse] = None  # the parts of a paused answer so far, as one
         self._continuations = 0
         self._is_unfinished = self._was_bounded = False
         self._process = os.getpid()
-        self._reporter = CallReporter(provider, request, shared, streamed=streamed)
+        self._reporter = CallReporter(provider, request, shared, streamed=streamed, counting=counting)
 
     # ---------------------------------------------------------------- the four ways
 
@@ -136,20 +138,28 @@ class Call:
             return await self._provider.asend_streaming_request(self._request_for(step), context)
 
     def count(self) -> int:
-        """Count the tokens of its request instead; that costs nothing, so nothing is recorded or reported."""
-        return policy.run(self._plan(), self._count_attempt)
+        """Count the tokens of its request instead; that costs nothing, so nothing is recorded."""
+        with self:
+            count = policy.run(self._plan(), self._count_attempt)
+            self._reporter.end_count()
+            return count
 
     async def acount(self) -> int:
         """Count the tokens of its request, async; see ``count``."""
-        return await policy.arun(self._plan(), self._acount_attempt)
+        with self:
+            count = await policy.arun(self._plan(), self._acount_attempt)
+            self._reporter.end_count()
+            return count
 
     def _count_attempt(self, step: Attempt) -> int:
-        self._shared.check_open()
-        return self._provider.count_tokens(self._request_for(step), self._context_of(step))
+        context = self._context_of(step)
+        with self._reporter.attempt(step, context):
+            return self._provider.count_tokens(self._request_for(step), context)
 
     async def _acount_attempt(self, step: Attempt) -> int:
-        self._shared.check_open()
-        return await self._provider.acount_tokens(self._request_for(step), self._context_of(step))
+        context = self._context_of(step)
+        with self._reporter.attempt(step, context):
+            return await self._provider.acount_tokens(self._request_for(step), context)
 
     # ---------------------------------------------------------------- what an attempt is made of
 
@@ -169,10 +179,10 @@ class Call:
         )
 
     def _known_rejections(self, model: str) -> Dict[str, FrozenSet[str]]:
-        if not self._shared.unsupported:
+        if not (self._shared.unsupported or self._shared.uncounted):
             return {}
         names = self._provider.names_set(self._request, stream=self._is_streamed)
-        return self._shared.rejected(self._provider.name, model, names)
+        return self._shared.rejected(self._provider.name, model, names, counting=self._is_counting)
 
     def _time_left(self) -> float:
         return self._deadline - time.monotonic()

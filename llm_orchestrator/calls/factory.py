@@ -48,11 +48,11 @@ class CallFactory:
         *,
         streamed: bool,
         turn: Optional[Turn] = None,
-        free: bool = False,
+        counting: bool = False,
     ) -> Call:
         """Make a call of one provider entry; ``model`` is asked where the arguments name none.
 
-        A call that is ``free`` needs no price.
+        One that is ``counting`` costs nothing and needs no price.
         """
         self._shared.check_open()
         self._shared.flush()
@@ -63,7 +63,7 @@ class CallFactory:
         chain = self._models.chain(
             provider, request.model or model, entry.fallback_models if arguments.fallback else ()
         )
-        if self._shared.tracker.strict_pricing and not free:
+        if self._shared.tracker.strict_pricing and not counting:
             for name in chain:
                 self._shared.tracker.check_price(adapter.name, adapter.price_provider_of(name), name)
         if streamed and turn is None:
@@ -79,7 +79,7 @@ class CallFactory:
         )
         if request.model != chain[0]:
             request = evolve(request, model=chain[0])
-        return Call(adapter, request, settings, self._shared, streamed=streamed, turn=turn)
+        return Call(adapter, request, settings, self._shared, streamed=streamed, turn=turn, counting=counting)
 
     def forget_models(self) -> None:
         """Forget whose models are whose, because there are new listings."""

@@ -56,7 +56,10 @@ _NO_STEP = Attempt("")  # before the first attempt
 
 
 class CallReporter:
-    """Reports one call, and keeps its attempts."""
+    """Reports one call, and keeps its attempts.
+
+    A call that is ``counting`` costs nothing: it is logged, and neither recorded nor told to the hooks.
+    """
 
     def __init__(
         self,
@@ -65,12 +68,14 @@ class CallReporter:
         shared: SharedState,
         *,
         streamed: bool,
+        counting: bool = False,
     ) -> None:
         self.id = os.urandom(16).hex()
         self._provider = provider
         self._request = request
         self._shared = shared
         self._is_streamed = streamed
+        self._is_counting = counting
         self._attempts: List[Attempt] = []
         self._facts = CallFacts(shared.session_id, self.id, streamed, request.tags, provider.base_url)
         self._rejections: Dict[Tuple[str, str], FrozenSet[str]] = {}  # by model and name, and beside what
@@ -81,7 +86,7 @@ class CallReporter:
         self._began = self._started = time.monotonic()
         self._started_at = datetime.now(timezone.utc)
         self._first_piece: Optional[float] = None
-        self._listeners = _listeners(shared.hooks) if shared.hooks else None
+        self._listeners = _listeners(shared.hooks) if shared.hooks and not counting else None
 
     def begin(self, request: LLMRequest) -> None:
         """Note that the call begins, with everything that is sent."""
@@ -111,6 +116,8 @@ class CallReporter:
     def _check_may_send(self) -> None:
         self._shared.check_open()
         self._context.check_time()
+        if self._is_counting:
+            return
         pending = self._unwritten.cost if self._unwritten else None
         self._shared.tracker.check_budget(self._shared.session_id, pending)
 
@@ -131,11 +138,21 @@ class CallReporter:
 
     def end_part(self, response: LLMResponse, status: str = "ok") -> LLMResponse:
         """End an attempt with its answer, which another attempt may continue."""
+        self._learn()
+        return self._end_with_answer(status, response)
+
+    def end_count(self) -> None:
+        """End an attempt with a count."""
+        self._learn()
+        self._note_end("ok", None, None)
+        logger.debug("%s/%s: counted, attempt %d", self._provider.name, self._step.model, len(self._attempts))
+
+    def _learn(self) -> None:
+        """Remember what was rejected on the way to an answer."""
         model = self._step.model
         learned = [(name, beside) for (of, name), beside in self._rejections.items() if of == model]
         if learned:
-            self._shared.learn(self._provider.name, model, learned)
-        return self._end_with_answer(status, response)
+            self._shared.learn(self._provider.name, model, learned, counting=self._is_counting)
 
     def record(self, response: LLMResponse, status: str) -> LLMResponse:
         """Record the last of an answer: its row, and what only the call knows of it."""
@@ -210,6 +227,8 @@ class CallReporter:
     def _end_without_answer(self, status: str, error: BaseException) -> None:
         request_id = error.request_id if isinstance(error, (ProviderError, ConfigurationError)) else None
         self._note_end(status, request_id, error)
+        if self._is_counting:
+            return
         model = self._step.model
         answer = LLMResponse("", model, self._provider.name, model, usage=reported_usage(error))
         if answer.usage.source == "missing":

@@ -33,6 +33,7 @@ class SharedState:
         hooks: Called after every attempt and every call.
         session_id: The session the calls belong to.
         unsupported: What is known to be rejected, by provider and model.
+        uncounted: What is known to be rejected besides, by provider and model, when tokens are counted.
         open_streams: Streams that were opened and still exist.
         deferred: Finishes streams that were dropped unread; the next call does it.
         is_closed: The orchestrator was closed; nothing is sent any more.
@@ -42,6 +43,7 @@ class SharedState:
     hooks: Sequence[Hook]
     session_id: str
     unsupported: Dict[Tuple[str, str], FrozenSet[Rejection]] = field(default_factory=dict)
+    uncounted: Dict[Tuple[str, str], FrozenSet[Rejection]] = field(default_factory=dict)
     open_streams: weakref.WeakSet[StreamCore] = field(default_factory=weakref.WeakSet)
     deferred: Deque[Callable[[], None]] = field(default_factory=deque)
     is_closed: bool = False
@@ -49,14 +51,24 @@ class SharedState:
     def __post_init__(self) -> None:
         _all_shared.add(self)
 
-    def learn(self, provider: str, model: str, rejections: Iterable[Rejection]) -> None:
-        """Remember what a model rejects, beside what other calls found out meanwhile."""
-        known = self.unsupported.get((provider, model), frozenset())
-        self.unsupported[provider, model] = known.union(rejections)
+    def learn(
+        self, provider: str, model: str, rejections: Iterable[Rejection], *, counting: bool = False
+    ) -> None:
+        """Remember what a model rejects, beside what other calls found out meanwhile.
 
-    def rejected(self, provider: str, model: str, names: FrozenSet[str]) -> Dict[str, FrozenSet[str]]:
+        What is rejected when tokens are counted may be taken in a call, so calls do not learn of it.
+        """
+        memory = self.uncounted if counting else self.unsupported
+        known = memory.get((provider, model), frozenset())
+        memory[provider, model] = known.union(rejections)
+
+    def rejected(
+        self, provider: str, model: str, names: FrozenSet[str], *, counting: bool = False
+    ) -> Dict[str, FrozenSet[str]]:
         """What a model is known to reject of a call that sets these names, and beside what."""
         known = self.unsupported.get((provider, model), frozenset())
+        if counting:
+            known |= self.uncounted.get((provider, model), frozenset())
         return {parameter: beside for parameter, beside in known if beside <= names}
 
     def check_open(self) -> None:

@@ -167,6 +167,8 @@ class OpenAIAdapter(SDKProvider):
     def count_request(self, request: LLMRequest, wire: WireRequest) -> WireRequest:
         """Ask for a count, where the API of the call has one; see ``Adapter.count_request``."""
         if wire.api == RESPONSES:
+            if (wire.body or {}).get("prompt") is not None:
+                raise self.cannot_count("its endpoint for it does not know the templates of `prompt`")
             return responses.count_request(wire)
         if self.hosted_by_openai:
             raise self.cannot_count(

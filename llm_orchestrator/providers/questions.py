@@ -5,8 +5,9 @@ A question is a generator that yields requests and is sent their replies; ``ask`
 
 from __future__ import annotations
 
+import logging
 import time
-from typing import Any, ContextManager, Generator, List, Optional, Protocol, Set, Tuple, TypeVar, cast
+from typing import Any, ContextManager, Generator, List, Optional, Protocol, Set, Tuple, TypeVar, Union, cast
 
 from llm_orchestrator.exceptions import (
     AuthenticationError,
@@ -28,6 +29,8 @@ __all__ = ["aask", "ask", "counting", "greeting", "listing", "validation"]
 MAX_PAGES = 1000
 #: Parameters that say how an answer is chosen: they change no count, and some hosts count only without them.
 UNCOUNTED = ("temperature", "top_p", "top_k", "stop", "seed", "frequency_penalty", "presence_penalty")
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 #: Requests that follow from each other: yields one, is sent its reply, returns what came of it.
@@ -63,7 +66,7 @@ class Asked(Opens, Protocol):
     def parse_count(self, body: JSON) -> Optional[int]:
         """Read the reply to ``count_request``."""
 
-    def cannot_count(self) -> ProviderError:
+    def cannot_count(self, reason: str = ..., remedy: str = ...) -> ProviderError:
         """Make the error for a provider that cannot count tokens."""
 
     def with_headers(self, wire: WireRequest, request: Optional[LLMRequest] = None) -> WireRequest:
@@ -118,20 +121,36 @@ def counting(provider: Asked, request: LLMRequest, context: AttemptContext) -> R
             bare, evolve(context, without=context.without.union(UNCOUNTED)), stream=False
         )
         question = provider.count_request(whole, wire)
+    uncounted = sorted(set(question.unsupported).intersection(whole.provider_options))
+    if uncounted:
+        logger.info("%s/%s: counted without %s", provider.name, request.model, ", ".join(uncounted))
     try:
         body = yield question
     except (ProviderError, ConfigurationError) as error:
         if not is_of_missing_endpoint(error, request.model):
             raise
-        refusal = provider.cannot_count()
-        refusal.provider, refusal.model, refusal.sent = provider.name, request.model, True
-        refusal.status_code, refusal.request_id = error.status_code, error.request_id
-        raise refusal from error
+        raise _without_endpoint(provider, request.model, error) from error
     with provider.errors(request, question):
         count = provider.parse_count(body)
         if count is None:
             raise InvalidResponseError("The reply is not a count of tokens. Check base_url, or try again.")
         return count
+
+
+def _without_endpoint(
+    provider: Asked, model: str, error: Union[ProviderError, ConfigurationError]
+) -> ProviderError:
+    """The error of a host that does not know the path, which says what a call says of a wrong base_url."""
+    if isinstance(error, ConfigurationError):
+        refusal = provider.cannot_count(
+            str(error.args[0]).rstrip("."),
+            "If calls succeed, the host has no endpoint for it: read response.usage of an answer.",
+        )
+    else:
+        refusal = provider.cannot_count()
+    refusal.provider, refusal.model, refusal.sent = provider.name, model, True
+    refusal.status_code, refusal.request_id = error.status_code, error.request_id
+    return refusal
 
 
 def greeting(provider: Asked, model: str) -> Requests[None]:

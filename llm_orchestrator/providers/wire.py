@@ -26,6 +26,7 @@ from typing import (
 
 from llm_orchestrator.providers.http.headers import hidden
 from llm_orchestrator.types import JSON
+from llm_orchestrator.utils.values import evolve
 
 __all__ = [
     "BufferedReply",
@@ -67,6 +68,22 @@ class WireRequest:
     def method(self) -> str:
         """``POST`` with a body, ``GET`` without."""
         return "GET" if self.body is None else "POST"
+
+    def narrowed(self, path: str, fields: Iterable[str]) -> WireRequest:
+        """Make a request to a path that takes only some of the body's fields.
+
+        Args:
+            path: As above.
+            fields: What is taken.
+
+        Returns:
+            The request, which names the others as ``unsupported``.
+        """
+        body = self.body or {}
+        kept = {name: body[name] for name in fields if name in body}
+        return evolve(
+            self, path=path, body=kept, unsupported=(*self.unsupported, *sorted(body.keys() - kept))
+        )
 
 
 class Endpoint(NamedTuple):

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import abc
-from typing import Any, Dict, Iterable, List, Mapping
+from typing import Any, Dict, List, Mapping
 
-__all__ = [
-    "JSON",
-    "MAX_DEPTH",
-    "beside",
-    "is_deeper",
-    "merged",
-    "overridden",
-    "read_json",
-    "selected",
-    "without_none",
-]
+__all__ = ["JSON", "MAX_DEPTH", "beside", "is_deeper", "merged", "overridden", "read_json", "without_none"]
 
 #: A JSON object that is not changed.
 JSON = Mapping[str, Any]
@@ -44,11 +34,6 @@ def without_none(values: Mapping[str, Any]) -> Dict[str, Any]:
 def beside(values: Mapping[str, Any], *taken: str) -> Dict[str, Any]:
     """What stands in an object beside the keys that are taken."""
     return {key: value for key, value in values.items() if key not in taken}
-
-
-def selected(values: Mapping[str, Any], names: Iterable[str]) -> Dict[str, Any]:
-    """What an object holds of these keys."""
-    return {key: values[key] for key in names if key in values}
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]:

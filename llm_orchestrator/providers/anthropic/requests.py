@@ -14,9 +14,9 @@ from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.request.tools import refuse_declarations
 from llm_orchestrator.types import JSON, LLMRequest
-from llm_orchestrator.utils.json import beside, selected, without_none
+from llm_orchestrator.utils.json import beside, without_none
 from llm_orchestrator.utils.json_schema import with_object_at_root
-from llm_orchestrator.utils.values import evolve, make
+from llm_orchestrator.utils.values import make
 
 __all__ = ["build_request", "count_request"]
 
@@ -30,6 +30,7 @@ NO_FIELD = ("seed", "frequency_penalty", "presence_penalty")
 COUNTED = (
     "anthropic_beta",
     "anthropic_version",
+    "billing_policy",
     "cache_control",
     "compaction",
     "context_management",
@@ -88,7 +89,7 @@ def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool)
 
 def count_request(wire: WireRequest) -> WireRequest:
     """Ask how many tokens the input of a request has."""
-    return evolve(wire, path=f"{PATH}/count_tokens", body=selected(wire.body or {}, COUNTED))
+    return wire.narrowed(f"{PATH}/count_tokens", COUNTED)
 
 
 def _max_tokens(request: LLMRequest, context: AttemptContext) -> int:

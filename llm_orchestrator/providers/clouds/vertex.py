@@ -21,7 +21,6 @@ from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from llm_orchestrator.providers.reading import listed_models
 from llm_orchestrator.providers.wire import Endpoint, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, ModelInfo
-from llm_orchestrator.utils.json import selected
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["ClaudeOnVertex", "GeminiOnVertex", "VertexAdapter"]
@@ -160,7 +159,7 @@ class GeminiOnVertex(VertexAdapter, GeminiAdapter):
     def count_request(self, request: LLMRequest, wire: WireRequest) -> WireRequest:
         """Ask for a count: here the fields of a request stand in the body itself."""
         counting = super().count_request(request, wire)
-        return evolve(counting, body=selected(wire.body or {}, COUNTED))
+        return wire.narrowed(counting.path, COUNTED)
 
     def list_request(self, cursor: Optional[str]) -> WireRequest:
         """Ask for one page of Google's models; see ``GeminiAdapter.list_request``."""

@@ -13,8 +13,8 @@ from llm_orchestrator.providers.openai.schema import accepted_format, accepted_t
 from llm_orchestrator.providers.reading import as_text_or_none
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, Message
-from llm_orchestrator.utils.json import beside, selected, without_none
-from llm_orchestrator.utils.values import evolve, make
+from llm_orchestrator.utils.json import beside, without_none
+from llm_orchestrator.utils.values import make
 
 __all__ = ["build_request", "count_request", "poll_request"]
 
@@ -80,7 +80,7 @@ def poll_request(body: JSON) -> Optional[WireRequest]:
 
 def count_request(wire: WireRequest) -> WireRequest:
     """Ask how many tokens the input of a request has."""
-    return evolve(wire, path=f"{PATH}/input_tokens", body=selected(wire.body or {}, COUNTED))
+    return wire.narrowed(f"{PATH}/input_tokens", COUNTED)
 
 
 def _warnings(messages: Sequence[Message]) -> Tuple[str, ...]:
