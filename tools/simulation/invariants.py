@@ -106,7 +106,8 @@ def _time(told: Told, rows: Sequence[Any], seen: Seen) -> Iterator[str]:
 def _silence(told: Told, rows: Sequence[Any], seen: Seen, room: float) -> Iterator[str]:
     """A call that ended must have ended soon after the last thing that happened to it.
 
-    Getting a connection and getting the reply may each take as long as ``timeout``.
+    Getting a connection and getting the reply may each take as long as ``timeout``. A request is sent
+    between the two, for as long as the server takes bytes of it.
     """
     if not rows or (rows[-1].status == "error" and told.outcome == "cancelled"):  # between two attempts
         return

@@ -65,7 +65,7 @@ class Seen:
 
     Attributes:
         requests: Whole requests that arrived.
-        signs: When bytes of a reply reached the client.
+        signs: When such a request arrived, which may take a while, and when bytes of a reply reached the client.
     """
 
     requests: int = 0
@@ -181,6 +181,7 @@ class ServedPeer:
         token = found[0].decode()
         seen = self._server.seen[token]
         seen.requests += 1
+        seen.signs.append(self._server.network.clock.now)
         self._server.network.note("request", self.link.number, token)
         stream = b'"stream":true' in request or "streamGenerateContent" in path
         draft = self._server.draft_for(path.partition("?")[0], token, stream)
