@@ -48,6 +48,7 @@ GEMINI = DIALECTS["gemini"]
 
 #: The SDK sends enumerations by number.
 STRING, INTEGER = 1, 3
+HI = [{"role": "user", "content": "Hi"}]
 
 Orchestrate = Callable[..., LLMOrchestrator]
 
@@ -118,6 +119,14 @@ def test_an_answer(legacy: Orchestrate, server: ScriptedServer, way: str) -> Non
     assert (request.headers["x-goog-api-key"], request.headers["x-team"]) == (KEY, "blue")
     settings = request.body["generationConfig"]
     assert settings == {"temperature": 0.25, "maxOutputTokens": 50, "stopSequences": ["x"], "topK": 3}
+
+
+def test_tokens_are_counted(legacy: Orchestrate, server: ScriptedServer) -> None:
+    server.script(json_reply({"totalTokens": 7}))
+    assert legacy().count_tokens([{"role": "system", "content": "Be brief."}, *HI], temperature=0.5) == 7
+    (request,) = server.requests
+    assert request.path.partition("?")[0].endswith(f"/models/{MODEL}:countTokens")
+    assert "Be brief." in json.dumps(request.body["generateContentRequest"])
 
 
 def test_thoughts_are_counted_by_what_is_missing_to_the_total(

@@ -14,7 +14,7 @@ import pytest
 
 from llm_orchestrator import ConfigurationError, ContextLengthError, FinishReason, LLMOrchestrator
 from llm_orchestrator.providers.local.server import LocalServer
-from tests.support.ways import ask
+from tests.support.ways import ask, run_async
 
 pytestmark = pytest.mark.local_model
 
@@ -73,6 +73,19 @@ def test_the_same_answer_in_all_ways(orchestrator: LLMOrchestrator) -> None:
     assert len(answers) == 1, "without chance the model says the same, however it is asked"
 
 
+@pytest.mark.parametrize("transport", ["direct", "sdk"])
+def test_tokens_are_counted_as_the_usage_of_an_answer_tells(
+    llama_server: LocalServer, orchestrator: LLMOrchestrator, transport: str
+) -> None:
+    name = orchestrator.active_provider
+    providers = {name: {**entries(llama_server)[name], "transport": transport}}
+    config = {"active_provider": name, "active_model": llama_server.model, "providers": providers}
+    with LLMOrchestrator(config) as made:
+        number = made.count_tokens(QUESTION)
+        assert number == made.send_request(QUESTION, max_tokens=1).usage.prompt_tokens
+        assert run_async(made, lambda: made.acount_tokens(QUESTION)) == number
+
+
 def test_a_prompt_that_is_too_long(orchestrator: LLMOrchestrator) -> None:
     with pytest.raises(ContextLengthError):
         orchestrator.send_request("word " * 12000, max_tokens=5)
@@ -96,6 +109,12 @@ def test_local_provider(local: LLMOrchestrator, way: str) -> None:
     assert response.content.strip()
     assert (response.provider, response.requested_model, response.cost) == ("local", "smollm2", Decimal(0))
     assert response.cost_details is not None and response.cost_details.status == "free"
+
+
+def test_the_local_provider_counts_tokens(local: LLMOrchestrator) -> None:
+    number = local.count_tokens(QUESTION)
+    assert number == local.send_request(QUESTION, max_tokens=1).usage.prompt_tokens
+    assert local.count_tokens("What is water? Tell me all.") > local.count_tokens("What is water?")
 
 
 def test_local_models_are_listed_and_validated(local: LLMOrchestrator, tmp_path: Path) -> None:

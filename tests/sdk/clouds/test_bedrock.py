@@ -13,6 +13,7 @@ from llm_orchestrator import (
     AuthenticationError,
     ConfigurationError,
     FinishReason,
+    InvalidRequestError,
     InvalidResponseError,
     OverloadedError,
     PermissionDeniedError,
@@ -97,6 +98,13 @@ def test_a_bearer_key_takes_the_place_of_a_signature(
     ask(cloud_by_key("bedrock", base_url=server.url, region="us-east-1"), way)
 
     assert [request.api_key for request in server.requests] == ["bedrock-key-1", "bedrock-key-2"]
+
+
+def test_tokens_are_not_counted_there(cloud: Orchestrate, server: ScriptedServer, aws_keys: None) -> None:
+    orchestrator = cloud("bedrock", base_url=server.url, region="us-east-1")
+    with pytest.raises(InvalidRequestError, match="not offered for Claude on Bedrock"):
+        orchestrator.count_tokens("Hi")
+    assert server.requests == []
 
 
 def test_tools_travel_both_ways(cloud: Orchestrate, server: ScriptedServer, way: str, aws_keys: None) -> None:

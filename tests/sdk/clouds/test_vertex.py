@@ -121,6 +121,23 @@ def test_claude_gets_the_same_version_on_every_generation(
     assert "model" not in request.body and "anthropic-version" not in request.headers
 
 
+def test_tokens_are_counted_where_each_publisher_counts(
+    cloud: Orchestrate, server: ScriptedServer, publisher: str, account: None
+) -> None:
+    field, path = {
+        "google": ("totalTokens", f"/v1beta1{PLACE}/google/models/asked:countTokens"),
+        "anthropic": ("input_tokens", f"/v1{PLACE}/anthropic/models/count-tokens:rawPredict"),
+    }[publisher]
+    serve(server, json_reply({field: 7}))
+
+    assert on_vertex(cloud, server, publisher).count_tokens("Hi", temperature=0.5) == 7
+
+    (request,) = calls_to(server)
+    assert request.path == path
+    wanted = {"google": {"contents"}, "anthropic": {"anthropic_version", "messages", "model"}}[publisher]
+    assert set(request.body) == wanted
+
+
 @pytest.mark.slow  # it makes two orchestrators
 @pytest.mark.parametrize(
     ("publisher", "model", "price"),
