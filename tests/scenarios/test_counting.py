@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 from pathlib import Path
@@ -105,8 +104,7 @@ def test_fc14_a_count_is_free(
             count(orchestrator, way)
         assert orchestrator.cost_tracker.get_usage_report().total_requests == 0
     assert events == []
-    with path.open(newline="", encoding="utf-8") as file:
-        assert list(csv.DictReader(file)) == []
+    assert not path.exists(), "no row"
 
 
 def test_fc14_nothing_is_counted_of_messages_that_cannot_be_sent(

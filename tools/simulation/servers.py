@@ -65,7 +65,8 @@ class Seen:
 
     Attributes:
         requests: Whole requests that arrived.
-        signs: When such a request arrived, which may take a while, and when bytes of a reply reached the client.
+        signs: When such a request arrived, which may take a while, and when bytes of a reply reached the
+            client.
     """
 
     requests: int = 0
