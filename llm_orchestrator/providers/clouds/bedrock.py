@@ -60,6 +60,10 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
         self.package("botocore")
         return {"api_key": self._api_key, "aws_region": self._region, "base_url": self._url}
 
+    def client_headers(self) -> Dict[str, str]:
+        """None: the SDK sends the credential in the cloud's form; see ``AnthropicAdapter.client_headers``."""
+        return {}
+
     def endpoint(self) -> Endpoint:
         """Where the region's API is; see ``SDKProvider.endpoint``."""
         return Endpoint(self._url, {"authorization": f"Bearer {self._api_key}"})

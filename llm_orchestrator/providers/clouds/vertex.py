@@ -100,6 +100,10 @@ class ClaudeOnVertex(VertexAdapter, ConfiguredNames, AnthropicAdapter):
             "base_url": f"{self.host}/v1",
         }
 
+    def client_headers(self) -> Dict[str, str]:
+        """None: the SDK sends the credential in the cloud's form; see ``AnthropicAdapter.client_headers``."""
+        return {}
+
     def endpoint(self) -> Endpoint:
         """Where the region's API is; the key is an access token. See ``SDKProvider.endpoint``."""
         return Endpoint(f"{self.host}/v1", {"authorization": f"Bearer {self._api_key}"})
