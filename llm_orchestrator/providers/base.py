@@ -19,7 +19,7 @@ from llm_orchestrator.providers.background import Waits, asleep, finishing, slee
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.error_translation import ErrorTranslation
 from llm_orchestrator.providers.halves import without_halves
-from llm_orchestrator.providers.http.headers import hidden, is_header_name, is_header_text
+from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
 from llm_orchestrator.providers.questions import aask, ask, greeting, listing, validation
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
@@ -35,6 +35,7 @@ from llm_orchestrator.types import (
     LLMResponse,
     ModelInfo,
 )
+from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.json import overridden
 from llm_orchestrator.utils.steps import arun, run
 from llm_orchestrator.utils.text import one_line
@@ -367,7 +368,7 @@ class BaseLLMProvider(Adapter):
         Returns:
             The request with all its headers.
         """
-        own = request.extra_headers if request is not None else {}
+        own = hidden(request.extra_headers if request is not None else {})
         if not (self.headers or own):
             return wire
         return evolve(wire, headers=hidden({**self.headers, **wire.headers, **own}))

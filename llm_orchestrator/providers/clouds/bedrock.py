@@ -13,6 +13,7 @@ from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
+from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["BedrockAdapter"]
@@ -77,7 +78,7 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
         wire = super().build_attempt(request, context, stream=stream)
         method = STREAMED if stream else "invoke"
         path = f"/model/{quote(request.model, safe=':')}/{method}"
-        headers = {**self.headers, **request.extra_headers}
+        headers = hidden({**self.headers, **request.extra_headers})
         return as_cloud_request(wire, path, self.api_version, headers, in_path=("model", "stream"))
 
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:

@@ -21,6 +21,7 @@ from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from llm_orchestrator.providers.reading import listed_models
 from llm_orchestrator.providers.wire import Endpoint, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, ModelInfo
+from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["ClaudeOnVertex", "GeminiOnVertex", "VertexAdapter"]
@@ -114,7 +115,7 @@ class ClaudeOnVertex(VertexAdapter, ConfiguredNames, AnthropicAdapter):
         place = f"/projects/{self._project}/locations/{self._region}/publishers/anthropic"
         method = "streamRawPredict" if stream else "rawPredict"
         path = f"{place}/models/{quote(request.model, safe='@')}:{method}"
-        headers = {**self.headers, **request.extra_headers}
+        headers = hidden({**self.headers, **request.extra_headers})
         return as_cloud_request(wire, path, self.api_version, headers, in_path=("model",))
 
 
