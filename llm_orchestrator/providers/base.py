@@ -16,6 +16,7 @@ from llm_orchestrator.exceptions import (
 from llm_orchestrator.providers.adapter import Adapter
 from llm_orchestrator.providers.answers import warnings_of_answer
 from llm_orchestrator.providers.background import Waits, asleep, finishing, sleep
+from llm_orchestrator.providers.calls import with_ids_across_turns
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.error_translation import ErrorTranslation
 from llm_orchestrator.providers.halves import without_halves
@@ -245,6 +246,8 @@ class BaseLLMProvider(Adapter):
             asked = request
             request = with_defaults(asked, self.options, context.without)
             request, without_tools = only_with_tools(request, asked)
+            messages = with_ids_across_turns(request.messages)
+            request = request if messages is request.messages else evolve(request, messages=messages)
             wire = self.build_attempt(request, context, stream=stream)
             check_options(request.provider_options, request.messages)
             self._check_unsupported(wire, strict=context.strict)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, Dict, List, Mapping, Tuple
 
 import pytest
@@ -335,6 +337,29 @@ def test_fb2_calls_get_ids_of_their_own_and_results_find_them(
     sent = server.requests[1].body
     pairs = PAIRED[dialect.name](sent)
     assert sorted(pairs) == [(n, f"result {n}") for n in range(3)]
+
+
+def test_fb2_no_two_turns_use_one_id(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    """Hosts that count from one in every answer; providers refuse a history with one id twice."""
+    written = (
+        (lambda number: {"n": number}) if dialect.name in ("anthropic", "gemini") else '{{"n": {}}}'.format
+    )
+    turns = [calls_turn(dialect, ("c1", written(number))) for number in range(3)]
+    server.script(*(answered(dialect, way, turn) for turn in turns), dialect.whole())
+    orchestrator = orchestrate()
+
+    history = [user()]
+    for number in range(3):
+        response = ask(orchestrator, way, history, tools=[CLOCK])
+        assert response.message is not None
+        history += [response.message, response.tool_calls[0].result(f"result {number}")]
+    orchestrator.send_request(history, tools=[CLOCK])
+
+    sent = server.requests[3].body
+    ids = re.findall(r'"(?:id|call_id|tool_call_id|tool_use_id)": "(c1\w*)"', json.dumps(sent))
+    assert ids == ["c1", "c1", "c1_2", "c1_2", "c1_3", "c1_3"], "each call, and behind it its result"
 
 
 def _paired_chat(body: Any) -> List[Any]:
