@@ -19,6 +19,7 @@ from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.calls.tracker import configured_tracker, warn_of_unused_settings
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
+from llm_orchestrator.exceptions import unreadable_module
 from llm_orchestrator.models.registry import ModelRegistry
 from llm_orchestrator.request.arguments import (
     CallArguments,
@@ -36,12 +37,12 @@ if TYPE_CHECKING:
     from llm_orchestrator.calls import warm_up as warming
     from llm_orchestrator.providers import base
 else:  # most programs start without these, and some never need them
-    conversation = LazyModule("llm_orchestrator.conversation")
+    conversation = LazyModule("llm_orchestrator.conversation", unreadable_module)
     hook_types = LazyModule("llm_orchestrator.hooks")
-    streaming = LazyModule("llm_orchestrator.streaming")
-    call = LazyModule("llm_orchestrator.calls.call")
-    factory = LazyModule("llm_orchestrator.calls.factory")
-    warming = LazyModule("llm_orchestrator.calls.warm_up")
+    streaming = LazyModule("llm_orchestrator.streaming", unreadable_module)
+    call = LazyModule("llm_orchestrator.calls.call", unreadable_module)
+    factory = LazyModule("llm_orchestrator.calls.factory", unreadable_module)
+    warming = LazyModule("llm_orchestrator.calls.warm_up", unreadable_module)
     base = LazyModule("llm_orchestrator.providers.base")
 
 __all__ = ["LLMOrchestrator"]
