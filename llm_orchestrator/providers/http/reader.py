@@ -127,7 +127,12 @@ class EventReader:
         """Google's API sends its events as a list where nobody asks for an event stream."""
         body = bytes(self._rest).strip()
         if body.startswith(b"["):
-            return [dict(event) for event in _parse_object(b'{"events":' + body + b"}")["events"]]
+            events = _parse_object(b'{"events":' + body + b"}")["events"]
+            if not events or not all(isinstance(event, dict) for event in events):
+                raise InvalidResponseError(
+                    f"The provider sent {_shown(body)} where events belong. Try again, or check base_url."
+                )
+            return list(events)
         self.document = _parse_object(body)
         return []
 
