@@ -124,7 +124,8 @@ class StreamReader:
     def response(self) -> LLMResponse:
         """The whole answer, once the stream has finished."""
         with self._provider.errors(self._sent.request, self._sent.wire):
-            body = self._reader.document or self._provider.assemble_reply(self._state)
+            document = self._reader.document
+            body = self._provider.assemble_reply(self._state) if document is None else document
             return self._provider.response_of(body, self._state.headers, *self._sent)
 
     def partial(self) -> LLMResponse:

@@ -322,6 +322,17 @@ def test_fa4_a_failure_in_place_of_a_stream_is_its_error(
     assert isinstance(error, ProviderError) and pieces == []
 
 
+@pytest.mark.parametrize("document", [{}, {"code": 0}, [], [[]], None, "Hi"], ids=repr)
+def test_fa4_other_documents_in_place_of_a_stream_are_no_answer(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, document: Any
+) -> None:
+    server.default = json_reply(document)
+
+    pieces, error, _ = read(orchestrate(max_retries=0), way)
+
+    assert isinstance(error, InvalidResponseError) and pieces == []
+
+
 @gemini
 def test_fa4_gemini_events_in_a_list_are_the_answer(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str

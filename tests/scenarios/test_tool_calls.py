@@ -311,6 +311,54 @@ def test_fb1_pieces_belong_together_by_index_else_by_id(
     assert len({call.id for call in response.tool_calls}) == 2
 
 
+def argument_events(dialect: str, pieces: List[str]) -> List[Any]:
+    """One streamed call whose arguments come in pieces."""
+    if dialect == "chat":
+        first = chunk(tool_calls=[{"index": 0, "id": "c1", "function": {"name": "clock", "arguments": ""}}])
+        more = [chunk(tool_calls=[{"index": 0, "function": {"arguments": piece}}]) for piece in pieces]
+        return [first, *more, chunk("tool_calls"), "[DONE]"]
+    usage = {"input_tokens": 1, "output_tokens": 1}
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": usage}
+    block = {"type": "tool_use", "id": "c1", "name": "clock", "input": {}}
+    deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+    return [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}},
+        {"type": "message_stop"},
+    ]
+
+
+@pytest.mark.parametrize("dialect", ["chat", "anthropic"], indirect=True)
+@pytest.mark.parametrize("way", ["streamed", "async streamed"])
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ('{"a": "x\\ud83d\\ude00\\u00fc\\\\"}', {"a": "x\U0001f600\u00fc\\"}),
+        ('{"a": "\\ud83d"}', {"a": "\ufffd"}),
+        ('{"a": "x\\u12', None),
+        ('{"a": "x\\', None),
+        ('{"a": "x\\u12"}', None),
+    ],
+)
+def test_fb5_escapes_in_streamed_arguments_may_be_cut_anywhere(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, text: str, arguments: Any
+) -> None:
+    """Half of an escape makes the arguments unreadable, with their text; the next turn can be sent."""
+    server.script(streamed(dialect, argument_events(dialect.name, list(text))), dialect.whole("Fine."))
+    orchestrator = orchestrate()
+
+    first = ask(orchestrator, way, tools=[CLOCK])
+    (call,) = first.tool_calls
+    assert call.arguments == arguments and first.message is not None
+    assert arguments is not None or call.raw_arguments == text
+
+    history = [user(), first.message, call.result("noon")]
+    assert ask(orchestrator, "whole", history, tools=[CLOCK]).content == "Fine."
+
+
 # ------------------------------------------------------------------------------- FB2
 
 
