@@ -50,6 +50,8 @@ class Conversation:
     """
 
     def __init__(self, orchestrator: OrchestratorLike, system: Optional[str] = None, **defaults: Any) -> None:
+        # First, so that a traceback with local variables can show a conversation that is refused.
+        self._orchestrator, self._history = orchestrator, History(ConversationState(()))
         checked = call_arguments("Hi", **hide_headers(defaults)).request
         # The schemas of functions are made here once, and not with every turn.
         self._defaults = {**defaults, "tools": checked.tools} if checked.tools else defaults
