@@ -214,7 +214,7 @@ class LLMOrchestrator:
 
     @takes_parameters_of(call_arguments)
     async def acount_tokens(self, messages: Messages, **arguments: Any) -> int:
-        """Ask the provider how many tokens a request has, async; see ``count_tokens``."""
+        """Ask the provider how many tokens a request has, async. See ``count_tokens``."""
         return await self._count(call_arguments(messages, **arguments)).acount()
 
     def start_conversation(self, system: Optional[str] = None, **defaults: Any) -> conversation.Conversation:
