@@ -28,6 +28,7 @@ from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, LLMRequest, LL
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
+    from llm_orchestrator.calls.pace import Pace
     from llm_orchestrator.calls.turn import Turn
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
@@ -49,6 +50,7 @@ class CallSettings(NamedTuple):
         drop_unsupported: Leave out a parameter that a model rejects, and ask again.
         total_timeout: Seconds the whole call may take; None for no limit.
         known_model: Looks up what the registry knows of a model.
+        pace: When its attempts may begin, where it is one of many; None: at once.
     """
 
     chain: Sequence[str]
@@ -58,6 +60,7 @@ class CallSettings(NamedTuple):
     drop_unsupported: bool
     total_timeout: Optional[float]
     known_model: Callable[[str], Optional[ModelInfo]]
+    pace: Optional[Pace] = None
 
 
 class Call:
@@ -99,10 +102,11 @@ class Call:
 
     async def asend(self) -> LLMResponse:
         """Get a whole answer, async."""
+        attempt = self._aattempt if self._settings.pace is None else self._apaced_attempt
         with self:
-            response = await policy.arun(self._plan(), self._aattempt)
+            response = await policy.arun(self._plan(), attempt)
             while self.goes_on(response):
-                response = await policy.arun(self._plan(), self._aattempt)
+                response = await policy.arun(self._plan(), attempt)
             return self.succeed(response)
 
     def open(self) -> ProviderStream:
@@ -124,6 +128,21 @@ class Call:
         context = self._context_of(step)
         with self._reporter.attempt(step, context):
             return await self._provider.asend_request(self._request_for(step), context)
+
+    async def _apaced_attempt(self, step: Attempt) -> LLMResponse:
+        """Make an attempt when many calls have room for it; a refusal of them all is no failure of this one."""
+        pace = self._settings.pace
+        assert pace is not None, "only then is it asked for"
+        while True:
+            self._deadline += await pace.begin(self._request)  # that wait counts for no limit
+            try:
+                response = await self._aattempt(step)
+            except BaseException as error:
+                if not pace.failed(error):
+                    raise
+            else:
+                pace.answered(response)
+                return response
 
     def _open_attempt(self, step: Attempt) -> ProviderStream:
         context = self._context_of(step)

@@ -20,6 +20,7 @@ __all__ = ["ProviderSet", "settings_of"]
 _CALL_SETTINGS = {
     "adapter",
     "fallback_models",
+    "limits",
     "max_continuations",
     "max_retries",
     "max_retry_wait",
