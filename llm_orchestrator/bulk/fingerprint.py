@@ -1,4 +1,4 @@
-"""The fingerprint of a request: everything that decides its answer, so that a changed prompt is asked again."""
+"""The fingerprint of a request: all that decides its answer, so that a changed prompt is asked again."""
 
 from __future__ import annotations
 

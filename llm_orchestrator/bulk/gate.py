@@ -152,7 +152,7 @@ class Gate:
         self._leave()
 
     def pause(self, began: float, seconds: Optional[float]) -> None:
-        """Note a refusal of a request that began at this moment: all wait, the window is halved once a pause."""
+        """Note a refusal of a request that began at this moment: all wait, with half the window after it."""
         now = time.monotonic()
         self.refused += 1
         if began >= self._pause_ends:  # not one of those that were under way when the pause began
@@ -208,4 +208,6 @@ class RowPace:
         now = time.monotonic()
         if self._refused_since is None:
             self._refused_since = now
-        return now - self._refused_since > PATIENCE_WITH_A_ROW and self._gate.answered_at > self._refused_since
+        return (
+            now - self._refused_since > PATIENCE_WITH_A_ROW and self._gate.answered_at > self._refused_since
+        )

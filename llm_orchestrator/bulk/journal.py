@@ -26,9 +26,9 @@ LOCK_SECONDS = 10.0
 
 _TABLE = """
 CREATE TABLE answers (
-    key TEXT NOT NULL, fingerprint BLOB NOT NULL, content TEXT NOT NULL, is_parsed INTEGER NOT NULL, cost TEXT,
-    provider TEXT, model TEXT, prompt_tokens INTEGER, completion_tokens INTEGER, finish_reason TEXT,
-    request_id TEXT, answered_at TEXT NOT NULL, PRIMARY KEY (key, fingerprint)
+    key TEXT NOT NULL, fingerprint BLOB NOT NULL, content TEXT NOT NULL, is_parsed INTEGER NOT NULL,
+    cost TEXT, provider TEXT, model TEXT, prompt_tokens INTEGER, completion_tokens INTEGER,
+    finish_reason TEXT, request_id TEXT, answered_at TEXT NOT NULL, PRIMARY KEY (key, fingerprint)
 )"""
 _INSERT = f"INSERT OR REPLACE INTO answers VALUES ({', '.join('?' * 12)})"
 _FIND = "SELECT content, is_parsed, cost FROM answers WHERE key = ? AND fingerprint = ?"
@@ -157,6 +157,7 @@ class Journal:
             commit.set_result(None)
         else:
             commit.set_exception(failure)
+            commit.exception()  # noted: nobody may be waiting any more
 
     def _write(self, rows: List[Tuple[Any, ...]]) -> None:
         self._database.execute("BEGIN IMMEDIATE")
@@ -178,7 +179,7 @@ class Journal:
     # ---------------------------------------------------------------- for the command line
 
     def sums(self) -> Dict[str, Any]:
-        """How many answers there are, of how many requests, when the first and the last came, and their cost."""
+        """How many answers there are, of how many rows and prompts, from when to when, and their cost."""
         count, prints, first, last = self._database.execute(
             "SELECT count(*), count(DISTINCT fingerprint), min(answered_at), max(answered_at) FROM answers"
         ).fetchone()

@@ -36,7 +36,7 @@ class Keys:
         text = json.dumps(key, default=str, sort_keys=True, ensure_ascii=False)
         if self._read is not None and not self._is_new(text):
             raise InvalidMessagesError(
-                f"An earlier row has the key {text}, too. Give each row a key of its own; this one was not asked."
+                f"An earlier row has the key {text}, too, so this one was not asked. Give each its own."
             )
         return text
 

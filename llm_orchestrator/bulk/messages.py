@@ -34,7 +34,8 @@ def function_of(given: Any, name: str) -> Callable[[Any], Any]:
             raise
         except Exception as error:  # one row's, and the others go on
             raise InvalidMessagesError(
-                f"The function {name} failed on this row: {type(error).__name__}: {error}. Mend it or the row."
+                f"The function {name} failed on this row: {type(error).__name__}: {error}. "
+                "Mend it, or the row."
             ) from error
 
     return call
@@ -87,5 +88,3 @@ def _pieces(text: str) -> List[Tuple[str, Optional[str]]]:
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-

@@ -130,7 +130,7 @@ class Call:
             return await self._provider.asend_request(self._request_for(step), context)
 
     async def _apaced_attempt(self, step: Attempt) -> LLMResponse:
-        """Make an attempt when many calls have room for it; a refusal of them all is no failure of this one."""
+        """Make an attempt in its turn among many calls; a refusal of them all is no failure of this one."""
         pace = self._settings.pace
         assert pace is not None, "only then is it asked for"
         while True:

@@ -19,4 +19,4 @@ class Pace(Protocol):
         """Note the answer of the attempt that was begun."""
 
     def failed(self, error: BaseException) -> bool:
-        """Note the end of the attempt that was begun; returns whether to make it again after the others' pause."""
+        """Note the end of the attempt that was begun; returns whether to make it again after a pause."""

@@ -1,4 +1,4 @@
-"""Makes the calls of many rows: what ``bulk`` is given to call, with the arguments checked once for all rows."""
+"""Makes the calls of many rows: what ``bulk`` is given to call; arguments are checked once for all."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class RowCaller:
         self,
         factory: CallFactory,
         shared: SharedState,
+        *,
         provider: BaseLLMProvider,
         entry: ProviderConfig,
         model: Optional[str],
