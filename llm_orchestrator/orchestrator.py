@@ -246,18 +246,37 @@ class LLMOrchestrator:
             self._row_caller(arguments),
         )
 
-    def amap(self, rows: Any, **arguments: Any) -> bulk.AsyncBulkRun:
-        """Ask for an answer to each of many rows, async; arguments, results and errors are those of ``map``.
-
-        Args:
-            rows: As in ``map``.
-            **arguments: As in ``map``.
-
-        Returns:
-            The run, without ``await``; iterate over it with ``async for``.
-        """
-        own = {name: arguments.pop(name) for name in _ARGUMENTS_OF_MAP if name in arguments}
-        return bulk.AsyncBulkRun(bulk_jobs.bulk_job(rows, **own), self._row_caller(arguments))
+    def amap(
+        self,
+        rows: Any,
+        *,
+        messages: Union[str, Callable[[Any], Any], None] = None,
+        key: Union[str, Callable[[Any], Any], None] = None,
+        journal: Union[str, os.PathLike[str], None] = None,
+        concurrency: int = 64,
+        mode: str = "now",
+        on_error: str = "keep",
+        order: str = "completion",
+        max_cost: Union[float, Decimal, None] = None,
+        progress: Union[bool, Callable[[bulk.BulkProgress], None], None] = None,
+        **arguments: Any,
+    ) -> bulk.AsyncBulkRun:
+        """Ask for an answer to each of many rows, async; returned without ``await``. See ``map``."""
+        return bulk.AsyncBulkRun(
+            bulk_jobs.bulk_job(
+                rows,
+                messages=messages,
+                key=key,
+                journal=journal,
+                concurrency=concurrency,
+                mode=mode,
+                on_error=on_error,
+                order=order,
+                max_cost=max_cost,
+                progress=progress,
+            ),
+            self._row_caller(arguments),
+        )
 
     def _row_caller(self, arguments: Mapping[str, Any]) -> row_calls.RowCaller:
         name = self.active_provider
@@ -468,19 +487,6 @@ class LLMOrchestrator:
     def _warm_up(self) -> warming.WarmUp:
         self._shared.check_open()
         return warming.WarmUp(self._providers, self.active_provider, self.active_model, self._shared)
-
-
-_ARGUMENTS_OF_MAP = (
-    "messages",
-    "key",
-    "journal",
-    "concurrency",
-    "mode",
-    "on_error",
-    "order",
-    "max_cost",
-    "progress",
-)
 
 
 def _checked(hooks: Sequence[hook_types.Hook]) -> Tuple[hook_types.Hook, ...]:

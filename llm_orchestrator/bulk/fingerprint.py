@@ -38,9 +38,12 @@ def _content(message: Message) -> Any:
 
 
 def _bytes(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, default=_plain, ensure_ascii=False).encode("utf-8", "replace")
+    return _encode(value).encode("utf-8", "replace")
 
 
 def _plain(value: Any) -> Any:
     fields = getattr(value, "__dict__", None)
     return fields if fields else str(value)
+
+
+_encode = json.JSONEncoder(default=_plain, sort_keys=True, ensure_ascii=False).encode  # dumps makes one a row

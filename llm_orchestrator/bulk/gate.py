@@ -15,6 +15,7 @@ from llm_orchestrator.exceptions import OverloadedError, RateLimitError
 from llm_orchestrator.types import LLMRequest, LLMResponse
 from llm_orchestrator.usage.attempts import may_have_been_sent
 from llm_orchestrator.usage.estimates import estimate_prompt
+from llm_orchestrator.utils.clock import monotonic
 
 __all__ = ["Gate", "Limits", "RowPace", "RunEndedError"]
 
@@ -80,7 +81,7 @@ class Gate:
         self._line = Line()
         self._pause_ends = 0.0
         self._pauses = 0  # one after the other, without an answer between them
-        self.answered_at = time.monotonic()
+        self.answered_at = monotonic()
         self._requests = _Meter(limits.requests_per_minute) if limits.requests_per_minute else None
         self._tokens = _Meter(limits.tokens_per_minute) if limits.tokens_per_minute else None
         self.requests = self.refused = 0
@@ -141,7 +142,7 @@ class Gate:
 
     def answered(self) -> None:
         """Note an answer: the window grows back by one a round."""
-        self.answered_at = time.monotonic()
+        self.answered_at = monotonic()
         self._pauses = 0
         self._window = min(self._most, self._window + 1 / self._window)
         self._leave()
@@ -160,7 +161,7 @@ class Gate:
             self._window = max(1.0, self._window / 2)
         usual = min(FIRST_PAUSE * 2 ** (self._pauses - 1), LONGEST_PAUSE)
         self._pause_ends = max(self._pause_ends, now + (usual if seconds is None else seconds))
-        if self._pause_ends - self.answered_at > PATIENCE:
+        if monotonic() + self._pause_ends - now - self.answered_at > PATIENCE:
             self.has_given_up = True
         self._leave()
 
@@ -196,8 +197,6 @@ class RowPace:
     def failed(self, error: BaseException) -> bool:
         """See ``Pace``."""
         gate = self._gate
-        if isinstance(error, RunEndedError):
-            return False
         if not isinstance(error, (RateLimitError, OverloadedError)):
             gate.failed(sent=not isinstance(error, Exception) or may_have_been_sent(error))
             return False
@@ -205,7 +204,7 @@ class RowPace:
         return not gate.has_given_up and not self._is_its_own_fault()
 
     def _is_its_own_fault(self) -> bool:
-        now = time.monotonic()
+        now = monotonic()
         if self._refused_since is None:
             self._refused_since = now
         return (

@@ -11,6 +11,8 @@ from llm_orchestrator.exceptions import InvalidMessagesError
 
 __all__ = ["Keys"]
 
+_as_text = json.JSONEncoder(default=str, sort_keys=True, ensure_ascii=False).encode  # dumps makes one a row
+
 
 class Keys:
     """Gives each row its key, and refuses one that an earlier row of the run has.
@@ -33,7 +35,7 @@ class Keys:
 
     def text(self, key: Any) -> str:
         """A key as text, the same in every run; refuses the second row of one key."""
-        text = json.dumps(key, default=str, sort_keys=True, ensure_ascii=False)
+        text = _as_text(key)
         if self._read is not None and not self._is_new(text):
             raise InvalidMessagesError(
                 f"An earlier row has the key {text}, too, so this one was not asked. Give each its own."

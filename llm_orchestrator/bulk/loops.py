@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any, Coroutine, Protocol, TypeVar
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Coroutine, Protocol, TypeVar, cast
+
+from llm_orchestrator.utils.clock import monotonic, set_back
 
 __all__ = ["PrivateLoop", "private_loop"]
 
@@ -34,16 +38,38 @@ def _is_running() -> bool:
     return True
 
 
+_Usual: Any = getattr(asyncio, "ProactorEventLoop", asyncio.SelectorEventLoop)  # Windows has the first
+
+
+class _PausingLoop(_Usual):  # type: ignore[misc]
+    """A loop whose timers stand still while nobody drives it."""
+
+    def time(self) -> float:
+        """Seconds on the clock of limits."""
+        return monotonic()
+
+
 class _DrivenLoop:
-    """Runs only while someone waits for it."""
+    """Runs only while someone waits for it; the time between counts for no limit inside it."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = _PausingLoop()
+        self._held = 0.0
+        self._left_at = time.monotonic()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         if _is_running():  # such as a finalizer inside a coroutine: this thread cannot run a second loop
-            return _in_new_thread(self._loop, work)
-        return self._loop.run_until_complete(work)
+            with ThreadPoolExecutor(1) as thread:
+                return thread.submit(self._drive, work).result()
+        return self._drive(work)
+
+    def _drive(self, work: Coroutine[Any, Any, Result]) -> Result:
+        self._held += time.monotonic() - self._left_at
+        try:
+            with set_back(self._held):
+                return cast("Result", self._loop.run_until_complete(work))
+        finally:
+            self._left_at = time.monotonic()
 
     def close(self) -> None:
         if self._loop.is_closed():
@@ -87,10 +113,3 @@ async def _end_all() -> None:
     await asyncio.gather(*others, return_exceptions=True)
     await loop.shutdown_asyncgens()
     await loop.shutdown_default_executor()
-
-
-def _in_new_thread(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Result]) -> Result:
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(loop.run_until_complete, work).result()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Sequence, Type, Union
 
@@ -25,6 +24,7 @@ from llm_orchestrator.exceptions import (
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.request.output import parse_output
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, LLMRequest, LLMResponse, ModelInfo
+from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Call:
     def _plan(self) -> policy.Plan:
         settings = self._settings
         if settings.total_timeout is not None and self._earlier is None:
-            self._deadline = time.monotonic() + settings.total_timeout
+            self._deadline = monotonic() + settings.total_timeout
         return policy.plan(
             self._chain,
             policy.PolicySettings(
@@ -178,7 +178,7 @@ class Call:
         return self._shared.rejected(self._provider.name, model, names)
 
     def _time_left(self) -> float:
-        return self._deadline - time.monotonic()
+        return self._deadline - monotonic()
 
     def _context_of(self, step: Attempt) -> AttemptContext:
         return AttemptContext(

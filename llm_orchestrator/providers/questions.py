@@ -5,7 +5,6 @@ A question is a generator that yields requests and is sent their replies; ``ask`
 
 from __future__ import annotations
 
-import time
 from typing import Any, ContextManager, Generator, List, Optional, Protocol, Set, Tuple, TypeVar, cast
 
 from llm_orchestrator.exceptions import (
@@ -19,6 +18,7 @@ from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.sending import Opens, aexchange, exchange
 from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, ModelInfo
+from llm_orchestrator.utils.clock import monotonic
 
 __all__ = ["aask", "ask", "greeting", "listing", "validation"]
 
@@ -145,4 +145,4 @@ async def aask(provider: Asked, requests: Requests[Result]) -> Result:
 
 def _until_timeout(provider: Asked) -> AttemptContext:
     """Questions have no time-out of their own: all requests of one share the entry's."""
-    return AttemptContext(deadline=time.monotonic() + provider.timeout)
+    return AttemptContext(deadline=monotonic() + provider.timeout)
