@@ -104,7 +104,10 @@ class Journal:
             )
         run("PRAGMA synchronous = NORMAL")
         run("BEGIN IMMEDIATE")  # says now that it is locked or read-only, not when answers were paid
-        run("ROLLBACK")
+        try:
+            run(f"PRAGMA user_version = {VERSION}")  # a transaction that writes nothing may be read-only
+        finally:
+            run("ROLLBACK")
 
     def _unusable(self, error: sqlite3.Error) -> ConfigurationError:
         reason = str(error)
@@ -115,7 +118,7 @@ class Journal:
         elif "readonly" in reason:
             remedy = "Make the file and its folder writable, or name another file."
         elif "not a database" in reason or "malformed" in reason:
-            remedy = "It is no journal, or damaged; name another file."
+            remedy = "It is not a journal, or it is damaged; name another file."
         else:
             remedy = "Check the file and its disk, or name another file."
         return ConfigurationError(f"The journal {self.path} cannot be used: {reason}. {remedy}")
