@@ -37,7 +37,14 @@ from llm_orchestrator.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from llm_orchestrator.bulk import AsyncBulkRun, BulkProgress, BulkResult, BulkRun, BulkSummary
+    from llm_orchestrator.bulk import (
+        AsyncBulkRun,
+        BulkEstimate,
+        BulkProgress,
+        BulkResult,
+        BulkRun,
+        BulkSummary,
+    )
     from llm_orchestrator.config.manager import (
         ConfigManager,
         CostTrackingConfig,
@@ -72,7 +79,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "bulk": ["AsyncBulkRun", "BulkProgress", "BulkResult", "BulkRun", "BulkSummary"],
+    "bulk": ["AsyncBulkRun", "BulkEstimate", "BulkProgress", "BulkResult", "BulkRun", "BulkSummary"],
     "config.manager": ["ConfigManager", "CostTrackingConfig", "OrchestratorConfig", "ProviderConfig"],
     "conversation": ["Conversation"],
     "cost_tracker": ["CostTracker", "UsageRecord", "format_cost"],
@@ -109,6 +116,7 @@ __all__ = [
     "AuthenticationError",
     "BaseLLMProvider",
     "BudgetExceededError",
+    "BulkEstimate",
     "BulkProgress",
     "BulkResult",
     "BulkRun",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_orchestrator.bulk.results import BulkProgress, BulkResult, BulkSummary
+from llm_orchestrator.bulk.results import BulkEstimate, BulkProgress, BulkResult, BulkSummary
 from llm_orchestrator.bulk.run import AsyncBulkRun, BulkRun
 
-__all__ = ["AsyncBulkRun", "BulkProgress", "BulkResult", "BulkRun", "BulkSummary"]
+__all__ = ["AsyncBulkRun", "BulkEstimate", "BulkProgress", "BulkResult", "BulkRun", "BulkSummary"]

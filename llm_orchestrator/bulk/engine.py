@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from decimal import Decimal
-from typing import Any, Deque, Dict, List, NamedTuple, Optional, Protocol
+from typing import Any, Deque, Dict, List, Optional, Protocol
 
-from llm_orchestrator.bulk.fingerprint import Fingerprints
 from llm_orchestrator.bulk.gate import Gate, Limits, RowPace, RunEndedError
 from llm_orchestrator.bulk.job import BulkJob
 from llm_orchestrator.bulk.journal import Journal, Kept
-from llm_orchestrator.bulk.keys import Keys
-from llm_orchestrator.bulk.messages import messages_function
+from llm_orchestrator.bulk.prepare import Preparation, Prepared
 from llm_orchestrator.bulk.results import BulkResult
 from llm_orchestrator.bulk.rows import BadRow, Rows
 from llm_orchestrator.bulk.spending import Spending
@@ -77,17 +75,6 @@ class Caller(Protocol):
         """What a row would cost with an answer of so many tokens."""
 
 
-class _Row(NamedTuple):
-    """A row whose request is made."""
-
-    position: int
-    row: Any
-    key: Any
-    key_text: str
-    request: LLMRequest
-    fingerprint: bytes
-
-
 class Engine:
     """Carries a job out; made and used on one loop, but for ``tally``, which may be read from anywhere."""
 
@@ -96,9 +83,7 @@ class Engine:
         self._caller = caller
         self._rows = rows
         self._tally = tally
-        self._messages = messages_function(job.messages)
-        self._keys = Keys(job.key)
-        self._fingerprints: Optional[Fingerprints] = None
+        self._preparation = Preparation(job, caller)
         self._journal = Journal(job.journal) if job.journal is not None else None
         self._gate = tally.gate = Gate(job.concurrency, caller.limits)
         self._spending = Spending(job.max_cost, caller)
@@ -158,7 +143,7 @@ class Engine:
             if self._journal is not None:
                 self._journal.close()
         finally:
-            self._keys.close()
+            self._preparation.close()
             self._rows.close()
 
     # ---------------------------------------------------------------- a worker
@@ -188,10 +173,10 @@ class Engine:
 
     async def _handle(self, index: int, row: Any) -> None:
         try:
-            prepared = self._prepare(index, row)
+            prepared = self._preparation.of(index, row)
         except OrchestratorError as error:
             shown = row.text if isinstance(row, BadRow) else row
-            self._deliver(BulkResult(self._key_of(row, index), index, shown, error=error))
+            self._deliver(BulkResult(self._preparation.key_of(row, index), index, shown, error=error))
             return
         try:
             known = self._journal.find(prepared.key_text, prepared.fingerprint) if self._journal else None
@@ -204,24 +189,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001  # it holds for all rows, or is nobody's
             self._end(error)
 
-    def _prepare(self, index: int, row: Any) -> _Row:
-        if isinstance(row, BadRow):
-            raise row.error
-        key = self._keys.of(row, index)
-        request = self._caller.request_of(self._messages(row))
-        if self._fingerprints is None:
-            self._fingerprints = Fingerprints(self._caller.identity, request)
-        text = self._keys.text(key)
-        return _Row(index, row, key, text, request, self._fingerprints.of(request) if self._journal else b"")
-
-    def _key_of(self, row: Any, index: int) -> Any:
-        """The key of a row that could not be prepared, as far as it has one."""
-        try:
-            return index if isinstance(row, BadRow) else self._keys.of(row, index)
-        except OrchestratorError:
-            return index
-
-    def _resumed(self, prepared: _Row, known: Kept) -> BulkResult:
+    def _resumed(self, prepared: Prepared, known: Kept) -> BulkResult:
         parsed = self._caller.parsed(known.content) if known.is_parsed else None
         return BulkResult(
             prepared.key,
@@ -233,7 +201,7 @@ class Engine:
             resumed=True,
         )
 
-    async def _ask(self, prepared: _Row) -> None:
+    async def _ask(self, prepared: Prepared) -> None:
         held = await self._spending.reserve(prepared.request)
         if held is None:
             self._tally.stopped = "max_cost"
@@ -303,7 +271,7 @@ def _paid_answer(error: OrchestratorError) -> Optional[LLMResponse]:
 
 
 def _result(
-    prepared: _Row, response: Optional[LLMResponse], error: Optional[OrchestratorError] = None
+    prepared: Prepared, response: Optional[LLMResponse], error: Optional[OrchestratorError] = None
 ) -> BulkResult:
     return BulkResult(
         prepared.key,

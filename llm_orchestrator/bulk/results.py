@@ -10,7 +10,7 @@ from llm_orchestrator.exceptions import OrchestratorError
 from llm_orchestrator.types import LLMResponse
 from llm_orchestrator.utils.money import format_cost
 
-__all__ = ["BulkProgress", "BulkResult", "BulkSummary"]
+__all__ = ["BulkEstimate", "BulkProgress", "BulkResult", "BulkSummary"]
 
 
 @dataclass(frozen=True)
@@ -104,3 +104,24 @@ class BulkProgress:
         if self.total is None or not self.rows_per_second:
             return None
         return max(self.total - self.summary.rows, 0) / self.rows_per_second
+
+
+@dataclass(frozen=True)
+class BulkEstimate:
+    """What a run would cost, as ``BulkRun.estimate()`` adds it up.
+
+    Attributes:
+        rows: Rows that there are.
+        wrong: Rows that cannot be asked, such as those that lack a field.
+        kept: Rows whose answer is in the journal, so that they cost nothing.
+        prompt_tokens: Tokens of the prompts of all other rows, estimated.
+        completion_tokens: Most tokens of their answers; 0 without ``max_tokens``.
+        cost: US dollars for both; None where the price of the model is not known.
+    """
+
+    rows: int
+    wrong: int
+    kept: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: Optional[Decimal]

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 from collections import abc
+from itertools import islice
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Optional
 
@@ -25,26 +26,40 @@ class BadRow:
 class Rows:
     """The rows of a run, read only when they are asked for.
 
+    Args:
+        source: An iterable, or the path of a file.
+        limit: Read no more than so many.
+        counts: Read a file once more beforehand, to know how many rows it has.
+
     Attributes:
         total: How many there are; None where that is not known.
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, *, limit: Optional[int] = None, counts: bool = False) -> None:
         self.total: Optional[int] = None
+        self._left = limit
         if isinstance(source, (str, os.PathLike)):
-            self._iterator: Iterator[Any] = _read_file(Path(source))
+            path = Path(source)
+            self._iterator: Iterator[Any] = _read_file(path)
+            if counts:
+                self.total = sum(1 for _ in islice(_read_file(path), limit))
             return
         if isinstance(source, (abc.Mapping, bytes)) or not isinstance(source, abc.Iterable):
             raise InvalidRequestError(
                 f"rows is a {type(source).__name__}. Pass an iterable of rows, or the path of a file."
             )
-        self.total = len(source) if isinstance(source, abc.Sized) else None
+        if isinstance(source, abc.Sized):
+            self.total = len(source) if limit is None else min(len(source), limit)
         self._iterator = iter(source)
 
     def __iter__(self) -> Rows:
         return self
 
     def __next__(self) -> Any:
+        if self._left is not None:
+            if self._left == 0:
+                raise StopIteration
+            self._left -= 1
         return next(self._iterator)
 
     def close(self) -> None:

@@ -8,11 +8,12 @@ from types import TracebackType
 from typing import Optional, Set, Type
 
 from llm_orchestrator.bulk.engine import Caller, Engine
+from llm_orchestrator.bulk.estimate import estimated
 from llm_orchestrator.bulk.job import BulkJob
 from llm_orchestrator.bulk.loops import PrivateLoop, private_loop
 from llm_orchestrator.bulk.messages import messages_function
 from llm_orchestrator.bulk.progress import Bar, listener_of
-from llm_orchestrator.bulk.results import BulkResult, BulkSummary
+from llm_orchestrator.bulk.results import BulkEstimate, BulkResult, BulkSummary
 from llm_orchestrator.bulk.rows import Rows
 from llm_orchestrator.bulk.tally import Tally
 from llm_orchestrator.exceptions import OrchestratorError
@@ -30,7 +31,8 @@ class _Run:
         messages_function(job.messages)  # says now that it is wrong
         self._job = job
         self._caller = caller
-        self._rows = Rows(job.rows)
+        shows = job.progress is not None and job.progress is not False
+        self._rows = job.rows if isinstance(job.rows, Rows) else Rows(job.rows, counts=shows)
         self._bar: Optional[Bar] = None
         listener, self._bar = listener_of(job.progress)
         self._tally = Tally(self._rows.total, listener)
@@ -41,6 +43,23 @@ class _Run:
     def summary(self) -> BulkSummary:
         """The sums so far, or at the end; may be read at any time, from any thread."""
         return self._tally.summary()
+
+    def estimate(self) -> BulkEstimate:
+        """Read all rows and estimate what they would cost, instead of asking; the run is over then.
+
+        Returns:
+            How many rows there are, of which kinds, and the tokens and dollars of those that would be asked.
+
+        Raises:
+            OrchestratorError: The run has begun, or has ended.
+        """
+        if self._engine is not None or self._is_closed:
+            raise OrchestratorError("The run has begun. Make another one to estimate it.")
+        try:
+            return estimated(self._job, self._caller, self._rows)
+        finally:
+            self._ended()
+            self._rows.close()
 
     async def _begin(self) -> Engine:
         self._tally.begin()
