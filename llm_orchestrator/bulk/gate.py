@@ -23,6 +23,8 @@ __all__ = ["Gate", "Limits", "RowPace", "RunEndedError"]
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 #: Seconds of pauses without one answer, or asked for at once, after which the run ends: a quota of a day.
 PATIENCE = 3600.0
+#: Answers between two pauses from which a speed is learned, and how much it grows each second.
+ENOUGH_ANSWERS, GROWTH = 10, 0.02
 #: Seconds that one row is refused while others are answered, after which it is the row's fault.
 PATIENCE_WITH_A_ROW = 600.0
 
@@ -65,6 +67,41 @@ class _Meter:
         self._free_at += amount * self._seconds
 
 
+class _Learned:
+    """The speed that the provider was seen to let through, which grows until it is too much again.
+
+    Without it each pause would end in a burst, of which a window's worth is refused at the limit.
+    """
+
+    def __init__(self) -> None:
+        self._since = monotonic()
+        self._answers = 0
+        self._seconds: Optional[float] = None  # between two requests
+        self._set_at = self._free_at = 0.0
+
+    def answered(self) -> None:
+        """Note an answer."""
+        self._answers += 1
+
+    def paused(self, seconds: float) -> None:
+        """Note a pause that begins: what was answered is what a round with its pause allows."""
+        now = monotonic()
+        if self._answers >= ENOUGH_ANSWERS:
+            self._seconds = (now + seconds - self._since) / self._answers
+        elif self._seconds is not None:
+            self._seconds *= 2
+        self._since, self._answers = now + seconds, 0
+        self._set_at = self._free_at = time.monotonic() + seconds
+
+    def reserve(self, now: float) -> float:
+        """Take a request's place; returns the moment from which on it may be sent."""
+        if self._seconds is None:
+            return now
+        at = max(now, self._free_at)
+        self._free_at = at + self._seconds / (1 + GROWTH) ** max(at - self._set_at, 0)
+        return at
+
+
 class Gate:
     """Lets requests through; one for all rows of a run.
 
@@ -84,6 +121,7 @@ class Gate:
         self.answered_at = monotonic()
         self._requests = _Meter(limits.requests_per_minute) if limits.requests_per_minute else None
         self._tokens = _Meter(limits.tokens_per_minute) if limits.tokens_per_minute else None
+        self._learned = _Learned()
         self.requests = self.refused = 0
         self.has_given_up = self._is_closed = False
 
@@ -91,14 +129,17 @@ class Gate:
         """Wait for a turn; returns the moment at which it came."""
         await self._take_place()
         try:
-            due = self._reserve(tokens)
+            allowed = self._reserve(tokens)
+            due = max(allowed, self._learned.reserve(time.monotonic()))
             while True:
                 now = time.monotonic()
-                wait = max(due, self._pause_ends) - now
-                if wait <= 0:
+                pause = self._pause_ends - now
+                if max(pause, due - now) <= 0:
                     break
-                await asyncio.sleep(wait)
+                await asyncio.sleep(max(pause, due - now))
                 self._check_open()
+                if pause > 0:  # or all that waited would be sent at its end
+                    due = max(allowed, self._learned.reserve(time.monotonic()))
         except BaseException:
             self._leave()
             raise
@@ -143,6 +184,7 @@ class Gate:
     def answered(self) -> None:
         """Note an answer: the window grows back by one a round."""
         self.answered_at = monotonic()
+        self._learned.answered()
         self._pauses = 0
         self._window = min(self._most, self._window + 1 / self._window)
         self._leave()
@@ -156,11 +198,13 @@ class Gate:
         """Note a refusal of a request that began at this moment: all wait, with half the window after it."""
         now = time.monotonic()
         self.refused += 1
-        if began >= self._pause_ends:  # not one of those that were under way when the pause began
-            self._pauses += 1
+        begins = began >= self._pause_ends  # not one of those that were under way when the pause began
+        self._pauses += begins
+        wait = min(FIRST_PAUSE * 2 ** (self._pauses - 1), LONGEST_PAUSE) if seconds is None else seconds
+        if begins:
             self._window = max(1.0, self._window / 2)
-        usual = min(FIRST_PAUSE * 2 ** (self._pauses - 1), LONGEST_PAUSE)
-        self._pause_ends = max(self._pause_ends, now + (usual if seconds is None else seconds))
+            self._learned.paused(wait)
+        self._pause_ends = max(self._pause_ends, now + wait)
         if monotonic() + self._pause_ends - now - self.answered_at > PATIENCE:
             self.has_given_up = True
         self._leave()

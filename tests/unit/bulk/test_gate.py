@@ -198,3 +198,21 @@ def test_a_row_that_alone_is_refused_for_long_fails(clock: Clock) -> None:
         assert not asked_again and not gate.has_given_up
 
     run(rows())
+
+
+def test_after_a_pause_requests_come_at_the_speed_that_was_let_through_and_not_in_a_burst(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gates, "monotonic", lambda: clock.now)
+
+    async def rows() -> None:
+        gate = Gate(100, Limits())
+        for _ in range(30):
+            await turn(gate)
+        assert clock.now == 1000, "nothing was refused yet, so nothing is held back"
+        await turn(gate, limited(1))
+        for _ in range(31):
+            await turn(gate)
+        assert 1001.7 < clock.now < 1002.1, "thirty a second, a little more each second"
+
+    run(rows())
