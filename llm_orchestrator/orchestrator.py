@@ -261,7 +261,28 @@ class LLMOrchestrator:
         progress: Union[bool, Callable[[bulk.BulkProgress], None], None] = None,
         **arguments: Any,
     ) -> bulk.AsyncBulkRun:
-        """Ask for an answer to each of many rows, async; returned without ``await``. See ``map``."""
+        """Ask for an answer to each of many rows, async; every argument is that of ``map``.
+
+        Args:
+            rows: An iterable, read lazily, or the path of a file.
+            messages: A template, or a function that makes the messages of a row; None: the rows are messages.
+            key: A field, or a function, whose value is each row's own; None: the row's position.
+            journal: A file in which the answers are kept; None keeps nothing.
+            concurrency: Most requests under way at once.
+            mode: ``now``.
+            on_error: ``keep`` or ``raise``.
+            order: ``completion`` or ``input``.
+            max_cost: US dollars; the run ends before they would be passed.
+            progress: True for a bar, or a function that is told a ``BulkProgress`` after each row.
+            **arguments: Arguments of ``send_request``, for all rows.
+
+        Returns:
+            The run, without ``await``; iterate over it with ``async for``.
+
+        Raises:
+            InvalidRequestError: An argument is wrong.
+            ConfigurationError: As in ``map``.
+        """
         return bulk.AsyncBulkRun(
             bulk_jobs.bulk_job(
                 rows,
