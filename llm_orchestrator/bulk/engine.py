@@ -260,8 +260,9 @@ class Engine:
 
     def _note_end(self, worker: asyncio.Task[None]) -> None:
         self._active -= 1
-        if not worker.cancelled() and worker.exception() is not None:
-            self._end(worker.exception())
+        error = None if worker.cancelled() else worker.exception()
+        if error is not None:  # the loop itself has raised a Ctrl-C, which must not come twice
+            self._end(error if isinstance(error, Exception) else None)
         self._change.set()
 
 

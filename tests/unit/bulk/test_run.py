@@ -471,3 +471,23 @@ def test_a_single_call_between_two_rows_keeps_its_own_time() -> None:
         for _ in orchestrator.map(["a"] * 4, concurrency=2):
             time.sleep(0.01)
             assert orchestrator.send_request("b", total_timeout=5).content == "Hi"
+
+
+def test_a_ctrl_c_inside_a_row_closes_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from llm_orchestrator.bulk.journal import Journal
+
+    closed: List[bool] = []
+    close = Journal.close
+    monkeypatch.setattr(Journal, "close", lambda journal: (closed.append(True), close(journal)))
+
+    def interrupted(row: Any) -> str:
+        if row["text"] == "50":
+            raise KeyboardInterrupt
+        return str(row["text"])
+
+    with make(question) as orchestrator:
+        run = orchestrator.map(numbers(100), messages=interrupted, journal=tmp_path / "j", concurrency=8)
+        with pytest.raises(KeyboardInterrupt):
+            list(run)
+        assert closed == [True]
+        assert run.summary.answered > 0 and list(run) == []
