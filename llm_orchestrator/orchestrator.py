@@ -231,6 +231,7 @@ class LLMOrchestrator:
         journal: Union[str, os.PathLike[str], None] = None,
         concurrency: int = 64,
         mode: str = "now",
+        wait: bool = True,
         on_error: str = "keep",
         order: str = "completion",
         max_cost: Union[float, Decimal, None] = None,
@@ -252,7 +253,9 @@ class LLMOrchestrator:
             journal: A file in which the answers are kept, and from which they are taken when it holds them
                 already; their texts stand in it. None keeps nothing.
             concurrency: Most requests under way at once.
-            mode: ``now``.
+            mode: ``now``, or ``batch`` for the provider's batch API: half the price, within a day. See the
+                how-to "Half price by batches".
+            wait: With ``batch``, False returns when everything is submitted; the same call later goes on.
             on_error: ``keep`` a row's error with its row, or ``raise`` the first and end the run.
             order: ``completion``, or ``input``, for which finished rows are held back within a bound.
             max_cost: US dollars; the run ends before they would be passed.
@@ -276,6 +279,7 @@ class LLMOrchestrator:
                 journal=journal,
                 concurrency=concurrency,
                 mode=mode,
+                wait=wait,
                 on_error=on_error,
                 order=order,
                 max_cost=max_cost,
@@ -293,6 +297,7 @@ class LLMOrchestrator:
         journal: Union[str, os.PathLike[str], None] = None,
         concurrency: int = 64,
         mode: str = "now",
+        wait: bool = True,
         on_error: str = "keep",
         order: str = "completion",
         max_cost: Union[float, Decimal, None] = None,
@@ -307,7 +312,8 @@ class LLMOrchestrator:
             key: A field, or a function, whose value is each row's own; None: the row's position.
             journal: A file in which the answers are kept; None keeps nothing.
             concurrency: Most requests under way at once.
-            mode: ``now``.
+            mode: ``now`` or ``batch``.
+            wait: As in ``map``; what is submitted without waiting is so with the first ``await``.
             on_error: ``keep`` or ``raise``.
             order: ``completion`` or ``input``.
             max_cost: US dollars; the run ends before they would be passed.
@@ -329,6 +335,7 @@ class LLMOrchestrator:
                 journal=journal,
                 concurrency=concurrency,
                 mode=mode,
+                wait=wait,
                 on_error=on_error,
                 order=order,
                 max_cost=max_cost,

@@ -46,7 +46,8 @@ class WireRequest:
     """One HTTP request in the provider's documented form.
 
     Attributes:
-        path: Path below the provider's base URL, with its query where one is needed.
+        path: Path below the provider's base URL, with its query where one is needed; ``../`` at its beginning
+            leads out of the last part of that URL.
         body: The JSON body; None for a GET.
         headers: Headers beside those the SDK sends.
         api: Which of the provider's APIs it is, in the words of ``pricing.price_usage``.
@@ -54,6 +55,7 @@ class WireRequest:
         warnings: What else was done differently from what was asked, one sentence each.
         forms: The form in which a parameter was sent, where the provider knows another one. When the model
             rejects it, the next request is built without that form first.
+        content: A body that is not JSON, such as a file; its type is in ``headers``. It goes direct only.
     """
 
     path: str
@@ -63,11 +65,12 @@ class WireRequest:
     unsupported: Tuple[str, ...] = ()
     warnings: Tuple[str, ...] = ()
     forms: Mapping[str, str] = field(default_factory=dict)
+    content: Optional[bytes] = field(default=None, repr=False)
 
     @property
     def method(self) -> str:
         """``POST`` with a body, ``GET`` without."""
-        return "GET" if self.body is None else "POST"
+        return "GET" if self.body is None and self.content is None else "POST"
 
     def narrowed(self, path: str, fields: Iterable[str]) -> WireRequest:
         """Make a request to a path that takes only some of the body's fields.
@@ -108,11 +111,13 @@ class Limits(NamedTuple):
         connect: Seconds to establish a connection.
         silence: Seconds to the first byte, and between two events.
         deadline: When the whole call must have ended, on the clock of ``utils.clock``; infinity for never.
+        most_bytes: Most bytes of the reply's body; None is what a whole answer may have.
     """
 
     connect: float
     silence: float
     deadline: float = math.inf
+    most_bytes: Optional[int] = None
 
     def left(self) -> float:
         """Seconds until the deadline, negative when it has passed."""
