@@ -63,7 +63,7 @@ class _Run:
 
     async def _begin(self) -> Engine:
         self._tally.begin()
-        engine = Engine(self._job, self._caller, self._rows, self._tally)
+        engine = self._engine = Engine(self._job, self._caller, self._rows, self._tally)
         engine.start()
         return engine
 
