@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncDirectTransport", "DirectTransport"]
 
 USER_AGENT = "llm-orchestrator"
+ABOVE = "../"
 _json_of = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -46,14 +47,17 @@ class _Requests:
         self._last_written: Tuple[Mapping[str, str], bool, bytes] = ({}, False, header_bytes(self._common))
 
     def path_of(self, wire: WireRequest) -> str:
-        path = f"{self._path}/{wire.path.lstrip('/')}"
+        base, own = self._path, wire.path.lstrip("/")
+        if own.startswith(ABOVE):
+            base, own = base.rpartition("/")[0], own[len(ABOVE) :]
+        path = f"{base}/{own}"
         return f"{path}{'&' if '?' in path else '?'}{self._query}" if self._query else path
 
     def headers_of(self, wire: WireRequest) -> bytes:
         """The header lines; most calls of an entry have those of the call before."""
         headers, has_body, lines = self._last_written
-        if wire.headers != headers or has_body != (wire.body is not None):
-            has_body = wire.body is not None
+        if wire.headers != headers or has_body != (wire.method == "POST"):
+            has_body = wire.method == "POST"
             lines = header_bytes(self._merged(wire.headers, has_body))
             self._last_written = (wire.headers, has_body, lines)
         return lines
@@ -69,7 +73,7 @@ class _Requests:
     @staticmethod
     def body_of(wire: WireRequest) -> Optional[bytes]:
         if wire.body is None:
-            return None
+            return wire.content
         return _json_of(wire.body).encode("utf-8")
 
 

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Dict, Mapping, Optional
 from urllib.parse import parse_qsl
 
-from llm_orchestrator.exceptions import ConfigurationError, ProviderError
+from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError, ProviderError
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.http.clients import Clients
@@ -150,16 +150,28 @@ class SDKProvider(BaseLLMProvider):
 
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request; see ``Adapter.open_call``."""
+        self._check_carries(wire)
         client = self._clients.for_threads()
         reply: RawReply = client.open(wire, limits) if self.is_direct else self.call_sdk(client, wire, limits)
         return reply
 
     async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request, async; see ``Adapter.aopen_call``."""
+        self._check_carries(wire)
         client = await self._clients.for_loop()
         sent = client.open(wire, limits) if self.is_direct else self.acall_sdk(client, wire, limits)
         reply: RawReply = await sent
         return reply
+
+    def _check_carries(self, wire: WireRequest) -> None:
+        """The SDKs' generic calls carry JSON, below the base URL."""
+        if not self.is_direct and (wire.content is not None or wire.path.startswith("../")):
+            refusal = InvalidRequestError(
+                f"Provider {self.name!r} goes through the vendor's SDK, which uploads no files for us. "
+                "Use transport: direct."
+            )
+            refusal.sent = False
+            raise refusal
 
     def call_sdk(self, client: Any, wire: WireRequest, limits: Limits) -> Any:
         """Send one request through the SDK's client for threads."""

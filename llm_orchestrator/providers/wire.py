@@ -45,7 +45,8 @@ class WireRequest:
     """One HTTP request in the provider's documented form.
 
     Attributes:
-        path: Path below the provider's base URL, with its query where one is needed.
+        path: Path below the provider's base URL, with its query where one is needed; ``../`` at its beginning
+            leads out of the last part of that URL.
         body: The JSON body; None for a GET.
         headers: Headers beside those the SDK sends.
         api: Which of the provider's APIs it is, in the words of ``pricing.price_usage``.
@@ -53,6 +54,7 @@ class WireRequest:
         warnings: What else was done differently from what was asked, one sentence each.
         forms: The form in which a parameter was sent, where the provider knows another one. When the model
             rejects it, the next request is built without that form first.
+        content: A body that is not JSON, such as a file; its type is in ``headers``. It goes direct only.
     """
 
     path: str
@@ -62,11 +64,12 @@ class WireRequest:
     unsupported: Tuple[str, ...] = ()
     warnings: Tuple[str, ...] = ()
     forms: Mapping[str, str] = field(default_factory=dict)
+    content: Optional[bytes] = field(default=None, repr=False)
 
     @property
     def method(self) -> str:
         """``POST`` with a body, ``GET`` without."""
-        return "GET" if self.body is None else "POST"
+        return "GET" if self.body is None and self.content is None else "POST"
 
 
 class Endpoint(NamedTuple):

@@ -1,0 +1,179 @@
+"""What passes between a provider's batch API and who drives it: the batch, its state, the result of a row."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, Generator, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
+
+from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.types import JSON, LLMRequest
+
+__all__ = [
+    "CANCELLED",
+    "ENDED",
+    "ENDING",
+    "EXPIRED",
+    "FAILED",
+    "FINAL",
+    "RUNNING",
+    "VALIDATING",
+    "BatchItem",
+    "BatchLimits",
+    "BatchResult",
+    "BatchSearch",
+    "BatchStatus",
+    "BatchTranslation",
+    "Submission",
+    "encoded",
+    "write_lines",
+]
+
+VALIDATING, RUNNING, ENDING = "validating", "running", "ending"
+ENDED, FAILED, EXPIRED, CANCELLED = "ended", "failed", "expired", "cancelled"
+#: States that a batch never leaves.
+FINAL = (ENDED, FAILED, EXPIRED, CANCELLED)
+
+
+class BatchLimits(NamedTuple):
+    """What one batch may hold.
+
+    Attributes:
+        requests: Most requests.
+        size: Most bytes of all requests, as they are written into a file.
+    """
+
+    requests: int
+    size: int
+
+
+@dataclass(frozen=True)
+class BatchItem:
+    """One request of a batch.
+
+    Attributes:
+        request: The call, with the entry's default options.
+        wire: The request as it would be sent alone.
+        group: What all requests of one batch have in common.
+        size: Its bytes as JSON.
+    """
+
+    request: LLMRequest
+    wire: WireRequest
+    group: Tuple[Any, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class BatchStatus:
+    """How far a batch is.
+
+    Attributes:
+        id: The provider's id.
+        state: ``validating``, ``running``, ``ending``, ``ended``, ``failed``, ``expired`` or ``cancelled``.
+        total: Requests in it; None when the provider has not said.
+        answered: Requests with an answer; None when the provider has not said.
+        failed: Requests with an error; None when the provider has not said.
+        created_at: When it was made, as the provider writes it, or in Unix seconds.
+        expires_at: When the provider gives it up, in the same form.
+        mark: The mark it was submitted with; None where the provider keeps none.
+        error: The provider's error, in the form of an error reply, when it refused the whole batch.
+        faulty_lines: Positions, from 0, of the requests for which it did.
+        is_over_quota: It was refused because too much waits already; it may be submitted later.
+        results: What to ask for to read its results: files of JSON lines.
+        inline: Results that came with the status.
+    """
+
+    id: str
+    state: str
+    total: Optional[int] = None
+    answered: Optional[int] = None
+    failed: Optional[int] = None
+    created_at: Any = None
+    expires_at: Any = None
+    mark: Optional[str] = None
+    error: Optional[JSON] = None
+    faulty_lines: Tuple[int, ...] = ()
+    is_over_quota: bool = False
+    results: Tuple[WireRequest, ...] = ()
+    inline: Tuple[JSON, ...] = ()
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in FINAL
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What came of one request.
+
+    Attributes:
+        custom_id: The id it was submitted with.
+        body: The reply, as the provider would have sent it alone; None when there is none.
+        error: The provider's error, in the form of an error reply; None when there is none.
+        status_code: The HTTP status that it would have had; None when unknown.
+
+    With neither ``body`` nor ``error`` the provider never worked on it (expired, cancelled), and billed nothing.
+    """
+
+    custom_id: str
+    body: Optional[JSON] = None
+    error: Optional[JSON] = None
+    status_code: Optional[int] = None
+
+
+class BatchSearch(NamedTuple):
+    """What a search for a batch came to.
+
+    Attributes:
+        found: The batch; None when there is none, or none yet.
+        is_undecided: A batch is under way that may be it; only its results will tell.
+    """
+
+    found: Optional[BatchStatus] = None
+    is_undecided: bool = False
+
+
+#: Requests that submit a batch: yields one, is sent body and headers of its reply, returns the batch.
+Submission = Generator[WireRequest, Tuple[JSON, Mapping[str, str]], BatchStatus]
+
+
+class BatchTranslation(Protocol):
+    """A provider's ``batches`` module: the same functions in each."""
+
+    LIMITS: BatchLimits
+
+    def group(self, wire: WireRequest) -> Tuple[Any, ...]:
+        """What all requests of one batch have in common."""
+
+    def submission(self, items: Sequence[Tuple[str, BatchItem]], mark: str) -> Submission:
+        """Submit a batch."""
+
+    def status_request(self, identifier: str) -> WireRequest:
+        """Ask how far a batch is."""
+
+    def cancel_request(self, identifier: str) -> WireRequest:
+        """Ask for a batch to be cancelled."""
+
+    def list_request(self, cursor: Optional[str]) -> WireRequest:
+        """Ask for one page of the batches, newest first."""
+
+    def parse_status(self, body: JSON) -> BatchStatus:
+        """Read a batch."""
+
+    def parse_list(self, body: JSON) -> Tuple[List[BatchStatus], Optional[str]]:
+        """Read one page of batches, and the next page's cursor."""
+
+    def parse_result(self, line: JSON) -> Optional[BatchResult]:
+        """Read what came of one request; None where it is nobody's."""
+
+
+def encoded(value: Any) -> bytes:
+    """Write one line of a file."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+
+
+def write_lines(lines: Sequence[Dict[str, Any]]) -> bytes:
+    """Write a file of JSON lines."""
+    return b"".join(encoded(line) + b"\n" for line in lines)
