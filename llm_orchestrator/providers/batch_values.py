@@ -114,7 +114,7 @@ class BatchResult:
         error: The provider's error, in the form of an error reply; None when there is none.
         status_code: The HTTP status that it would have had; None when unknown.
 
-    With neither ``body`` nor ``error`` the provider never worked on it (expired, cancelled), and billed nothing.
+    With neither ``body`` nor ``error`` nobody worked on it (expired, cancelled), and nothing was billed.
     """
 
     custom_id: str

@@ -1,7 +1,7 @@
 """Anthropic's message batches: the requests are the body, the results one file of JSON lines.
 
-Facts: anthropic, types/messages/message_batch.py and batch_create_params.py. A batch keeps no mark of ours, so
-the ids of its requests begin with it.
+Facts: anthropic, types/messages/message_batch.py and batch_create_params.py. A batch keeps no mark of ours,
+so the ids of its requests have to begin with it.
 """
 
 from __future__ import annotations

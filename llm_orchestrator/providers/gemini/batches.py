@@ -41,7 +41,7 @@ __all__ = [
     "submission",
 ]
 
-#: A file may have 2 GB; it is made in memory, so ours are smaller.
+#: A file may have 2 GB, and no count is documented; a file is made in memory, so ours are smaller.
 LIMITS = BatchLimits(100_000, 200_000_000)
 #: Bytes of requests that still go without a file; the body may have 20 MB.
 MOST_INLINE = 18_000_000
