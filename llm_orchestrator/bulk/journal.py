@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
@@ -171,6 +172,25 @@ class Journal:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit statements together, such as those of the notes on batches, which stand in the same file."""
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def keep(self, key: str, fingerprint: bytes, response: LLMResponse) -> None:
+        """Keep an answer inside a transaction."""
+        self._database.execute(_INSERT, _row(key, fingerprint, response))
 
     def close(self) -> None:
         """Commit what is waiting, and close the file."""

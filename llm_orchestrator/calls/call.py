@@ -8,8 +8,21 @@ from __future__ import annotations
 import logging
 import math
 import os
+from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Sequence, Type, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    Union,
+)
 
 from llm_orchestrator import policy
 from llm_orchestrator.calls.continuation import interruption, joined, partial_of, put_before, unfinished
@@ -25,14 +38,19 @@ from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.request.output import parse_output
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, LLMRequest, LLMResponse, ModelInfo
 from llm_orchestrator.utils.clock import monotonic
+from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.calls.pace import Pace
     from llm_orchestrator.calls.turn import Turn
+    from llm_orchestrator.providers import batches
     from llm_orchestrator.providers.base import BaseLLMProvider
+    from llm_orchestrator.providers.batch_values import BatchItem, BatchResult
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
     from llm_orchestrator.streaming import StreamCore
+else:
+    batches = LazyModule("llm_orchestrator.providers.batches")
 
 __all__ = ["Call", "CallSettings"]
 
@@ -153,6 +171,33 @@ class Call:
         context = self._context_of(step)
         with self._reporter.attempt(step, context):
             return await self._provider.asend_streaming_request(self._request_for(step), context)
+
+    # ---------------------------------------------------------------- in a batch
+
+    def in_batch(self) -> Tuple[LLMRequest, AttemptContext]:
+        """The request of a call that is one of a batch, and what is known beside it."""
+        step = self._step_in_batch()
+        return self._request_for(step), self._context_in_batch(step)
+
+    def receive(self, item: BatchItem, result: BatchResult, sent_at: datetime) -> LLMResponse:
+        """Take what came of a call in a batch: it is one attempt, and neither retried nor continued."""
+        with self:
+            step = self._step_in_batch()
+            context = self._context_in_batch(step)
+            self._reporter.sent_earlier(step, context, sent_at)
+            response = batches.answer_of(self._provider, result, item, context)
+            continued = self._provider.continuation(item.request, response) is not None
+            self._is_unfinished = continued or self._provider.is_unfinished(response)
+            return self.succeed(response)
+
+    def _step_in_batch(self) -> Attempt:
+        model = self._chain[0]
+        return Attempt(model, frozenset(self._known_rejections(model)))
+
+    def _context_in_batch(self, step: Attempt) -> AttemptContext:
+        context = self._context_of(step)
+        context.batch = True
+        return context
 
     # ---------------------------------------------------------------- what an attempt is made of
 

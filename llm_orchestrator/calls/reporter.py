@@ -108,6 +108,15 @@ class CallReporter:
         self._started_at = datetime.now(timezone.utc)
         self._began = time.monotonic()
 
+    def sent_earlier(self, step: Attempt, context: AttemptContext, at: datetime) -> None:
+        """Note an attempt that was sent at some moment in a batch, and whose outcome is there now."""
+        self._step = step
+        self._context = context
+        self._is_open = True
+        self._started_at = at
+        elapsed = (datetime.now(timezone.utc) - at).total_seconds()
+        self._began = self._started = time.monotonic() - max(elapsed, 0.0)
+
     def _check_may_send(self) -> None:
         self._shared.check_open()
         self._context.check_time()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
+from llm_orchestrator.calls.batches import BatchCaller
 from llm_orchestrator.calls.factory import CallFactory
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import ConfigurationError
@@ -12,7 +13,7 @@ from llm_orchestrator.request.arguments import call_arguments
 from llm_orchestrator.request.messages import read_messages
 from llm_orchestrator.request.options import check_options
 from llm_orchestrator.request.output import parse_output
-from llm_orchestrator.types import FinishReason, LLMRequest, LLMResponse, Messages, TokenUsage
+from llm_orchestrator.types import Exchange, FinishReason, LLMRequest, LLMResponse, Messages, TokenUsage
 from llm_orchestrator.usage.estimates import estimate_prompt
 from llm_orchestrator.utils.values import evolve
 
@@ -72,16 +73,31 @@ class RowCaller:
         call = self._factory.make(arguments, self._provider.name, self._model, streamed=False, pace=pace)
         return await call.asend()
 
+    def batches(self) -> BatchCaller:
+        """What asks for the same answers by the provider's batch API, where it has one."""
+        return BatchCaller(
+            self._factory,
+            self._shared,
+            provider=self._provider,
+            model=self._model or "",
+            template=self._template,
+            estimated_cost=self.estimated_cost,
+        )
+
     def parsed(self, content: str) -> Any:
         """Parse the text of an answer that was kept, as it was parsed when it came."""
         answer = LLMResponse(content, self._model or "", self._provider.name, finish_reason=FinishReason.STOP)
         return parse_output(answer, self._template.request).parsed
 
-    def estimated_cost(self, request: LLMRequest, completion: int) -> Optional[Decimal]:
+    def estimated_cost(
+        self, request: LLMRequest, completion: int, *, batch: bool = False
+    ) -> Optional[Decimal]:
         """What a row would cost with an answer of so many tokens; None where its price is not known."""
         prompt = estimate_prompt(request)
         usage = TokenUsage(prompt, completion, prompt + completion)
         model = self._model or ""
         answer = LLMResponse("", model, self._provider.name, requested_model=model, usage=usage)
         owner = self._provider.price_provider_of(model)
-        return self._shared.tracker.price_response(answer, owner, self._provider.base_url).total
+        exchange = Exchange("", {}, {}, batch=True) if batch else None
+        tracker = self._shared.tracker
+        return tracker.price_response(answer, owner, self._provider.base_url, exchange=exchange).total

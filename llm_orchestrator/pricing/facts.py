@@ -19,9 +19,11 @@ _REPORTED = (*_TERMS, "tool_usage")
 _BILLED_ITEMS = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call")
 
 
-def price_facts(request: JSON, headers: Mapping[str, str], response: JSON) -> Dict[str, Any]:
+def price_facts(
+    request: JSON, headers: Mapping[str, str], response: JSON, *, batch: bool = False
+) -> Dict[str, Any]:
     """Reduce a call to what decides its price."""
-    facts: Dict[str, Any] = {}
+    facts: Dict[str, Any] = {"batch": True} if batch else {}
     asked = {name: value for name, value in _asked(request).items() if value}
     if asked:
         facts["request"] = asked

@@ -16,6 +16,7 @@ from llm_orchestrator.exceptions import (
     NotSupportedError,
     ProviderError,
 )
+from llm_orchestrator.providers.batch_values import BatchTranslation
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure, error_of_failure, field_at_fault, words_of
 from llm_orchestrator.providers.http.exceptions import error_of_transport
@@ -71,6 +72,8 @@ class Adapter(ABC):
     request_id_headers: ClassVar[Tuple[str, ...]] = ("x-request-id", "request-id")
     #: Reply headers that decide a price, in lower case.
     price_headers: ClassVar[Tuple[str, ...]] = ()
+    #: The translation of its batch API, a ``batches`` module of a protocol; None where it has none.
+    batch_api: ClassVar[Optional[BatchTranslation]] = None
     #: Types of the events that only say that the connection is alive; they do not end a silence.
     keep_alive_events: ClassVar[Tuple[str, ...]] = ("ping", "keepalive")
 
@@ -186,6 +189,11 @@ class Adapter(ABC):
             Name of the price list.
         """
         return self.price_provider
+
+    @property
+    def batch_headers(self) -> Mapping[str, str]:
+        """Headers, beside those of entry and credential, of everything that is asked about batches."""
+        return {}
 
     @property
     def model_kinds(self) -> str:

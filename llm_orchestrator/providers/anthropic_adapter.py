@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers import anthropic
-from llm_orchestrator.providers.anthropic import failures, models
+from llm_orchestrator.providers.anthropic import batches, failures, models
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.finishes import failure_of_finish, says_failure
@@ -36,6 +36,7 @@ class AnthropicAdapter(SDKProvider):
     protocol: ClassVar[str] = "anthropic"
     service: ClassVar[str] = "anthropic"
     extra: ClassVar[str] = "anthropic"
+    batch_api: ClassVar[Any] = batches
     #: How the names of the SDK's two client classes end; subclasses for other hosts name theirs.
     platform: ClassVar[str] = ""
 
@@ -107,6 +108,11 @@ class AnthropicAdapter(SDKProvider):
     def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
         """Translate one page of the listing; see ``Adapter.parse_models``."""
         return models.parse_models(body, self.name)
+
+    @property
+    def batch_headers(self) -> Mapping[str, str]:
+        """The version, as with every request."""
+        return {"anthropic-version": self.api_version}
 
     def _versioned(self, wire: WireRequest) -> WireRequest:
         return evolve(wire, headers={"anthropic-version": self.api_version})

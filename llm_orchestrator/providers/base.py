@@ -341,7 +341,7 @@ class BaseLLMProvider(Adapter):
         body, halves = without_halves(body)
         if context is not None:
             price_headers = {name: headers[name] for name in self.price_headers if name in headers}
-            context.exchange = Exchange(wire.api, wire.body or {}, price_headers)
+            context.exchange = Exchange(wire.api, wire.body or {}, price_headers, context.batch)
         try:
             response = self.parse_reply(body, headers)
         except ProviderError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Dict, Generator, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from llm_orchestrator.providers.wire import WireRequest
@@ -26,6 +28,7 @@ __all__ = [
     "BatchTranslation",
     "Submission",
     "encoded",
+    "moment_of",
     "write_lines",
 ]
 
@@ -33,6 +36,8 @@ VALIDATING, RUNNING, ENDING = "validating", "running", "ending"
 ENDED, FAILED, EXPIRED, CANCELLED = "ended", "failed", "expired", "cancelled"
 #: States that a batch never leaves.
 FINAL = (ENDED, FAILED, EXPIRED, CANCELLED)
+#: Fractions of a second are left out: Google writes nine digits of them, which not every Python reads.
+_MOMENT = re.compile(r"(?P<seconds>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(\.\d+)?(?P<zone>Z|[+-]\d\d:\d\d)")
 
 
 class BatchLimits(NamedTuple):
@@ -114,6 +119,8 @@ class BatchResult:
         error: The provider's error, in the form of an error reply; None when there is none.
         status_code: The HTTP status that it would have had; None when unknown.
 
+        was_cancelled: Whether the batch was cancelled before anybody worked on it.
+
     With neither ``body`` nor ``error`` nobody worked on it (expired, cancelled), and nothing was billed.
     """
 
@@ -121,6 +128,7 @@ class BatchResult:
     body: Optional[JSON] = None
     error: Optional[JSON] = None
     status_code: Optional[int] = None
+    was_cancelled: bool = False
 
 
 class BatchSearch(NamedTuple):
@@ -143,6 +151,8 @@ class BatchTranslation(Protocol):
     """A provider's ``batches`` module: the same functions in each."""
 
     LIMITS: BatchLimits
+    #: Whether the batch's own entry in the listing shows the mark it was submitted with.
+    KEEPS_MARKS: bool
 
     def group(self, wire: WireRequest) -> Tuple[Any, ...]:
         """What all requests of one batch have in common."""
@@ -172,6 +182,17 @@ class BatchTranslation(Protocol):
 def encoded(value: Any) -> bytes:
     """Write one line of a file."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+
+
+def moment_of(value: Any) -> Optional[float]:
+    """Read a moment as providers write it, Unix seconds or RFC 3339; None for anything else."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    zone = match["zone"].replace("Z", "+00:00")
+    return datetime.fromisoformat(f"{match['seconds']}{zone}".replace(" ", "T")).timestamp()
 
 
 def write_lines(lines: Sequence[Dict[str, Any]]) -> bytes:

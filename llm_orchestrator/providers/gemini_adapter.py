@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 from llm_orchestrator.providers import gemini
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
-from llm_orchestrator.providers.gemini import failures, models
+from llm_orchestrator.providers.gemini import batches, failures, models
 from llm_orchestrator.providers.gemini.replies import continuation_token, join_replies, read_usage
 from llm_orchestrator.providers.gemini.requests import with_safety_settings
 from llm_orchestrator.providers.gemini.transport import API_VERSION, GeminiTransport
@@ -33,6 +33,7 @@ class GeminiAdapter(SDKProvider):
     service: ClassVar[str] = "gcp.gemini"
     price_headers: ClassVar[Tuple[str, ...]] = ("x-gemini-service-tier",)
     extra: ClassVar[str] = "gemini"
+    batch_api: ClassVar[Any] = batches
     #: What carries the JSON.
     sdk_transport: ClassVar[Any] = GeminiTransport
 

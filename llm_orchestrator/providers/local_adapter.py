@@ -26,6 +26,7 @@ class LocalAdapter(OpenAIAdapter):
     protocol: ClassVar[str] = "local"
     service: ClassVar[str] = ""
     extra: ClassVar[str] = "local"
+    batch_api: ClassVar[Any] = None
 
     def __init__(
         self,

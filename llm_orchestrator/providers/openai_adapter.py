@@ -13,7 +13,7 @@ from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodi
 from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER, without_placeholder
 from llm_orchestrator.providers.http.pools import async_client_arguments
-from llm_orchestrator.providers.openai import chat, failures, models, responses
+from llm_orchestrator.providers.openai import batches, chat, failures, models, responses
 from llm_orchestrator.providers.openai.cache import with_cache_key
 from llm_orchestrator.providers.openai.clients import (
     headers_against_environment,
@@ -44,6 +44,7 @@ class OpenAIAdapter(SDKProvider):
     service: ClassVar[str] = "openai"
     extra: ClassVar[str] = "openai"
     takes_compat: ClassVar[bool] = True
+    batch_api: ClassVar[Any] = batches
 
     def __init__(
         self, name: str, *, api: str = AUTO, compat: Optional[Mapping[str, Any]] = None, **arguments: Any

@@ -94,11 +94,13 @@ class Limits(NamedTuple):
         connect: Seconds to establish a connection.
         silence: Seconds to the first byte, and between two events.
         deadline: When the whole call must have ended, on the clock of ``utils.clock``; infinity for never.
+        most_bytes: Most bytes of the reply's body; None is what a whole answer may have.
     """
 
     connect: float
     silence: float
     deadline: float = math.inf
+    most_bytes: Optional[int] = None
 
     def left(self) -> float:
         """Seconds until the deadline, negative when it has passed."""

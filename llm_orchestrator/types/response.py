@@ -94,11 +94,13 @@ class Exchange:
         api: Which of the provider's APIs answered, by its name in ``pricing.price_usage``.
         request: The JSON body that was sent; for a request that got no answer, the call's provider options.
         headers: Headers of the reply that the price depends on.
+        batch: Whether the request was part of a batch.
     """
 
     api: str
     request: JSON
     headers: Mapping[str, str] = field(repr=False)
+    batch: bool = False
 
 
 @dataclass(frozen=True)

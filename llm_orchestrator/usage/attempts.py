@@ -166,7 +166,9 @@ def _audit_facts(answer: LLMResponse, exchange: Optional[Exchange]) -> Dict[str,
     return {
         "api": exchange.api or None,
         "usage_raw": answer.usage.raw,
-        "price_facts": price_facts(exchange.request, exchange.headers, answer.raw_response or {}),
+        "price_facts": price_facts(
+            exchange.request, exchange.headers, answer.raw_response or {}, batch=exchange.batch
+        ),
     }
 
 

@@ -25,6 +25,7 @@ from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON
 
 __all__ = [
+    "KEEPS_MARKS",
     "LIMITS",
     "cancel_request",
     "group",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 LIMITS = BatchLimits(100_000, 256_000_000)
+KEEPS_MARKS = False
 PATH = "/v1/messages/batches"
 PAGE_SIZE = 100
 STATES = {"in_progress": RUNNING, "canceling": ENDING, "ended": ENDED}
@@ -106,4 +108,4 @@ def parse_result(line: JSON) -> Optional[BatchResult]:
     if result.get("type") == "errored":
         error = as_mapping(result.get("error"))  # an error reply, which holds the error
         return BatchResult(custom_id, error=error if "error" in error else {"error": error})
-    return BatchResult(custom_id)  # expired or cancelled
+    return BatchResult(custom_id, was_cancelled=result.get("type") == "canceled")  # else it expired

@@ -28,6 +28,7 @@ __all__ = ["CloudProvider", "ConfiguredNames", "as_cloud_request"]
 class CloudProvider(BaseLLMProvider):
     """A provider whose credentials come from a cloud's own chain."""
 
+    batch_api: ClassVar[Any] = None  # the clouds have batches of their own kinds
     #: Packages whose exceptions mean that no credentials were found.
     credential_packages: ClassVar[Tuple[str, ...]] = ()
     #: What to do when there are no credentials.

@@ -30,6 +30,7 @@ from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON
 
 __all__ = [
+    "KEEPS_MARKS",
     "LIMITS",
     "cancel_request",
     "group",
@@ -43,6 +44,7 @@ __all__ = [
 
 #: A file may have 2 GB, and no count is documented; a file is made in memory, so ours are smaller.
 LIMITS = BatchLimits(100_000, 200_000_000)
+KEEPS_MARKS = True
 #: Bytes of requests that still go without a file; the body may have 20 MB.
 MOST_INLINE = 18_000_000
 #: Space for each request's id and the names of the fields around it.
@@ -189,4 +191,4 @@ def parse_result(line: JSON) -> Optional[BatchResult]:
         return BatchResult(key, body=reply, status_code=200)
     if error and error.get("code") not in (CANCELLED_CODE, DEADLINE_EXCEEDED):
         return BatchResult(key, error={"error": error})
-    return BatchResult(key)
+    return BatchResult(key, was_cancelled=error.get("code") == CANCELLED_CODE)

@@ -32,6 +32,7 @@ class GeminiLegacyAdapter(GeminiAdapter):
     """
 
     extra: ClassVar[str] = "gemini-legacy"
+    batch_api: ClassVar[Any] = None
     sdk_transport: ClassVar[Any] = LegacyTransport
 
     @property

@@ -29,6 +29,7 @@ from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON
 
 __all__ = [
+    "KEEPS_MARKS",
     "LIMITS",
     "cancel_request",
     "group",
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 LIMITS = BatchLimits(50_000, 200_000_000)
+KEEPS_MARKS = True
 MARK = "llm_orchestrator"  # the name of our field in a batch's metadata
 PAGE_SIZE = 100
 STATES = {
@@ -56,7 +58,8 @@ STATES = {
 #: Codes of a batch that is refused because too many tokens wait already.
 OVER_QUOTA = ("token_limit_exceeded", "request_limit_exceeded")
 #: Codes of requests that nobody worked on.
-NEVER_BEGUN = ("batch_expired", "batch_cancelled")
+CANCELLED_CODE = "batch_cancelled"
+NEVER_BEGUN = ("batch_expired", CANCELLED_CODE)
 
 
 def group(wire: WireRequest) -> Tuple[Any, ...]:
@@ -158,7 +161,7 @@ def parse_result(line: JSON) -> Optional[BatchResult]:
     if status is not None and 200 <= status < 300 and body:
         return BatchResult(custom_id, body=body, status_code=status)
     if error.get("code") in NEVER_BEGUN:
-        return BatchResult(custom_id)
+        return BatchResult(custom_id, was_cancelled=error["code"] == CANCELLED_CODE)
     if error:
         return BatchResult(custom_id, error={"error": error}, status_code=status or None)
     if status:

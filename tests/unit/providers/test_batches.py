@@ -127,6 +127,7 @@ def test_openai_refuses_a_batch_late() -> None:
         ),
         ({"response": {"status_code": 0, "body": {}}}, BatchResult("i")),
         ({"response": None, "error": {"code": "batch_expired", "message": "m"}}, BatchResult("i")),
+        ({"error": {"code": "batch_cancelled"}}, BatchResult("i", was_cancelled=True)),
         ({"response": None, "error": {"code": "x"}}, BatchResult("i", error={"error": {"code": "x"}})),
     ],
 )
@@ -165,7 +166,7 @@ def test_an_ended_batch_of_anthropic_has_results() -> None:
             BatchResult("i", error={"type": "error", "error": {"type": "invalid_request_error"}}),
         ),
         ({"type": "expired"}, BatchResult("i")),
-        ({"type": "canceled"}, BatchResult("i")),
+        ({"type": "canceled"}, BatchResult("i", was_cancelled=True)),
     ],
 )
 def test_anthropic_results(result: Dict[str, Any], expected: BatchResult) -> None:
@@ -248,6 +249,7 @@ def test_gemini_refuses_a_batch_late() -> None:
         ({"metadata": {"key": "i"}, "response": {"a": 1}}, BatchResult("i", {"a": 1}, status_code=200)),
         ({"key": "i", "error": {"code": 3}}, BatchResult("i", error={"error": {"code": 3}})),
         ({"key": "i", "error": {"code": 4}}, BatchResult("i")),
+        ({"key": "i", "error": {"code": 1}}, BatchResult("i", was_cancelled=True)),
     ],
 )
 def test_gemini_results(line: Dict[str, Any], result: BatchResult) -> None:

@@ -225,7 +225,7 @@ class AsyncConnection(asyncio.Protocol):
             timer.clock.left()
             if self._lost is not None:  # since it was opened
                 raise self._lost
-            parser.begin(method)
+            parser.begin(method, timer.clock.most_bytes)
             timer.clock.sending()
             await self._send_request(request, timer)
             timer.clock.sent()

@@ -24,6 +24,7 @@ class Clock:
         "_is_connecting",
         "_opening_until",
         "_silence",
+        "most_bytes",
         "request_may_be_sent",
         "wait_until",
     )
@@ -32,6 +33,7 @@ class Clock:
         self._connect = limits.connect
         self._silence = limits.silence
         self._deadline = limits.deadline
+        self.most_bytes = limits.most_bytes
         self._is_connecting = False
         self._opening_until = self.wait_until = monotonic() + limits.silence
         self.request_may_be_sent = False

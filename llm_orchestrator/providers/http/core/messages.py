@@ -173,13 +173,14 @@ class ReplyParser:
         self._size = 0
         self._limit = MAX_BODY_BYTES
 
-    def begin(self, method: str) -> None:
+    def begin(self, method: str, most_bytes: Optional[int] = None) -> None:
         """Expect the reply to a request that is about to be sent."""
         if self.spoiled:
             error = broken_reply("it came before the request")
             error.sent = error.may_be_billed = False
             raise error
         self._reset(has_body=method not in {"HEAD", "CONNECT"})
+        self._limit = most_bytes or MAX_BODY_BYTES
         self._pieces.clear()
         self.complete = self._is_kept_alive = False
 

@@ -1,0 +1,75 @@
+"""Makes the calls of rows that go by a provider's batch API: what ``bulk`` is given to call for them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Callable, Optional
+
+from llm_orchestrator.calls.factory import CallFactory
+from llm_orchestrator.calls.shared import SharedState
+from llm_orchestrator.providers.batch_values import BatchItem, BatchResult
+from llm_orchestrator.providers.batches import BatchClient, error_of_batch
+from llm_orchestrator.request.arguments import CallArguments
+from llm_orchestrator.types import JSON, LLMRequest, LLMResponse
+
+if TYPE_CHECKING:
+    from llm_orchestrator.calls.call import Call
+    from llm_orchestrator.exceptions import ProviderError
+    from llm_orchestrator.providers.base import BaseLLMProvider
+
+__all__ = ["BatchCaller"]
+
+
+class BatchCaller:
+    """Asks one provider entry for the answers of rows, by its batch API.
+
+    Attributes:
+        client: Talks to the batch API.
+        provider: Name of the entry.
+    """
+
+    def __init__(
+        self,
+        factory: CallFactory,
+        shared: SharedState,
+        *,
+        provider: BaseLLMProvider,
+        model: str,
+        template: CallArguments,
+        estimated_cost: Callable[..., Optional[Decimal]],
+    ) -> None:
+        self.provider = provider.name
+        self.client = BatchClient(provider, template.request)
+        self._factory = factory
+        self._shared = shared
+        self._adapter = provider
+        self._model = model
+        self._template = template
+        self._estimated_cost = estimated_cost
+
+    def item(self, request: LLMRequest) -> BatchItem:
+        """Make the request of one row, as it is written into a batch."""
+        return self.client.item(*self._call(request).in_batch())
+
+    def receive(self, request: Optional[LLMRequest], result: BatchResult, sent_at: datetime) -> LLMResponse:
+        """Record and complete what came of a row; None is a row that the input does not have any more."""
+        call = self._call(request or self._template.request)
+        return call.receive(self.client.item(*call.in_batch()), result, sent_at)
+
+    def error(self, body: JSON) -> ProviderError:
+        """Make the error of a whole batch that the provider refused."""
+        return error_of_batch(self._adapter, body)
+
+    def check_may_send(self) -> None:
+        """Refuse to submit when the orchestrator is closed, or a budget is spent."""
+        self._shared.check_open()
+        self._shared.tracker.check_budget(self._shared.session_id, None)
+
+    def estimated_cost(self, request: LLMRequest, completion: int) -> Optional[Decimal]:
+        """What a row would cost in a batch with an answer of so many tokens."""
+        return self._estimated_cost(request, completion, batch=True)
+
+    def _call(self, request: LLMRequest) -> Call:
+        arguments = self._template._replace(request=request)
+        return self._factory.make(arguments, self._adapter.name, self._model, streamed=False)
