@@ -39,10 +39,12 @@ from llm_orchestrator.exceptions import (
 if TYPE_CHECKING:
     from llm_orchestrator.bulk import (
         AsyncBulkRun,
+        BatchState,
         BulkEstimate,
         BulkProgress,
         BulkResult,
         BulkRun,
+        BulkStatus,
         BulkSummary,
     )
     from llm_orchestrator.config.manager import (
@@ -79,7 +81,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "bulk": ["AsyncBulkRun", "BulkEstimate", "BulkProgress", "BulkResult", "BulkRun", "BulkSummary"],
+    "bulk": [
+        "AsyncBulkRun",
+        "BatchState",
+        "BulkEstimate",
+        "BulkProgress",
+        "BulkResult",
+        "BulkRun",
+        "BulkStatus",
+        "BulkSummary",
+    ],
     "config.manager": ["ConfigManager", "CostTrackingConfig", "OrchestratorConfig", "ProviderConfig"],
     "conversation": ["Conversation"],
     "cost_tracker": ["CostTracker", "UsageRecord", "format_cost"],
@@ -115,11 +126,13 @@ __all__ = [
     "Attempt",
     "AuthenticationError",
     "BaseLLMProvider",
+    "BatchState",
     "BudgetExceededError",
     "BulkEstimate",
     "BulkProgress",
     "BulkResult",
     "BulkRun",
+    "BulkStatus",
     "BulkSummary",
     "CallEvent",
     "ConfigManager",

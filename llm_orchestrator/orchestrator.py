@@ -193,6 +193,7 @@ class LLMOrchestrator:
         journal: Union[str, os.PathLike[str], None] = None,
         concurrency: int = 64,
         mode: str = "now",
+        wait: bool = True,
         on_error: str = "keep",
         order: str = "completion",
         max_cost: Union[float, Decimal, None] = None,
@@ -214,7 +215,9 @@ class LLMOrchestrator:
             journal: A file in which the answers are kept, and from which they are taken when it holds them
                 already; their texts stand in it. None keeps nothing.
             concurrency: Most requests under way at once.
-            mode: ``now``.
+            mode: ``now``, or ``batch`` for the provider's batch API: half the price, within a day. See the
+                how-to "Half price by batches".
+            wait: With ``batch``, False returns when everything is submitted; the same call later goes on.
             on_error: ``keep`` a row's error with its row, or ``raise`` the first and end the run.
             order: ``completion``, or ``input``, for which finished rows are held back within a bound.
             max_cost: US dollars; the run ends before they would be passed.
@@ -238,6 +241,7 @@ class LLMOrchestrator:
                 journal=journal,
                 concurrency=concurrency,
                 mode=mode,
+                wait=wait,
                 on_error=on_error,
                 order=order,
                 max_cost=max_cost,
@@ -255,6 +259,7 @@ class LLMOrchestrator:
         journal: Union[str, os.PathLike[str], None] = None,
         concurrency: int = 64,
         mode: str = "now",
+        wait: bool = True,
         on_error: str = "keep",
         order: str = "completion",
         max_cost: Union[float, Decimal, None] = None,
@@ -291,6 +296,7 @@ class LLMOrchestrator:
                 journal=journal,
                 concurrency=concurrency,
                 mode=mode,
+                wait=wait,
                 on_error=on_error,
                 order=order,
                 max_cost=max_cost,

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from llm_orchestrator.bulk.results import BulkEstimate, BulkProgress, BulkResult, BulkSummary
 from llm_orchestrator.bulk.run import AsyncBulkRun, BulkRun
+from llm_orchestrator.bulk.status import BatchState, BulkStatus
 
-__all__ = ["AsyncBulkRun", "BulkEstimate", "BulkProgress", "BulkResult", "BulkRun", "BulkSummary"]
+__all__ = ["AsyncBulkRun", "BatchState", "BulkEstimate", "BulkProgress", "BulkResult", "BulkRun", "BulkStatus", "BulkSummary"]

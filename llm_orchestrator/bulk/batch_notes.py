@@ -18,8 +18,8 @@ __all__ = ["BatchNote", "BatchNotes", "Place"]
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS batches (mark TEXT PRIMARY KEY, provider TEXT NOT NULL, id TEXT, "
     "requests INTEGER NOT NULL, began_at REAL NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS batch_rows (mark TEXT NOT NULL, position INTEGER NOT NULL, key TEXT NOT NULL, "
-    "fingerprint BLOB NOT NULL, PRIMARY KEY (mark, position)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS batch_rows (mark TEXT NOT NULL, position INTEGER NOT NULL, "
+    "key TEXT NOT NULL, fingerprint BLOB NOT NULL, PRIMARY KEY (mark, position)) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS batch_rows_by_key ON batch_rows (key, fingerprint)",
 )
 _REMOVE = "DELETE FROM batch_rows WHERE mark = ? AND position = ?"
@@ -61,11 +61,8 @@ class BatchNotes:
 
     def all_of(self, provider: str) -> List[BatchNote]:
         """The batches of a provider entry, oldest first."""
-        with self._journal.transaction() as database:
-            found = database.execute(
-                "SELECT * FROM batches WHERE provider = ? ORDER BY began_at", (provider,)
-            )
-            return [BatchNote(*cells) for cells in found.fetchall()]
+        found = self._journal.select("SELECT * FROM batches WHERE provider = ? ORDER BY began_at", provider)
+        return [BatchNote(*cells) for cells in found]
 
     def intend(self, provider: str, rows: Iterable[Tuple[str, bytes]]) -> BatchNote:
         """Note that rows, by key and fingerprint, are about to be submitted as one batch."""
@@ -90,27 +87,22 @@ class BatchNotes:
 
     def place_of(self, key: str, fingerprint: bytes) -> Optional[Place]:
         """Find the batch in which a row lies."""
-        with self._journal.transaction() as database:
-            found = database.execute(
-                "SELECT mark, position FROM batch_rows WHERE key = ? AND fingerprint = ?", (key, fingerprint)
-            ).fetchone()
-        return None if found is None else Place(*found)
+        found = self._journal.select(
+            "SELECT mark, position FROM batch_rows WHERE key = ? AND fingerprint = ?", key, fingerprint
+        )
+        return Place(*found[0]) if found else None
 
     def row_at(self, place: Place) -> Optional[Tuple[str, bytes]]:
         """The key and fingerprint of a row; None where something came of it already."""
-        with self._journal.transaction() as database:
-            found = database.execute(
-                "SELECT key, fingerprint FROM batch_rows WHERE mark = ? AND position = ?", place
-            ).fetchone()
-        return None if found is None else (found[0], found[1])
+        found = self._journal.select(
+            "SELECT key, fingerprint FROM batch_rows WHERE mark = ? AND position = ?", *place
+        )
+        return (found[0][0], found[0][1]) if found else None
 
     def positions_left(self, mark: str) -> List[int]:
         """The requests of a batch of which nothing came."""
-        with self._journal.transaction() as database:
-            found = database.execute(
-                "SELECT position FROM batch_rows WHERE mark = ? ORDER BY position", (mark,)
-            )
-            return [position for (position,) in found.fetchall()]
+        found = self._journal.select("SELECT position FROM batch_rows WHERE mark = ? ORDER BY position", mark)
+        return [position for (position,) in found]
 
     def answered(self, place: Place, row: Tuple[str, bytes], response: LLMResponse) -> None:
         """Keep the answer to a row."""

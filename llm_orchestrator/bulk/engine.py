@@ -11,6 +11,7 @@ from collections import deque
 from decimal import Decimal
 from typing import Any, Deque, Dict, List, Optional, Protocol
 
+from llm_orchestrator.bulk.collecting import BatchCaller
 from llm_orchestrator.bulk.gate import Gate, Limits, RowPace, RunEndedError
 from llm_orchestrator.bulk.job import BulkJob
 from llm_orchestrator.bulk.journal import Journal, Kept
@@ -67,6 +68,9 @@ class Caller(Protocol):
 
     async def ask(self, request: LLMRequest, pace: RowPace) -> LLMResponse:
         """Get the answer to one row."""
+
+    def batches(self) -> BatchCaller:
+        """What asks for the same answers by the provider's batch API."""
 
     def parsed(self, content: str) -> Any:
         """Parse the text of an answer that was kept."""

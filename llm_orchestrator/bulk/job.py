@@ -13,6 +13,8 @@ from llm_orchestrator.exceptions import InvalidRequestError
 
 __all__ = ["BulkJob", "bulk_job"]
 
+NOW, BATCH = MODES = ("now", "batch")
+
 
 @dataclass(frozen=True)
 class BulkJob:
@@ -23,6 +25,8 @@ class BulkJob:
     key: Optional[Field]
     journal: Optional[str]
     concurrency: int
+    uses_batches: bool
+    waits: bool
     stops_at_error: bool
     keeps_order: bool
     max_cost: Optional[Decimal]
@@ -37,6 +41,7 @@ def bulk_job(
     journal: Union[str, os.PathLike[str], None] = None,
     concurrency: int = 64,
     mode: str = "now",
+    wait: bool = True,
     on_error: str = "keep",
     order: str = "completion",
     max_cost: Union[float, Decimal, None] = None,
@@ -49,14 +54,20 @@ def bulk_job(
         raise InvalidRequestError(f"progress is {progress!r}. Pass True, or a function.")
     if key is not None and not isinstance(key, str) and not callable(key):
         raise InvalidRequestError(f"key is {key!r}. Pass the name of a field, or a function of a row.")
-    if mode != "now":
-        raise InvalidRequestError(f'mode is {mode!r}, which this version does not have. Use mode="now".')
+    if mode not in MODES:
+        raise InvalidRequestError(f"mode is {mode!r}. Use {' or '.join(map(repr, MODES))}.")
+    if not wait and (mode != BATCH or journal is None):
+        raise InvalidRequestError(
+            'wait=False needs mode="batch" and a journal, from which a later run collects the answers.'
+        )
     return BulkJob(
         rows,
         messages,
         key,
         None if journal is None else os.fspath(journal),
         concurrency,
+        mode == BATCH,
+        wait,
         _chosen("on_error", on_error, "keep", "raise"),
         _chosen("order", order, "completion", "input"),
         None if max_cost is None else _dollars(max_cost),

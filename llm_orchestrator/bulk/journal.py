@@ -188,6 +188,13 @@ class Journal:
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
+    def select(self, statement: str, *arguments: Any) -> List[Tuple[Any, ...]]:
+        """Read what a statement finds."""
+        try:
+            return self._database.execute(statement, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
     def keep(self, key: str, fingerprint: bytes, response: LLMResponse) -> None:
         """Keep an answer inside a transaction."""
         self._database.execute(_INSERT, _row(key, fingerprint, response))

@@ -24,7 +24,7 @@ class Outbox:
         self._next_index = 0
         self._change = asyncio.Event()
         self._error: Optional[BaseException] = None
-        self._is_complete = False
+        self.is_complete = False
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -45,7 +45,7 @@ class Outbox:
         """Say that no more will come, after rows that were given up; an error is raised behind the last."""
         self._ready.extend(self._held_back.pop(index) for index in sorted(self._held_back))
         self._error = self._error or error
-        self._is_complete = True
+        self.is_complete = True
         self._change.set()
 
     def pop(self) -> Optional[BulkResult]:
@@ -55,7 +55,7 @@ class Outbox:
     async def wait(self) -> bool:
         """Wait for a result; False, or the error of the run, when there will be no more."""
         while not self._ready:
-            if self._is_complete:
+            if self.is_complete:
                 if self._error is not None:
                     raise self._error
                 return False

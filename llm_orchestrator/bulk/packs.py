@@ -39,7 +39,8 @@ class Packs:
         size = packed.item.size + FRAME
         if size > self._limits.size:
             raise InvalidRequestError(
-                f"The request has {packed.item.size:,} bytes, and a whole batch may have {self._limits.size:,}. "
+                f"The request has {packed.item.size:,} bytes, and a whole batch may have "
+                f"{self._limits.size:,}. "
                 'Shorten it, or use mode="now".'
             )
         pack = self._open.get(packed.item.group)

@@ -52,7 +52,7 @@ class Bar:
         """Show how far the run is."""
         now = time.monotonic()
         is_last = progress.total == progress.summary.rows
-        if now - self._shown_at < REFRESH and not is_last:
+        if now - self._shown_at < REFRESH and not is_last and progress.note is None:
             return
         self._shown_at = now
         if self._task is None:
@@ -79,6 +79,8 @@ def progress_line(progress: BulkProgress) -> str:
     rows = f"{summary.rows:,}" + (f" of {progress.total:,}" if progress.total is not None else "")
     parts = [f"{rows} rows", f"{summary.failed:,} failed", f"{progress.rows_per_second:,.1f} a second"]
     parts.append(format_cost(summary.cost))
+    if progress.note is not None:
+        parts.append(progress.note)
     left = progress.seconds_left
     if left is not None:
         minutes, seconds = divmod(int(left), 60)

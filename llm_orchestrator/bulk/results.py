@@ -56,6 +56,7 @@ class BulkSummary:
         saved: US dollars that the resumed rows had cost.
         seconds: Seconds since the run began.
         stopped: ``max_cost`` where the run ended before it would be passed; else None.
+        waiting: Rows that lie in batches, or are about to be submitted; 0 in other modes.
     """
 
     rows: int = 0
@@ -69,12 +70,15 @@ class BulkSummary:
     saved: Decimal = Decimal(0)
     seconds: float = 0.0
     stopped: Optional[str] = None
+    waiting: int = 0
 
     def __str__(self) -> str:
         parts = [f"{self.rows:,} rows: {self.answered:,} answered, {self.failed:,} failed"]
         if self.resumed:
             parts.append(f"{self.resumed:,} resumed, which saved {format_cost(self.saved)}")
         parts.append(f"{self.requests:,} requests, {self.refused:,} refused")
+        if self.waiting:
+            parts.append(f"{self.waiting:,} rows wait in batches")
         unpriced = f" and {self.unpriced:,} answers of unknown price" if self.unpriced else ""
         parts.append(f"{format_cost(self.cost)}{unpriced} in {self.seconds:.1f} s")
         return "; ".join(parts) + (f"; stopped by {self.stopped}" if self.stopped else "")
@@ -87,10 +91,12 @@ class BulkProgress:
     Attributes:
         summary: The sums so far.
         total: How many rows there are; None where that is not known before the last.
+        note: What the run waits for, such as ``2 batches: 40 of 900 requests done``; None for nothing.
     """
 
     summary: BulkSummary
     total: Optional[int] = None
+    note: Optional[str] = None
 
     @property
     def rows_per_second(self) -> float:

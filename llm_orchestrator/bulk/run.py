@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from types import TracebackType
-from typing import Optional, Set, Type
+from typing import Optional, Set, Tuple, Type, Union
 
+from llm_orchestrator.bulk.batch import BatchEngine
 from llm_orchestrator.bulk.engine import Caller, Engine
 from llm_orchestrator.bulk.estimate import estimated
 from llm_orchestrator.bulk.job import BulkJob
@@ -15,8 +16,9 @@ from llm_orchestrator.bulk.messages import messages_function
 from llm_orchestrator.bulk.progress import Bar, listener_of
 from llm_orchestrator.bulk.results import BulkEstimate, BulkResult, BulkSummary
 from llm_orchestrator.bulk.rows import Rows
+from llm_orchestrator.bulk.status import BulkStatus
 from llm_orchestrator.bulk.tally import Tally
-from llm_orchestrator.exceptions import OrchestratorError
+from llm_orchestrator.exceptions import InvalidRequestError, OrchestratorError
 
 __all__ = ["AsyncBulkRun", "BulkRun"]
 
@@ -36,7 +38,8 @@ class _Run:
         self._bar: Optional[Bar] = None
         listener, self._bar = listener_of(job.progress)
         self._tally = Tally(self._rows.total, listener)
-        self._engine: Optional[Engine] = None
+        self._batches = caller.batches() if job.uses_batches else None  # says now that there is no such API
+        self._engine: Union[Engine, BatchEngine, None] = None
         self._is_closed = False
 
     @property
@@ -61,11 +64,20 @@ class _Run:
             self._ended()
             self._rows.close()
 
-    async def _begin(self) -> Engine:
+    async def _begin(self) -> Union[Engine, BatchEngine]:
         self._tally.begin()
-        engine = self._engine = Engine(self._job, self._caller, self._rows, self._tally)
+        engine: Union[Engine, BatchEngine]
+        if self._batches is not None:
+            engine = BatchEngine(self._job, self._caller, self._batches, self._rows, self._tally)
+        else:
+            engine = Engine(self._job, self._caller, self._rows, self._tally)
+        self._engine = engine
         engine.start()
         return engine
+
+    def _check_has_batches(self) -> None:
+        if self._batches is None:
+            raise InvalidRequestError('Only a run with mode="batch" has batches to ask for. Use summary.')
 
     def _ended(self) -> None:
         self._is_closed = True
@@ -88,6 +100,8 @@ class BulkRun(_Run):
         self._loop: Optional[PrivateLoop] = None
         self._looked_at = 0.0
         super().__init__(job, caller)
+        if not job.waits:
+            self.status()  # everything is submitted when map returns
 
     def __iter__(self) -> BulkRun:
         return self
@@ -106,20 +120,60 @@ class BulkRun(_Run):
         return result
 
     def _next(self) -> Optional[BulkResult]:
-        if self._loop is None:
-            self._loop = private_loop()
-            self._engine = self._loop.run(self._begin())
-        engine = self._engine
-        if engine is None:
-            raise OrchestratorError("The run did not begin. Start a new one.")
+        loop, engine = self._begun()
         if time.monotonic() - self._looked_at > SLICE:
-            self._loop.run(asyncio.sleep(0))  # lets it see what has come
+            loop.run(asyncio.sleep(0))  # lets it see what has come
             self._looked_at = time.monotonic()
         result = engine.pop()
         if result is None:
-            result = self._loop.run(_popped(engine))
+            result = loop.run(_popped(engine))
             self._looked_at = time.monotonic()
         return result
+
+    def _begun(self) -> Tuple[PrivateLoop, Union[Engine, BatchEngine]]:
+        if self._loop is None:
+            self._loop = private_loop()
+            self._engine = self._loop.run(self._begin())
+        if self._engine is None:
+            raise OrchestratorError("The run did not begin. Start a new one.")
+        return self._loop, self._engine
+
+    def status(self) -> BulkStatus:
+        """Ask how far the batches of a run with ``mode="batch"`` are, once everything is submitted.
+
+        Returns:
+            The batches that are not collected yet; after the end of the run, as they were last heard of.
+
+        Raises:
+            InvalidRequestError: The run has another mode.
+            OrchestratorError: What ended the run.
+        """
+        self._check_has_batches()
+        if self._is_closed:
+            return self._engine.last_status() if isinstance(self._engine, BatchEngine) else BulkStatus()
+        try:
+            loop, engine = self._begun()
+            assert isinstance(engine, BatchEngine), "as was checked"
+            return loop.run(engine.status())
+        except BaseException:
+            self.close()
+            raise
+
+    def cancel(self) -> None:
+        """Have the batches of a run with ``mode="batch"`` cancelled.
+
+        What is answered by then is paid, and is among the results; the other rows have an error.
+
+        Raises:
+            InvalidRequestError: The run has another mode.
+            OrchestratorError: The run has ended; or what ended it.
+        """
+        self._check_has_batches()
+        if self._is_closed:
+            raise OrchestratorError("The run has ended. Make the same run again to cancel its batches.")
+        loop, engine = self._begun()
+        assert isinstance(engine, BatchEngine), "as was checked"
+        loop.run(engine.cancel())
 
     def close(self) -> None:
         """End the run: cancel what is under way, and close files and connections. Twice is fine."""
@@ -167,10 +221,7 @@ class AsyncBulkRun(_Run):
         if self._is_closed:
             raise StopAsyncIteration
         try:
-            if self._engine is None:
-                self._home = asyncio.get_running_loop()
-                self._engine = await self._begin()
-            result = await _popped(self._engine)
+            result = await _popped(await self._abegun())
         except BaseException:
             await self.aclose()
             raise
@@ -178,6 +229,43 @@ class AsyncBulkRun(_Run):
             await self.aclose()
             raise StopAsyncIteration
         return result
+
+    async def _abegun(self) -> Union[Engine, BatchEngine]:
+        if self._engine is None:
+            self._home = asyncio.get_running_loop()
+            self._engine = await self._begin()
+        return self._engine
+
+    async def status(self) -> BulkStatus:
+        """Ask how far the batches are; see ``BulkRun.status``.
+
+        Returns:
+            The batches that are not collected yet.
+
+        Raises:
+            InvalidRequestError: The run has another mode.
+            OrchestratorError: What ended the run.
+        """
+        self._check_has_batches()
+        if self._is_closed:
+            return self._engine.last_status() if isinstance(self._engine, BatchEngine) else BulkStatus()
+        engine = await self._abegun()
+        assert isinstance(engine, BatchEngine), "as was checked"
+        return await engine.status()
+
+    async def cancel(self) -> None:
+        """Have the batches cancelled; see ``BulkRun.cancel``.
+
+        Raises:
+            InvalidRequestError: The run has another mode.
+            OrchestratorError: The run has ended; or what ended it.
+        """
+        self._check_has_batches()
+        if self._is_closed:
+            raise OrchestratorError("The run has ended. Make the same run again to cancel its batches.")
+        engine = await self._abegun()
+        assert isinstance(engine, BatchEngine), "as was checked"
+        await engine.cancel()
 
     async def aclose(self) -> None:
         """End the run: cancel what is under way, and close its files. Twice is fine."""
@@ -207,7 +295,7 @@ class AsyncBulkRun(_Run):
         home.call_soon_threadsafe(_close_on, home, engine)
 
 
-async def _popped(engine: Engine) -> Optional[BulkResult]:
+async def _popped(engine: Union[Engine, BatchEngine]) -> Optional[BulkResult]:
     """Wait for a finished row and take it; None at the end."""
     return engine.pop() if await engine.wait() else None
 
@@ -215,7 +303,7 @@ async def _popped(engine: Engine) -> Optional[BulkResult]:
 _closing: Set[asyncio.Task[None]] = set()
 
 
-def _close_on(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
+def _close_on(loop: asyncio.AbstractEventLoop, engine: Union[Engine, BatchEngine]) -> None:
     task = loop.create_task(engine.close())
     _closing.add(task)  # the loop itself keeps no task alive
     task.add_done_callback(_closing.discard)

@@ -5,23 +5,30 @@ from __future__ import annotations
 import logging
 import time
 from decimal import Decimal
-from typing import Callable, Optional
+from typing import Callable, Optional, Protocol
 
-from llm_orchestrator.bulk.gate import Gate
 from llm_orchestrator.bulk.results import BulkProgress, BulkResult, BulkSummary
 from llm_orchestrator.utils.money import add_money
 
-__all__ = ["Tally"]
+__all__ = ["Counts", "Tally"]
 
 logger = logging.getLogger(__name__)
+
+
+class Counts(Protocol):
+    """What counts the requests of a run."""
+
+    requests: int
+    refused: int
 
 
 class Tally:
     """Counts the results of a run, and tells a function of the application about them."""
 
     def __init__(self, total: Optional[int], tell: Optional[Callable[[BulkProgress], None]]) -> None:
-        self.gate: Optional[Gate] = None
+        self.gate: Optional[Counts] = None
         self.stopped: Optional[str] = None
+        self.waiting = 0
         self._total = total
         self._tell = tell
         self._answered = self._failed = self._resumed = self._unpriced = 0
@@ -48,9 +55,13 @@ class Tally:
         elif result.response is not None:
             self._unpriced += result.cost is None
             self._cost = add_money(self._cost, result.cost or Decimal(0))
+        self.tell()
+
+    def tell(self, note: Optional[str] = None) -> None:
+        """Tell the function how far the run is, and what it waits for."""
         if self._tell is not None:
             try:
-                self._tell(BulkProgress(self.summary(), self._total))
+                self._tell(BulkProgress(self.summary(), self._total, note))
             except Exception:  # of the application's function, which no row may be lost by
                 logger.exception("The function given as progress failed.")
 
@@ -70,4 +81,5 @@ class Tally:
             saved=self._saved,
             seconds=0.0 if began is None else now - began,
             stopped=self.stopped,
+            waiting=self.waiting,
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional, Union
 
 from llm_orchestrator.calls.factory import CallFactory
 from llm_orchestrator.calls.shared import SharedState
+from llm_orchestrator.exceptions import OrchestratorError
 from llm_orchestrator.providers.batch_values import BatchItem, BatchResult
 from llm_orchestrator.providers.batches import BatchClient, error_of_batch
 from llm_orchestrator.request.arguments import CallArguments
@@ -52,10 +53,19 @@ class BatchCaller:
         """Make the request of one row, as it is written into a batch."""
         return self.client.item(*self._call(request).in_batch())
 
-    def receive(self, request: Optional[LLMRequest], result: BatchResult, sent_at: datetime) -> LLMResponse:
-        """Record and complete what came of a row; None is a row that the input does not have any more."""
+    def receive(
+        self, request: Optional[LLMRequest], result: BatchResult, sent_at: datetime
+    ) -> Union[LLMResponse, OrchestratorError]:
+        """Record and complete what came of a row; None is a row that the input does not have any more.
+
+        What is raised is nothing that came of it, so it can be received again.
+        """
         call = self._call(request or self._template.request)
-        return call.receive(self.client.item(*call.in_batch()), result, sent_at)
+        item = self.client.item(*call.in_batch())
+        try:
+            return call.receive(item, result, sent_at)
+        except OrchestratorError as error:
+            return error
 
     def error(self, body: JSON) -> ProviderError:
         """Make the error of a whole batch that the provider refused."""
