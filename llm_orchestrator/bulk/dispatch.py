@@ -132,7 +132,7 @@ class Dispatcher:
         self._held.append(_Held(rows, not self._open, error))
 
     async def submit_held(self, has_ended: bool) -> None:
-        """Submit a batch that was held back, for there may be room now; half of one that was too much alone."""
+        """Submit a batch that was held back, or half of it where it was too much alone."""
         if not self._held or (self._open and not has_ended):
             return
         held = self._held.popleft()

@@ -27,8 +27,8 @@ PAUSES = (1.0, 5.0, 15.0)
 SETTLE, LOOK = 30.0, 3.0
 #: Seconds after its intent when a batch must have shown in the listing.
 LONG_AGO = 600.0
-#: Seconds for which failures of a question are waited out, and the longest pause meanwhile.
-PATIENCE, LONGEST_PAUSE = 900.0, 60.0
+#: Seconds for which failures of a question are waited out, and the first and longest pause meanwhile.
+PATIENCE, FIRST_PAUSE, LONGEST_PAUSE = 900.0, 1.0, 60.0
 
 Result = TypeVar("Result")
 
@@ -67,7 +67,7 @@ class Caller(Protocol):
 
 async def patiently(ask: Callable[[], Awaitable[Result]]) -> Result:
     """Ask until there is a reply: an hour without a network must not cost a batch that is under way."""
-    began, pause = time.monotonic(), 1.0
+    began, pause = time.monotonic(), FIRST_PAUSE
     while True:
         try:
             return await ask()
