@@ -66,7 +66,6 @@ class BatchEngine:
         )
         tally.gate = self._dispatch.counts
         self._left: List[OpenBatch] = []  # of earlier runs, without a row of this one
-        self._waiting = 0
         self._waits_for_room = job.waits
         self._is_submitted = asyncio.Event()
         self._woken = asyncio.Event()
@@ -101,7 +100,7 @@ class BatchEngine:
 
     def last_status(self) -> BulkStatus:
         """How far the batches were when they were last asked for."""
-        return BulkStatus(tuple(_state_of(batch) for batch in self._known()), self._waiting)
+        return BulkStatus(tuple(_state_of(batch) for batch in self._known()), self._tally.waiting)
 
     async def cancel(self) -> None:
         """Have all batches cancelled; rows that are answered by then are kept, the others get an error."""
@@ -231,13 +230,13 @@ class BatchEngine:
         place = self._notes.place_of(prepared.key_text, prepared.fingerprint)
         if place is not None and place.mark in self._open:
             self._allowance.hold(prepared)
-            self._waiting += 1
+            self._tally.waiting += 1
             self._open[place.mark].rows[place.position] = prepared
             return True
         if not self._allowance.reserve(prepared):
             self._tally.stopped = "max_cost"
             return False
-        self._waiting += 1
+        self._tally.waiting += 1
         self._dispatch.pack(prepared)
         return True
 
@@ -297,7 +296,7 @@ class BatchEngine:
             left = [batch.rows[place] for place in self._notes.positions_left(mark) if place in batch.rows]
             faulty = [batch.rows[place] for place in status.faulty_lines if place in batch.rows]
             self._forget(batch)
-            await self._dispatch.refused_late(status, left, faulty)
+            await self._dispatch.refused_late(status, left, faulty, was_alone=batch.was_alone)
             return
         fates = await self._collector.collect(batch, status)
         left_rows = [
@@ -316,12 +315,11 @@ class BatchEngine:
 
     def _deliver(self, result: BulkResult) -> None:
         """Hand over what came of a row that waited."""
-        self._waiting -= 1
+        self._tally.waiting -= 1
         self._allowance.settle(result)
         self._put(result)
 
     def _put(self, result: BulkResult) -> None:
-        self._tally.waiting = self._waiting
         if result.error is not None and self._job.stops_at_error:
             self._first_error = self._first_error or result.error
         self._outbox.put(result)

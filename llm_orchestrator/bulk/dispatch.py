@@ -117,19 +117,20 @@ class Dispatcher:
         try:
             batch = await self.submitter.submit(rows)
         except (RateLimitError, OverloadedError) as error:
-            self._hold(rows, error)
+            self._hold(rows, error, was_alone=not self._open)
         except OrchestratorError as error:
             await self._refuse(rows, error)
         else:
+            batch.was_alone = not self._open
             self._open[batch.note.mark] = batch
             self.counts.requests += len(rows)
 
-    def _hold(self, rows: List[Packed], error: OrchestratorError) -> None:
+    def _hold(self, rows: List[Packed], error: OrchestratorError, *, was_alone: bool) -> None:
         """Keep a batch back for which there is no room at the provider."""
         self.counts.refused += len(rows)
         if isinstance(error, ProviderError) and error.retry_after is not None:
             self.not_before = time.monotonic() + error.retry_after
-        self._held.append(_Held(rows, not self._open, error))
+        self._held.append(_Held(rows, was_alone, error))
 
     async def submit_held(self, has_ended: bool) -> None:
         """Submit a batch that was held back, or half of it where it was too much alone."""
@@ -160,13 +161,18 @@ class Dispatcher:
             await self._submit(half)
 
     async def refused_late(
-        self, status: BatchStatus, rows: List[PreparedRow], faulty: List[PreparedRow]
+        self,
+        status: BatchStatus,
+        rows: List[PreparedRow],
+        faulty: List[PreparedRow],
+        *,
+        was_alone: bool,
     ) -> None:
         """A batch was taken, and refused when it was looked at: for its rows, or because too much waits."""
         error = self._caller.error(status.error or {})
         packed = [Packed(row, self._caller.item(row.request)) for row in rows]
         if status.is_over_quota:
-            self._hold(packed, error)
+            self._hold(packed, error, was_alone=was_alone)
         elif faulty and not isinstance(error, HOLDS_FOR_ALL) and self._halvings < MOST_HALVINGS:
             self._halvings += 1
             for row in faulty:

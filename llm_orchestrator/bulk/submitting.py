@@ -42,12 +42,14 @@ class OpenBatch:
         rows: The rows of this run that lie in it, by their position in the batch.
         status: What was last heard of it.
         was_running: Whether this run saw it before it came to its end.
+        was_alone: Whether no other batch of this run was under way when it was submitted.
     """
 
     note: BatchNote
     rows: Dict[int, PreparedRow] = field(default_factory=dict)
     status: Optional[BatchStatus] = None
     was_running: bool = False
+    was_alone: bool = False
 
     def heard(self, status: BatchStatus) -> None:
         """Note how far it is."""

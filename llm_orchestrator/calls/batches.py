@@ -69,7 +69,9 @@ class BatchCaller:
 
     def error(self, body: JSON) -> ProviderError:
         """Make the error of a whole batch that the provider refused."""
-        return error_of_batch(self._adapter, body)
+        error = error_of_batch(self._adapter, body, status_code=400)  # it was looked at and refused
+        error.status_code = None
+        return error
 
     def check_may_send(self) -> None:
         """Refuse to submit when the orchestrator is closed, or a budget is spent."""

@@ -7,7 +7,18 @@ Batches are submitted and collected on a loop only, so there is no sync twin.
 from __future__ import annotations
 
 import logging
-from typing import Callable, Collection, Generator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Callable,
+    Collection,
+    Generator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from llm_orchestrator.exceptions import (
     ConfigurationError,
@@ -108,14 +119,14 @@ class BatchClient:
     ) -> Tuple[WireRequest, Optional[BatchStatus]]:
         try:
             body, headers = await self._exchange(wire)
-        except ProviderError as error:
+        except (ProviderError, ConfigurationError) as error:
             if error.status_code in NOT_SERVED and self._provider.base_url is not None:
                 raise self._not_served(error) from error
             raise
         with self._provider.errors(wire=wire):
             return _next_step(steps, wire, (body, headers))
 
-    def _not_served(self, error: ProviderError) -> ConfigurationError:
+    def _not_served(self, error: Union[ProviderError, ConfigurationError]) -> ConfigurationError:
         return ConfigurationError(
             f"The host of provider {self._provider.name!r} took no batch (status {error.status_code}): "
             'it may have no batch API. Use mode="now", or check base_url and the model.'

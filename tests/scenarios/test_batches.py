@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import logging
 import re
 import signal
 from decimal import Decimal
@@ -11,22 +11,24 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
+from pydantic import BaseModel
 
 from llm_orchestrator import (
     AuthenticationError,
     BudgetExceededError,
     BulkProgress,
     BulkResult,
+    CallEvent,
     ConfigurationError,
     InvalidRequestError,
     LLMOrchestrator,
     ModelNotFoundError,
     OrchestratorError,
+    OutputParseError,
     ProviderError,
     ProviderTimeoutError,
     price_usage,
 )
-from llm_orchestrator.bulk import batch as batch_module
 from llm_orchestrator.bulk import dispatch
 from llm_orchestrator.providers.batch_values import BatchLimits
 from llm_orchestrator.providers.gemini import batches as gemini_batches
@@ -44,10 +46,22 @@ from tests.support.batch_server import (
 )
 from tests.support.batches import begin, priced_model, quicken, result_of
 from tests.support.costs import read
-from tests.support.scripted_server import DIALECTS, Dialect, Reply, Request, ScriptedServer
+from tests.support.scripted_server import (
+    BEFORE_HEAD,
+    DIALECTS,
+    Dialect,
+    Reply,
+    Request,
+    Reset,
+    ScriptedServer,
+)
 from tests.support.scripted_server.replies import json_reply
 
 Make = Callable[..., LLMOrchestrator]
+
+
+class City(BaseModel):
+    name: str
 
 
 @pytest.fixture(params=[*DIALECTS, "gemini-files"])
@@ -504,7 +518,7 @@ def test_b3_a_host_without_batches_says_so(
 def test_b3_without_waiting_a_run_submits_and_the_same_call_collects(
     make: Make, batches: BatchServer, tmp_path: Path
 ) -> None:
-    batches.looks = 10**9
+    batches.end = lambda batch: "running"
     journal = tmp_path / "journal"
     run = make().map(rows(3), **ARGUMENTS, journal=journal, wait=False)
     assert [len(batch.rows) for batch in batches.batches] == [3], "before the first result is asked for"
@@ -516,10 +530,11 @@ def test_b3_without_waiting_a_run_submits_and_the_same_call_collects(
     assert (run.summary.rows, run.summary.waiting) == (0, 3)
     assert run.status().waiting == 3, "as it was last heard of"
 
-    batches.looks = 0
+    batches.end = lambda batch: "running" if batch.number else "ended"
     second = make().map(rows(4), **ARGUMENTS, journal=journal, wait=False)
     assert sorted(result.key for result in second) == ["row 0", "row 1", "row 2"]
     assert batches.batches[1].texts == ["question 3"]
+    batches.end = lambda batch: "ended"
     third = by_key(make().map(rows(4), **ARGUMENTS, journal=journal))
     assert [third["row 3"].resumed, third["row 0"].resumed] == [False, True]
     assert len(read(tmp_path / "costs.csv")) == 4
@@ -535,7 +550,7 @@ def test_b3_a_cancelled_run_keeps_what_was_answered_and_the_next_one_asks_the_re
     run.cancel()
     results = by_key(run)
 
-    assert [name for name in batches.cancelled] == ["batch0"]
+    assert batches.cancelled == ["batch0"]
     assert results["row 0"].content == "Echo: question 0"
     assert isinstance(results["row 1"].error, ProviderError)
     assert "cancelled" in str(results["row 1"].error)
@@ -587,3 +602,205 @@ def test_b3_leaving_a_run_with_a_journal_leaves_its_batches(
     with make().map(rows(2), **ARGUMENTS, journal=tmp_path / "journal") as run:
         run.status()
     assert batches.cancelled == []
+
+
+# ---------------------------------------------------------------- as in any other run
+
+
+def test_b3_structured_answers_are_parsed_and_come_back_from_the_journal(
+    make: Make, batches: BatchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {"question 0": '{"name": "Rome"}', "question 1": '{"nom": 7}'}
+    monkeypatch.setattr(
+        batches,
+        "answer",
+        lambda text: batches.dialect.whole(texts[text], usage=USAGE, model=batches.model).json(),
+    )
+    arguments = {**ARGUMENTS, "response_format": City, "journal": tmp_path / "journal"}
+    first = by_key(make().map(rows(2), **arguments))
+    assert first["row 0"].parsed == City(name="Rome")
+    assert isinstance(first["row 1"].error, OutputParseError)
+    assert first["row 1"].cost == first["row 0"].cost, "it was paid for"
+    assert len(read(tmp_path / "costs.csv")) == 2
+
+    second = by_key(make().map(rows(1), **arguments))
+    assert (second["row 0"].parsed, second["row 0"].resumed) == (City(name="Rome"), True)
+
+
+def test_b3_an_answer_of_a_single_call_is_not_asked_again_by_a_batch_and_the_other_way_round(
+    make: Make, batches: BatchServer, server: ScriptedServer, tmp_path: Path
+) -> None:
+    shared = {"messages": "{text}", "key": "id", "journal": tmp_path / "journal"}
+    list(make().map(rows(2), mode="batch", **shared))
+    sent = len(server.requests)
+    assert all(result.resumed for result in make().map(rows(2), **shared))
+    assert len(server.requests) == sent
+
+
+@pytest.mark.parametrize("order", ["completion", "input"])
+def test_b3_results_come_in_the_order_that_was_asked_for(
+    make: Make, batches: BatchServer, tmp_path: Path, order: str
+) -> None:
+    batches.fate = in_first(MISSING, "question 0")
+    run = make().map(rows(4), **ARGUMENTS, journal=tmp_path / "journal", order=order)
+    indexes = [result.index for result in run]
+    assert sorted(indexes) == [0, 1, 2, 3]
+    assert (indexes == [0, 1, 2, 3]) == (order == "input")
+
+
+def test_b3_the_first_error_can_end_the_run_with_what_was_paid_kept(
+    make: Make, batches: BatchServer, tmp_path: Path
+) -> None:
+    batches.fate = in_first(ERROR, "question 1")
+    with pytest.raises(InvalidRequestError):
+        list(make().map(rows(4), **ARGUMENTS, journal=tmp_path / "journal", on_error="raise"))
+    again = by_key(make().map(rows(4), **ARGUMENTS, journal=tmp_path / "journal"))
+    assert [key for key, result in again.items() if not result.resumed] == ["row 1"]
+
+
+def test_b3_rows_that_cannot_be_asked_have_their_error_and_the_others_their_answer(
+    make: Make, batches: BatchServer
+) -> None:
+    given = [{"id": 1, "text": "a"}, {"id": 1, "text": "b"}, {"id": 2}, "no object", {"id": 3, "text": "c"}]
+    results = list(make().map(given, **ARGUMENTS))
+    assert len(results) == 5
+    assert sorted(result.row["text"] for result in results if not result.error) == ["a", "c"]
+    assert batches.rows_submitted == 2
+
+
+def test_b3_no_row_is_asked_that_may_pass_the_largest_cost(
+    make: Make, batches: BatchServer, tmp_path: Path
+) -> None:
+    orchestrator = make()
+    one = by_key(orchestrator.map(rows(1), **ARGUMENTS, max_tokens=USAGE.completion))["row 0"].cost
+    assert one
+    run = orchestrator.map(rows(50), **ARGUMENTS, max_tokens=USAGE.completion, max_cost=one * 3)
+    answered = list(run)
+    assert 0 < len(answered) < 50
+    assert run.summary.stopped == "max_cost"
+    with pytest.raises(ConfigurationError, match="max_tokens"):
+        list(orchestrator.map(rows(1), **ARGUMENTS, max_cost=1))
+
+
+def test_b3_a_spent_budget_submits_nothing(
+    make: Make, batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path
+) -> None:
+    config = dialect.config(server.url, batches.model)
+    config["cost_tracking"] = {"log_path": str(tmp_path / "costs.csv"), "budget": {"session": 0.000001}}
+    with LLMOrchestrator(config) as orchestrator:
+        first = list(orchestrator.map(rows(1), **ARGUMENTS))
+        assert [result.error for result in first] == [None]
+        with pytest.raises(BudgetExceededError):
+            list(orchestrator.map(rows(2), **ARGUMENTS))
+    assert len(batches.batches) == 1
+
+
+def test_b3_hooks_hear_of_every_row(batches: BatchServer, server: ScriptedServer, dialect: Dialect) -> None:
+    events: List[CallEvent] = []
+    config = dialect.config(server.url, batches.model)
+    config["cost_tracking"] = {"enabled": False}
+    with LLMOrchestrator(config, hooks=[events.append]) as orchestrator:
+        list(orchestrator.map(rows(2), **ARGUMENTS, tags={"job": "labels"}))
+    assert sorted(event.kind for event in events) == ["attempt", "attempt", "call", "call"]
+    assert {event.tags["job"] for event in events} == {"labels"}
+
+
+def test_b3_progress_says_what_the_run_waits_for(make: Make, batches: BatchServer) -> None:
+    batches.looks = 3
+    told: List[BulkProgress] = []
+    list(make().map(rows(2), **ARGUMENTS, progress=told.append))
+    notes = [progress.note for progress in told if progress.note]
+    assert notes
+    assert all(re.fullmatch(r"1 batch: \d of 2 requests done", note) for note in notes)
+    assert told[0].summary.waiting == 2
+    assert told[-1].summary.waiting == 0
+
+
+def test_b3_async_runs_do_the_same(make: Make, batches: BatchServer, tmp_path: Path) -> None:
+    async def run() -> List[BulkResult]:
+        orchestrator = make()
+        first = orchestrator.amap(rows(3), **ARGUMENTS, journal=tmp_path / "journal", wait=False)
+        status = await first.status()
+        assert (len(status.batches), status.waiting) == (1, 3)
+        await first.aclose()
+        second = orchestrator.amap(rows(3), **ARGUMENTS, journal=tmp_path / "journal")
+        results = [result async for result in second]
+        with pytest.raises(OrchestratorError):
+            await second.cancel()
+        await orchestrator.aclose()
+        return results
+
+    assert sorted(str(result.content) for result in asyncio.run(run())) == [
+        f"Echo: question {n}" for n in range(3)
+    ]
+    assert_paid_once(tmp_path / "costs.csv", batches, 3)
+
+
+# ---------------------------------------------------------------- another input, another key
+
+
+def test_b3_batches_of_another_input_are_left_and_collected_by_their_own(
+    make: Make, batches: BatchServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    batches.end = lambda batch: "ended" if batch.number else "running"
+    list(make().map(rows(2), **ARGUMENTS, journal=tmp_path / "journal", wait=False))
+    changed = {**ARGUMENTS, "messages": "New: {text}"}
+    results = by_key(make().map(rows(2), **changed, journal=tmp_path / "journal"))
+    assert results["row 0"].content == "Echo: New: question 0"
+    assert "holds no row of this input" in caplog.text
+
+    batches.end = lambda batch: "ended"
+    back = by_key(make().map(rows(2), **ARGUMENTS, journal=tmp_path / "journal"))
+    assert back["row 0"].content == "Echo: question 0"
+    assert len(batches.batches) == 2
+    assert len(read(tmp_path / "costs.csv")) == 4
+
+
+def test_b3_answers_to_rows_that_the_input_lost_are_recorded_and_kept(
+    make: Make, batches: BatchServer, tmp_path: Path
+) -> None:
+    batches.end = lambda batch: "running"
+    list(make().map(rows(3), **ARGUMENTS, journal=tmp_path / "journal", wait=False))
+    batches.end = lambda batch: "ended"
+    assert sorted(by_key(make().map(rows(1), **ARGUMENTS, journal=tmp_path / "journal"))) == ["row 0"]
+    assert_paid_once(tmp_path / "costs.csv", batches, 3)
+    assert all(result.resumed for result in make().map(rows(3), **ARGUMENTS, journal=tmp_path / "journal"))
+
+
+def test_b3_a_batch_that_the_provider_does_not_know_is_not_paid_again(
+    make: Make, batches: BatchServer, tmp_path: Path
+) -> None:
+    batches.end = lambda batch: "running"
+    list(make().map(rows(2), **ARGUMENTS, journal=tmp_path / "journal", wait=False))
+    batches.batches.clear()  # as another account sees it
+    with pytest.raises(ConfigurationError, match="does not know the batch .*batch0"):
+        list(make().map(rows(2), **ARGUMENTS, journal=tmp_path / "journal"))
+    assert batches.batches == []
+
+
+def test_b3_results_that_are_gone_are_asked_again(
+    make: Make, batches: BatchServer, dialect: Dialect, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    if dialect.provider == "gemini" and not uses_files():
+        pytest.skip("the results come with the batch itself")
+    batches.on_results = lambda reply: reply if len(batches.batches) > 1 else json_reply({"error": {}}, 404)
+    results = by_key(make().map(rows(2), **ARGUMENTS, journal=tmp_path / "journal"))
+    assert [result.error for result in results.values()] == [None, None]
+    assert "are gone" in caplog.text
+
+
+def test_b3_an_hour_without_the_provider_costs_no_batch(
+    make: Make, batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path
+) -> None:
+    failures = iter(
+        [dialect.failure("server"), dialect.failure("rate_limit"), Reply(fault=Reset(BEFORE_HEAD))] * 3
+    )
+
+    def flaky(request: Request) -> Reply:
+        failure = next(failures, None) if request.method == "GET" else None
+        return failure or batches(request)
+
+    server.default = flaky
+    results = by_key(make().map(rows(2), **ARGUMENTS, journal=tmp_path / "journal"))
+    assert [result.error for result in results.values()] == [None, None]
+    assert_paid_once(tmp_path / "costs.csv", batches, 2)

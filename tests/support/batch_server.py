@@ -9,7 +9,7 @@ import itertools
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, ClassVar, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from tests.support.scripted_server import MODEL, Dialect, Reply, Request, Usage
 from tests.support.scripted_server.replies import json_reply
@@ -135,6 +135,10 @@ class BatchServer:
                 batch.state = self.end(batch)
         return batch
 
+    def newest(self) -> List[SubmittedBatch]:
+        """All batches for the listing, newest first; it shows how far they are, too."""
+        return [batch for batch in reversed(self.batches) if self.look(batch.id)]
+
     def cancel(self, name: str) -> SubmittedBatch:
         batch = next(batch for batch in self.batches if batch.id == name)
         self.cancelled.append(name)
@@ -180,7 +184,7 @@ def not_found(request: Request) -> Reply:
 class _OpenAI:
     """Files and batches of OpenAI."""
 
-    STATES = {"ended": "completed", "running": "in_progress"}
+    STATES: ClassVar[Dict[str, str]] = {"ended": "completed", "running": "in_progress"}
 
     def __init__(self, server: BatchServer) -> None:
         self.server = server
@@ -203,9 +207,7 @@ class _OpenAI:
         if request.method == "POST":
             return json_reply(self._batch(server.cancel(rest[0])))
         if not rest:
-            return json_reply(
-                {"data": [self._batch(batch) for batch in reversed(server.batches)], "has_more": False}
-            )
+            return json_reply({"data": [self._batch(batch) for batch in server.newest()], "has_more": False})
         batch_found = server.look(rest[0])
         return not_found(request) if batch_found is None else json_reply(self._batch(batch_found))
 
@@ -274,7 +276,7 @@ class _Anthropic:
         if request.method == "POST":
             return json_reply(self._batch(server.cancel(rest[0])))
         if rest == [""]:
-            shown = [self._batch(batch) for batch in reversed(server.batches)]
+            shown = [self._batch(batch) for batch in server.newest()]
             return json_reply({"data": shown, "has_more": False})
         if len(rest) == 2:
             server.downloads += 1
@@ -317,7 +319,7 @@ class _Anthropic:
 class _Gemini:
     """Batches of Gemini, inline and by files."""
 
-    STATES = {"ended": "SUCCEEDED"}
+    STATES: ClassVar[Dict[str, str]] = {"ended": "SUCCEEDED"}
 
     def __init__(self, server: BatchServer) -> None:
         self.server = server
@@ -338,7 +340,7 @@ class _Gemini:
             found = next(batch for batch in server.batches if f"files/{batch.id}:download" == name)
             return server.on_results(lines(list(self._lines(found, inline=False))))
         if name == "batches":
-            shown = [self._batch(batch) for batch in reversed(server.batches)]
+            shown = [self._batch(batch) for batch in server.newest()]
             return json_reply({"operations": shown} if shown else {})
         if not name.startswith("batches/"):
             return not_found(request)

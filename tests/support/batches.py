@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from decimal import Decimal
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict
 
 from llm_orchestrator import price_usage
 from llm_orchestrator.bulk import batch, collecting, submitting
-from llm_orchestrator.pricing import PriceTable
 from tests.support.configs import ROOT
 from tests.support.scripted_server import Dialect
 
@@ -30,7 +28,7 @@ def quicken() -> None:
     collecting.PAUSE = 0.01
 
 
-@lru_cache(maxsize=None)
+@cache
 def priced_model(provider: str) -> str:
     """A model whose price is known today, in batches too."""
     usage = {"openai": {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}}.get(provider)
