@@ -6,4 +6,13 @@ from llm_orchestrator.bulk.results import BulkEstimate, BulkProgress, BulkResult
 from llm_orchestrator.bulk.run import AsyncBulkRun, BulkRun
 from llm_orchestrator.bulk.status import BatchState, BulkStatus
 
-__all__ = ["AsyncBulkRun", "BatchState", "BulkEstimate", "BulkProgress", "BulkResult", "BulkRun", "BulkStatus", "BulkSummary"]
+__all__ = [
+    "AsyncBulkRun",
+    "BatchState",
+    "BulkEstimate",
+    "BulkProgress",
+    "BulkResult",
+    "BulkRun",
+    "BulkStatus",
+    "BulkSummary",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Dict, Optional, Protocol
 
-from llm_orchestrator.bulk.prepared import PreparedRow
+from llm_orchestrator.bulk.prepare import Prepared
 from llm_orchestrator.bulk.results import BulkResult
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.types import LLMRequest
@@ -27,7 +27,7 @@ class Allowance:
         self._spent = self._total_held = Decimal(0)
         self._held: Dict[int, Decimal] = {}
 
-    def reserve(self, row: PreparedRow) -> bool:
+    def reserve(self, row: Prepared) -> bool:
         """Hold back what a row may cost; False when it does not fit, so that no further row is asked."""
         if self._most is None:
             return True
@@ -37,16 +37,16 @@ class Allowance:
         self._hold(row, amount)
         return True
 
-    def hold(self, row: PreparedRow) -> None:
+    def hold(self, row: Prepared) -> None:
         """Hold back what a row may cost that an earlier run has submitted."""
         if self._most is not None:
             self._hold(row, self._amount(row))
 
-    def _hold(self, row: PreparedRow, amount: Decimal) -> None:
+    def _hold(self, row: Prepared, amount: Decimal) -> None:
         self._held[row.position] = amount
         self._total_held += amount
 
-    def _amount(self, row: PreparedRow) -> Decimal:
+    def _amount(self, row: Prepared) -> Decimal:
         if row.request.max_tokens is None:
             raise ConfigurationError(
                 "max_cost needs max_tokens in a batch: what an answer costs is not known before the batch "

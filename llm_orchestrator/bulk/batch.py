@@ -20,7 +20,6 @@ from llm_orchestrator.bulk.engine import Caller
 from llm_orchestrator.bulk.job import BulkJob
 from llm_orchestrator.bulk.journal import Journal
 from llm_orchestrator.bulk.outbox import Outbox
-from llm_orchestrator.bulk.prepared import RowReader
 from llm_orchestrator.bulk.results import BulkResult
 from llm_orchestrator.bulk.rows import Rows
 from llm_orchestrator.bulk.status import BatchState, BulkStatus

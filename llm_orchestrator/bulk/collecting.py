@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Callable, Dict, Optional, Protocol, Union
 
 from llm_orchestrator.bulk.batch_notes import BatchNotes, Place
-from llm_orchestrator.bulk.prepared import paid_answer, result_of
+from llm_orchestrator.bulk.outcomes import paid_answer, result_of
 from llm_orchestrator.bulk.results import BulkResult
 from llm_orchestrator.bulk.submitting import Caller, OpenBatch, patiently
 from llm_orchestrator.exceptions import ConfigurationError, OrchestratorError, ProviderError

@@ -10,8 +10,9 @@ from typing import Awaitable, Callable, Deque, Dict, List, NamedTuple, Tuple
 from llm_orchestrator.bulk.batch_notes import BatchNotes
 from llm_orchestrator.bulk.collecting import BatchCaller
 from llm_orchestrator.bulk.engine import HOLDS_FOR_ALL
+from llm_orchestrator.bulk.outcomes import result_of
 from llm_orchestrator.bulk.packs import Packed, Packs, halves
-from llm_orchestrator.bulk.prepared import PreparedRow, result_of
+from llm_orchestrator.bulk.prepare import Prepared
 from llm_orchestrator.bulk.results import BulkResult
 from llm_orchestrator.bulk.submitting import OpenBatch, Submitter
 from llm_orchestrator.exceptions import (
@@ -88,7 +89,7 @@ class Dispatcher:
         """Whether there are batches that wait for room at the provider."""
         return bool(self._held)
 
-    def pack(self, row: PreparedRow) -> None:
+    def pack(self, row: Prepared) -> None:
         """Put a row into the batch that is being filled."""
         try:
             full = self._packs.add(Packed(row, self._caller.item(row.request)))
@@ -163,8 +164,8 @@ class Dispatcher:
     async def refused_late(
         self,
         status: BatchStatus,
-        rows: List[PreparedRow],
-        faulty: List[PreparedRow],
+        rows: List[Prepared],
+        faulty: List[Prepared],
         *,
         was_alone: bool,
     ) -> None:
@@ -184,7 +185,7 @@ class Dispatcher:
         else:
             await self._refuse(packed, error)
 
-    def ask_again(self, rows: List[Tuple[PreparedRow, bool]], *, stops: bool) -> None:
+    def ask_again(self, rows: List[Tuple[Prepared, bool]], *, stops: bool) -> None:
         """Put rows that nobody worked on into a new batch, unless somebody stopped theirs."""
         for row, was_cancelled in rows:
             if self.is_cancelled or stops or was_cancelled:
@@ -194,7 +195,7 @@ class Dispatcher:
             else:
                 self._deliver(result_of(row, None, self._never_reached()))
 
-    def _may_try_again(self, row: PreparedRow) -> bool:
+    def _may_try_again(self, row: Prepared) -> bool:
         self._tries[row.position] = tries = self._tries.get(row.position, 1) + 1
         return tries <= MOST_TRIES
 

@@ -7,17 +7,18 @@ can be lost, and rows are pulled only while few results wait to be taken.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from decimal import Decimal
-from typing import Any, Deque, Dict, List, Optional, Protocol
+from typing import Any, List, Optional, Protocol
 
 from llm_orchestrator.bulk.collecting import BatchCaller
 from llm_orchestrator.bulk.gate import Gate, Limits, RowPace, RunEndedError
 from llm_orchestrator.bulk.job import BulkJob
-from llm_orchestrator.bulk.journal import Journal, Kept
+from llm_orchestrator.bulk.journal import Journal
+from llm_orchestrator.bulk.outbox import Outbox
+from llm_orchestrator.bulk.outcomes import paid_answer, refused, result_of, resumed
 from llm_orchestrator.bulk.prepare import Preparation, Prepared
 from llm_orchestrator.bulk.results import BulkResult
-from llm_orchestrator.bulk.rows import BadRow, Rows
+from llm_orchestrator.bulk.rows import Rows
 from llm_orchestrator.bulk.spending import Spending
 from llm_orchestrator.bulk.tally import Tally
 from llm_orchestrator.bulk.waiting import Line
@@ -28,8 +29,6 @@ from llm_orchestrator.exceptions import (
     ConfigurationError,
     ModelNotFoundError,
     OrchestratorError,
-    OutputParseError,
-    OutputTruncatedError,
     QuotaExceededError,
 )
 from llm_orchestrator.types import LLMRequest, LLMResponse, Messages
@@ -94,10 +93,7 @@ class Engine:
         self._room_left = job.concurrency * (ROOM_IN_ORDER if job.keeps_order else ROOM)
         self._room = Line()
         self._pulled = 0
-        self._done: Deque[BulkResult] = deque()
-        self._held_back: Dict[int, BulkResult] = {}
-        self._next_index = 0
-        self._change = asyncio.Event()
+        self._outbox = Outbox(job, tally)
         self._is_ending = self._is_closed = False
         self._error: Optional[BaseException] = None
         self._workers: List[asyncio.Task[None]] = []
@@ -115,25 +111,15 @@ class Engine:
 
     def pop(self) -> Optional[BulkResult]:
         """Take a finished row, if there is one."""
-        if not self._done:
-            return None
-        self._room_left += 1
-        self._room.wake(1)
-        return self._done.popleft()
+        result = self._outbox.pop()
+        if result is not None:
+            self._room_left += 1
+            self._room.wake(1)
+        return result
 
     async def wait(self) -> bool:
         """Wait for a finished row; False, or the error of the run, when there will be no more."""
-        while not self._done:
-            if self._active == 0:
-                if self._held_back:  # after rows that were given up
-                    self._done.extend(self._held_back.pop(index) for index in sorted(self._held_back))
-                    continue
-                if self._error is not None:
-                    raise self._error
-                return False
-            self._change.clear()
-            await self._change.wait()
-        return True
+        return await self._outbox.wait()
 
     async def close(self) -> None:
         """Cancel what is under way, keep what was answered, and close all files."""
@@ -179,31 +165,18 @@ class Engine:
         try:
             prepared = self._preparation.of(index, row)
         except OrchestratorError as error:
-            shown = row.text if isinstance(row, BadRow) else row
-            self._deliver(BulkResult(self._preparation.key_of(row, index), index, shown, error=error))
+            self._deliver(refused(self._preparation.key_of(row, index), index, row, error))
             return
         try:
             known = self._journal.find(prepared.key_text, prepared.fingerprint) if self._journal else None
             if known is not None:
-                self._deliver(self._resumed(prepared, known))
+                self._deliver(resumed(prepared, known, self._caller))
             else:
                 await self._ask(prepared)
         except RunEndedError:
             return
         except Exception as error:  # noqa: BLE001  # it holds for all rows, or is nobody's
             self._end(error)
-
-    def _resumed(self, prepared: Prepared, known: Kept) -> BulkResult:
-        parsed = self._caller.parsed(known.content) if known.is_parsed else None
-        return BulkResult(
-            prepared.key,
-            prepared.position,
-            prepared.row,
-            content=known.content,
-            parsed=parsed,
-            cost=known.cost,
-            resumed=True,
-        )
 
     async def _ask(self, prepared: Prepared) -> None:
         held = await self._spending.reserve(prepared.request)
@@ -217,8 +190,8 @@ class Engine:
         except OrchestratorError as error:
             if self._is_for_all(error):
                 raise
-            response = _paid_answer(error)
-            self._deliver(_result(prepared, response, error))
+            response = paid_answer(error)
+            self._deliver(result_of(prepared, response, error))
             return
         finally:
             self._spending.settle(held, response.cost if response is not None else None)
@@ -226,7 +199,7 @@ class Engine:
             if self._journal is not None:
                 await self._journal.add(prepared.key_text, prepared.fingerprint, response)
         finally:  # it was paid, whatever became of the journal
-            self._deliver(_result(prepared, response))
+            self._deliver(result_of(prepared, response))
 
     def _is_for_all(self, error: OrchestratorError) -> bool:
         if self._gate.has_given_up or self._caller.is_closed:
@@ -241,18 +214,11 @@ class Engine:
     def _deliver(self, result: BulkResult) -> None:
         if self._is_closed:
             return
-        self._tally.add(result)
         if result.error is not None and self._job.stops_at_error:
+            self._tally.add(result)
             self._end(result.error)
-            return
-        if self._job.keeps_order:
-            self._held_back[result.index] = result
-            while self._next_index in self._held_back:
-                self._done.append(self._held_back.pop(self._next_index))
-                self._next_index += 1
         else:
-            self._done.append(result)
-        self._change.set()
+            self._outbox.put(result)
 
     def _end(self, error: Optional[BaseException]) -> None:
         """Ask no further row; those under way are paid, so they may end."""
@@ -260,31 +226,11 @@ class Engine:
         self._is_ending = True
         self._gate.close()
         self._room.wake_all()
-        self._change.set()
 
     def _note_end(self, worker: asyncio.Task[None]) -> None:
         self._active -= 1
         error = None if worker.cancelled() else worker.exception()
         if error is not None:  # the loop itself has raised a Ctrl-C, which must not come twice
             self._end(error if isinstance(error, Exception) else None)
-        self._change.set()
-
-
-def _paid_answer(error: OrchestratorError) -> Optional[LLMResponse]:
-    """The answer that does not fit its schema, but was paid for."""
-    return error.response if isinstance(error, (OutputParseError, OutputTruncatedError)) else None
-
-
-def _result(
-    prepared: Prepared, response: Optional[LLMResponse], error: Optional[OrchestratorError] = None
-) -> BulkResult:
-    return BulkResult(
-        prepared.key,
-        prepared.position,
-        prepared.row,
-        response=response,
-        content=None if response is None else response.content,
-        parsed=None if response is None else response.parsed,
-        cost=None if response is None else response.cost,
-        error=error,
-    )
+        if self._active == 0:
+            self._outbox.end(self._error)

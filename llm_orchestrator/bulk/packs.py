@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from llm_orchestrator.bulk.prepared import PreparedRow
+from llm_orchestrator.bulk.prepare import Prepared
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.providers.batch_values import BatchItem, BatchLimits
 
@@ -17,7 +17,7 @@ FRAME = 256
 class Packed(NamedTuple):
     """A row and its request, ready to be submitted."""
 
-    row: PreparedRow
+    row: Prepared
     item: BatchItem
 
 

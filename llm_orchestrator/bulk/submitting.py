@@ -9,7 +9,7 @@ from typing import Awaitable, Callable, Dict, List, Optional, Protocol, TypeVar
 
 from llm_orchestrator.bulk.batch_notes import BatchNote, BatchNotes
 from llm_orchestrator.bulk.packs import Packed
-from llm_orchestrator.bulk.prepared import PreparedRow
+from llm_orchestrator.bulk.prepare import Prepared
 from llm_orchestrator.exceptions import (
     OrchestratorError,
     OverloadedError,
@@ -46,7 +46,7 @@ class OpenBatch:
     """
 
     note: BatchNote
-    rows: Dict[int, PreparedRow] = field(default_factory=dict)
+    rows: Dict[int, Prepared] = field(default_factory=dict)
     status: Optional[BatchStatus] = None
     was_running: bool = False
     was_alone: bool = False
