@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import Dict, List, Optional
 
@@ -20,6 +21,8 @@ from llm_orchestrator.bulk.engine import Caller
 from llm_orchestrator.bulk.job import BulkJob
 from llm_orchestrator.bulk.journal import Journal
 from llm_orchestrator.bulk.outbox import Outbox
+from llm_orchestrator.bulk.outcomes import refused, resumed
+from llm_orchestrator.bulk.prepare import Preparation
 from llm_orchestrator.bulk.results import BulkResult
 from llm_orchestrator.bulk.rows import Rows
 from llm_orchestrator.bulk.status import BatchState, BulkStatus
@@ -48,13 +51,14 @@ class BatchEngine:
     """Carries a job out by batches; the methods are those of ``Engine``, ``status`` and ``cancel``."""
 
     def __init__(self, job: BulkJob, caller: Caller, batches: BatchCaller, rows: Rows, tally: Tally) -> None:
-        self._job = job
+        self._folder = TemporaryDirectory() if job.journal is None else None
+        self._job = job = replace(job, journal=f"{self._folder.name}/journal") if self._folder else job
         self._caller = batches
+        self._parser = caller
         self._rows = rows
         self._tally = tally
-        self._reader = RowReader(job, caller)
-        self._folder = TemporaryDirectory() if job.journal is None else None
-        self._journal = Journal(f"{self._folder.name}/journal" if self._folder else str(job.journal))
+        self._preparation = Preparation(job, caller)
+        self._journal = Journal(str(job.journal))
         self._notes = BatchNotes(self._journal)
         self._collector = Collector(batches, self._notes, self._deliver)
         self._allowance = Allowance(job.max_cost, batches)
@@ -128,7 +132,7 @@ class BatchEngine:
         try:
             self._journal.close()
         finally:
-            self._reader.close()
+            self._preparation.close()
             self._rows.close()
             if self._folder is not None:
                 self._folder.cleanup()
@@ -218,13 +222,13 @@ class BatchEngine:
     def _take(self, index: int, row: object) -> bool:
         """Take a row in; False when its cost does not fit any more."""
         try:
-            prepared = self._reader.prepare(index, row)
+            prepared = self._preparation.of(index, row)
         except OrchestratorError as error:
-            self._put(self._reader.refused(index, row, error))
+            self._put(refused(self._preparation.key_of(row, index), index, row, error))
             return True
         kept = self._journal.find(prepared.key_text, prepared.fingerprint)
         if kept is not None:
-            self._put(self._reader.resumed(prepared, kept))
+            self._put(resumed(prepared, kept, self._parser))
             return True
         place = self._notes.place_of(prepared.key_text, prepared.fingerprint)
         if place is not None and place.mark in self._open:
