@@ -1,4 +1,4 @@
-"""Promises B3 and B4: runs by the providers' batch APIs pay each row once, at half price, whatever goes wrong."""
+"""Promise B3: runs by the providers' batch APIs pay each row once, at half price, whatever goes wrong."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ its result is there, a schema is followed, and what was sent in an earlier turn 
 from __future__ import annotations
 
 import json
-from typing import Any, Mapping
+from functools import lru_cache
+from typing import Any, Callable, Mapping, Optional
 
 from tests.support.scripted_server.connection import Request
 from tests.support.scripted_server.replies import Reply, json_reply
@@ -26,6 +27,16 @@ LISTED = {
     "gemini": ("scripted-1", "scripted-1-mini"),
 }
 
+#: Beginnings of the paths of the batch APIs.
+BATCHES = {
+    "/v1/files": "chat",
+    "/v1/batches": "chat",
+    "/v1/messages/batches": "anthropic",
+    "/upload/v1beta/files": "gemini",
+    "/v1beta/batches": "gemini",
+    "/v1beta/files": "gemini",
+}
+
 
 def smart_reply(request: Request) -> Reply:
     """Answer a request by its path: an answer, a listing, one model, or a 404."""
@@ -37,7 +48,26 @@ def smart_reply(request: Request) -> Reply:
         for dialect in DIALECTS.values():
             if dialect.serves(request.path) and isinstance(request.body, dict):
                 return _answer(dialect, request)
+    played = _batch_server(request.path)
+    if played is not None:
+        return played(request)
     return json_reply({"error": {"message": f"Nothing is served at {request.method} {request.path}."}}, 404)
+
+
+@lru_cache(maxsize=None)
+def _batches_of(name: str) -> Any:
+    from tests.support.batch_server import BatchServer  # which is made of what the server sends
+
+    played = BatchServer(DIALECTS[name])
+    played.looks = 0
+    return played
+
+
+def _batch_server(path: str) -> Optional[Callable[[Request], Reply]]:
+    """What plays the batch API of a path; OpenAI's with Chat only, where the entry has its usual setting."""
+    name = next((name for beginning, name in BATCHES.items() if path.startswith(beginning)), None)
+    name = name or ("gemini" if path.endswith(":batchGenerateContent") else None)
+    return None if name is None else _batches_of(name)  # type: ignore[no-any-return]
 
 
 def example_of(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
