@@ -248,6 +248,18 @@ def test_b3_the_results_break_off_and_are_read_again(
     assert_paid_once(tmp_path / "costs.csv", batches, 5)
 
 
+def test_b3_a_line_that_is_cut_is_read_again_before_its_row_is_asked_again(
+    make: Make, batches: BatchServer, dialect: Dialect, tmp_path: Path
+) -> None:
+    if dialect.provider == "gemini" and not uses_files():
+        pytest.skip("the results come with the batch itself")
+    batches.on_results = lambda reply: reply if batches.downloads > 1 else reply.but(body=reply.body[:-20])
+    results = by_key(make().map(rows(4), **ARGUMENTS, journal=tmp_path / "journal"))
+
+    assert [result.error for result in results.values()] == [None] * 4
+    assert_paid_once(tmp_path / "costs.csv", batches, 4)
+
+
 def test_b3_a_reply_that_is_lost_makes_no_second_batch(
     make: Make, batches: BatchServer, tmp_path: Path
 ) -> None:
@@ -572,6 +584,19 @@ def test_b3_a_batch_that_somebody_stopped_at_the_provider_is_not_submitted_again
 
     assert len(batches.batches) == 1
     assert all("cancelled" in str(result.error) for result in results.values())
+
+
+def test_b3_rows_without_a_line_in_a_stopped_batch_are_not_submitted_again_either(
+    make: Make, batches: BatchServer, dialect: Dialect, tmp_path: Path
+) -> None:
+    if dialect.provider == "anthropic":
+        pytest.skip("each of its rows says for itself that it was cancelled")
+    batches.fate = in_first(MISSING, "question 1")
+    batches.end = lambda batch: "cancelled"
+    results = by_key(make().map(rows(3), **ARGUMENTS, journal=tmp_path / "journal"))
+
+    assert len(batches.batches) == 1
+    assert [key for key, result in results.items() if result.error] == ["row 1"]
 
 
 @pytest.mark.parametrize("settings", [{"mode": "now"}, {"mode": "batch", "journal": None}])
