@@ -74,7 +74,9 @@ class Caller(Protocol):
     def parsed(self, content: str) -> Any:
         """Parse the text of an answer that was kept."""
 
-    def estimated_cost(self, request: LLMRequest, completion: int) -> Optional[Decimal]:
+    def estimated_cost(
+        self, request: LLMRequest, completion: int, *, batch: bool = False
+    ) -> Optional[Decimal]:
         """What a row would cost with an answer of so many tokens."""
 
 

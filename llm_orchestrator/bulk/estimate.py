@@ -25,7 +25,9 @@ class _Caller(Protocol):
     def request_of(self, messages: Messages) -> LLMRequest:
         """Make the request of one row."""
 
-    def estimated_cost(self, request: LLMRequest, completion: int) -> Optional[Decimal]:
+    def estimated_cost(
+        self, request: LLMRequest, completion: int, *, batch: bool = False
+    ) -> Optional[Decimal]:
         """What a row would cost with an answer of so many tokens."""
 
 
@@ -49,7 +51,7 @@ def estimated(job: BulkJob, caller: _Caller, rows: Iterable[Any]) -> BulkEstimat
             most = prepared.request.max_tokens or 0
             prompt += estimate_prompt(prepared.request)
             completion += most
-            price = caller.estimated_cost(prepared.request, most)
+            price = caller.estimated_cost(prepared.request, most, batch=job.uses_batches)
             cost = None if cost is None or price is None else cost + price
     finally:
         preparation.close()

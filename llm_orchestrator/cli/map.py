@@ -97,7 +97,9 @@ def map_rows(
             show_default=False,
         ),
     ] = None,
-    mode: Annotated[str, typer.Option("--mode", metavar="MODE", help="When to ask: now.")] = "now",
+    mode: Annotated[
+        str, typer.Option("--mode", metavar="MODE", help="When to ask: now, or batch for half the price.")
+    ] = "now",
     concurrency: Annotated[
         int, typer.Option("--concurrency", metavar="N", min=1, help="Most requests under way at once.")
     ] = 64,

@@ -761,6 +761,16 @@ def test_b3_async_runs_do_the_same(make: Make, batches: BatchServer, tmp_path: P
     assert_paid_once(tmp_path / "costs.csv", batches, 3)
 
 
+def test_b3_an_estimate_is_half_of_what_single_calls_would_cost(make: Make, batches: BatchServer) -> None:
+    orchestrator = make()
+    usual, half = (
+        orchestrator.map(rows(3), messages="{text}", mode=mode, max_tokens=50).estimate().cost
+        for mode in ("now", "batch")
+    )
+    assert usual and half == usual / 2
+    assert batches.batches == []
+
+
 # ---------------------------------------------------------------- another input, another key
 
 

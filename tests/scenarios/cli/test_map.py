@@ -15,6 +15,7 @@ from typing import Any, Dict, List
 import pytest
 
 from tests.scenarios.cli.conftest import Command, arguments_of, configuration, shared, write
+from tests.support.batch_server import BatchServer
 from tests.support.costs import read
 from tests.support.scripted_server import DIALECTS, Dialect, ScriptedServer
 from tests.support.scripted_server.connection import Request
@@ -271,3 +272,20 @@ def test_a_command_that_was_ended_twice_goes_on_and_its_cost_is_exact(
     exported = command("journal", "export", "out.csv.journal").out.splitlines()
     paid = sum(Decimal(json.loads(line)["cost"]) for line in exported)
     assert paid == 600 * Decimal(json.loads(exported[0])["cost"]) > 0
+
+
+def test_a_file_is_answered_by_batches_too(
+    command: Command, configured: Path, server: ScriptedServer
+) -> None:
+    batches = server.default = BatchServer(CHAT)
+    batches.looks = 0
+    write_csv(configured, 3)
+
+    run = command(*MAP, "--mode", "batch")
+
+    assert run.code == 0, run.err
+    assert "3 rows: 3 answered, 0 failed" in run.err
+    assert [row["answer"] for row in rows_of(configured / "out.csv")] == [
+        f"Echo: Say row {n}, with a comma" for n in range(3)
+    ]
+    assert [len(batch.rows) for batch in batches.batches] == [3]

@@ -7,7 +7,7 @@ its result is there, a schema is followed, and what was sent in an earlier turn 
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from functools import cache
 from typing import Any, Callable, Mapping, Optional
 
 from tests.support.scripted_server.connection import Request
@@ -54,7 +54,7 @@ def smart_reply(request: Request) -> Reply:
     return json_reply({"error": {"message": f"Nothing is served at {request.method} {request.path}."}}, 404)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _batches_of(name: str) -> Any:
     from tests.support.batch_server import BatchServer  # which is made of what the server sends
 
