@@ -274,7 +274,8 @@ class LLMOrchestrator:
             key: A field, or a function, whose value is each row's own; None: the row's position.
             journal: A file in which the answers are kept; None keeps nothing.
             concurrency: Most requests under way at once.
-            mode: ``now``.
+            mode: ``now`` or ``batch``.
+            wait: As in ``map``; what is submitted without waiting is so with the first ``await``.
             on_error: ``keep`` or ``raise``.
             order: ``completion`` or ``input``.
             max_cost: US dollars; the run ends before they would be passed.
