@@ -71,6 +71,7 @@ class _Run:
             engine = BatchEngine(self._job, self._caller, self._batches, self._rows, self._tally)
         else:
             engine = Engine(self._job, self._caller, self._rows, self._tally)
+        self._engine = engine
         engine.start()
         return engine
 

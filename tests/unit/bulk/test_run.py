@@ -473,21 +473,22 @@ def test_a_single_call_between_two_rows_keeps_its_own_time() -> None:
             assert orchestrator.send_request("b", total_timeout=5).content == "Hi"
 
 
-def test_a_ctrl_c_inside_a_row_closes_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("refused_before", [0, 2])
+def test_a_ctrl_c_inside_a_row_closes_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused_before: int
+) -> None:
     from llm_orchestrator.bulk.journal import Journal
 
     closed: List[bool] = []
     close = Journal.close
     monkeypatch.setattr(Journal, "close", lambda journal: (closed.append(True), close(journal)))
 
-    def interrupted(row: Any) -> str:
-        if row["text"] == "50":
-            raise KeyboardInterrupt
-        return str(row["text"])
+    def interrupted(request: LLMRequest) -> str:
+        raise KeyboardInterrupt
 
-    with make(question) as orchestrator:
-        run = orchestrator.map(numbers(100), messages=interrupted, journal=tmp_path / "j", concurrency=8)
+    refusals = [RateLimitError("Slow down.", retry_after=0.02)] * refused_before
+    with make([*refusals, interrupted]) as orchestrator:
+        run = orchestrator.map(numbers(9), messages="{text}", journal=tmp_path / "j", concurrency=2)
         with pytest.raises(KeyboardInterrupt):
             list(run)
-        assert closed == [True]
-        assert run.summary.answered > 0 and list(run) == []
+        assert closed == [True] and list(run) == []
