@@ -15,7 +15,12 @@ from llm_orchestrator.pricing.query import NOTHING, PricingQuery
 from llm_orchestrator.types import TokenUsage
 from llm_orchestrator.utils.json import JSON
 from llm_orchestrator.utils.numbers import MOST_TOKENS
-from llm_orchestrator.utils.usage import documented_usage, replaced_usage, updated_usage
+from llm_orchestrator.utils.usage import (
+    counted_by_gemini,
+    documented_usage,
+    replaced_usage,
+    updated_usage,
+)
 
 __all__ = ["InvalidUsageError", "Request", "Usage", "image_generation", "read_usage"]
 
@@ -209,7 +214,8 @@ def _openai_output(output: int, details: Optional[JSON]) -> Dict[str, int]:
 _GEMINI_KINDS = {"AUDIO": "audio", "IMAGE": "image", "VIDEO": "video"}
 
 
-def _read_gemini(usage: JSON) -> Usage:
+def _read_gemini(reported: JSON) -> Usage:
+    usage = counted_by_gemini(reported)
     prompt, cached, tool_prompt, candidates, thoughts = _counts(
         usage,
         "promptTokenCount",
@@ -229,7 +235,7 @@ def _read_gemini(usage: JSON) -> Usage:
     for kind, count in written.items():
         tokens[f"{kind}_out"] = count
     missing = () if usage.get("promptTokenCount") is not None else ("in",)
-    return Usage((Request(tokens, prompt),), usage, missing)
+    return Usage((Request(tokens, prompt),), reported, missing)
 
 
 def _gemini_prompt(prompt: int, cached: int, usage: JSON) -> Dict[str, int]:

@@ -29,6 +29,8 @@ def fault_of_address(
     """The error of a wrong ``base_url``; None where the form of the reply, or its words, mean the model."""
     if error.status_code not in STATUSES or base_url is None or wire is None:
         return None
+    if error.may_be_billed:  # an answer was begun there, so the address is right
+        return None
     words = str(error.args[0]) if error.args else ""
     is_page = bool(_PAGE.search(words))
     means_model = not is_page and (_is_of_an_api(cause) or says_no_such_model(words, model))

@@ -11,14 +11,17 @@ from llm_orchestrator.types import FinishReason, LLMResponse
 __all__ = ["warnings_of_answer"]
 
 EMPTY = "The answer is empty: the model stopped without writing any text."
+NO_CALLS = "The model stopped to call a tool, but its answer holds no call that can be read."
 
 
 def warnings_of_answer(response: LLMResponse, wire: WireRequest) -> Tuple[str, ...]:
-    """Warn of an empty answer, and of several answers in one."""
+    """Warn of an answer without text, or without the calls it stopped for, and of several answers in one."""
     is_said = response.content or response.tool_calls or response.refusal
     is_empty = response.finish_reason is FinishReason.STOP and not is_said
     several = _several(max(_asked(wire), 1 + len(response.alternatives)))
-    return ((EMPTY,) if is_empty else ()) + ((several,) if several else ())
+    lacks_calls = response.finish_reason is FinishReason.TOOL_CALLS and not response.tool_calls
+    found = (is_empty and EMPTY, lacks_calls and NO_CALLS, several)
+    return tuple(warning for warning in found if warning)
 
 
 def _asked(wire: WireRequest) -> int:

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any, Callable, ContextManager, Dict, Mapping, NamedTuple, Optional, Protocol, Tuple
+from typing import Any, Callable, ContextManager, Dict, Mapping, NamedTuple, Optional, Protocol, Tuple, Union
 
-from llm_orchestrator.exceptions import ProviderError, ProviderTimeoutError
+from llm_orchestrator.exceptions import (
+    ConfigurationError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    ProviderError,
+    ProviderTimeoutError,
+)
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
@@ -79,6 +85,8 @@ def finishing(
                 limits = provider.limits(request, context)
                 reply = yield partial(waits.ask, provider, provider.with_headers(poll, request), limits)
             failures = 0
+        except (ConfigurationError, ModelNotFoundError) as error:  # address and model were right before
+            raise _given_up(_not_found(reply[0], error)) from error
         except ProviderError as error:
             failures += 1
             if not error.retryable or failures >= MAX_FAILURES:
@@ -91,6 +99,15 @@ def _given_up(error: ProviderError) -> ProviderError:
     error.sent = error.may_be_billed = True
     error.may_retry = False
     return error
+
+
+def _not_found(body: JSON, error: Union[ConfigurationError, ProviderError]) -> ProviderError:
+    return InvalidRequestError(
+        f"The provider does not find the answer {body.get('id')} that it makes in the background "
+        f"(status {error.status_code}). It may be billed all the same: look there before you ask again.",
+        status_code=error.status_code,
+        request_id=error.request_id,
+    )
 
 
 def _still_working(body: JSON) -> str:

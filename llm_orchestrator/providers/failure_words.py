@@ -125,7 +125,8 @@ _NOT_TAKEN = _Words(
     r"\bnot enabled for\b",
     r"\bonly [\w.]+( ?=+ ?[\w.]+)? is (allowed|supported|accepted|valid)\b",
     # one value, and neither the end of a range nor the first of several
-    r"\bmust (be|equal)( exactly| set to| equal to)? \d+(\.\d+)?(?![\w.]*\d)(?!\s*(or|to|and|-|,|<|>|\.\.))",
+    r"\b(must|should) (be|equal)( exactly| set to| equal to)? \d+(\.\d+)?"
+    r"(?![\w.]*\d)(?!\s*(or|to|and|-|,|<|>|\.\.))",
     r"\badditional propert\w+ .*not",
     r"\bis fixed\b",
     r"\bmutually exclusive\b",

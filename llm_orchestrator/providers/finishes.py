@@ -16,7 +16,9 @@ BLOCKED = re.compile(
     re.IGNORECASE,
 )
 #: Words for a failure of the server that stand where a finish reason should.
-FAILED = re.compile(r"(.*_)?error|abort(ed)?|insufficient_.*", re.IGNORECASE)
+FAILED = re.compile(
+    r"(.*_)?(error|failed|failure|timeout|unavailable)|abort(ed)?|insufficient_.*|timed_out", re.IGNORECASE
+)
 
 
 def finish_of(word: str, known: Mapping[str, FinishReason]) -> FinishReason:

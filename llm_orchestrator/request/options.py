@@ -77,7 +77,7 @@ _WORD_ENDS = re.compile(r"[-.\s]|(?<=[a-z0-9])(?=[A-Z])")
 _PLAIN_SETTINGS = {_SEPARATORS.sub("", name): remedy for name, remedy in CLIENT_SETTINGS.items()}
 #: Names of credentials, their words apart; ``pad_token`` and ``prompt_cache_key`` are none.
 _CREDENTIAL = re.compile(
-    r"authori[sz]ation|password|passwd|secret|credential|^(key|token|bearer|jwt|cookie)$"
+    r"authori[sz]ation|password|passwd|secret|credential|^(auth|key|token|bearer|jwt|cookie)$"
     r"|(^|_)x?(access|api|account|function|private|subscription)_?key(_?id)?$"
     r"|(^|_)x?(access|ad|api|auth|bearer|hf|id|refresh|security|service|session)_?token(_?(file|provider))?$"
 )

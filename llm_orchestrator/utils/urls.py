@@ -17,6 +17,9 @@ _ENDPOINT = re.compile(
     r"/((chat/)?completions|embeddings|responses|v1/messages|models/[^/]+:(stream)?generatecontent)/?$",
     re.IGNORECASE,
 )
+#: Parameters that carry a key at hosts of Azure (its functions, shared access signatures) and whose names
+#: are too short to be looked for inside others.
+_SECRET_NAMES = frozenset({"code", "sig"})
 
 
 def split_query(url: str) -> Tuple[str, str]:
@@ -69,7 +72,14 @@ def fault_of_url(url: str, secret_words: Iterable[str]) -> Optional[str]:
 
 def _credential_in(query: str, secret_words: Tuple[str, ...]) -> Optional[str]:
     names = (name for name, _ in parse_qsl(query, keep_blank_values=True))
-    return next((name for name in names if any(word in name.lower() for word in secret_words)), None)
+    return next(
+        (
+            name
+            for name in names
+            if name.lower() in _SECRET_NAMES or any(word in name.lower() for word in secret_words)
+        ),
+        None,
+    )
 
 
 def _names_a_server(url: str) -> bool:

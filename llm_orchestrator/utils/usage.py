@@ -11,7 +11,7 @@ from typing import Any, Dict, Mapping, Optional
 
 from llm_orchestrator.utils.json import JSON
 
-__all__ = ["documented_usage", "replaced_usage", "reported_cost", "updated_usage"]
+__all__ = ["counted_by_gemini", "documented_usage", "replaced_usage", "reported_cost", "updated_usage"]
 
 #: Where hosts put tokens that were read from a cache; all are a part of the prompt.
 CACHED = ("cached_tokens", "prompt_cache_hit_tokens")
@@ -118,6 +118,18 @@ def _known_from_total(usage: JSON, prompt: str, completion: str) -> Dict[str, in
     if read is None and written is not None and total > written:
         return {prompt: total - written}
     return {}
+
+
+def counted_by_gemini(usage: JSON) -> JSON:
+    """A usage object of Gemini whose total tells a count that is not there, of the prompt or the thoughts."""
+    names = ("promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
+    missing = next((name for name in (names[0], names[-1]) if usage.get(name) is None), None)
+    if missing is None or usage.get("candidatesTokenCount") is None:
+        return usage
+    total, *counts = (usage.get(name) or 0 for name in ("totalTokenCount", *names))
+    if not all(map(_is_count, (total, *counts))) or total <= sum(counts):
+        return usage
+    return {**usage, missing: total - sum(counts)}
 
 
 def reported_cost(usage: Any) -> Optional[Decimal]:

@@ -11,6 +11,7 @@ import pytest
 
 from llm_orchestrator import (
     FinishReason,
+    InvalidRequestError,
     LLMOrchestrator,
     ProviderTimeoutError,
     ServerError,
@@ -295,6 +296,38 @@ def test_fa2_a_background_answer_that_is_late_is_an_error_and_its_row_says_so(
 
     assert statuses(orchestrator) == ["error final"]
     assert [request.method for request in server.requests].count("POST") == 1
+
+
+LOST = {
+    "without the form of the API": Reply(404, {"content-type": "text/plain"}, b"404 page not found"),
+    "in the form of the API": DIALECTS["responses"].error(
+        404, "not_found", "Response with id 'resp_1' not found."
+    ),
+    "as a model would be": DIALECTS["responses"].failure("model_not_found"),
+}
+
+
+@RESPONSES
+@ASKED
+@pytest.mark.parametrize("lost", LOST)
+def test_fa2_a_background_answer_that_is_not_found_again_may_be_billed_and_is_not_made_twice(
+    orchestrate: Orchestrate,
+    server: ScriptedServer,
+    dialect: Dialect,
+    way: str,
+    pauses: List[float],
+    lost: str,
+) -> None:
+    server.script(working("queued"), LOST[lost])
+    orchestrator = orchestrate(fallback_models=["another"])
+
+    with pytest.raises(InvalidRequestError, match="resp_1.*may be billed") as caught:
+        ask(orchestrator, way, "Hi " * 500, background=True)
+
+    assert caught.value.status_code == LOST[lost].status
+    assert [request.method for request in server.requests] == ["POST", "GET"]
+    (row,) = orchestrator.cost_tracker.to_dicts()
+    assert (row["status"], row["usage_status"]) == ("error", "missing")
 
 
 @RESPONSES

@@ -49,6 +49,8 @@ FAILED_CHOICES = {
     "an error beside stop": ({"finish_reason": "stop", "error": {"message": "Broken."}}, ServerError),
     "a word": ({"finish_reason": "error"}, ServerError),
     "another word": ({"finish_reason": "network_error"}, ServerError),
+    "a word for a server that gave up": ({"finish_reason": "generation_timeout"}, ServerError),
+    "a word for a failure": ({"finish_reason": "failed"}, ServerError),
     "no resources": ({"finish_reason": "insufficient_system_resource"}, OverloadedError),
 }
 failed = pytest.mark.parametrize("case", FAILED_CHOICES)
@@ -505,6 +507,20 @@ def test_x4_an_empty_answer_with_a_plain_stop_is_an_answer_with_a_warning(
     assert (response.content, response.finish_reason) == ("", FinishReason.STOP)
     assert response.warnings == ("The answer is empty: the model stopped without writing any text.",)
     assert (response.usage.prompt_tokens, len(server.requests)) == (12, 1)
+
+
+@chat
+def test_x4_an_answer_that_stopped_for_a_call_and_holds_none_says_so(
+    orchestrate: Orchestrate, server: ScriptedServer, way: str
+) -> None:
+    said, finish = {"content": "", "tool_calls": []}, "tool_calls"
+    chunks = [chunk(said), chunk({}, finish)]
+    server.script(raw(way, completion(choice(message(**said), finish)), chunks, "[DONE]"))
+
+    response = ask(orchestrate(), way)
+
+    assert (response.finish_reason, response.tool_calls) == (FinishReason.TOOL_CALLS, ())
+    assert "no call that can be read" in " ".join(response.warnings)
 
 
 def test_x4_a_call_a_refusal_and_a_cut_answer_are_not_called_empty(

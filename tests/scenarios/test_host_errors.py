@@ -77,6 +77,8 @@ def test_fc4_an_empty_account_is_one_in_any_status(
         ("http://host/v1#top", "behind a #"),
         ("http://host/v1?key=secret-word", "'key' in its query"),
         ("http://host/v1?api-version=1&access_token=secret-word", "'access_token' in its query"),
+        ("http://host/v1?api-version=1&sig=secret-word", "'sig' in its query"),
+        ("http://host/v1?code=secret-word", "'code' in its query"),
         ("http://host/v1/chat/completions", "ends with /chat/completions"),
         ("http://host/v1/chat/completions?api-version=1", "ends with /chat/completions"),
         ("http://host/openai/v1/responses/", "ends with /responses/"),

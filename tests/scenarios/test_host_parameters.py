@@ -95,6 +95,7 @@ def test_fc1_what_a_model_never_takes_is_left_out_everywhere(
         ("top_p", "top_p: Extra inputs are not permitted"),
         ("temperature", "The model does not accept 'temperature'."),
         ("temperature", "temperature must be 1"),
+        ("temperature", "temperature should be 1.0 for this model"),
         ("temperature", "temperature must be equal to 1.0."),
         ("temperature", "Only temperature=1 is accepted"),
         ("top_k", "Unable to submit request because topK is not supported for this model"),
@@ -114,6 +115,7 @@ def test_fc2_a_parameter_that_may_not_be_there_is_left_out(
     [
         "temperature: range: 0..1",
         "temperature must be 1 or less",
+        "temperature should be 1 or less",
         "temperature must be 0-2",
         "temperature must be 0 to 2",
         "temperature must be between 0 and 2",
@@ -242,7 +244,14 @@ SPELLINGS = (
         "key",
         "token",
     ),
-    *("access_token", "azure_ad_token", "azure_ad_token_provider", "aws_secret_access_key", "hf_token"),
+    *(
+        "auth",
+        "access_token",
+        "azure_ad_token",
+        "azure_ad_token_provider",
+        "aws_secret_access_key",
+        "hf_token",
+    ),
     *("aws_access_key_id", "aws_session_token", "vertex_credentials", "clientSecret", "password"),
     *("baseUrl", "Base-URL", "apiBase", "apiVersion", "drop_params", "httpClient", "extraBody", "numRetries"),
 )

@@ -34,6 +34,7 @@ from llm_orchestrator.types import (
     TokenUsage,
     ToolCall,
 )
+from llm_orchestrator.utils.usage import counted_by_gemini
 from llm_orchestrator.utils.values import evolve, make
 
 __all__ = [
@@ -208,9 +209,10 @@ def _unique_id() -> str:
 
 def read_usage(raw: Any) -> TokenUsage:
     """Translate a usage object."""
-    usage = as_mapping(raw)
-    if not usage:
+    reported = as_mapping(raw)
+    if not reported:
         return MISSING_USAGE
+    usage = counted_by_gemini(reported)
     prompt = _sum(usage, "promptTokenCount", "toolUsePromptTokenCount")
     completion = _sum(usage, "candidatesTokenCount", "thoughtsTokenCount")
     total = _sum(usage, "totalTokenCount")
@@ -223,7 +225,7 @@ def read_usage(raw: Any) -> TokenUsage:
         total_tokens=total,
         cached_tokens=_sum(usage, "cachedContentTokenCount"),
         reasoning_tokens=_sum(usage, "thoughtsTokenCount"),
-        raw=usage,
+        raw=reported,
     )
 
 

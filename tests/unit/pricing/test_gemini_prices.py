@@ -55,6 +55,20 @@ def header(tier: str) -> Dict[str, Any]:
             "0.01125",
             "candidates told by the total alone",
         ),
+        (
+            "gemini-2.5-pro",
+            {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 2000},
+            {},
+            "0.01125",
+            "thoughts told by the total alone",
+        ),
+        (
+            "gemini-2.5-pro",
+            {"candidatesTokenCount": 1000, "totalTokenCount": 2000},
+            {},
+            "0.01125",
+            "a prompt told by the total alone",
+        ),
         # modalities
         (
             "gemini-2.5-flash",

@@ -134,6 +134,16 @@ def test_an_empty_candidate_is_an_empty_answer() -> None:
         ),
         ({"promptTokenCount": 10, "thoughtsTokenCount": 7, "totalTokenCount": 17}, (10, 7, 17, None, 7)),
         ({"promptTokenCount": 10, "totalTokenCount": 10}, (10, 0, 10, None, None)),
+        # the total tells of what is not there
+        (
+            {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 115},
+            (10, 105, 115, None, 100),
+        ),
+        ({"candidatesTokenCount": 5, "totalTokenCount": 50}, (45, 5, 50, None, None)),
+        (
+            {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 9},
+            (10, 5, 9, None, None),
+        ),
         ({"promptTokenCount": 10}, (10, None, None, None, None)),
         ({"promptTokenCount": "10", "totalTokenCount": None}, (None, None, None, None, None)),
     ],
