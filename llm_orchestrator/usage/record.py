@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
@@ -239,15 +239,18 @@ def as_utc(moment: Optional[date], *, end_of_day: bool = False) -> Optional[date
         return None
     if not isinstance(moment, date):
         raise TypeError(f"{moment!r} is not a date. Use datetime.datetime or datetime.date.")
-    if not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time.max if end_of_day else time.min)
+    if isinstance(moment, datetime):
+        return _in_utc(moment)
+    if not end_of_day or moment == date.max:
+        return _in_utc(datetime.combine(moment, time.max if end_of_day else time.min))
+    # The last hour of a day may come twice; the first moment of the next one leaves no doubt.
+    return _in_utc(datetime.combine(moment + timedelta(days=1), time.min)) - timedelta(microseconds=1)
+
+
+def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(timezone.utc)
-    except (
-        OverflowError,
-        ValueError,
-        OSError,
-    ):  # the first or the last days of all calendars, which mean no limit
+    except (OverflowError, ValueError, OSError):  # the first or last days of all calendars mean no limit
         return moment.replace(tzinfo=timezone.utc)
 
 
