@@ -92,12 +92,10 @@ def _note_what_lacks(report: UsageReport, by: Sequence[str], groups: Groups) -> 
         if not groups or any(names[number] for names in groups):
             continue  # every call has a model, a day ...; only tags are optional
         known = {name.partition("=")[0] for name in report.by_tag}
-        what, hint = ("the tag " + kind[len("tag:") :], "") if ":" in kind else ("a tag", "")
-        if known:
-            hint = did_you_mean(kind[len("tag:") :], known)
-        else:
-            hint = "Set tags with `ask --tag NAME=VALUE`, or with tags= in a program."
-        note(f"No call has {what}. {hint}")
+        name = kind[len("tag:") :]
+        hint = "Set tags with `ask --tag NAME=VALUE`, or with tags= in a program."
+        what = f"the tag {name!r}" if name else "a tag"
+        note(f"No call has {what}. {did_you_mean(name, known) if known else hint}")
 
 
 def _plain(group: Mapping[str, Any], without: str = "") -> Dict[str, Any]:

@@ -87,7 +87,7 @@ def costs(
     """Sum up what was used and spent, from the ledger. Needs no network and no key."""
     kinds = _kinds(by or ["model"])
     limits = _period(since, until, this_month, which, last_month)
-    only = {"model": model, "provider": provider, "tags": _tags(tag or [])}
+    only: Dict[str, Any] = {"model": model, "provider": provider, "tags": _tags(tag or [])}
     tracker = _tracker(config, ledger)
     with waiting("Reading the ledger ..."):
         report = tracker.get_usage_report(*limits, **only)

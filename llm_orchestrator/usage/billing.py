@@ -126,7 +126,7 @@ def _json(value: Any) -> Any:
 
 
 def _moment(value: Any) -> datetime:
-    return value if isinstance(value, datetime) else parse_timestamp(value)
+    return parse_timestamp(value) if isinstance(value, str) else value
 
 
 def _estimated(text: Optional[str]) -> Optional[Mapping[str, int]]:

@@ -33,6 +33,7 @@ Tokens = Union[Mapping[str, Optional[int]], TokenUsage, None]
 
 #: Years that a ledger may have been written in; no clock of any zone fails on them.
 _FIRST_YEAR, _LAST_YEAR = 1970, 2999
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,11 @@ def as_utc(moment: Optional[date], *, end_of_day: bool = False) -> Optional[date
 
 def _in_utc(moment: datetime) -> datetime:
     try:
-        return moment.astimezone(timezone.utc)
+        if moment.tzinfo:
+            return moment.astimezone(timezone.utc)
+        # astimezone() of Python 3.9 is an hour off where clocks skip one; and a float has no room for microseconds.
+        seconds = moment.replace(microsecond=0).timestamp()
+        return _EPOCH + timedelta(seconds=seconds, microseconds=moment.microsecond)
     except (OverflowError, ValueError, OSError):  # the first or last days of all calendars mean no limit
         return moment.replace(tzinfo=timezone.utc)
 
@@ -269,7 +274,7 @@ def parse_timestamp(text: str) -> datetime:
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         raise ValueError(f"{text!r} is in the year {moment.year}")
-    return moment if moment.tzinfo else moment.astimezone(timezone.utc)
+    return moment if moment.tzinfo else _in_utc(moment)
 
 
 def parse_counts(text: str) -> Dict[str, int]:
