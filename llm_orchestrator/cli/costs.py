@@ -63,7 +63,7 @@ _ThisMonth = Annotated[
 ]
 _LastMonth = Annotated[bool, typer.Option("--last-month", help="Only last month.")]
 _Which = Annotated[
-    Optional[str], typer.Argument(metavar="[MONTH]", help="After --month: which one, as 2026-10.")
+    Optional[str], typer.Argument(metavar="MONTH", help="After --month: which one, as 2026-10.")
 ]
 _Format = Annotated[Format, typer.Option("--format", "-f", help="How to print them.")]
 _Html = Annotated[Optional[Path], _option("--html", "FILE", "Write a page with charts instead.")]

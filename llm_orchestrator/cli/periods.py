@@ -14,7 +14,6 @@ __all__ = ["Period", "month", "month_before", "period"]
 Period = Tuple[Optional[date], Optional[date]]
 
 _AGO = re.compile(r"(\d{1,5})([dhw])")
-_MONTH = re.compile(r"\d{4}-\d{2}")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -28,9 +27,12 @@ def period(since: Optional[str], until: Optional[str]) -> Period:
 
 def month(text: str) -> Period:
     """Read a month."""
-    if not _MONTH.fullmatch(text):
-        raise typer.BadParameter(f"{text} is not a month. Write it as 2026-11.", param_hint="--month")
-    return _moment(text, "--month")
+    try:
+        return _month(text)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text} is not a month. Write it as 2026-11.", param_hint="--month"
+        ) from None
 
 
 def month_before(day: date) -> Period:
@@ -44,7 +46,7 @@ def _moment(text: Optional[str], option: str) -> Period:
     if text is None:
         return None, None
     try:
-        return _month(text) if _MONTH.fullmatch(text) else (_one(text),) * 2
+        return _month(text) if len(text) == len("2026-11") else (_one(text),) * 2
     except (ValueError, OverflowError):
         raise typer.BadParameter(
             "use a month (2026-11), a day (2026-11-01), today, or a span (24h, 7d, 4w)", param_hint=option

@@ -252,7 +252,7 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         if moment.tzinfo:
             return moment.astimezone(timezone.utc)
-        # astimezone() of Python 3.9 is an hour off where clocks skip one; and a float has no room for microseconds.
+        # astimezone() of Python 3.9 is an hour off where clocks skip one; a float cannot hold microseconds.
         seconds = moment.replace(microsecond=0).timestamp()
         return _EPOCH + timedelta(seconds=seconds, microseconds=moment.microsecond)
     except (OverflowError, ValueError, OSError):  # the first or last days of all calendars mean no limit

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import (
-    TYPE_CHECKING,
     Any,
     ClassVar,
     Dict,
@@ -30,13 +29,11 @@ from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import DETAIL_COLUMNS, REPORT_COLUMNS
 from llm_orchestrator.usage.groups import KINDS, Naming, by_kind, by_kinds
 from llm_orchestrator.usage.selection import ALL, Selection
+from llm_orchestrator.usage.store import RecordStore
 from llm_orchestrator.usage.tally import Tally
 from llm_orchestrator.usage.totals import Readable, UsageTotals
 from llm_orchestrator.utils.money import format_cost, known_cost, subtract_money
 from llm_orchestrator.utils.plural import number_of
-
-if TYPE_CHECKING:
-    from llm_orchestrator.usage.store import RecordStore
 
 __all__ = [
     "UsageReport",
