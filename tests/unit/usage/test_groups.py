@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 from llm_orchestrator.cost_tracker import CostTracker, UsageReport, UsageTotals
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage import recent
+from llm_orchestrator.usage.columns import REPORT_COLUMNS
+from llm_orchestrator.usage.selection import Selection
+from llm_orchestrator.usage.tally import Tally
 from tests.support.costs import TOKENS, make
 from tests.support.ledgers import row, write
 
@@ -172,9 +175,7 @@ def test_a_condition_of_another_type_is_refused(only: Any, told: str) -> None:
         make(None).get_usage_report(**only)
 
 
-def test_a_call_that_fell_back_counts_for_each_of_its_models_and_leaves_no_memory(
-    tracker: CostTracker,
-) -> None:
+def test_a_call_that_fell_back_counts_for_each_of_its_models(tracker: CostTracker) -> None:
     for number in range(3):
         call: Dict[str, Any] = {"call_id": f"{number}", "cost": Decimal(1)}
         tracker.log_usage("p", "first", TOKENS, final=False, **call)
@@ -184,6 +185,18 @@ def test_a_call_that_fell_back_counts_for_each_of_its_models_and_leaves_no_memor
     for model in ("first", "second"):
         report = tracker.get_usage_report(model=model)
         assert (report.total_requests, report.total_cost) == (3, 3)
+
+
+def test_calls_that_ended_with_another_model_are_forgotten() -> None:
+    rows = [
+        [row(call_id=call, model=model, final=final)[name] for name in REPORT_COLUMNS]
+        for call in ("c", "d")
+        for model, final in (("first", "false"), ("second", "true"))
+    ]
+    tally = Tally()
+
+    assert tally.add_all(rows, Selection(model="first").has) == 4
+    assert (tally.rows, tally.totals()[0].requests, tally._unfinished) == (2, 2, {})
 
 
 # Sums
