@@ -132,6 +132,16 @@ def main() -> None:
         print(
             f"report of {report.total_requests:,} rows: {seconds:.2f} s   target {REPORT_S:g} s for 1,000,000"
         )
+        start = time.process_time()
+        groups = report.grouped(["tag:team", "model"])
+        seconds = time.process_time() - start
+        print(
+            f"its {len(groups)} groups by a tag and the model: {seconds:.2f} s   target {REPORT_S:g} s more"
+        )
+        start = time.process_time()
+        team = CostTracker(log_path=many).get_usage_report(datetime(2026, 10, 1), tags={"team": "t1"})
+        seconds = time.process_time() - start
+        print(f"report of {team.total_requests:,} rows of one tag since a day: {seconds:.2f} s")
         print(f"memory at most: {peak_mb():.0f} MB   target {REPORT_MB:g} MB")
         print(f"append a row: {append_us(Path(folder) / 'one.csv'):.1f} us   target {APPEND_US:g} us")
         rows = rows_of_processes(Path(folder) / "shared.csv")

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.types import Attempt, CostDetails, Exchange, LLMResponse
 from llm_orchestrator.usage.attempts import CallFacts, given_cost, is_refused, usage_record_of
-from llm_orchestrator.usage.columns import DETAIL_COLUMNS
 from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.record import Tokens, UsageRecord, as_usage, as_utc
 from llm_orchestrator.usage.recorder import Recorder
+from llm_orchestrator.usage.selection import Selection
 from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.money import format_cost
 from llm_orchestrator.utils.packaged import is_packaged
@@ -313,27 +313,32 @@ class CostTracker:
         self._recorder.check_budget(session_id, pending)
 
     def get_usage_report(
-        self, start_date: Optional[date] = None, end_date: Optional[date] = None
+        self,
+        start_date: Optional[date] = None,
+        end_date: Optional[date] = None,
+        *,
+        provider: Optional[str] = None,
+        model: Optional[str] = None,
+        tags: Optional[Mapping[str, str]] = None,
     ) -> report.UsageReport:
         """Sum up what was used: everything in the ledger file, or this process's records where there is none.
 
         Args:
             start_date: First moment to count; a naive datetime is local time, a date its first moment.
             end_date: Last moment to count; a naive datetime is local time, a date its last moment.
+            provider: Count only what this provider entry answered.
+            model: Count only what this model answered.
+            tags: Count only calls with all these tags; an empty value stands for calls without the tag.
 
         Returns:
             The report, readable by attribute and as a mapping.
 
         Raises:
             ConfigurationError: Meanwhile another program replaced the file by something that is not a ledger.
+            TypeError: An argument is not of its type.
         """
-        store = self._recorder.store
-        earlier, cells = store.report_source(start_date, end_date)
-        return report.UsageReport.from_cells(
-            cells,
-            earlier=earlier,
-            again=lambda: store.cells(start_date, end_date, DETAIL_COLUMNS),
-        )
+        selection = Selection(start_date, end_date, provider, model, tags)
+        return report.UsageReport.of(self._recorder.store, selection)
 
     def export_to_csv(
         self,
@@ -341,13 +346,19 @@ class CostTracker:
         *,
         start_date: Optional[date] = None,
         end_date: Optional[date] = None,
+        provider: Optional[str] = None,
+        model: Optional[str] = None,
+        tags: Optional[Mapping[str, str]] = None,
     ) -> int:
         """Write the same rows that a report reads to a CSV file of their own.
 
         Args:
             path: The file to write; one that exists is replaced when the new one is complete.
-            start_date: First moment to export, as in ``get_usage_report``.
-            end_date: Last moment to export, as in ``get_usage_report``.
+            start_date: First moment to export, as in ``get_usage_report``; so are the others.
+            end_date: Last moment to export.
+            provider: Export only rows of this provider entry.
+            model: Export only rows of this model.
+            tags: Export only rows of calls with these tags.
 
         Returns:
             Number of rows written.
@@ -355,7 +366,8 @@ class CostTracker:
         Raises:
             ConfigurationError: The file cannot be written, or is the ledger itself.
         """
-        return self._recorder.store.export(path, export.write_csv, start_date, end_date)
+        selection = Selection(start_date, end_date, provider, model, tags)
+        return self._recorder.store.export(path, export.write_csv, selection)
 
     def export_to_jsonl(
         self,
@@ -363,13 +375,19 @@ class CostTracker:
         *,
         start_date: Optional[date] = None,
         end_date: Optional[date] = None,
+        provider: Optional[str] = None,
+        model: Optional[str] = None,
+        tags: Optional[Mapping[str, str]] = None,
     ) -> int:
         """Write the same rows as JSON lines: one object a row; money is a string, which keeps it exact.
 
         Args:
             path: The file to write; one that exists is replaced when the new one is complete.
-            start_date: First moment to export, as in ``get_usage_report``.
-            end_date: Last moment to export, as in ``get_usage_report``.
+            start_date: First moment to export, as in ``get_usage_report``; so are the others.
+            end_date: Last moment to export.
+            provider: Export only rows of this provider entry.
+            model: Export only rows of this model.
+            tags: Export only rows of calls with these tags.
 
         Returns:
             Number of rows written.
@@ -377,21 +395,91 @@ class CostTracker:
         Raises:
             ConfigurationError: The file cannot be written, or is the ledger itself.
         """
-        return self._recorder.store.export(path, export.write_jsonl, start_date, end_date)
+        selection = Selection(start_date, end_date, provider, model, tags)
+        return self._recorder.store.export(path, export.write_jsonl, selection)
+
+    def export_to_parquet(
+        self,
+        path: Union[str, Path],
+        *,
+        start_date: Optional[date] = None,
+        end_date: Optional[date] = None,
+        provider: Optional[str] = None,
+        model: Optional[str] = None,
+        tags: Optional[Mapping[str, str]] = None,
+    ) -> int:
+        """Write the same rows as a Parquet file, with the types of ``to_arrow``.
+
+        Args:
+            path: The file to write; one that exists is replaced when the new one is complete.
+            start_date: First moment to export, as in ``get_usage_report``; so are the others.
+            end_date: Last moment to export.
+            provider: Export only rows of this provider entry.
+            model: Export only rows of this model.
+            tags: Export only rows of calls with these tags.
+
+        Returns:
+            Number of rows written.
+
+        Raises:
+            ConfigurationError: The file cannot be written, or is the ledger itself; or the extra
+                ``arrow`` is not installed.
+        """
+        selection = Selection(start_date, end_date, provider, model, tags)
+        return self._recorder.store.export(path, export.write_parquet, selection)
 
     def to_dicts(
-        self, start_date: Optional[date] = None, end_date: Optional[date] = None
+        self,
+        start_date: Optional[date] = None,
+        end_date: Optional[date] = None,
+        *,
+        provider: Optional[str] = None,
+        model: Optional[str] = None,
+        tags: Optional[Mapping[str, str]] = None,
     ) -> List[Dict[str, Any]]:
         """List the same rows as dicts, as ``pandas.DataFrame`` takes them.
 
         Args:
-            start_date: First moment to list, as in ``get_usage_report``.
-            end_date: Last moment to list, as in ``get_usage_report``.
+            start_date: First moment to list, as in ``get_usage_report``; so are the others.
+            end_date: Last moment to list.
+            provider: List only rows of this provider entry.
+            model: List only rows of this model.
+            tags: List only rows of calls with these tags.
 
         Returns:
-            One dict for each row: numbers, ``Decimal`` for money, None for what is not known.
+            One dict for each row: numbers, ``datetime`` in UTC, ``Decimal`` for money, a dict of tags, None
+            for what is not known.
         """
-        return [export.typed(row) for row in self._recorder.store.rows(start_date, end_date)]
+        rows = self._recorder.store.rows(Selection(start_date, end_date, provider, model, tags))
+        return [export.typed(row) for row in rows]
+
+    def to_arrow(
+        self,
+        start_date: Optional[date] = None,
+        end_date: Optional[date] = None,
+        *,
+        provider: Optional[str] = None,
+        model: Optional[str] = None,
+        tags: Optional[Mapping[str, str]] = None,
+    ) -> Any:
+        """Make an Arrow table of the same rows, which pandas, polars and DuckDB take as it is.
+
+        Args:
+            start_date: First moment to list, as in ``get_usage_report``; so are the others.
+            end_date: Last moment to list.
+            provider: List only rows of this provider entry.
+            model: List only rows of this model.
+            tags: List only rows of calls with these tags.
+
+        Returns:
+            A ``pyarrow.Table`` with the columns of the ledger: moments in UTC, tags as a map, money with 20
+            decimal places, null for what is not known.
+
+        Raises:
+            ConfigurationError: The extra ``arrow`` is not installed.
+        """
+        rows = self._recorder.store.rows(Selection(start_date, end_date, provider, model, tags))
+        return export.to_table(rows)
 
 
 def _check_prices() -> None:

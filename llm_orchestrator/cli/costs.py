@@ -1,25 +1,23 @@
 """The command ``costs``: what was used and spent, as a table, CSV, JSON or an HTML page."""
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
-import csv
 import enum
-import json
-import re
-import sys
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Dict, List, Mapping, Optional, Tuple
+from typing import Annotated, Any, Dict, List, Optional
 
 import typer
 
 from llm_orchestrator.calls.tracker import configured_tracker
+from llm_orchestrator.cli.cost_formats import print_csv, print_json, print_table
+from llm_orchestrator.cli.periods import Period, month, month_before, period
 from llm_orchestrator.cli.settings import ConfigOption, load_without_keys
-from llm_orchestrator.cli.terminal import note, say, show_table, waiting
+from llm_orchestrator.cli.terminal import note, say, waiting
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage.report import KINDS, UsageReport, UsageTotals
-from llm_orchestrator.utils.money import format_cost, known_cost
+from llm_orchestrator.usage.groups import by_kinds
+from llm_orchestrator.usage.report import UsageReport
+from llm_orchestrator.utils.suggestions import did_you_mean
 
 __all__ = ["costs"]
 
@@ -32,93 +30,101 @@ class Format(str, enum.Enum):
     JSON = "json"
 
 
-_AGO = re.compile(r"(\d{1,5})([dhw])")
-_MONTH = re.compile(r"\d{4}-\d{2}")
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_PRINTERS = {Format.TABLE: print_table, Format.CSV: print_csv, Format.JSON: print_json}
+
+
+def _option(name: str, metavar: str, text: str) -> Any:
+    return typer.Option(name, metavar=metavar, help=text, show_default=False)
+
+
+_Ledger = Annotated[Optional[Path], _option("--ledger", "FILE", "The ledger; default: the configured one.")]
+_By = Annotated[
+    Optional[List[str]],
+    _option(
+        "--by",
+        "KIND",
+        "What to group by: model (default), provider, day, month, session, tag, or tag:NAME for one tag's "
+        "values. Give it twice for both together.",
+    ),
+]
+_Tags = Annotated[
+    Optional[List[str]],
+    _option("--tag", "NAME=VALUE", "Only calls with this tag; `NAME=` for those without it. Repeatable."),
+]
+_Model = Annotated[Optional[str], _option("--model", "MODEL", "Only what this model answered.")]
+_Provider = Annotated[Optional[str], _option("--provider", "NAME", "Only what this provider entry answered.")]
+_Since = Annotated[
+    Optional[str],
+    _option("--since", "WHEN", "From this month, day or time on: 2026-11, 2026-11-01, today, 24h, 7d."),
+]
+_Until = Annotated[Optional[str], _option("--until", "WHEN", "Up to this month, day or time, included.")]
+_ThisMonth = Annotated[
+    bool, typer.Option("--month", help="Only this month; or the one that follows: 2026-10.")
+]
+_LastMonth = Annotated[bool, typer.Option("--last-month", help="Only last month.")]
+_Which = Annotated[
+    Optional[str], typer.Argument(metavar="MONTH", help="After --month: which one, as 2026-10.")
+]
+_Format = Annotated[Format, typer.Option("--format", "-f", help="How to print them.")]
+_Html = Annotated[Optional[Path], _option("--html", "FILE", "Write a page with charts instead.")]
 
 
 def costs(
+    which: _Which = None,
     config: ConfigOption = None,
-    ledger: Annotated[
-        Optional[Path],
-        typer.Option(
-            "--ledger", metavar="FILE", help="The ledger; default: the configured one.", show_default=False
-        ),
-    ] = None,
-    by: Annotated[
-        str,
-        typer.Option(
-            "--by",
-            metavar="KIND",
-            help="What to group by: model, provider, day, session, tag, or tag:NAME for one tag's values.",
-        ),
-    ] = "model",
-    since: Annotated[
-        Optional[str],
-        typer.Option(
-            "--since",
-            metavar="WHEN",
-            help="From this month, day or time on: 2026-11, 2026-11-01, today, 24h, 7d.",
-            show_default=False,
-        ),
-    ] = None,
-    until: Annotated[
-        Optional[str],
-        typer.Option(
-            "--until", metavar="WHEN", help="Up to this month, day or time, included.", show_default=False
-        ),
-    ] = None,
-    form: Annotated[Format, typer.Option("--format", "-f", help="How to print them.")] = Format.TABLE,
-    html: Annotated[
-        Optional[Path],
-        typer.Option("--html", metavar="FILE", help="Write a page with charts instead.", show_default=False),
-    ] = None,
+    ledger: _Ledger = None,
+    by: _By = None,
+    tag: _Tags = None,
+    model: _Model = None,
+    provider: _Provider = None,
+    since: _Since = None,
+    until: _Until = None,
+    this_month: _ThisMonth = False,
+    last_month: _LastMonth = False,
+    form: _Format = Format.TABLE,
+    html: _Html = None,
 ) -> None:
     """Sum up what was used and spent, from the ledger. Needs no network and no key."""
-    start, end = _moment(since, "--since"), _moment(until, "--until", is_end=True)
+    kinds = _kinds(by or ["model"])
+    limits = _period(since, until, this_month, which, last_month)
+    only: Dict[str, Any] = {"model": model, "provider": provider, "tags": _tags(tag or [])}
     tracker = _tracker(config, ledger)
-    if tracker.log_path and not tracker.log_path.exists():
-        note(f"There is no ledger {tracker.log_path} yet. The first call creates it.", style="yellow")
     with waiting("Reading the ledger ..."):
-        report = tracker.get_usage_report(start, end)
-        if html:
-            report.to_html(html)
-        groups = _groups(report, by)
+        report = tracker.get_usage_report(*limits, **only)
+        _note_what_is_unknown(report, tracker, limits, only)
     if html:
+        report.to_html(html)
         say(f"Wrote {html}.")
-    elif form is Format.JSON:
-        print(json.dumps(_document(report), indent=2))
-    elif form is Format.CSV:
-        _write_csv(report.to_dicts(by))
     else:
-        _show(report, by, groups)
+        _PRINTERS[form](report, kinds)
 
 
-def _groups(report: UsageReport, by: str) -> Mapping[str, UsageTotals]:
+def _kinds(by: List[str]) -> List[str]:
     try:
-        return report.grouped(by)
+        by_kinds(by)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--by") from None
+    return by
 
 
-def _moment(text: Optional[str], option: str, *, is_end: bool = False) -> Optional[date]:
-    """Read a month, a day, a time, or a span back from now; a month is its first or its last day."""
-    if text is None:
-        return None
-    ago = _AGO.fullmatch(text)
-    if ago:
-        return datetime.now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    if text == "today":
-        return date.today()
-    try:
-        if _MONTH.fullmatch(text):
-            first = date.fromisoformat(f"{text}-01")
-            return (first + timedelta(days=31)).replace(day=1) - timedelta(days=1) if is_end else first
-        return date.fromisoformat(text) if len(text) == len("2026-11-01") else datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            "use a month (2026-11), a day (2026-11-01), today, or a span (24h, 7d, 4w)", param_hint=option
-        ) from None
+def _period(
+    since: Optional[str], until: Optional[str], this_month: bool, which: Optional[str], last_month: bool
+) -> Period:
+    if which and not this_month:
+        raise typer.BadParameter(f"{which} stands alone. Put --month before it.", param_hint="MONTH")
+    if this_month + last_month + bool(since or until) > 1:
+        raise typer.BadParameter("use one of --month, --last-month, and --since with --until")
+    if last_month:
+        return month_before(date.today())
+    return month(which or f"{date.today():%Y-%m}") if this_month else period(since, until)
+
+
+def _tags(texts: List[str]) -> Dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    tags = {name: value for name, _, value in pairs}
+    if not all(name and sign for name, sign, _ in pairs) or len(tags) < len(texts):
+        raise typer.BadParameter("write NAME=VALUE, each name once", param_hint="--tag")
+    return tags
 
 
 def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:
@@ -131,64 +137,22 @@ def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:
         raise ConfigurationError(
             "The configuration has no ledger. Set cost_tracking.log_path, or pass a file with --ledger."
         )
+    if not tracker.log_path.exists():
+        note(f"There is no ledger {tracker.log_path} yet. The first call creates it.", style="yellow")
     return tracker
 
 
-def _show(report: UsageReport, by: str, groups: Mapping[str, UsageTotals]) -> None:
-    columns = (by, "calls", "tokens", "cost", "estimated", "unpriced")
-    rows = [
-        (
-            name or "(none)",
-            f"{group.requests:,}",
-            f"{group.tokens:,}",
-            format_cost(known_cost(group.cost, group.requests, group.unpriced_requests)),
-            format_cost(group.estimated_cost) if group.estimated_requests else "",
-            f"{group.unpriced_requests:,}" if group.unpriced_requests else "",
-        )
-        for name, group in _sorted(groups, by)
-    ]
-    if rows:
-        show_table(columns, rows, numbers=columns[1:])
-    elif report.total_requests:  # every call has a model, a day ...; only tags are optional
-        note("No call has a tag. Set tags with `ask --tag NAME=VALUE`, or with tags= in a program.")
-    say(str(report), style="bold")
-
-
-def _sorted(groups: Mapping[str, UsageTotals], by: str) -> List[Tuple[str, UsageTotals]]:
-    """Days in order, everything else by cost."""
-    if by == "day":
-        return sorted(groups.items(), key=lambda item: item[0])
-    return sorted(groups.items(), key=lambda item: item[1].cost + item[1].estimated_cost, reverse=True)
-
-
-def _write_csv(groups: List[Dict[str, Any]]) -> None:
-    columns = (
-        "by",
-        "name",
-        "requests",
-        "tokens",
-        "cost",
-        "estimated_cost",
-        "unpriced_requests",
-        "estimated_requests",
-    )
-    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _plain(value) for name, value in group.items()} for group in groups)
-
-
-def _document(report: UsageReport) -> Dict[str, Any]:
-    totals = {name: _plain(value) for name, value in report.items() if not name.startswith("by_")}
-    groups = {
-        f"by_{kind}": [
-            {name: _plain(value) for name, value in group.items() if name != "by"}
-            for group in report.to_dicts(kind)
-        ]
-        for kind in KINDS
-    }
-    return {**totals, **groups}
-
-
-def _plain(value: Any) -> Any:
-    """Money as a string, so that it stays exact."""
-    return format(value, "f") if isinstance(value, Decimal) else value
+def _note_what_is_unknown(
+    report: UsageReport, tracker: CostTracker, limits: Period, only: Dict[str, Any]
+) -> None:
+    """Where nothing was found, say which condition no call of the period fulfils: it may be misspelt."""
+    if report.total_requests or not any(only.values()):
+        return
+    whole = tracker.get_usage_report(*limits)
+    wanted = [("model", only["model"], whole.by_model), ("provider", only["provider"], whole.by_provider)]
+    wanted += [("tag", f"{name}={value}", whole.by_tag) for name, value in only["tags"].items() if value]
+    for kind, name, known in wanted:
+        if name is not None and name not in known:
+            note(
+                f"No call of this period has the {kind} {name!r}. {did_you_mean(name, known)}", style="yellow"
+            )

@@ -108,7 +108,7 @@ def _query_of_row(row: Mapping[str, Any]) -> PricingQuery:
         _as_reported(raw, row["usage_status"]) if has_object else _counted(row),
         row.get("requested_model") or None,
         api=row.get("api") or None,
-        at=parse_timestamp(row.get("started_at") or row["timestamp"]),
+        at=_moment(row.get("started_at") or row["timestamp"]),
         batch=known.get("batch") is True,
         base_url=row.get("base_url") or None,
         headers=known.get("headers") or NOTHING if has_object else NOTHING,
@@ -125,6 +125,10 @@ def _as_reported(raw: Any, source: str) -> Any:
 
 def _json(value: Any) -> Any:
     return read_json(value) if isinstance(value, str) and value else value or None
+
+
+def _moment(value: Any) -> datetime:
+    return parse_timestamp(value) if isinstance(value, str) else value
 
 
 def _estimated(text: Optional[str]) -> Optional[Mapping[str, int]]:

@@ -21,7 +21,7 @@ class LocalClock:
 
     def read(self, timestamp: str) -> Tuple[str, str]:
         """The day and the hour of a timestamp: ``YYYY-MM-DD`` and ``YYYY-MM-DDTHH``."""
-        minute = timestamp[:16]
+        minute = timestamp[:16] + timestamp[-6:]  # the zone stands at the end
         found = self._of_minute.get(minute)
         if found is None:
             if len(self._of_minute) >= _REMEMBERED:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Deque, Dict, Iterator, List, Optional, Set, Tuple
 
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
-from llm_orchestrator.usage.record import UsageRecord, as_utc
+from llm_orchestrator.usage.record import UsageRecord
 
 if TYPE_CHECKING:
     from llm_orchestrator.usage.tally import Tally
@@ -55,13 +55,12 @@ class RecentRecords:
         self._sums.add([row[name] for name in REPORT_COLUMNS])
         self._forgotten_until = max(self._forgotten_until or record.timestamp, record.timestamp)
 
-    def rows(self, start_date: Optional[date]) -> Iterator[Dict[str, str]]:
+    def rows(self, start: Optional[datetime]) -> Iterator[Dict[str, str]]:
         """The records as rows; where earlier ones would belong to them, that is said."""
-        self._say_what_lacks(start_date)
+        self._say_what_lacks(start)
         return (record.to_row() for record in list(self._records))
 
-    def _say_what_lacks(self, start_date: Optional[date]) -> None:
-        start = as_utc(start_date)
+    def _say_what_lacks(self, start: Optional[datetime]) -> None:
         until = self._forgotten_until
         if self._sums is not None and until is not None and (start is None or start <= until):
             logger.warning(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
@@ -33,6 +33,7 @@ Tokens = Union[Mapping[str, Optional[int]], TokenUsage, None]
 
 #: Years that a ledger may have been written in; no clock of any zone fails on them.
 _FIRST_YEAR, _LAST_YEAR = 1970, 2999
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -239,15 +240,22 @@ def as_utc(moment: Optional[date], *, end_of_day: bool = False) -> Optional[date
         return None
     if not isinstance(moment, date):
         raise TypeError(f"{moment!r} is not a date. Use datetime.datetime or datetime.date.")
-    if not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time.max if end_of_day else time.min)
+    if isinstance(moment, datetime):
+        return _in_utc(moment)
+    if not end_of_day or moment == date.max:
+        return _in_utc(datetime.combine(moment, time.max if end_of_day else time.min))
+    # The last hour of a day may come twice; the first moment of the next one leaves no doubt.
+    return _in_utc(datetime.combine(moment + timedelta(days=1), time.min)) - timedelta(microseconds=1)
+
+
+def _in_utc(moment: datetime) -> datetime:
     try:
-        return moment.astimezone(timezone.utc)
-    except (
-        OverflowError,
-        ValueError,
-        OSError,
-    ):  # the first or the last days of all calendars, which mean no limit
+        if moment.tzinfo:
+            return moment.astimezone(timezone.utc)
+        # astimezone() of Python 3.9 is an hour off where clocks skip one; a float cannot hold microseconds.
+        seconds = moment.replace(microsecond=0).timestamp()
+        return _EPOCH + timedelta(seconds=seconds, microseconds=moment.microsecond)
+    except (OverflowError, ValueError, OSError):  # the first or last days of all calendars mean no limit
         return moment.replace(tzinfo=timezone.utc)
 
 
@@ -266,7 +274,7 @@ def parse_timestamp(text: str) -> datetime:
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         raise ValueError(f"{text!r} is in the year {moment.year}")
-    return moment if moment.tzinfo else moment.astimezone(timezone.utc)
+    return moment if moment.tzinfo else _in_utc(moment)
 
 
 def parse_counts(text: str) -> Dict[str, int]:

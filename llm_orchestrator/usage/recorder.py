@@ -79,8 +79,7 @@ class Recorder:
     def _cost_in_records(self, session_id: str) -> Decimal:
         from llm_orchestrator.usage.report import UsageReport
 
-        earlier, cells = self.store.report_source(None, None)
-        found = UsageReport.from_cells(cells, earlier=earlier).by_session.get(session_id)
+        found = UsageReport.of(self.store).by_session.get(session_id)
         return found.cost if found else ZERO
 
     def check_budget(self, session_id: str, pending: Optional[Decimal]) -> None:

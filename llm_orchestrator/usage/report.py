@@ -12,7 +12,6 @@ from decimal import Decimal
 from itertools import islice
 from typing import (
     Any,
-    Callable,
     ClassVar,
     Dict,
     Iterable,
@@ -21,10 +20,16 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
+    Tuple,
     Union,
+    overload,
 )
 
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.usage.columns import DETAIL_COLUMNS, REPORT_COLUMNS
+from llm_orchestrator.usage.groups import KINDS, Naming, by_kind, by_kinds
+from llm_orchestrator.usage.selection import ALL, Selection
+from llm_orchestrator.usage.store import RecordStore
 from llm_orchestrator.usage.tally import Tally
 from llm_orchestrator.usage.totals import Readable, UsageTotals
 from llm_orchestrator.utils.money import format_cost, known_cost, subtract_money
@@ -35,9 +40,8 @@ __all__ = [
     "UsageTotals",
 ]
 
-
-#: The kinds of groups of a report.
-KINDS = ("provider", "model", "session", "tag", "day")
+#: The name of the calls that are kept as sums only, in groups that need their rows.
+EARLIER = "(earlier calls)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,30 +73,26 @@ class UsageReport(Readable):
     by_tag: Mapping[str, UsageTotals]
     by_day: Mapping[str, UsageTotals]
     estimated_requests: int = 0
+    _untagged: ClassVar[Optional[UsageTotals]] = None
     _source: ClassVar[Optional[_Source]] = None
 
     @classmethod
-    def from_cells(
-        cls,
-        rows: Iterable[Sequence[str]],
-        again: Optional[Callable[[], Iterable[Sequence[str]]]] = None,
-        earlier: Optional[Tally] = None,
-    ) -> UsageReport:
-        """Sum up ledger rows, one by one.
+    def of(cls, store: RecordStore, selection: Selection = ALL) -> UsageReport:
+        """Sum up the records of a store, one by one.
 
         Args:
-            rows: For every row one string for each of ``REPORT_COLUMNS``.
-            again: Reads the same rows again, with ``DETAIL_COLUMNS``, for ``to_html``.
-            earlier: The sums of rows that are not there any more; the others are added to it.
+            store: Where the records are.
+            selection: Which of them are meant.
 
         Returns:
             The report.
         """
-        tally = Tally() if earlier is None else earlier
-        before = tally.rows
-        for cells in rows:
-            tally.add(cells)
+        earlier, rows = store.report_source(selection)
+        tally = earlier or Tally()
+        before = tally.totals()[0]
+        size = tally.add_all(rows, None if selection.is_all else selection.has)
         overall, groups = tally.totals()
+        untagged = groups["by_tag"].pop("", None)
         report = cls(
             total_requests=overall.requests,
             total_tokens=overall.tokens,
@@ -102,13 +102,18 @@ class UsageReport(Readable):
             estimated_requests=overall.estimated_requests,
             **groups,
         )
-        if again:
-            object.__setattr__(report, "_source", _Source(again, tally.rows - before))
+        object.__setattr__(report, "_untagged", untagged)
+        object.__setattr__(report, "_source", _Source(store, selection, size, before))
         return report
 
     def __getstate__(self) -> Dict[str, Any]:
         """Leave the ledger behind: a copy in another process is the sums alone."""
-        return dict(self)
+        return {name: value for name, value in self.__dict__.items() if name != "_source"}
+
+    @property
+    def known_cost(self) -> Optional[Decimal]:
+        """``total_cost``, or None where no call has a known price: unknown is not zero."""
+        return known_cost(self.total_cost, self.total_requests, self.unpriced_requests)
 
     def to_html(self, path: Union[str, os.PathLike[str], None] = None) -> str:
         """Make a page to look at: spend over time, tokens, caching, failures, latency, and tables that sort.
@@ -128,70 +133,127 @@ class UsageReport(Readable):
         """
         from llm_orchestrator.usage.page import make_page, write_page
 
-        if self._source is None:
-            raise ConfigurationError(
-                "The page needs the rows behind the report, which a copied report has left behind. "
-                "Call to_html on the report that get_usage_report returned."
-            )
-        page = make_page(self, self._source.rows())
+        page = make_page(self, filter(self._rows.selection.has, self._rows.again(DETAIL_COLUMNS)))
         if path is not None:
             write_page(page, path)
         return page
 
-    def grouped(self, by: str) -> Mapping[str, UsageTotals]:
-        """Find the sums of one kind of groups.
+    @property
+    def _rows(self) -> _Source:
+        if self._source is None:
+            raise ConfigurationError(
+                "This needs the rows behind the report, which a copied report has left behind. "
+                "Call it on the report that get_usage_report returned."
+            )
+        return self._source
+
+    @overload
+    def grouped(self, by: str) -> Mapping[str, UsageTotals]: ...
+
+    @overload
+    def grouped(self, by: Union[List[str], Tuple[str, ...]]) -> Mapping[Tuple[str, ...], UsageTotals]: ...
+
+    def grouped(self, by: Union[str, List[str], Tuple[str, ...]]) -> Mapping[Any, UsageTotals]:
+        """Find the sums of one kind of groups, or of several kinds together.
+
+        The groups add up to the whole: tokens and money exactly, with a group for calls without a tag. A call
+        that asked two models, or has two tags where the kind is ``tag``, is counted in both of their groups;
+        with ``tag`` its money is, too.
 
         Args:
-            by: ``provider``, ``model``, ``session``, ``tag``, ``day``, or ``tag:NAME`` for one tag's values.
+            by: ``provider``, ``model``, ``session``, ``tag``, ``day``, ``month``, or ``tag:NAME`` for one
+                tag's values; or a list of them, such as ``["tag:customer", "model"]``, for which the rows
+                behind the report are read a second time, as they are for months.
 
         Returns:
-            The sums by name. Those of one tag have a group with an empty name for the calls without it, so
-            that they add up to the whole.
+            The sums by name, or by a tuple of names where ``by`` is a list. The name of calls without the
+            tag is empty.
 
         Raises:
             ValueError: There are no such groups.
+            ConfigurationError: The rows are needed and not at hand, as the report was copied.
         """
-        kind, _, tag = by.partition(":")
-        if kind not in KINDS or (tag and kind != "tag") or by.endswith(":"):
-            raise ValueError(f"A report has no groups by {by!r}. Use {', '.join(KINDS)} or tag:NAME.")
-        groups: Mapping[str, UsageTotals] = self[f"by_{kind}"]
-        return self._by_value_of(tag) if tag else groups
+        if not isinstance(by, str):
+            return self._read_again(by_kinds(by), (EARLIER,) * len(by))
+        naming = by_kind(by)
+        if by.startswith("tag:"):
+            return self._by_value_of(by[len("tag:") :])
+        if by == "tag" and self._untagged:
+            return {**self.by_tag, "": self._untagged}
+        groups: Mapping[str, UsageTotals] = (
+            self[f"by_{by}"] if by in KINDS else self._read_again(naming, EARLIER)
+        )
+        return groups
+
+    def _read_again(self, naming: Naming, earlier: Any) -> Dict[Any, UsageTotals]:
+        tally = Tally({"groups": naming})
+        tally.add_all(self._rows.again(REPORT_COLUMNS), self._rows.selection.has)
+        groups = tally.totals()[1]["groups"]
+        before = self._rows.before
+        return {**groups, earlier: before} if before.requests else groups
 
     def _by_value_of(self, tag: str) -> Mapping[str, UsageTotals]:
         found = {
-            name.partition("=")[2]: totals
+            name[len(tag) + 1 :]: totals
             for name, totals in self.by_tag.items()
-            if name.startswith(f"{tag}=")
+            if name.startswith(f"{tag}=") and name != f"{tag}="
         }
-        rest = UsageTotals(
-            requests=self.total_requests - sum(group.requests for group in found.values()),
-            tokens=self.total_tokens - sum(group.tokens for group in found.values()),
-            cost=_rest_of(self.total_cost, (group.cost for group in found.values())),
-            estimated_cost=_rest_of(self.estimated_cost, (group.estimated_cost for group in found.values())),
-            unpriced_requests=self.unpriced_requests
-            - sum(group.unpriced_requests for group in found.values()),
-            estimated_requests=self.estimated_requests
-            - sum(group.estimated_requests for group in found.values()),
-        )
-        return {**found, "": rest} if rest.requests else found
+        rest = self._without(found.values())
+        return {**found, "": rest} if any(rest.values()) else found
 
-    def to_dicts(self, by: Optional[str] = None) -> List[Dict[str, Any]]:
+    def _without(self, groups: Iterable[UsageTotals]) -> UsageTotals:
+        """What is left of the whole without some groups."""
+        found = list(groups)
+        return UsageTotals(
+            requests=max(0, self.total_requests - sum(group.requests for group in found)),
+            tokens=self.total_tokens - sum(group.tokens for group in found),
+            cost=_rest_of(self.total_cost, (group.cost for group in found)),
+            estimated_cost=_rest_of(self.estimated_cost, (group.estimated_cost for group in found)),
+            unpriced_requests=max(
+                0, self.unpriced_requests - sum(group.unpriced_requests for group in found)
+            ),
+            estimated_requests=max(
+                0, self.estimated_requests - sum(group.estimated_requests for group in found)
+            ),
+        )
+
+    def to_dicts(self, by: Union[str, List[str], Tuple[str, ...], None] = None) -> List[Dict[str, Any]]:
         """List the sums as flat dicts, as ``pandas.DataFrame`` takes them.
 
         Args:
-            by: As for ``grouped``; None lists all kinds.
+            by: As for ``grouped``; None lists all kinds that the report holds.
 
         Returns:
-            One dict for each group: ``by``, ``name``, and the fields of ``UsageTotals``.
+            One dict for each group: ``by`` and ``name``, or where ``by`` is a list a name for each kind under
+            the kind; and the fields of ``UsageTotals``. ``cost`` is None where no call has a known price.
 
         Raises:
             ValueError: There are no such groups.
+            ConfigurationError: As in ``grouped``.
         """
-        return [
-            {"by": kind, "name": name, **totals}
-            for kind in ((by,) if by else KINDS)
-            for name, totals in self.grouped(kind).items()
-        ]
+        if by is None:
+            return [group for kind in KINDS for group in self.to_dicts(kind)]
+        if isinstance(by, str):
+            return [{"by": by, "name": name, **_sums(sums)} for name, sums in self.grouped(by).items()]
+        return [{**dict(zip(by, names)), **_sums(sums)} for names, sums in self.grouped(by).items()]
+
+    def to_arrow(self, by: Union[str, List[str], Tuple[str, ...], None] = None) -> Any:
+        """The same as ``to_dicts`` as an Arrow table, which pandas, polars and DuckDB take as it is.
+
+        Args:
+            by: As for ``to_dicts``.
+
+        Returns:
+            A ``pyarrow.Table``; money has 20 decimal places.
+
+        Raises:
+            ValueError: There are no such groups.
+            ConfigurationError: The extra ``arrow`` is not installed; or as in ``grouped``.
+        """
+        from llm_orchestrator.usage.arrow import to_table
+
+        names = ("by", "name") if by is None or isinstance(by, str) else tuple(by)
+        return to_table(self.to_dicts(by), {**dict.fromkeys(names, str), **_SUMS})
 
     def _repr_html_(self) -> str:
         from llm_orchestrator.usage.page.notebook import report_as_html
@@ -200,10 +262,9 @@ class UsageReport(Readable):
 
     def __str__(self) -> str:
         """The totals in one line."""
-        reported = known_cost(self.total_cost, self.total_requests, self.unpriced_requests)
         return (
             f"{number_of(self.total_requests, 'call')}, {number_of(self.total_tokens, 'token')}: "
-            f"reported {format_cost(reported)} + estimated {format_cost(self.estimated_cost)} "
+            f"reported {format_cost(self.known_cost)} + estimated {format_cost(self.estimated_cost)} "
             f"({number_of(self.estimated_requests, 'call')}) + unpriced {self.unpriced_requests:,}"
         )
 
@@ -214,12 +275,26 @@ def _rest_of(total: Decimal, parts: Iterable[Decimal]) -> Decimal:
     return total
 
 
+#: What the sums of a group are.
+_SUMS: Mapping[str, type] = {
+    **dict.fromkeys(("requests", "tokens"), int),
+    **dict.fromkeys(("cost", "estimated_cost"), Decimal),
+    **dict.fromkeys(("unpriced_requests", "estimated_requests"), int),
+}
+
+
+def _sums(totals: UsageTotals) -> Dict[str, Any]:
+    return {**totals, "cost": totals.known_cost}
+
+
 class _Source(NamedTuple):
-    """The rows behind a report."""
+    """The rows behind a report, and the sums of those that are not kept."""
 
-    again: Callable[[], Iterable[Sequence[str]]]
+    store: RecordStore
+    selection: Selection
     size: int
+    before: UsageTotals
 
-    def rows(self) -> Iterable[Sequence[str]]:
-        """Read them again, without those that came since."""
-        return islice(self.again(), self.size)
+    def again(self, columns: Sequence[str]) -> Iterable[Sequence[str]]:
+        """Read them again, those not selected included, without those that came since."""
+        return islice(self.store.cells(self.selection, columns), self.size)

@@ -13,7 +13,6 @@ import time
 import warnings
 from collections import deque
 from contextlib import suppress
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, Iterator, Optional, Sequence, Tuple, Union
 
@@ -22,7 +21,8 @@ from llm_orchestrator.usage.columns import REPORT_COLUMNS
 from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.ledger_csv import Row
 from llm_orchestrator.usage.recent import RecentRecords
-from llm_orchestrator.usage.record import UsageRecord, as_utc, parse_timestamp
+from llm_orchestrator.usage.record import UsageRecord
+from llm_orchestrator.usage.selection import ALL, Selection
 
 if TYPE_CHECKING:
     from llm_orchestrator.usage.tally import Tally
@@ -98,40 +98,29 @@ class RecordStore:
         if self._on_unwritten:
             self._on_unwritten(record)
 
-    def rows(self, start_date: Optional[date], end_date: Optional[date]) -> Iterator[Row]:
-        """Read the records back."""
-        is_wanted = _period(start_date, end_date)
+    def rows(self, selection: Selection = ALL) -> Iterator[Row]:
+        """Read the records of a selection back."""
         self._get_ready()
-        rows = self.ledger.rows() if self.ledger else self._recent.rows(start_date)
-        return (row for row in rows if is_wanted(row["timestamp"]))
+        return selection.rows(self.ledger.rows() if self.ledger else self._recent.rows(selection.start))
 
     def cells(
-        self,
-        start_date: Optional[date],
-        end_date: Optional[date],
-        wanted: Sequence[str] = REPORT_COLUMNS,
+        self, selection: Selection = ALL, wanted: Sequence[str] = REPORT_COLUMNS
     ) -> Iterator[Sequence[str]]:
-        """Read back what a report needs, much faster than ``rows``."""
-        if self.ledger is None:
-            rows = self.rows(start_date, end_date)
-            return ([row[name] for name in wanted] for row in rows)
-        is_wanted = _period(start_date, end_date)
+        """Read back what a report needs, much faster than ``rows``, and of all records: it selects itself."""
         self._get_ready()
-        if is_wanted is _always:
+        if self.ledger:
             return self.ledger.cells(wanted)
-        return (cells for cells in self.ledger.cells(wanted) if is_wanted(cells[0]))
+        return ([row[name] for name in wanted] for row in self._recent.rows(selection.start))
 
     def _get_ready(self) -> None:
         self.flush(wait=True)
         if self.ledger:
             self.ledger.say_if_missing()
 
-    def report_source(
-        self, start_date: Optional[date], end_date: Optional[date]
-    ) -> Tuple[Optional[Tally], Iterator[Sequence[str]]]:
+    def report_source(self, selection: Selection = ALL) -> Tuple[Optional[Tally], Iterator[Sequence[str]]]:
         """What a report is made of: the sums of what is no longer kept row by row, if any, and rows."""
-        if self.ledger or start_date or end_date:
-            return None, self.cells(start_date, end_date)
+        if self.ledger or not selection.is_all:
+            return None, self.cells(selection)
         self.flush(wait=True)
         sums, records = self._recent.whole()
         rows = (record.to_row() for record in records)
@@ -141,10 +130,9 @@ class RecordStore:
         self,
         path: Union[str, Path],
         write: Callable[[Path, Iterable[Row]], int],
-        start_date: Optional[date],
-        end_date: Optional[date],
+        selection: Selection,
     ) -> int:
-        """Write the records to another file."""
+        """Write the records of a selection to another file."""
         target = Path(path).expanduser()
         if self.ledger and self.ledger.would_read(target):
             raise ConfigurationError(
@@ -152,7 +140,7 @@ class RecordStore:
                 "Export to a file with another name."
             )
         try:
-            return write(target, self.rows(start_date, end_date))
+            return write(target, self.rows(selection))
         except OSError as error:
             raise ConfigurationError(
                 f"The export {target} cannot be written: {error.strerror}. Choose another path."
@@ -202,23 +190,6 @@ def _warn_of_lost_row(ledger: Ledger) -> None:
             RuntimeWarning,
             stacklevel=2,
         )
-
-
-def _always(timestamp: str) -> bool:
-    return True
-
-
-def _period(start_date: Optional[date], end_date: Optional[date]) -> Callable[[str], bool]:
-    """A test whether a timestamp lies between two dates."""
-    start, end = as_utc(start_date), as_utc(end_date, end_of_day=True)
-    if start is None and end is None:
-        return _always
-
-    def is_wanted(timestamp: str) -> bool:
-        moment = parse_timestamp(timestamp)
-        return (not start or start <= moment) and (not end or moment <= end)
-
-    return is_wanted
 
 
 def _on_event_loop() -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from decimal import Decimal
-from typing import Any, Dict, List, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
 from llm_orchestrator.usage.days import LocalClock
+from llm_orchestrator.usage.groups import KINDS, Key, Naming, by_kind
 from llm_orchestrator.usage.totals import UsageTotals
-from llm_orchestrator.utils.json import read_json
 from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
 
 __all__ = ["Tally"]
@@ -53,6 +53,8 @@ _CALL, _ATTEMPT, _FINAL, _USAGE, _PRICE, _ESTIMATE, _TAGS = map(
 )
 #: So many combinations of groups are remembered at once.
 _REMEMBERED = 4096
+#: The groups of a report.
+_OF_REPORTS: Mapping[str, Naming] = {f"by_{kind}": by_kind(kind) for kind in KINDS}
 
 
 class Tally:
@@ -60,24 +62,35 @@ class Tally:
 
     Rows that belong to the same groups are summed up together first, which is faster than six sums a row.
 
+    Args:
+        namings: How rows are grouped, each under a name of its own; by default as in a report.
+
     Attributes:
         rows: Number of rows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, namings: Mapping[str, Naming] = _OF_REPORTS) -> None:
         self.rows = 0
         self._overall = _Sums()
-        self._groups: Dict[str, Dict[str, _Sums]] = {
-            "by_provider": {},
-            "by_model": {},
-            "by_session": {},
-            "by_tag": {},
-            "by_day": {},
-        }
-        self._sums_by_key: Dict[Tuple[str, ...], _Sums] = {}
+        self._groups: List[Tuple[Naming, Dict[Any, _Sums]]] = [(naming, {}) for naming in namings.values()]
+        self._names = tuple(namings)
+        self._sums_by_key: Dict[Key, _Sums] = {}
         # Calls of several rows whose last one is still to come: what has been counted for them.
         self._unfinished: Dict[str, Set[Tuple[str, int]]] = {}
         self._clock = LocalClock()
+
+    def add_all(
+        self, rows: Iterable[Sequence[str]], is_wanted: Optional[Callable[[Sequence[str]], bool]] = None
+    ) -> int:
+        """Add the rows that are wanted; returns how many there were, the others included."""
+        count = 0
+        for row in rows:
+            count += 1
+            if is_wanted is None or is_wanted(row):
+                self.add(row)
+            elif row[_FINAL] == "true":  # the last one of a call, whose others may have been wanted
+                self._unfinished.pop(row[_CALL], None)
+        return count
 
     def add(self, row: Sequence[str]) -> None:
         """Add a row to the sums of its groups; a call of several rows is counted once in each of them."""
@@ -106,14 +119,14 @@ class Tally:
             sums.unpriced_requests += unpriced
             sums.estimated_requests += estimate is not None
         else:
-            self._count_once(row, self._groups_of(*key), unpriced, estimate is not None)
+            self._count_once(row, self._groups_of(key), unpriced, estimate is not None)
 
-    def totals(self) -> Tuple[UsageTotals, Dict[str, Dict[str, UsageTotals]]]:
+    def totals(self) -> Tuple[UsageTotals, Dict[str, Dict[Any, UsageTotals]]]:
         """Give the sums of all rows so far."""
         self._fold()
         groups = {
             kind: {name: sums.totals() for name, sums in named.items()}
-            for kind, named in self._groups.items()
+            for kind, (_, named) in zip(self._names, self._groups)
         }
         return self._overall.totals(), groups
 
@@ -129,14 +142,19 @@ class Tally:
 
     def _fold(self) -> None:
         for key, sums in self._sums_by_key.items():
-            for group in self._groups_of(*key):
+            for group in self._groups_of(key):
                 group.merge(sums)
         self._sums_by_key.clear()
 
-    def _groups_of(self, provider: str, model: str, session: str, day: str, tags: str) -> List[_Sums]:
-        names = [("by_provider", provider), ("by_model", model), ("by_session", session), ("by_day", day)]
-        names += [("by_tag", tag) for tag in _tags(tags)]
-        return [self._overall, *(self._groups[kind].setdefault(name, _Sums()) for kind, name in names)]
+    def _groups_of(self, key: Key) -> List[_Sums]:
+        found = [self._overall]
+        for names_of, named in self._groups:
+            for name in names_of(key):
+                sums = named.get(name)
+                if sums is None:
+                    sums = named[name] = _Sums()
+                found.append(sums)
+        return found
 
     def _count_once(
         self, row: Sequence[str], groups: Sequence[_Sums], unpriced: bool, estimated: bool
@@ -150,13 +168,3 @@ class Tally:
                 if (name, id(sums)) not in counted:
                     counted.add((name, id(sums)))
                     setattr(sums, name, getattr(sums, name) + 1)
-
-
-def _tags(text: str) -> List[str]:
-    if not text:
-        return []
-    try:
-        tags = read_json(text)
-    except ValueError:  # a file may have been edited by hand
-        return []
-    return [f"{name}={value}" for name, value in tags.items()] if isinstance(tags, dict) else []

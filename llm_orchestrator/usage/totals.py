@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, Optional
+
+from llm_orchestrator.utils.money import known_cost
 
 __all__ = ["Readable", "UsageTotals"]
 
@@ -41,3 +43,8 @@ class UsageTotals(Readable):
     estimated_cost: Decimal
     unpriced_requests: int
     estimated_requests: int = 0
+
+    @property
+    def known_cost(self) -> Optional[Decimal]:
+        """``cost``, or None where no call has a known price: unknown is not zero."""
+        return known_cost(self.cost, self.requests, self.unpriced_requests)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 from llm_orchestrator import (
     CallEvent,
@@ -26,8 +26,12 @@ def spent(orchestrator: LLMOrchestrator) -> Decimal:
     report: UsageReport = tracker.get_usage_report(datetime(2026, 1, 1))
     by_model: Dict[str, Decimal] = {name: group.cost for name, group in report.by_model.items()}
     by_customer = report.grouped("tag:customer")
-    tracker.export_to_csv("usage.csv")
-    print(by_model, by_customer, format_cost(report.total_cost))
+    of_acme = tracker.get_usage_report(tags={"customer": "acme"}, model="gpt-6-luna").known_cost
+    both: Dict[Tuple[str, ...], Decimal] = {
+        names: group.cost for names, group in report.grouped(["tag:customer", "model"]).items()
+    }
+    tracker.export_to_csv("usage.csv", tags={"customer": "acme"})
+    print(by_model, by_customer, both, format_cost(of_acme), format_cost(report.total_cost))
     return report.total_cost
 
 

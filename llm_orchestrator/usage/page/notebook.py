@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from llm_orchestrator.utils.money import format_cost, known_cost
+from llm_orchestrator.utils.money import format_cost
 
 if TYPE_CHECKING:
     from llm_orchestrator.usage.report import UsageReport
@@ -24,7 +24,7 @@ def report_as_html(report: UsageReport) -> str:
             name,
             f"{sums.requests:,}",
             f"{sums.tokens:,}",
-            format_cost(known_cost(sums.cost, sums.requests, sums.unpriced_requests)),
+            format_cost(sums.known_cost),
             format_cost(sums.estimated_cost) if sums.estimated_requests else "",
         )
         for name, sums in ranked[:MOST_ROWS]

@@ -71,9 +71,8 @@ def _made(report: UsageReport) -> str:
 def _totals(report: UsageReport, figures: Figures) -> Iterator[str]:
     known = [model.saved for model in figures.models.values() if model.saved is not None]
     saved = sum(known, Decimal(0)) if known or not report.total_requests else None
-    spent = known_cost(report.total_cost, report.total_requests, report.unpriced_requests)
     facts = {
-        "spent, as reported": format_cost(spent),
+        "spent, as reported": format_cost(report.known_cost),
         f"estimated, {number_of(report.estimated_requests, 'call')}": format_cost(report.estimated_cost),
         "saved by caching": format_cost(saved),
         "calls": f"{report.total_requests:,}",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, List
 
 import pytest
 
+from llm_orchestrator.cli import costs as costs_command
 from tests.scenarios.cli.conftest import Command
 from tests.support.costs import EIGHT
 from tests.support.ledgers import made_up, write
@@ -66,6 +69,148 @@ def test_one_is_one_call_and_no_tags_are_no_mistake(command: Command, configured
     assert run.code == 0 and run.out.startswith("1 call, 1 token: reported $0.10")
     assert "No call has a tag." in run.err and "--tag NAME=VALUE" in run.err
     assert "tag" not in command("costs").err
+
+
+def calls(configured: Path, *rows: str) -> None:
+    """A ledger of calls: hour of November, model, cost, tags."""
+    lines = []
+    for row in rows:
+        moment, model, cost, *tags = row.split()
+        pairs = [tag.split("=") for tag in tags]
+        text = "{" + ", ".join(f'""{name}"": ""{value}""' for name, value in pairs) + "}"
+        lines.append(f'{moment}T12:00:00+00:00,p,{model},1,1,2,{cost.strip("?")},s,"{text}"\n')
+    (configured / "costs.csv").write_text(f"{EIGHT},tags\n{''.join(lines)}")
+
+
+@pytest.fixture
+def spent(configured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls of two customers and of none, in October and November; it is the second of November."""
+
+    class Today(date):
+        @classmethod
+        def today(cls) -> date:
+            return date(2026, 11, 2)
+
+    monkeypatch.setattr(costs_command, "date", Today)
+    calls(
+        configured,
+        "2026-10-31 cheap 1 customer=acme",
+        "2026-11-01 cheap 2 customer=acme team=docs",
+        "2026-11-01 dear 4 customer=globex",
+        "2026-11-02 cheap 8 customer=globex",
+        "2026-11-02 cheap 16",
+        "2026-11-02 mystery ? customer=acme",
+    )
+
+
+def table(command: Command, *arguments: str) -> List[List[str]]:
+    """The rows of the table, without its head and the line of totals."""
+    run = command("costs", *arguments)
+    assert run.code == 0, run
+    return [line.split() for line in run.out.splitlines()[1:-1]]
+
+
+@pytest.mark.usefixtures("spent")
+def test_who_spent_it_is_told_by_customer_and_model(command: Command) -> None:
+    assert table(command, "--by", "tag:customer") == [
+        ["(none)", "1", "2", "$16.00"],
+        ["globex", "2", "4", "$12.00"],
+        ["acme", "3", "6", "$3.00", "1"],
+    ]
+    assert table(command, "--by", "tag:customer", "--by", "model") == [
+        ["(none)", "cheap", "1", "2", "$16.00"],
+        ["globex", "cheap", "1", "2", "$8.00"],
+        ["globex", "dear", "1", "2", "$4.00"],
+        ["acme", "cheap", "2", "4", "$3.00"],
+        ["acme", "mystery", "1", "2", "unknown", "1"],
+    ]
+    run = command("costs", "--by", "tag:customer", "--by", "model", "--format", "csv")
+    head, *lines = run.out.splitlines()
+    assert head.startswith("tag:customer,model,requests,tokens,cost,")
+    assert "acme,mystery,1,2,,0,1,0" in lines and ",cheap,1,2,16,0,0,0" in lines
+    whole = json.loads(command("costs", "--by", "month", "--by", "tag:team", "--format", "json").out)
+    assert [(group["month"], group["tag:team"], group["cost"]) for group in whole["groups"]] == [
+        ("2026-10", "", "1"),
+        ("2026-11", "docs", "2"),
+        ("2026-11", "", "28"),
+    ]
+
+
+@pytest.mark.usefixtures("spent")
+@pytest.mark.parametrize(
+    ("arguments", "total"),
+    [
+        ("--month", "5 calls, 10 tokens: reported $30.00"),
+        ("--month 2026-11", "5 calls, 10 tokens: reported $30.00"),
+        ("--last-month", "1 call, 2 tokens: reported $1.00"),
+        ("--month 2026-10", "1 call, 2 tokens: reported $1.00"),
+        ("--since 2026-10 --until 2026-10", "1 call, 2 tokens: reported $1.00"),
+        ("--since 2026-11", "5 calls, 10 tokens: reported $30.00"),
+        ("--tag customer=acme", "3 calls, 6 tokens: reported $3.00"),
+        ("--tag customer=acme --tag team=docs", "1 call, 2 tokens: reported $2.00"),
+        ("--tag customer=", "1 call, 2 tokens: reported $16.00"),
+        ("--model cheap --month --tag customer=acme", "1 call, 2 tokens: reported $2.00"),
+        ("--model mystery", "1 call, 2 tokens: reported unknown"),
+        ("--provider p", "6 calls, 12 tokens: reported $31.00"),
+    ],
+)
+def test_a_selection_is_what_the_total_is_about(command: Command, arguments: str, total: str) -> None:
+    run = command("costs", *arguments.split())
+    assert run.code == 0 and run.out.splitlines()[-1].startswith(total)
+    rows = list(csv.DictReader(command("costs", *arguments.split(), "-f", "csv").out.splitlines()))
+    assert sum(int(row["requests"]) for row in rows) == int(total.split(maxsplit=1)[0])
+
+
+@pytest.mark.usefixtures("spent")
+def test_a_price_nobody_knows_is_zero_in_no_format(command: Command) -> None:
+    (row,) = csv.DictReader(command("costs", "--model", "mystery", "-f", "csv").out.splitlines())
+    whole = json.loads(command("costs", "--model", "mystery", "-f", "json").out)
+
+    assert (row["cost"], row["unpriced_requests"]) == ("", "1")
+    assert whole["total_cost"] is whole["by_day"][0]["cost"] is whole["groups"][0]["cost"] is None
+
+
+@pytest.mark.usefixtures("spent")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            "--tag customer=acne",
+            "No call of this period has the tag 'customer=acne'. Did you mean 'customer=acme'?",
+        ),
+        ("--model chaep", "has the model 'chaep'. Did you mean 'cheap'?"),
+        ("--provider q", "has the provider 'q'. Known: p."),
+        ("--by tag:costumer", "No call has the tag 'costumer'. Did you mean 'customer'?"),
+    ],
+)
+def test_what_no_call_has_is_named_with_what_comes_closest(
+    command: Command, arguments: str, told: str
+) -> None:
+    run = command("costs", *arguments.split())
+    assert run.code == 0 and told in run.err and len(run.out.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("spent")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("--tag customer", "write NAME=VALUE"),
+        ("--tag =acme", "write NAME=VALUE"),
+        ("--tag a=b --tag a=c", "each name once"),
+        ("--month 2026-13", "2026-13 is not a month"),
+        ("--month november", "november is not a month"),
+        ("--month --last-month", "use one of"),
+        ("--last-month --since 7d", "use one of"),
+        ("2026-11", "Put --month before it"),
+        ("--since 2026-12 --until 2026-11", "2026-11 is before 2026-12"),
+        ("--until 2026-00", "use a month"),
+        ("--by model --by model", "each once"),
+        ("--by tag:", "tag:NAME"),
+    ],
+)
+def test_a_wrong_selection_is_an_error(command: Command, arguments: str, told: str) -> None:
+    run = command("costs", *arguments.split())
+    assert (run.code, run.out) == (2, "") and told in " ".join(run.err.replace("│", " ").split())
 
 
 def test_costs_need_neither_a_key_nor_calls(command: Command, configured: Path) -> None:

@@ -168,7 +168,7 @@ def test_broken_lines_are_left_out(tmp_path: Path) -> None:
 def test_the_records_of_a_process_without_a_ledger_are_summed_up_too() -> None:
     tracker = CostTracker(log_path=None)
     tracker.log_usage("p", "m", {"prompt": 3, "completion": 4}, cost=Decimal(1), latency=0.5, status="ok")
-    cells = tracker._recorder.store.cells(None, None, DETAIL_COLUMNS)
+    cells = tracker._recorder.store.cells(wanted=DETAIL_COLUMNS)
     found = Figures.of(cells).models["m"]
     assert (found.cost, found.tokens["output"], found.latency.count) == (1, 4, 1)
 

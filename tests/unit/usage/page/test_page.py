@@ -276,7 +276,7 @@ def test_a_report_copied_to_another_process_says_that_it_cannot_draw() -> None:
     report = pickle.loads(pickle.dumps(CostTracker(log_path=None).get_usage_report()))
 
     assert report.total_requests == 0
-    with pytest.raises(ConfigurationError, match="Call to_html on the report that get_usage_report returned"):
+    with pytest.raises(ConfigurationError, match="Call it on the report that get_usage_report returned"):
         report.to_html()
 
 

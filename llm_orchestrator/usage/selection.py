@@ -1,0 +1,72 @@
+"""Which rows of a ledger are meant: those of a period, a provider, a model, some tags."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Iterable, Iterator, Mapping, Optional, Sequence
+
+from llm_orchestrator.usage.columns import REPORT_COLUMNS
+from llm_orchestrator.usage.groups import tags_of
+from llm_orchestrator.usage.ledger_csv import Row
+from llm_orchestrator.usage.record import as_utc, parse_timestamp
+
+__all__ = ["ALL", "Selection"]
+
+_TIME, _PROVIDER, _MODEL, _TAGS = map(REPORT_COLUMNS.index, ("timestamp", "provider", "model", "tags"))
+
+
+class Selection:
+    """The rows that all conditions hold for; without conditions all rows."""
+
+    def __init__(
+        self,
+        start_date: Optional[date] = None,
+        end_date: Optional[date] = None,
+        provider: Optional[str] = None,
+        model: Optional[str] = None,
+        tags: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        self.start, self._end = as_utc(start_date), as_utc(end_date, end_of_day=True)
+        self._provider, self._model = _name("provider", provider), _name("model", model)
+        self._tags = _texts(tags)
+        self.is_all = not (self.start or self._end or self._tags) and provider is None and model is None
+
+    def has(self, cells: Sequence[str]) -> bool:
+        """Whether it has a row, of which ``cells`` are at least those of ``REPORT_COLUMNS``."""
+        return (
+            (self._model is None or cells[_MODEL] == self._model)
+            and (self._provider is None or cells[_PROVIDER] == self._provider)
+            and (not self._tags or self._has_tags(cells[_TAGS]))
+            and self._has_time(cells[_TIME])
+        )
+
+    def _has_tags(self, text: str) -> bool:
+        found = tags_of(text)
+        return all(found.get(name, "") == value for name, value in self._tags.items())
+
+    def _has_time(self, timestamp: str) -> bool:
+        if self.start is None and self._end is None:
+            return True
+        moment = parse_timestamp(timestamp)
+        return (self.start is None or self.start <= moment) and (self._end is None or moment <= self._end)
+
+    def rows(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Those of the rows that it has."""
+        has = self.has
+        return (row for row in rows if self.is_all or has([row.get(name, "") for name in REPORT_COLUMNS]))
+
+
+def _name(what: str, name: Optional[str]) -> Optional[str]:
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"{name!r} is not the name of a {what}. Use a str, or None for all.")
+    return name
+
+
+def _texts(tags: Optional[Mapping[str, str]]) -> Mapping[str, str]:
+    if tags is not None and not isinstance(tags, Mapping):
+        raise TypeError(f"{tags!r} are not tags. Use a dict such as {{'customer': 'acme'}}.")
+    return {str(name): str(value) for name, value in (tags or {}).items()}
+
+
+#: Every row.
+ALL = Selection()
