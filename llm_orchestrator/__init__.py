@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
     from llm_orchestrator.types import (
         Attempt,
+        EmbeddingRequest,
+        EmbeddingResponse,
         FinishReason,
         LLMRequest,
         LLMResponse,
@@ -84,6 +86,8 @@ _HOMES = {
     "streaming": ["AsyncLLMStream", "LLMStream"],
     "types": [
         "Attempt",
+        "EmbeddingRequest",
+        "EmbeddingResponse",
         "FinishReason",
         "LLMRequest",
         "LLMResponse",
@@ -114,6 +118,8 @@ __all__ = [
     "CostDetails",
     "CostTracker",
     "CostTrackingConfig",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
     "FinishReason",
     "Hook",
     "InvalidMessagesError",

@@ -9,11 +9,25 @@ import logging
 import math
 import os
 import time
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Sequence, Type, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    Iterator,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Type,
+    Union,
+)
 
 from llm_orchestrator import policy
 from llm_orchestrator.calls.continuation import interruption, joined, partial_of, put_before, unfinished
+from llm_orchestrator.calls.embedding import Vectors, batches
 from llm_orchestrator.calls.reporter import CallReporter
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import (
@@ -24,12 +38,21 @@ from llm_orchestrator.exceptions import (
 )
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.request.output import parse_output
-from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, LLMRequest, LLMResponse, ModelInfo
+from llm_orchestrator.types import (
+    DROPPABLE_PARAMETERS,
+    Attempt,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    LLMRequest,
+    LLMResponse,
+    ModelInfo,
+)
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.calls.turn import Turn
     from llm_orchestrator.providers.base import BaseLLMProvider
+    from llm_orchestrator.providers.embedding import Embedded
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
     from llm_orchestrator.streaming import StreamCore
 
@@ -161,6 +184,47 @@ class Call:
         with self._reporter.attempt(step, context):
             return await self._provider.acount_tokens(self._request_for(step), context)
 
+    def embed(self) -> EmbeddingResponse:
+        """Get the vectors of its texts instead, batch by batch; each is a request with a row of its own."""
+        vectors = Vectors()
+        with self:
+            for batch in self._batches():
+                self._take(vectors, policy.run(self._plan(), partial(self._embed_attempt, batch, vectors)))
+            return self._succeed_with(vectors)
+
+    async def aembed(self) -> EmbeddingResponse:
+        """Get the vectors of its texts, async; see ``embed``."""
+        vectors = Vectors()
+        with self:
+            for batch in self._batches():
+                attempt = partial(self._aembed_attempt, batch, vectors)
+                self._take(vectors, await policy.arun(self._plan(), attempt))
+            return self._succeed_with(vectors)
+
+    def _embed_attempt(self, batch: EmbeddingRequest, vectors: Vectors, step: Attempt) -> Embedded:
+        context = self._context_of(step, vectors.length)
+        with self._reporter.attempt(step, context):
+            return self._provider.embed(batch, context)
+
+    async def _aembed_attempt(self, batch: EmbeddingRequest, vectors: Vectors, step: Attempt) -> Embedded:
+        context = self._context_of(step, vectors.length)
+        with self._reporter.attempt(step, context):
+            return await self._provider.aembed(batch, context)
+
+    def _batches(self) -> Iterator[EmbeddingRequest]:
+        assert isinstance(self._request, EmbeddingRequest), "a call of embed is made of one"
+        for batch in batches(self._provider, self._request):
+            self._reporter.send(batch)
+            yield batch
+
+    def _take(self, vectors: Vectors, batch: Embedded) -> None:
+        self._earlier = vectors.add(batch, self._reporter.end_part(batch.answer))
+
+    def _succeed_with(self, vectors: Vectors) -> EmbeddingResponse:
+        assert self._earlier is not None, "there is at least one batch"
+        self._reporter.succeed(self._earlier, "ok")
+        return vectors.response(self._earlier)
+
     # ---------------------------------------------------------------- what an attempt is made of
 
     def _plan(self) -> policy.Plan:
@@ -187,12 +251,13 @@ class Call:
     def _time_left(self) -> float:
         return self._deadline - time.monotonic()
 
-    def _context_of(self, step: Attempt) -> AttemptContext:
+    def _context_of(self, step: Attempt, vector_length: Optional[int] = None) -> AttemptContext:
         return AttemptContext(
             deadline=self._deadline,
             without=step.without,
             strict=not self._settings.drop_unsupported,
             known=self._settings.known_model(step.model),
+            vector_length=vector_length,
         )
 
     def _request_for(self, step: Attempt) -> LLMRequest:

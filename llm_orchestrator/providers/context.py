@@ -23,6 +23,7 @@ class AttemptContext:
         without: Parameters, and forms of parameters, that the model is known to reject.
         strict: Refuse parameters the protocol has no field for, instead of leaving them out with a warning.
         known: What the registry knows of the model; None where it knows nothing.
+        vector_length: Numbers in the vectors that the call has already; None where it has none.
         exchange: What decides the price beside the usage; set by the provider when an answer has come.
     """
 
@@ -30,6 +31,7 @@ class AttemptContext:
     without: FrozenSet[str] = frozenset()
     strict: bool = False
     known: Optional[ModelInfo] = None
+    vector_length: Optional[int] = None
     exchange: Optional[Exchange] = None
 
     def check_time(self) -> None:

@@ -7,6 +7,7 @@ never zero.
 from __future__ import annotations
 
 from llm_orchestrator.types.cost import CostDetails
+from llm_orchestrator.types.embedding import EmbeddingRequest, EmbeddingResponse
 from llm_orchestrator.types.events import ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta
 from llm_orchestrator.types.messages import (
     Message,
@@ -50,6 +51,8 @@ __all__ = [
     "PARAMETERS",
     "Attempt",
     "CostDetails",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
     "Exchange",
     "FinishReason",
     "LLMRequest",
