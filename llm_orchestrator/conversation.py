@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import abc
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Mapping, NoReturn, Optional, Protocol, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Mapping, NoReturn, Optional, Protocol, Tuple, Union
 
 from llm_orchestrator.calls.conversation_state import (
     ConversationState,
@@ -22,7 +22,7 @@ from llm_orchestrator.exceptions import (
     OrchestratorError,
     ProviderSwitchError,
 )
-from llm_orchestrator.request.arguments import call_arguments, snapshot
+from llm_orchestrator.request.arguments import call_arguments, hide_headers, snapshot
 from llm_orchestrator.request.messages import check_owner, read_messages
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 from llm_orchestrator.types import LLMResponse, Message, MessageLike, Messages, TokenUsage
@@ -50,7 +50,9 @@ class Conversation:
     """
 
     def __init__(self, orchestrator: OrchestratorLike, system: Optional[str] = None, **defaults: Any) -> None:
-        checked = call_arguments("Hi", **defaults).request
+        # First, so that a traceback with local variables can show a conversation that is refused.
+        self._orchestrator, self._history = orchestrator, History(ConversationState(()))
+        checked = call_arguments("Hi", **hide_headers(defaults)).request
         # The schemas of functions are made here once, and not with every turn.
         self._defaults = {**defaults, "tools": checked.tools} if checked.tools else defaults
         self._orchestrator = orchestrator.for_provider(orchestrator.active_provider, checked.model or None)
@@ -169,11 +171,13 @@ class Conversation:
         finally:
             self._history.release()
 
-    def _turn(self, messages: Any, arguments: Mapping[str, Any], *, streamed: bool) -> Call:
+    def _turn(self, messages: Any, arguments: Dict[str, Any], *, streamed: bool) -> Call:
         """Check everything that can be checked before the request is sent."""
         self._history.check_free()
         one = isinstance(messages, (Message, abc.Mapping))
-        read = call_arguments([messages] if one else messages, **{**self._defaults, **arguments})
+        read = call_arguments(
+            [messages] if one else messages, **{**self._defaults, **hide_headers(arguments)}
+        )
         request = snapshot(read.request)  # or the caller could change the history later
         return self._orchestrator.call_factory.make(
             read._replace(request=request),
@@ -226,7 +230,7 @@ class Conversation:
                 "A saved conversation has its own system message. Leave system out, or start another one."
             )
         saved = read_document(text)
-        conversation = cls(_orchestrator_for(saved, orchestrator), **defaults)
+        conversation = cls(_orchestrator_for(saved, orchestrator), **hide_headers(defaults))
         conversation._history.state = ConversationState.from_dict(saved)
         check_owner(conversation.messages, conversation.provider)
         return conversation

@@ -102,6 +102,14 @@ class NotSupportedError(ConfigurationError):
     """The provider cannot list its models, or cannot say whether it offers one."""
 
 
+def unreadable_module(error: OSError) -> ConfigurationError:
+    """The error for a part of the library that cannot be imported with the first call."""
+    return ConfigurationError(
+        f"A part of the library cannot be loaded: {error.strerror}. "
+        "Close files, raise the limit (ulimit -n), or make fewer calls at a time."
+    )
+
+
 class ProviderSwitchError(OrchestratorError):
     """A conversation or history that belongs to one provider was sent to another; nothing was sent."""
 

@@ -19,8 +19,14 @@ from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.calls.tracker import configured_tracker, warn_of_unused_settings
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
+from llm_orchestrator.exceptions import unreadable_module
 from llm_orchestrator.models.registry import ModelRegistry
-from llm_orchestrator.request.arguments import CallArguments, call_arguments, takes_parameters_of
+from llm_orchestrator.request.arguments import (
+    CallArguments,
+    call_arguments,
+    hide_headers,
+    takes_parameters_of,
+)
 from llm_orchestrator.request.embedding import embedding_arguments
 from llm_orchestrator.types import EmbeddingResponse, LLMResponse, Messages
 from llm_orchestrator.utils.lazy import LazyModule
@@ -32,12 +38,12 @@ if TYPE_CHECKING:
     from llm_orchestrator.calls import warm_up as warming
     from llm_orchestrator.providers import base
 else:  # most programs start without these, and some never need them
-    conversation = LazyModule("llm_orchestrator.conversation")
+    conversation = LazyModule("llm_orchestrator.conversation", unreadable_module)
     hook_types = LazyModule("llm_orchestrator.hooks")
-    streaming = LazyModule("llm_orchestrator.streaming")
-    call = LazyModule("llm_orchestrator.calls.call")
-    factory = LazyModule("llm_orchestrator.calls.factory")
-    warming = LazyModule("llm_orchestrator.calls.warm_up")
+    streaming = LazyModule("llm_orchestrator.streaming", unreadable_module)
+    call = LazyModule("llm_orchestrator.calls.call", unreadable_module)
+    factory = LazyModule("llm_orchestrator.calls.factory", unreadable_module)
+    warming = LazyModule("llm_orchestrator.calls.warm_up", unreadable_module)
     base = LazyModule("llm_orchestrator.providers.base")
 
 __all__ = ["LLMOrchestrator"]
@@ -150,12 +156,12 @@ class LLMOrchestrator:
             BudgetExceededError: A budget is spent; nothing more was sent.
             ConfigurationError: A key, an SDK or a file is missing, or, with ``strict_pricing``, a price.
         """
-        return self._call(call_arguments(messages, **arguments), streamed=False).send()
+        return self._call(call_arguments(messages, **hide_headers(arguments)), streamed=False).send()
 
     @takes_parameters_of(call_arguments)
     async def asend_request(self, messages: Messages, **arguments: Any) -> LLMResponse:
         """Ask for a whole answer, async; arguments, result and errors are those of ``send_request``."""
-        return await self._call(call_arguments(messages, **arguments), streamed=False).asend()
+        return await self._call(call_arguments(messages, **hide_headers(arguments)), streamed=False).asend()
 
     @takes_parameters_of(call_arguments)
     def send_streaming_request(self, messages: Messages, **arguments: Any) -> streaming.LLMStream:
@@ -173,12 +179,16 @@ class LLMOrchestrator:
             InvalidRequestError: An argument is wrong.
             ConfigurationError: A key is missing.
         """
-        return streaming.LLMStream(self._call(call_arguments(messages, **arguments), streamed=True))
+        return streaming.LLMStream(
+            self._call(call_arguments(messages, **hide_headers(arguments)), streamed=True)
+        )
 
     @takes_parameters_of(call_arguments)
     def asend_streaming_request(self, messages: Messages, **arguments: Any) -> streaming.AsyncLLMStream:
         """Ask for a streamed answer, async; returned without ``await``. See ``send_streaming_request``."""
-        return streaming.AsyncLLMStream(self._call(call_arguments(messages, **arguments), streamed=True))
+        return streaming.AsyncLLMStream(
+            self._call(call_arguments(messages, **hide_headers(arguments)), streamed=True)
+        )
 
     @takes_parameters_of(call_arguments)
     def count_tokens(self, messages: Messages, **arguments: Any) -> int:
@@ -205,7 +215,7 @@ class LLMOrchestrator:
 
     @takes_parameters_of(call_arguments)
     async def acount_tokens(self, messages: Messages, **arguments: Any) -> int:
-        """Ask the provider how many tokens a request has, async; see ``count_tokens``."""
+        """Ask the provider how many tokens a request has, async. See ``count_tokens``."""
         return await self._count(call_arguments(messages, **arguments)).acount()
 
     @takes_parameters_of(embedding_arguments)  # its parameters, too, are documented here
@@ -238,12 +248,12 @@ class LLMOrchestrator:
             ConfigurationError: No model is named, a key, an SDK or a file is missing, or, with
                 ``strict_pricing``, a price.
         """
-        return self._embedding(embedding_arguments(texts, **arguments)).embed()
+        return self._embedding(embedding_arguments(texts, **hide_headers(arguments))).embed()
 
     @takes_parameters_of(embedding_arguments)
     async def aembed(self, texts: Union[str, Sequence[str]], **arguments: Any) -> EmbeddingResponse:
         """Turn texts into vectors, async; arguments, result and errors are those of ``embed``."""
-        return await self._embedding(embedding_arguments(texts, **arguments)).aembed()
+        return await self._embedding(embedding_arguments(texts, **hide_headers(arguments))).aembed()
 
     def start_conversation(self, system: Optional[str] = None, **defaults: Any) -> conversation.Conversation:
         """Start a conversation with the active provider, which it keeps for life.
@@ -259,7 +269,7 @@ class LLMOrchestrator:
             InvalidRequestError: An argument is wrong.
             ConfigurationError: The provider lacks its key.
         """
-        return conversation.Conversation(self, system, **defaults)
+        return conversation.Conversation(self, system, **hide_headers(defaults))
 
     def warm_up(self) -> threading.Thread:
         """Get ready for the first call, on a thread: import the provider's SDK and open a connection.

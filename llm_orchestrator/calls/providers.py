@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Tuple
 
 from llm_orchestrator.config.manager import OrchestratorConfig, ProviderConfig
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers import find_adapter, is_known
+from llm_orchestrator.providers import added_path, find_adapter, is_known, unused_settings
 from llm_orchestrator.utils.suggestions import did_you_mean
+from llm_orchestrator.utils.urls import split_query
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
 
 __all__ = ["ProviderSet", "settings_of"]
+
+logger = logging.getLogger(__name__)
 
 #: Settings of an entry that concern calls, not the adapter.
 _CALL_SETTINGS = {
@@ -103,6 +107,31 @@ def _check_adapters(config: OrchestratorConfig, given: Mapping[str, BaseLLMProvi
                 raise ConfigurationError(f"providers.{name}: {error}") from None
         if name not in given and entry.compat.model_fields_set:
             _check_compat(name, entry)
+        if name not in given:
+            _check_base_url(name, entry)
+            _warn_of_unused(name, entry)
+
+
+def _warn_of_unused(name: str, entry: ProviderConfig) -> None:
+    """Say which settings of an entry are another adapter's, where they say more than their defaults."""
+    fields = type(entry).model_fields
+    given = [key for key in entry.model_fields_set if getattr(entry, key) != fields[key].default]
+    for key in sorted(unused_settings(entry.adapter or name, given)):
+        logger.warning(
+            "providers.%s.%s: has no effect on the adapter %r. Remove it, or correct `adapter`.",
+            name,
+            key,
+            entry.adapter or name,
+        )
+
+
+def _check_base_url(name: str, entry: ProviderConfig) -> None:
+    ending = added_path(entry.adapter or name, split_query(entry.base_url or "")[0])
+    if ending is not None:
+        raise ConfigurationError(
+            f"providers.{name}.base_url: ends with {ending}, which the adapter {entry.adapter or name!r} "
+            "adds itself. Leave that out."
+        )
 
 
 def _check_compat(name: str, entry: ProviderConfig) -> None:

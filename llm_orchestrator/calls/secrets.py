@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from llm_orchestrator.types import LLMRequest
 from llm_orchestrator.usage.record import UsageRecord
+from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
@@ -37,4 +38,4 @@ def without_secrets(record: UsageRecord, redactor: Redactor) -> UsageRecord:
 def with_hidden_headers(request: LLMRequest, redactor: Redactor) -> LLMRequest:
     if not request.extra_headers:
         return request
-    return evolve(request, extra_headers=redactor.clean(dict(request.extra_headers)))
+    return evolve(request, extra_headers=hidden(redactor.clean(dict(request.extra_headers))))

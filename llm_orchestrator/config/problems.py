@@ -108,7 +108,12 @@ def _text_of(finding: ErrorDetails, path: Path) -> str:
 def _example(finding: ErrorDetails, form: Callable[[Any], str]) -> str:
     """The value in its right form, where it is the name of a model and too short for a key."""
     value, keys = finding.get("input"), {str(part) for part in finding["loc"]}
-    is_name = isinstance(value, (str, int, float)) and len(str(value)) <= _LONGEST_SHOWN
+    # `on` and `yes` are read as true and false, and how the value was written is not known.
+    is_name = (
+        isinstance(value, (str, int, float))
+        and not isinstance(value, bool)
+        and len(str(value)) <= _LONGEST_SHOWN
+    )
     return f": {form(value)}" if is_name and keys & {"active_model", "fallback_models", "models"} else ""
 
 

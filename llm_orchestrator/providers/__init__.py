@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Dict, List, Type
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Tuple, Type
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.lazy import LazyModule
@@ -31,6 +31,23 @@ _BUILT_IN: Dict[str, str] = {
     "local": "llm_orchestrator.providers.local_adapter:LocalAdapter",
     "openai": "llm_orchestrator.providers.openai_adapter:OpenAIAdapter",
     "vertex": "llm_orchestrator.providers.clouds.vertex:VertexAdapter",
+}
+#: Settings of an entry that only some of the built-in adapters know.
+_OWN_SETTINGS: Mapping[str, Tuple[str, ...]] = {
+    "api": ("openai", "azure"),
+    "api_version": ("anthropic", "azure", "bedrock", "vertex"),
+    "model_path": ("local",),
+    "region": ("bedrock", "vertex"),
+    "project": ("vertex",),
+    "publisher": ("vertex",),
+    "models": ("azure", "bedrock", "vertex"),
+}
+#: How a base URL may not end, since the adapter puts that in front of its paths itself.
+_GEMINI_PATHS = ("/v1", "/v1beta", "/v1/models", "/v1beta/models")
+_ADDED_PATHS: Mapping[str, Tuple[str, ...]] = {
+    "anthropic": ("/v1",),
+    "gemini": _GEMINI_PATHS,
+    "gemini-legacy": _GEMINI_PATHS,
 }
 _registered: Dict[str, Type[base.BaseLLMProvider]] = {}
 
@@ -67,6 +84,35 @@ def is_known(name: str) -> bool:
         Whether ``find_adapter`` will find it.
     """
     return name in _registered or name in _BUILT_IN or name in _plug_ins()
+
+
+def unused_settings(name: str, given: Iterable[str]) -> List[str]:
+    """Name the settings that an adapter does not know; one that is not built in may know any.
+
+    Args:
+        name: The adapter's name.
+        given: Names of settings of an entry.
+
+    Returns:
+        Those that are another built-in adapter's.
+    """
+    if name in _registered or name not in _BUILT_IN:
+        return []
+    return [setting for setting in given if name not in _OWN_SETTINGS.get(setting, (name,))]
+
+
+def added_path(name: str, address: str) -> Optional[str]:
+    """Find what an adapter adds to a base URL itself at the end of one.
+
+    Args:
+        name: The adapter's name.
+        address: The base URL without its query.
+
+    Returns:
+        That end; None where there is none.
+    """
+    paths = () if name in _registered else _ADDED_PATHS.get(name, ())
+    return next((path for path in paths if address.rstrip("/").endswith(path)), None)
 
 
 def find_adapter(name: str) -> Type[base.BaseLLMProvider]:

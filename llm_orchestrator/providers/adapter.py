@@ -21,7 +21,7 @@ from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.failures import Failure, error_of_failure, field_at_fault, words_of
 from llm_orchestrator.providers.http.exceptions import error_of_transport
-from llm_orchestrator.providers.http.headers import hidden, is_header_name, is_header_text
+from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
 from llm_orchestrator.providers.http.reader import read_document
 from llm_orchestrator.providers.http.redaction import Redactor, secret_headers, secrets_beside
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
@@ -35,6 +35,7 @@ from llm_orchestrator.types import (
     StreamEvent,
     TokenUsage,
 )
+from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.text import one_line
 from llm_orchestrator.utils.urls import host_in
 

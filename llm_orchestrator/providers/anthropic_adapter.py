@@ -141,7 +141,11 @@ class AnthropicAdapter(SDKProvider):
         """The arguments of both clients: where the API is, who asks; a cloud has others."""
         if not self._api_key and self.base_url is None:
             raise self.missing_key("ANTHROPIC_API_KEY")
-        return {"api_key": self._api_key or PLACEHOLDER, **address_arguments(self.base_url or BASE_URL)}
+        return {"api_key": PLACEHOLDER, **address_arguments(self.base_url or BASE_URL)}
+
+    def client_headers(self) -> Dict[str, str]:
+        """The key in its documented header; releases of the SDK differ in where they put it."""
+        return {"X-Api-Key": self._api_key} if self._api_key else {}
 
     def _client(self, kind: str, **arguments: Any) -> Any:
         """Make one of the SDK's clients so that nothing in the environment changes what it does."""
@@ -151,6 +155,6 @@ class AnthropicAdapter(SDKProvider):
         if hasattr(client_class, "open_telemetry"):
             arguments["open_telemetry"] = False
         client = client_class(**arguments)
-        client._custom_headers = {}  # those of $ANTHROPIC_CUSTOM_HEADERS, which no argument keeps out
-        client = with_bounded_error_bodies(client)
-        return client if self._api_key else without_placeholder(client)
+        # In place of those of $ANTHROPIC_CUSTOM_HEADERS, which no argument keeps out.
+        client._custom_headers = self.client_headers()
+        return without_placeholder(with_bounded_error_bodies(client))

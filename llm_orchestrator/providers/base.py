@@ -17,11 +17,12 @@ from llm_orchestrator.providers import embedding
 from llm_orchestrator.providers.adapter import Adapter
 from llm_orchestrator.providers.answers import warnings_of_answer
 from llm_orchestrator.providers.background import Waits, asleep, finishing, sleep
+from llm_orchestrator.providers.calls import with_ids_across_turns
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.embedding import Embedded
 from llm_orchestrator.providers.error_translation import ErrorTranslation
 from llm_orchestrator.providers.halves import without_halves
-from llm_orchestrator.providers.http.headers import hidden, is_header_name, is_header_text
+from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
 from llm_orchestrator.providers.questions import aask, ask, counting, greeting, listing, validation
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
@@ -38,6 +39,7 @@ from llm_orchestrator.types import (
     LLMResponse,
     ModelInfo,
 )
+from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.json import overridden
 from llm_orchestrator.utils.steps import arun, run
 from llm_orchestrator.utils.text import one_line
@@ -317,6 +319,8 @@ class BaseLLMProvider(Adapter):
             asked = request
             request = with_defaults(asked, self.options, context.without)
             request, without_tools = only_with_tools(request, asked)
+            messages = with_ids_across_turns(request.messages)
+            request = request if messages is request.messages else evolve(request, messages=messages)
             wire = self.build_attempt(request, context, stream=stream)
             check_options(request.provider_options, request.messages)
             self._check_unsupported(wire, strict=context.strict)
@@ -448,7 +452,7 @@ class BaseLLMProvider(Adapter):
         Returns:
             The request with all its headers.
         """
-        own = request.extra_headers if request is not None else {}
+        own = hidden(request.extra_headers if request is not None else {})
         if not (self.headers or own):
             return wire
         return evolve(wire, headers=hidden({**self.headers, **wire.headers, **own}))

@@ -22,8 +22,8 @@ from llm_orchestrator.providers.http.core.messages import header_bytes
 from llm_orchestrator.providers.http.core.origins import Origin
 from llm_orchestrator.providers.http.core.settings import HttpSettings
 from llm_orchestrator.providers.http.error_bodies import BadStatusError, bad_status
-from llm_orchestrator.providers.http.headers import hidden
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
+from llm_orchestrator.utils.hidden import hidden
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.http.core.aconnections import AsyncReply

@@ -38,7 +38,16 @@ from llm_orchestrator.providers.halves import HalfCharacters
 from llm_orchestrator.providers.http.deadlines import Watch
 from llm_orchestrator.providers.http.reader import EventReader, next_chunk
 from llm_orchestrator.providers.wire import RawReply, StreamState, WireRequest, abody_of, body_of, close_reply
-from llm_orchestrator.types import JSON, MISSING_USAGE, LLMRequest, LLMResponse, StreamEvent, TextDelta
+from llm_orchestrator.types import (
+    JSON,
+    MISSING_USAGE,
+    LLMRequest,
+    LLMResponse,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+)
 from llm_orchestrator.utils.steps import Steps, arun, run
 
 if TYPE_CHECKING:
@@ -115,7 +124,8 @@ class StreamReader:
     def response(self) -> LLMResponse:
         """The whole answer, once the stream has finished."""
         with self._provider.errors(self._sent.request, self._sent.wire):
-            body = self._provider.assemble_reply(self._state)
+            document = self._reader.document
+            body = self._provider.assemble_reply(self._state) if document is None else document
             return self._provider.response_of(body, self._state.headers, *self._sent)
 
     def partial(self) -> LLMResponse:
@@ -214,6 +224,9 @@ class StreamReader:
         return came or self._is_over
 
     def _end_of_body(self) -> None:
+        if self._reader.document is not None:  # the server does not stream, and the answer is whole and paid
+            self._ready += _pieces_of(self.response())
+            self._state.complete = True
         if not self._state.complete and not self._provider.allow_missing_finish_reason:
             raise ProviderConnectionError(
                 "The stream ended before the provider said that the answer is complete. Try again; "
@@ -261,6 +274,16 @@ class StreamReader:
         )
         interruption.__cause__ = error
         return interruption
+
+
+def _pieces_of(response: LLMResponse) -> List[StreamEvent]:
+    """The pieces of an answer that came at once."""
+    calls = [
+        ToolCallDelta(index, call.id, call.name, call.raw_arguments)
+        for index, call in enumerate(response.tool_calls)
+    ]
+    thought = [ReasoningDelta(response.reasoning)] if response.reasoning else []
+    return [*thought, *([TextDelta(response.content)] if response.content else []), *calls]
 
 
 class ProviderStream(StreamReader):

@@ -24,8 +24,8 @@ from typing import (
     Tuple,
 )
 
-from llm_orchestrator.providers.http.headers import hidden
 from llm_orchestrator.types import JSON
+from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.values import evolve
 
 __all__ = [

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections import abc
 from copy import deepcopy
 from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
+    Dict,
     Mapping,
     NamedTuple,
     Optional,
@@ -23,6 +25,7 @@ from llm_orchestrator.request.options import check_options
 from llm_orchestrator.request.output import read_response_format
 from llm_orchestrator.request.tools import read_tool_choice, read_tools
 from llm_orchestrator.types import CHECKED_PARAMETERS, JSON, LLMRequest, Message, Messages, checked
+from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     Parameters = ParamSpec("Parameters")
 
-__all__ = ["CallArguments", "call_arguments", "takes_parameters_of"]
+__all__ = ["CallArguments", "call_arguments", "hide_headers", "takes_parameters_of"]
 
 Result = TypeVar("Result")
 
@@ -50,6 +53,14 @@ class CallArguments(NamedTuple):
     total_timeout: Optional[float]
     max_retries: Optional[int]
     fallback: bool
+
+
+def hide_headers(arguments: Dict[str, Any]) -> Dict[str, Any]:
+    """Keep keys in the extra headers of a call out of tracebacks; the dict is changed where it is."""
+    headers = arguments.get("extra_headers")
+    if isinstance(headers, abc.Mapping):
+        arguments["extra_headers"] = hidden(headers)
+    return arguments
 
 
 def call_arguments(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import abc
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
+from llm_orchestrator.utils.hidden import hidden
+
 __all__ = ["CACHE_MODES", "CHECKED_PARAMETERS", "PARAMETERS", "checked", "number_from_text"]
 
 CACHE_MODES = ("auto", "off")
@@ -110,7 +112,7 @@ def _headers(name: str, headers: Any) -> Dict[str, str]:
         if not (isinstance(header, str) and isinstance(value, str)):
             # The value may be a key, so it is not shown.
             raise _invalid(f"{name}[{header!r}] is not a string. Use strings for header names and values.")
-    return dict(headers)
+    return hidden(headers)
 
 
 def _mapping(name: str, value: Any) -> Mapping[Any, Any]:

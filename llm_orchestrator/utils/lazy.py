@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Any, Callable, Optional
 
 __all__ = ["LazyModule"]
 
@@ -14,10 +14,16 @@ class LazyModule:
     Where ``TYPE_CHECKING`` holds, the same name is the module itself.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, explained: Optional[Callable[[OSError], Exception]] = None) -> None:
         self._name = name
+        self._explained = explained
 
     def __getattr__(self, attribute: str) -> Any:
-        value = getattr(import_module(self._name), attribute)
+        try:
+            value = getattr(import_module(self._name), attribute)
+        except OSError as error:  # no file can be opened
+            if self._explained is None:
+                raise
+            raise self._explained(error) from error
         setattr(self, attribute, value)
         return value

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import traceback
 from pathlib import Path
-from typing import Any, Callable, List
+from typing import Any, Callable, Dict, List
 
 import pytest
 
 from llm_orchestrator import CallEvent, LLMOrchestrator, LLMRequest, Message
-from llm_orchestrator.exceptions import ProviderError
+from llm_orchestrator.exceptions import OrchestratorError, ProviderError
 from llm_orchestrator.providers.http.redaction import MOST_BORN, REDACTED, Redactor, secret_headers
 from llm_orchestrator.providers.wire import WireRequest
 from tests.support.scripted_server import KEY, Dialect, Reply, ScriptedServer, refusing_url
@@ -143,3 +143,27 @@ def test_fe9_a_traceback_with_local_variables_shows_no_header(dialect: Dialect, 
     shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     ours = shown.split("in ask")[-1]
     assert "wire = " in ours and KEY not in ours and PASSWORD not in ours
+
+
+def shown_of_the_library(error: BaseException) -> str:
+    """The frames of the library in a traceback with local variables; an application's own are its own."""
+    trace = traceback.TracebackException.from_exception(error, capture_locals=True)
+    frames = [frame for frame in trace.stack if "/llm_orchestrator/" in frame.filename]
+    assert frames
+    return "".join(traceback.StackSummary.from_list(frames).format()) + "".join(
+        f"{frame.name}: {frame.locals}" for frame in frames
+    )
+
+
+@pytest.mark.skipif(TRANSPORT == "sdk", reason="the SDKs keep the headers in variables of their own")
+@pytest.mark.parametrize("wrong", [{}, {"temperature": "hot"}], ids=["refused", "wrong"])
+def test_fe9_a_traceback_shows_no_header_of_a_call(dialect: Dialect, way: str, wrong: Dict[str, Any]) -> None:
+    headers = {"x-anything": PASSWORD}
+    with refusing_url() as url, LLMOrchestrator(dialect.config(url, max_retries=0)) as orchestrator:
+        with pytest.raises(OrchestratorError) as caught:
+            ask(orchestrator, way, extra_headers=headers, **wrong)
+        assert PASSWORD not in shown_of_the_library(caught.value)
+
+        with pytest.raises(OrchestratorError) as caught:
+            orchestrator.start_conversation(extra_headers=headers, **wrong).send("Hi", extra_headers=headers)
+        assert PASSWORD not in shown_of_the_library(caught.value)

@@ -23,7 +23,9 @@ from llm_orchestrator import (
     OrchestratorError,
     ProviderError,
     RateLimitError,
+    UsageRecord,
 )
+from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.providers.openai import embeddings as openai_embeddings
 from llm_orchestrator.testing.fake_vectors import fake_vector
 from tests.support.fixtures import Orchestrate
@@ -203,14 +205,12 @@ def test_fc15_each_batch_has_its_row_and_the_call_is_one(
 
 @gemini
 def test_fc15_tokens_that_are_not_reported_are_estimated_for_one_batch(
-    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, records: List[UsageRecord]
 ) -> None:
     server.default = lambda request: vectors_reply(request, expected(texts_of(request)))
-    orchestrator = orchestrate()
-    response = embed(orchestrator, "sync", ["a" * 40, "b" * 80], batch_size=1)
+    response = embed(orchestrate(), "sync", ["a" * 40, "b" * 80], batch_size=1)
 
     assert response.usage.source == "missing"
-    records = orchestrator.cost_tracker.get_usage_report().records
     assert [dict(record.estimated_counts) for record in records] == [
         {"in": 10, "out": 0},
         {"in": 20, "out": 0},
@@ -298,19 +298,23 @@ GOOD = [0.1, 0.2]
         [GOOD, [0.1, math.inf]],
         [GOOD, [0.1, 10**400]],
     ],
-    ids=repr,
+    ids=lambda wrong: repr(wrong)[:40],
 )
 @with_embeddings
 @each_way
 def test_fc15_what_is_no_vector_is_an_error_and_was_paid_for(
-    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, wrong: List[Any]
+    orchestrate: Orchestrate,
+    server: ScriptedServer,
+    dialect: Dialect,
+    way: str,
+    wrong: List[Any],
+    records: List[UsageRecord],
 ) -> None:
     server.default = with_vectors(*wrong)
-    orchestrator = orchestrate()
     with pytest.raises(InvalidResponseError, match="does not hold the vectors") as caught:
-        embed(orchestrator, way, TEXTS[:2])
+        embed(orchestrate(), way, TEXTS[:2])
     assert (caught.value.provider, caught.value.model) == (dialect.provider, MODEL)
-    (record,) = orchestrator.cost_tracker.get_usage_report().records
+    (record,) = records
     assert (record.status, record.prompt_tokens) == ("error", 5)
 
 

@@ -294,6 +294,35 @@ def test_fa7_the_last_finish_reason_counts(
     assert response.content.startswith("One two")
 
 
+@pytest.mark.parametrize("dialect", EARLY, indirect=True)
+@streamed
+@pytest.mark.parametrize("end", ENDS)
+def test_fa7_a_reason_on_every_event_ends_nothing_early(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, end: str
+) -> None:
+    every = {
+        "chat": [chunk({"content": text}, "stop") for text in ("One", " two", " three")],
+        "gemini": early_gemini("STOP", "STOP", "STOP"),
+    }[dialect.name]
+    server.script(raw_stream(every, **ENDS[end]))
+
+    response = ask(orchestrate(), way)
+
+    assert (response.content, response.finish_reason) == ("One two three", FinishReason.STOP)
+
+
+@gemini
+@streamed
+@pytest.mark.parametrize("end", ENDS)
+def test_fa7_an_unspecified_reason_is_none(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, end: str
+) -> None:
+    server.script(raw_stream(early_gemini(*["FINISH_REASON_UNSPECIFIED"] * 2), **ENDS[end]))
+
+    with pytest.raises(StreamInterruptedError):
+        ask(orchestrate(max_retries=0), way)
+
+
 # ---------------------------------------------------------------- FA8: the model waits for the application
 
 WAITING: Dict[str, Json] = {

@@ -256,3 +256,27 @@ def test_fc12_a_real_key_is_still_hidden_beside_the_entrys_name(
     with LLMOrchestrator(config) as orchestrator, pytest.raises(AuthenticationError) as caught:
         ask(orchestrator, way)
     assert "sentinel" not in str(caught.value) and caught.value.provider == dialect.provider
+
+
+@pytest.mark.parametrize(
+    ("adapter", "ending"),
+    [("anthropic", "/v1"), ("gemini", "/v1"), ("gemini", "/v1beta/"), ("gemini", "/v1beta/models?team=a")],
+)
+def test_fc7_a_path_that_the_adapter_adds_is_refused(adapter: str, ending: str) -> None:
+    config = {
+        "active_provider": "host",
+        "active_model": "m",
+        "providers": {"host": {"adapter": adapter, "base_url": f"http://localhost:1{ending}"}},
+    }
+    words = f"base_url: ends with {ending.partition('?')[0].rstrip('/')}, which the adapter"
+    with pytest.raises(ConfigurationError, match=words):
+        LLMOrchestrator(config)
+
+
+def test_fc7_a_setting_of_another_adapter_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    entry = {"api_key": "k", "region": "eu", "publisher": "google", "api": "chat"}
+    config = {"active_provider": "anthropic", "active_model": "m", "providers": {"anthropic": entry}}
+    with caplog.at_level("WARNING"), LLMOrchestrator(config):
+        pass
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2 and "providers.anthropic.api: has no effect" in said[0] and ".region" in said[1]

@@ -251,3 +251,45 @@ def test_fd1_a_spent_budget_does_not_hide_why(call: Attempted, server: ScriptedS
     assert isinstance(caught.value.__cause__, ProviderTimeoutError)
     assert [attempt.error for attempt in caught.value.attempts] == ["ProviderTimeoutError"]
     assert len(server.requests) == 1
+
+
+# ---------------------------------------------------------------- siblings
+
+
+def test_n7_a_key_log_that_cannot_be_written_is_named(
+    call: Attempted, server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDKs' HTTP libraries open it with the client."""
+    if call._dialect.name == "gemini":
+        pytest.skip("its certificates are loaded once for all clients")
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "no folder" / "keys"))
+    call.fails("SSLKEYLOGFILE", server.url, transport="sdk")
+
+
+@pytest.mark.parametrize("name", ["ca_bundle", "client_cert"])
+def test_n7_certificates_are_looked_at_where_there_is_no_tls(
+    call: Attempted, server: ScriptedServer, tmp_path: Path, name: str
+) -> None:
+    call.fails(name, server.url, transport="direct", http={name: str(tmp_path / "missing.pem")})
+    assert server.requests == []
+
+
+def test_n7_a_socks_proxy_without_its_package_says_what_to_install(
+    call: Attempted, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    call.fails(r"needs the package socksio\. Run: pip install socksio.*ALL_PROXY\.$", server.url)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of descriptors")
+@pytest.mark.parametrize("how", ["first sync", "first async", "first stream"])
+def test_n7_a_first_call_without_a_file_descriptor(server: ScriptedServer, how: str) -> None:
+    """The first call imports what only calls need, and files are needed for that."""
+    ended = run_program("tests.support.programs.no_files", "chat", server.url, how)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    error, *others = ended.stdout.splitlines()
+    assert "Too many open files" in error and error.endswith(" ()")
+    assert others == ["Hello from the scripted server.", "1"]

@@ -109,6 +109,9 @@ FILES = {
     "providers:\n  openai:\n    api_key: k\nactive_provider: openai\nactive_model: 4.1\n": (
         'line 5: active_model: should be a string. Put it in quotes: "4.1"'
     ),
+    "providers:\n  openai:\n    api_key: k\nactive_provider: openai\nactive_model: on\n": (
+        "line 5: active_model: should be a string. Put it in quotes."
+    ),
     "active_provider: openai\nactive_model: m\nproviders:\n  openai:\n    fallback_models: gpt-5\n": (
         r"line 5: providers.openai.fallback_models: should be a list. Put it in brackets: \[gpt-5\]"
     ),

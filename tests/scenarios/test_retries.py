@@ -222,7 +222,7 @@ OWN_URL = "http://127.0.0.1:9/v1"
 
 def two_providers(**settings: Any) -> Dict[str, Any]:
     """OpenAI is active, Anthropic is there as well; neither may be asked anything."""
-    others = {"anthropic": {"api_key": "unused-key", "base_url": OWN_URL}}
+    others = {"anthropic": {"api_key": "unused-key", "base_url": OWN_URL[:-3]}}
     openai = {"api_key": "unused-key", "base_url": OWN_URL, **settings}
     return {"active_provider": "openai", "active_model": "own", "providers": {"openai": openai, **others}}
 

@@ -16,6 +16,7 @@ from llm_orchestrator import (
     StreamInterruptedError,
 )
 from tests.support.fixtures import Orchestrate
+from tests.support.marks import gemini
 from tests.support.scripted_server import (
     BEFORE_HEAD,
     MODEL,
@@ -30,6 +31,7 @@ from tests.support.scripted_server import (
     html,
     refusing_url,
 )
+from tests.support.scripted_server.replies import json_reply
 from tests.support.scripted_server.wire_base import TRANSPORT
 from tests.support.ways import WAYS, ask, run_async
 
@@ -299,14 +301,50 @@ def test_s7_what_is_no_document_is_no_answer(
         ask(orchestrate(), way)
 
 
-def test_s7_a_whole_document_is_no_stream(
+def test_fa4_a_whole_document_in_place_of_a_stream_is_the_answer(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
 ) -> None:
+    """It was paid; asking again would pay it twice."""
     server.script(dialect.whole("One two"))
 
     pieces, error, _ = read(orchestrate(), way)
 
+    assert error is None and "".join(pieces) == "One two" and len(server.requests) == 1
+
+
+def test_fa4_a_failure_in_place_of_a_stream_is_its_error(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    server.default = dialect.error(429).but(status=200)
+
+    pieces, error, _ = read(orchestrate(max_retries=0), way)
+
     assert isinstance(error, ProviderError) and pieces == []
+
+
+@pytest.mark.parametrize("document", [{}, {"code": 0}, [], [[]], None, "Hi"], ids=repr)
+def test_fa4_other_documents_in_place_of_a_stream_are_no_answer(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, document: Any
+) -> None:
+    server.default = json_reply(document)
+
+    pieces, error, _ = read(orchestrate(max_retries=0), way)
+
+    assert isinstance(error, InvalidResponseError) and pieces == []
+
+
+@gemini
+def test_fa4_gemini_events_in_a_list_are_the_answer(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    """So Google's API answers where a proxy took ``alt=sse`` away."""
+    lines = dialect.stream(["One", " two"]).content().decode().splitlines()
+    events = ",".join(line[6:] for line in lines if line.startswith("data: "))
+    server.script(json_reply([]).but(body=f"[{events}]".encode()))
+
+    pieces, error, _ = read(orchestrate(), way)
+
+    assert error is None and "".join(pieces) == "One two" and len(server.requests) == 1
 
 
 @pytest.mark.parametrize("cut", [pytest.param("byte", marks=pytest.mark.slow), "awkward", "recorded"])

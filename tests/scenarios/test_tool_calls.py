@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, Dict, List, Mapping, Tuple
 
 import pytest
 
-from llm_orchestrator import LLMOrchestrator, ToolCallDelta
+from llm_orchestrator import InvalidMessagesError, LLMOrchestrator, ToolCallDelta
 from tests.support.fixtures import Orchestrate
 from tests.support.histories import user
 from tests.support.marks import chat, gemini
@@ -309,6 +311,61 @@ def test_fb1_pieces_belong_together_by_index_else_by_id(
     assert len({call.id for call in response.tool_calls}) == 2
 
 
+def argument_events(dialect: str, pieces: List[str]) -> List[Any]:
+    """One streamed call whose arguments come in pieces."""
+    if dialect == "chat":
+        first = chunk(tool_calls=[{"index": 0, "id": "c1", "function": {"name": "clock", "arguments": ""}}])
+        more = [chunk(tool_calls=[{"index": 0, "function": {"arguments": piece}}]) for piece in pieces]
+        return [first, *more, chunk("tool_calls"), "[DONE]"]
+    usage = {"input_tokens": 1, "output_tokens": 1}
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": usage}
+    block = {"type": "tool_use", "id": "c1", "name": "clock", "input": {}}
+    deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+    return [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}},
+        {"type": "message_stop"},
+    ]
+
+
+@pytest.mark.parametrize("dialect", ["chat", "anthropic"], indirect=True)
+@pytest.mark.parametrize("way", ["streamed", "async streamed"])
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ('{"a": "x\\ud83d\\ude00\\u00fc\\\\"}', {"a": "x\U0001f600\u00fc\\"}),
+        ('{"a": "\\ud83d"}', {"a": "\ufffd"}),
+        ('{"a": "x\\u12', None),
+        ('{"a": "x\\', None),
+        ('{"a": "x\\u12"}', None),
+    ],
+)
+def test_fb5_escapes_in_streamed_arguments_may_be_cut_anywhere(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, text: str, arguments: Any
+) -> None:
+    """Half of an escape makes the arguments unreadable, with their text; the next turn can be sent.
+
+    Except to Anthropic, which takes objects only: what nobody can read is refused before it is sent.
+    """
+    server.script(streamed(dialect, argument_events(dialect.name, list(text))), dialect.whole("Fine."))
+    orchestrator = orchestrate()
+
+    first = ask(orchestrator, way, tools=[CLOCK])
+    (call,) = first.tool_calls
+    assert call.arguments == arguments and first.message is not None
+    assert arguments is not None or call.raw_arguments == text
+
+    history = [user(), first.message, call.result("noon")]
+    if arguments is None and dialect.name == "anthropic":
+        with pytest.raises(InvalidMessagesError):
+            ask(orchestrator, "whole", history, tools=[CLOCK])
+        return
+    assert ask(orchestrator, "whole", history, tools=[CLOCK]).content == "Fine."
+
+
 # ------------------------------------------------------------------------------- FB2
 
 
@@ -335,6 +392,29 @@ def test_fb2_calls_get_ids_of_their_own_and_results_find_them(
     sent = server.requests[1].body
     pairs = PAIRED[dialect.name](sent)
     assert sorted(pairs) == [(n, f"result {n}") for n in range(3)]
+
+
+def test_fb2_no_two_turns_use_one_id(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    """Hosts that count from one in every answer; providers refuse a history with one id twice."""
+    written = (
+        (lambda number: {"n": number}) if dialect.name in ("anthropic", "gemini") else '{{"n": {}}}'.format
+    )
+    turns = [calls_turn(dialect, ("c1", written(number))) for number in range(3)]
+    server.script(*(answered(dialect, way, turn) for turn in turns), dialect.whole())
+    orchestrator = orchestrate()
+
+    history = [user()]
+    for number in range(3):
+        response = ask(orchestrator, way, history, tools=[CLOCK])
+        assert response.message is not None
+        history += [response.message, response.tool_calls[0].result(f"result {number}")]
+    orchestrator.send_request(history, tools=[CLOCK])
+
+    sent = server.requests[3].body
+    ids = re.findall(r'"(?:id|call_id|tool_call_id|tool_use_id)": "(c1\w*)"', json.dumps(sent))
+    assert ids == ["c1", "c1", "c1_2", "c1_2", "c1_3", "c1_3"], "each call, and behind it its result"
 
 
 def _paired_chat(body: Any) -> List[Any]:

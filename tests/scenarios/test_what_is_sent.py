@@ -12,7 +12,7 @@ from tests.support.fixtures import Orchestrate
 from tests.support.scripted_server import KEY, Dialect, Request, ScriptedServer, redirect
 from tests.support.ways import aask, ask, run_async
 
-#: Each vendor's header for the key. An SDK may add another; there only the secret is compared.
+#: Each vendor's header for the key.
 CREDENTIALS = {
     "chat": "authorization",
     "responses": "authorization",
@@ -159,6 +159,37 @@ def test_n3_a_header_of_the_entry_is_the_one_credential(
 
     (request,) = server.requests
     assert credentials(request) == {"authorization": "Basic Z2F0ZXdheQ=="}
+
+
+#: An application's own headers beside a key: of the entry, or of the call, in whatever case.
+OWN_HEADERS = [
+    {"Authorization": "Bearer mine-123456"},
+    {"X-Api-Key": "mine-123456"},
+    {"x-goog-api-key": "mine-123456"},
+]
+
+
+@pytest.mark.parametrize("own", OWN_HEADERS, ids=lambda own: next(iter(own)))
+@pytest.mark.parametrize("of", ["entry", "call"])
+def test_fc9_the_key_is_in_its_one_header_and_a_header_of_the_user_replaces_it(
+    orchestrate: Orchestrate,
+    server: ScriptedServer,
+    dialect: Dialect,
+    way: str,
+    transport: str,
+    own: Dict[str, str],
+    of: str,
+) -> None:
+    """Whatever the transport and the release of the SDK, what is sent is the same."""
+    answer(server, dialect, way)
+
+    with_key = orchestrate(transport=transport, headers=own if of == "entry" else {})
+    ask(with_key, way, extra_headers=own if of == "call" else None)
+
+    (request,) = server.requests
+    name = CREDENTIALS[dialect.name]
+    key = {name: f"Bearer {KEY}" if name == "authorization" else KEY}
+    assert credentials(request) == {**key, **{header.lower(): value for header, value in own.items()}}
 
 
 def test_n3_cookies_are_forgotten(

@@ -13,6 +13,7 @@ from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
+from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["BedrockAdapter"]
@@ -60,6 +61,10 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
         self.package("botocore")
         return {"api_key": self._api_key, "aws_region": self._region, "base_url": self._url}
 
+    def client_headers(self) -> Dict[str, str]:
+        """None: the SDK sends the credential in the cloud's form; see ``AnthropicAdapter.client_headers``."""
+        return {}
+
     def endpoint(self) -> Endpoint:
         """Where the region's API is; see ``SDKProvider.endpoint``."""
         return Endpoint(self._url, {"authorization": f"Bearer {self._api_key}"})
@@ -73,7 +78,7 @@ class BedrockAdapter(ConfiguredNames, AnthropicAdapter):
         wire = super().build_attempt(request, context, stream=stream)
         method = STREAMED if stream else "invoke"
         path = f"/model/{quote(request.model, safe=':')}/{method}"
-        headers = {**self.headers, **request.extra_headers}
+        headers = hidden({**self.headers, **request.extra_headers})
         return as_cloud_request(wire, path, self.api_version, headers, in_path=("model", "stream"))
 
     def count_request(self, request: LLMRequest, wire: WireRequest) -> WireRequest:

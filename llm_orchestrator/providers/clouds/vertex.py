@@ -21,6 +21,7 @@ from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from llm_orchestrator.providers.reading import listed_models
 from llm_orchestrator.providers.wire import Endpoint, WireRequest
 from llm_orchestrator.types import JSON, EmbeddingRequest, LLMRequest, ModelInfo
+from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.json import beside
 from llm_orchestrator.utils.values import evolve
 
@@ -103,6 +104,10 @@ class ClaudeOnVertex(VertexAdapter, ConfiguredNames, AnthropicAdapter):
             "base_url": f"{self.host}/v1",
         }
 
+    def client_headers(self) -> Dict[str, str]:
+        """None: the SDK sends the credential in the cloud's form; see ``AnthropicAdapter.client_headers``."""
+        return {}
+
     def endpoint(self) -> Endpoint:
         """Where the region's API is; the key is an access token. See ``SDKProvider.endpoint``."""
         return Endpoint(f"{self.host}/v1", {"authorization": f"Bearer {self._api_key}"})
@@ -112,7 +117,7 @@ class ClaudeOnVertex(VertexAdapter, ConfiguredNames, AnthropicAdapter):
         wire = super().build_attempt(request, context, stream=stream)
         method = "streamRawPredict" if stream else "rawPredict"
         path = f"{self._models_path}/{quote(request.model, safe='@')}:{method}"
-        headers = {**self.headers, **request.extra_headers}
+        headers = hidden({**self.headers, **request.extra_headers})
         return as_cloud_request(wire, path, self.api_version, headers, in_path=("model",))
 
     def count_request(self, request: LLMRequest, wire: WireRequest) -> WireRequest:

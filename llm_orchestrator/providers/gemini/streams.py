@@ -38,6 +38,8 @@ from llm_orchestrator.utils.usage import replaced_usage
 
 __all__ = ["assemble_reply", "parse_event"]
 
+#: What says nothing about the end.
+NO_REASONS = (None, "", "FINISH_REASON_UNSPECIFIED")
 #: Fields of a candidate that every event repeats, beside the new parts in its content.
 _REPEATED_KEYS = frozenset({"content", "index"})
 
@@ -67,7 +69,7 @@ def parse_event(event: JSON, state: StreamState) -> List[StreamEvent]:
     parts = read_parts(candidate)
     reply["parts"] += parts
     pieces = [piece for part in parts for piece in _pieces(part, reply)]
-    if as_text_or_none(candidate.get("finishReason")):
+    if as_text_or_none(candidate.get("finishReason")) not in NO_REASONS:
         state.complete = True
     elif pieces and state.complete:  # the reason came too early: the answer goes on
         state.complete = False

@@ -78,7 +78,7 @@ def _timeout(cause: BaseException, *, sent: bool) -> ProviderTimeoutError:
 def _no_connection(cause: BaseException, *, sent: bool) -> ProviderConnectionError:
     detail = str(cause).rstrip(".") or type(cause).__name__
     error = ProviderConnectionError(
-        f"No connection to the provider: {detail}. Check the network and base_url."
+        f"No connection to the provider: {detail}. Check the network, base_url and the proxy, if any."
     )
     error.may_be_billed = sent
     return error

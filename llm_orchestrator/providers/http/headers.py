@@ -1,11 +1,10 @@
-"""What HTTP can carry as a header, and headers whose values no repr shows."""
+"""What HTTP can carry as a header."""
 
 from __future__ import annotations
 
 import re
-from typing import Dict, Mapping
 
-__all__ = ["HiddenBytes", "hidden", "is_header_name", "is_header_text"]
+__all__ = ["is_header_name", "is_header_text"]
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -18,22 +17,3 @@ def is_header_name(text: str) -> bool:
 def is_header_text(text: str) -> bool:
     """Whether a string can be the value of a header: printable ASCII without blanks at its ends."""
     return text.isascii() and text.isprintable() and text == text.strip()
-
-
-class _Hidden(Dict[str, str]):
-    """Headers: tracebacks with local variables show their names only."""
-
-    def __repr__(self) -> str:
-        return repr(dict.fromkeys(self, "..."))
-
-
-def hidden(headers: Mapping[str, str]) -> Dict[str, str]:
-    """Headers whose repr does not show their values."""
-    return _Hidden(headers)
-
-
-class HiddenBytes(bytes):
-    """A request as it is sent, with its credentials: its repr shows how long it is."""
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} bytes>"

@@ -11,7 +11,7 @@ __all__ = ["make_or_explain"]
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 #: What the vendors' HTTP libraries read when a client is made.
-_VARIABLES = (*_PROXIES, *map(str.lower, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR")
+_VARIABLES = (*_PROXIES, *map(str.lower, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
 def make_or_explain(provider: str, make: Callable[[], Any]) -> Any:
@@ -27,10 +27,16 @@ def make_or_explain(provider: str, make: Callable[[], Any]) -> Any:
 
 
 def _not_made(provider: str, error: Exception) -> ConfigurationError:
-    variables = ", ".join(name for name in _VARIABLES if os.environ.get(name))
+    found = [name for name in _VARIABLES if os.environ.get(name)]
+    if isinstance(error, ImportError) and "socks" in str(error):
+        proxies = ", ".join(name for name in found if name.upper() in _PROXIES)
+        return ConfigurationError(
+            f"The client of provider {provider!r} cannot be made: a socks proxy needs the package socksio. "
+            f"Run: pip install socksio, or name an HTTP proxy in {proxies or 'the settings of the system'}."
+        )
     return ConfigurationError(
         f"The client of provider {provider!r} cannot be made: {_reason_of(error)}. "
-        f"Check {variables or 'the settings of its entry, and how many files are open'}."
+        f"Check {', '.join(found) or 'the settings of its entry, and how many files are open'}."
     )
 
 

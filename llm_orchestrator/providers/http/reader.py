@@ -70,13 +70,16 @@ class EventReader:
 
     Line ends may be LF, CRLF or CR and bytes may be cut anywhere; comments, pings without data, event names
     and a byte-order mark do not matter. ``[DONE]`` ends the stream and sets ``done``. ``may_hold_halves``:
-    characters were escaped, and one of them may be cut in two.
+    characters were escaped, and one of them may be cut in two. A server that does not stream sends a document
+    instead, which is ``document`` at the end, or a list of events.
     """
 
     def __init__(self) -> None:
         self.done = False
         self.may_hold_halves = False
+        self.document: Optional[Dict[str, Any]] = None
         self._events = 0
+        self._is_document = False
         self._head = b""
         self._at_start = True
         self._held_return = False
@@ -88,6 +91,10 @@ class EventReader:
             chunk = self._without_mark(chunk)
         if b"\r" in chunk or self._held_return:
             chunk = self._with_plain_line_ends(chunk)
+        if self._is_document or self._begins_document(chunk):
+            self._rest += chunk
+            _check_size(len(self._rest), MAX_EVENT_BYTES)
+            return
         if self._rest:
             chunk = self._take_rest(chunk)
         *blocks, rest = chunk.split(_BLANK_LINE)
@@ -101,12 +108,33 @@ class EventReader:
 
     def end(self) -> List[Dict[str, Any]]:
         """Say that no more bytes will come."""
+        if self._is_document:
+            return self._events_of_document()
         event = self._last_event()
         if event is None and not self._events and not self.done:
             raise InvalidResponseError(
                 f"The provider sent no event stream but {_shown(self._head)}. Check base_url, or try again."
             )
         return [] if event is None else [event]
+
+    def _begins_document(self, chunk: bytes) -> bool:
+        """Whether the first bytes are JSON: no line of an event stream begins so."""
+        if not self._events and not self._rest.strip():
+            self._is_document = chunk.lstrip()[:1] in (b"{", b"[")
+        return self._is_document
+
+    def _events_of_document(self) -> List[Dict[str, Any]]:
+        """Google's API sends its events as a list where nobody asks for an event stream."""
+        body = bytes(self._rest).strip()
+        if body.startswith(b"["):
+            events = _parse_object(b'{"events":' + body + b"}")["events"]
+            if not events or not all(isinstance(event, dict) for event in events):
+                raise InvalidResponseError(
+                    f"The provider sent {_shown(body)} where events belong. Try again, or check base_url."
+                )
+            return list(events)
+        self.document = _parse_object(body)
+        return []
 
     def _last_event(self) -> Optional[Dict[str, Any]]:
         try:

@@ -20,7 +20,9 @@ loop.slow_callback_duration = 60  # a busy machine is nothing to print about
 
 
 def ask(orchestrator: LLMOrchestrator) -> str:
-    if how == "async":
+    if how.endswith("stream"):
+        return orchestrator.send_streaming_request("Hi").final_response().content
+    if how.endswith("async"):
         return loop.run_until_complete(orchestrator.asend_request("Hi")).content
     return orchestrator.send_request("Hi").content
 
@@ -30,7 +32,8 @@ def close(orchestrator: LLMOrchestrator) -> None:
 
 
 first = LLMOrchestrator(config)
-print(ask(first))  # all modules are imported now, which takes descriptors, too
+if not how.startswith("first"):
+    print(ask(first))  # all modules are imported now, which takes descriptors, too
 orchestrator = LLMOrchestrator(config)
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))

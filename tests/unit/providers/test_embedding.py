@@ -64,7 +64,7 @@ def test_vectors_are_read_and_nothing_is_written() -> None:
 
 def test_a_response_shows_its_shape_and_not_its_numbers() -> None:
     response = EmbeddingResponse([[0.25, 0.5], [1.0, 2.0]], "some-model", "openai")
-    assert str(response) == "2 vectors of 2 numbers (openai/some-model, unknown tokens, cost unknown)"
+    assert str(response) == "2 vectors of 2 numbers (openai/some-model, unknown tokens, unknown)"
     assert "0.25" not in repr(response)
 
 

@@ -16,7 +16,7 @@ from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError
 from llm_orchestrator.providers.http.core.encodings import STEP_BYTES, Unpacker, unpacker_for
 from llm_orchestrator.providers.http.core.network_errors import broken_reply, connection_lost
 from llm_orchestrator.providers.http.core.origins import Origin
-from llm_orchestrator.providers.http.headers import HiddenBytes
+from llm_orchestrator.utils.hidden import HiddenBytes
 
 __all__ = ["MAX_BODY_BYTES", "MAX_HEAD_BYTES", "ReplyHeaders", "ReplyParser", "header_bytes", "request_bytes"]
 

@@ -33,7 +33,7 @@ __all__ = [
 def not_connected(reason: str) -> ProviderConnectionError:
     """No connection was made, so nothing was sent."""
     error = ProviderConnectionError(
-        f"No connection to the provider: {reason}. Check the network and base_url."
+        f"No connection to the provider: {reason}. Check the network, base_url and the proxy, if any."
     )
     error.sent = error.may_be_billed = False
     return error

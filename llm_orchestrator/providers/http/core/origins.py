@@ -116,7 +116,11 @@ class Target(NamedTuple):
         Raises:
             ConfigurationError: A certificate file cannot be used.
         """
-        return cls(origin, settings, tls_settings(settings) if origin.is_tls else None)
+        named = settings.ca_bundle or settings.client_cert or settings.client_key
+        tls = (
+            tls_settings(settings) if origin.is_tls or named else None
+        )  # a wrong name shows with http:// too
+        return cls(origin, settings, tls if origin.is_tls else None)
 
 
 def proxy_url(url: str, settings: HttpSettings) -> Optional[str]:
