@@ -48,6 +48,14 @@ each_way = pytest.mark.parametrize("way", ["sync", "async"])
 each_transport = pytest.mark.parametrize("transport", ["direct", "sdk"])
 
 
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch) -> List[UsageRecord]:
+    """The records that trackers were given."""
+    given: List[UsageRecord] = []
+    monkeypatch.setattr(CostTracker, "add", lambda tracker, record: given.append(record))
+    return given
+
+
 def embed(orchestrator: LLMOrchestrator, way: str, texts: Any = TEXTS, **arguments: Any) -> EmbeddingResponse:
     arguments = {"model": MODEL, **arguments}
     if way == "sync":
