@@ -1,4 +1,4 @@
-"""What ``embed`` is asked and what it returns: texts, and a vector for each."""
+"""What ``embed`` returns: a vector for each text."""
 
 from __future__ import annotations
 
@@ -7,29 +7,10 @@ from decimal import Decimal
 from typing import Any, List, Optional, Tuple
 
 from llm_orchestrator.types.cost import CostDetails
-from llm_orchestrator.types.request import LLMRequest
 from llm_orchestrator.types.response import MISSING_USAGE, Attempt, TokenUsage
 from llm_orchestrator.utils.money import format_cost
 
-__all__ = ["EmbeddingRequest", "EmbeddingResponse"]
-
-
-@dataclass(frozen=True)
-class EmbeddingRequest(LLMRequest):
-    """The checked arguments of ``embed``: a request whose messages are the texts, a user turn each.
-
-    Attributes:
-        dimensions: How many numbers each vector is to have; None is the model's own length.
-        batch_size: Most texts in one request; None is the provider's limit. It is not sent.
-    """
-
-    dimensions: Optional[int] = None
-    batch_size: Optional[int] = None
-
-    @property
-    def texts(self) -> List[str]:
-        """The texts, in order."""
-        return [message.text for message in self.messages]
+__all__ = ["EmbeddingResponse"]
 
 
 @dataclass(frozen=True)
