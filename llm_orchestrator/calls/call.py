@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import time
 from functools import partial
 from types import TracebackType
 from typing import (
@@ -47,9 +46,11 @@ from llm_orchestrator.types import (
     LLMResponse,
     ModelInfo,
 )
+from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
+    from llm_orchestrator.calls.pace import Pace
     from llm_orchestrator.calls.turn import Turn
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.providers.embedding import Embedded
@@ -72,6 +73,7 @@ class CallSettings(NamedTuple):
         drop_unsupported: Leave out a parameter that a model rejects, and ask again.
         total_timeout: Seconds the whole call may take; None for no limit.
         known_model: Looks up what the registry knows of a model.
+        pace: When its attempts may begin, where it is one of many; None: at once.
     """
 
     chain: Sequence[str]
@@ -81,6 +83,7 @@ class CallSettings(NamedTuple):
     drop_unsupported: bool
     total_timeout: Optional[float]
     known_model: Callable[[str], Optional[ModelInfo]]
+    pace: Optional[Pace] = None
 
 
 class Call:
@@ -124,10 +127,11 @@ class Call:
 
     async def asend(self) -> LLMResponse:
         """Get a whole answer, async."""
+        attempt = self._aattempt if self._settings.pace is None else self._apaced_attempt
         with self:
-            response = await policy.arun(self._plan(), self._aattempt)
+            response = await policy.arun(self._plan(), attempt)
             while self.goes_on(response):
-                response = await policy.arun(self._plan(), self._aattempt)
+                response = await policy.arun(self._plan(), attempt)
             return self.succeed(response)
 
     def open(self) -> ProviderStream:
@@ -149,6 +153,21 @@ class Call:
         context = self._context_of(step)
         with self._reporter.attempt(step, context):
             return await self._provider.asend_request(self._request_for(step), context)
+
+    async def _apaced_attempt(self, step: Attempt) -> LLMResponse:
+        """Make an attempt in its turn among many calls; a refusal of them all is no failure of this one."""
+        pace = self._settings.pace
+        assert pace is not None, "only then is it asked for"
+        while True:
+            self._deadline += await pace.begin(self._request)  # that wait counts for no limit
+            try:
+                response = await self._aattempt(step)
+            except BaseException as error:
+                if not pace.failed(error):
+                    raise
+            else:
+                pace.answered(response)
+                return response
 
     def _open_attempt(self, step: Attempt) -> ProviderStream:
         context = self._context_of(step)
@@ -230,7 +249,7 @@ class Call:
     def _plan(self) -> policy.Plan:
         settings = self._settings
         if settings.total_timeout is not None and self._earlier is None:
-            self._deadline = time.monotonic() + settings.total_timeout
+            self._deadline = monotonic() + settings.total_timeout
         return policy.plan(
             self._chain,
             policy.PolicySettings(
@@ -249,7 +268,7 @@ class Call:
         return self._shared.rejected(self._provider.name, model, names, counting=self._is_counting)
 
     def _time_left(self) -> float:
-        return self._deadline - time.monotonic()
+        return self._deadline - monotonic()
 
     def _context_of(self, step: Attempt, vector_length: Optional[int] = None) -> AttemptContext:
         return AttemptContext(
