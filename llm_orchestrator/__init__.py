@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
     from llm_orchestrator.types import (
         Attempt,
+        EmbeddingRequest,
+        EmbeddingResponse,
         FinishReason,
         LLMRequest,
         LLMResponse,
@@ -104,6 +106,8 @@ _HOMES = {
     "streaming": ["AsyncLLMStream", "LLMStream"],
     "types": [
         "Attempt",
+        "EmbeddingRequest",
+        "EmbeddingResponse",
         "FinishReason",
         "LLMRequest",
         "LLMResponse",
@@ -142,6 +146,8 @@ __all__ = [
     "CostDetails",
     "CostTracker",
     "CostTrackingConfig",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
     "FinishReason",
     "Hook",
     "InvalidMessagesError",

@@ -27,7 +27,8 @@ from llm_orchestrator.request.arguments import (
     hide_headers,
     takes_parameters_of,
 )
-from llm_orchestrator.types import LLMResponse, Messages
+from llm_orchestrator.request.embedding import embedding_arguments
+from llm_orchestrator.types import EmbeddingResponse, LLMResponse, Messages
 from llm_orchestrator.utils.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -355,6 +356,43 @@ class LLMOrchestrator:
             arguments=hide_headers(arguments),
         )
 
+    @takes_parameters_of(embedding_arguments)  # its parameters, too, are documented here
+    def embed(self, texts: Union[str, Sequence[str]], **arguments: Any) -> EmbeddingResponse:  # noqa: D417
+        """Turn texts into vectors. They go to the provider in batches, each with its row in the ledger.
+
+        A batch that fails is retried as an answer is; no other model is asked, for vectors of two models do
+        not compare.
+
+        Args:
+            texts: A text, or a list of texts, none of them empty.
+            model: An embedding model of the active provider; None for the entry's ``embedding_model``.
+            dimensions: How many numbers each vector is to have, where the model can shorten them; None for
+                its own length.
+            batch_size: Most texts in one request, from 1; None for the provider's limit.
+            timeout: Seconds to the first byte, for each request; None for the entry's.
+            total_timeout: Seconds for the whole call, all batches included; None for the entry's.
+            max_retries: Retries of each batch; None for the entry's.
+            tags: Marks of your own for the ledger.
+            extra_headers: HTTP headers of this call.
+            **provider_options: Fields of the provider's own JSON body, such as Gemini's ``taskType``.
+
+        Returns:
+            The vectors, in the order of the texts.
+
+        Raises:
+            InvalidRequestError: An argument is wrong, or the provider has no embedding models.
+            ProviderError: The provider refused, failed or could not be reached; its subclass says how.
+            BudgetExceededError: A budget is spent; nothing more was sent.
+            ConfigurationError: No model is named, a key, an SDK or a file is missing, or, with
+                ``strict_pricing``, a price.
+        """
+        return self._embedding(embedding_arguments(texts, **hide_headers(arguments))).embed()
+
+    @takes_parameters_of(embedding_arguments)
+    async def aembed(self, texts: Union[str, Sequence[str]], **arguments: Any) -> EmbeddingResponse:
+        """Turn texts into vectors, async; arguments, result and errors are those of ``embed``."""
+        return await self._embedding(embedding_arguments(texts, **hide_headers(arguments))).aembed()
+
     def start_conversation(self, system: Optional[str] = None, **defaults: Any) -> conversation.Conversation:
         """Start a conversation with the active provider, which it keeps for life.
 
@@ -556,6 +594,11 @@ class LLMOrchestrator:
         return self.call_factory.make(
             alone, self.active_provider, self.active_model, streamed=False, counting=True
         )
+
+    def _embedding(self, arguments: CallArguments) -> call.Call:
+        name = self.active_provider
+        model = arguments.request.model or self.call_factory.embedding_model(name)
+        return self.call_factory.make(arguments, name, model, streamed=False)
 
     def _warm_up(self) -> warming.WarmUp:
         self._shared.check_open()

@@ -9,6 +9,7 @@ import logging
 import math
 import os
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
@@ -16,6 +17,7 @@ from typing import (
     Callable,
     Dict,
     FrozenSet,
+    Iterator,
     NamedTuple,
     Optional,
     Sequence,
@@ -26,6 +28,7 @@ from typing import (
 
 from llm_orchestrator import policy
 from llm_orchestrator.calls.continuation import interruption, joined, partial_of, put_before, unfinished
+from llm_orchestrator.calls.embedding import Vectors, parts_of
 from llm_orchestrator.calls.reporter import CallReporter
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import (
@@ -36,7 +39,15 @@ from llm_orchestrator.exceptions import (
 )
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.request.output import parse_output
-from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt, LLMRequest, LLMResponse, ModelInfo
+from llm_orchestrator.types import (
+    DROPPABLE_PARAMETERS,
+    Attempt,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    LLMRequest,
+    LLMResponse,
+    ModelInfo,
+)
 from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.values import evolve
@@ -47,6 +58,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.providers import batches
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.providers.batch_values import BatchItem, BatchResult
+    from llm_orchestrator.providers.embedding import Embedded
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
     from llm_orchestrator.streaming import StreamCore
 else:
@@ -225,6 +237,49 @@ class Call:
         context.batch = True
         return context
 
+    # ---------------------------------------------------------------- vectors
+
+    def embed(self) -> EmbeddingResponse:
+        """Get the vectors of its texts instead, batch by batch; each is a request with a row of its own."""
+        vectors = Vectors()
+        with self:
+            for batch in self._batches():
+                self._take(vectors, policy.run(self._plan(), partial(self._embed_attempt, batch, vectors)))
+            return self._succeed_with(vectors)
+
+    async def aembed(self) -> EmbeddingResponse:
+        """Get the vectors of its texts, async; see ``embed``."""
+        vectors = Vectors()
+        with self:
+            for batch in self._batches():
+                attempt = partial(self._aembed_attempt, batch, vectors)
+                self._take(vectors, await policy.arun(self._plan(), attempt))
+            return self._succeed_with(vectors)
+
+    def _embed_attempt(self, batch: EmbeddingRequest, vectors: Vectors, step: Attempt) -> Embedded:
+        context = self._context_of(step, vectors.length)
+        with self._reporter.attempt(step, context):
+            return self._provider.embed(batch, context)
+
+    async def _aembed_attempt(self, batch: EmbeddingRequest, vectors: Vectors, step: Attempt) -> Embedded:
+        context = self._context_of(step, vectors.length)
+        with self._reporter.attempt(step, context):
+            return await self._provider.aembed(batch, context)
+
+    def _batches(self) -> Iterator[EmbeddingRequest]:
+        assert isinstance(self._request, EmbeddingRequest), "a call of embed is made of one"
+        for batch in parts_of(self._provider, self._request):
+            self._reporter.send(batch)
+            yield batch
+
+    def _take(self, vectors: Vectors, batch: Embedded) -> None:
+        self._earlier = vectors.add(batch, self._reporter.end_part(batch.answer))
+
+    def _succeed_with(self, vectors: Vectors) -> EmbeddingResponse:
+        assert self._earlier is not None, "there is at least one batch"
+        self._reporter.succeed(self._earlier, "ok")
+        return vectors.response(self._earlier)
+
     # ---------------------------------------------------------------- what an attempt is made of
 
     def _plan(self) -> policy.Plan:
@@ -251,12 +306,13 @@ class Call:
     def _time_left(self) -> float:
         return self._deadline - monotonic()
 
-    def _context_of(self, step: Attempt) -> AttemptContext:
+    def _context_of(self, step: Attempt, vector_length: Optional[int] = None) -> AttemptContext:
         return AttemptContext(
             deadline=self._deadline,
             without=step.without,
             strict=not self._settings.drop_unsupported,
             known=self._settings.known_model(step.model),
+            vector_length=vector_length,
         )
 
     def _request_for(self, step: Attempt) -> LLMRequest:

@@ -17,7 +17,7 @@ from llm_orchestrator.utils.values import evolve
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
 
-__all__ = ["interruption", "joined", "partial_of", "put_before", "unfinished"]
+__all__ = ["interruption", "joined", "partial_of", "put_before", "summed", "unfinished"]
 
 _AMOUNTS = ("total", "input", "cache_read", "cache_write", "output", "fees", "estimated")
 
@@ -28,14 +28,21 @@ def joined(provider: BaseLLMProvider, earlier: Optional[LLMResponse], part: LLMR
         return part
     body = provider.join_replies(earlier.raw_response or {}, part.raw_response or {})
     whole = provider.parse_reply(body, {})
-    details = _sum_of_details(earlier.cost_details, part.cost_details)
     return evolve(
-        part,
+        summed(earlier, part),
         content=whole.content,
         tool_calls=whole.tool_calls,
         reasoning=whole.reasoning,
         message=whole.message,
         raw_response=body,
+    )
+
+
+def summed(earlier: LLMResponse, part: LLMResponse) -> LLMResponse:
+    """The part that has just come, with the tokens, the cost and the warnings of both."""
+    details = _sum_of_details(earlier.cost_details, part.cost_details)
+    return evolve(
+        part,
         usage=sum_of_usage(earlier.usage, part.usage),
         cost=details.total if details is not None else None,
         cost_details=details,

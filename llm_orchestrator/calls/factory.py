@@ -13,6 +13,7 @@ from llm_orchestrator.calls.chain import ModelChooser
 from llm_orchestrator.calls.providers import ProviderSet
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.config.manager import ProviderConfig
+from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.models.registry import ModelRegistry
 from llm_orchestrator.request.arguments import CallArguments, snapshot
 from llm_orchestrator.request.messages import check_owner
@@ -83,6 +84,16 @@ class CallFactory:
         if request.model != chain[0]:
             request = evolve(request, model=chain[0])
         return Call(adapter, request, settings, self._shared, streamed=streamed, turn=turn, counting=counting)
+
+    def embedding_model(self, provider: str) -> str:
+        """The model that an entry names for vectors."""
+        model = self._providers.entry(provider).embedding_model
+        if model is None:
+            raise ConfigurationError(
+                f"providers.{provider}.embedding_model is missing. Add it to the entry, or name a model with "
+                "model=."
+            )
+        return model
 
     def forget_models(self) -> None:
         """Forget whose models are whose, because there are new listings."""

@@ -77,7 +77,8 @@ class ProviderSet(Mapping[str, "BaseLLMProvider"]):
     def _models_of(self, name: str, entry: ProviderConfig) -> Tuple[str, ...]:
         """The models that the configuration uses of an entry."""
         active = (self._config.active_model,) if name == self._config.active_provider else ()
-        return (*active, *entry.fallback_models)
+        embedding = (entry.embedding_model,) if entry.embedding_model else ()
+        return (*active, *entry.fallback_models, *embedding)
 
     def addresses(self) -> Dict[str, str]:
         """Find the addresses of the entries that do not use a vendor's own."""

@@ -72,7 +72,7 @@ class CallReporter:
     ) -> None:
         self.id = os.urandom(16).hex()
         self._provider = provider
-        self._request = request
+        self._request = self._sent = request
         self._shared = shared
         self._is_streamed = streamed
         self._is_counting = counting
@@ -90,8 +90,12 @@ class CallReporter:
 
     def begin(self, request: LLMRequest) -> None:
         """Note that the call begins, with everything that is sent."""
-        self._request = request
+        self._request = self._sent = request
         self._started = time.monotonic()
+
+    def send(self, part: LLMRequest) -> None:
+        """Note what the next attempts send, where it is only a part of what the call is asked."""
+        self._sent = part
 
     def attempt(self, step: Attempt, context: AttemptContext) -> _AttemptReport:
         """Note one attempt: its beginning, and its end when it gives no answer."""
@@ -171,6 +175,7 @@ class CallReporter:
 
     def succeed(self, response: LLMResponse, status: str) -> None:
         """Report the answer that the application gets."""
+        self._write_row(final=True)
         self._tell("call", status, response=response)
         logger.debug(
             "%s/%s: answered, attempt %d (request id %s)",
@@ -297,7 +302,7 @@ class CallReporter:
 
     def _detailed_record(self, status: str, answer: LLMResponse, *, billed: bool) -> UsageRecord:
         """Make the record with all that is known; what was not reported is estimated."""
-        estimated = missing_tokens(answer, self._request) if billed else None
+        estimated = missing_tokens(answer, self._sent) if billed else None
         return usage_record_of(
             self._facts,
             self._attempts[-1],
@@ -348,7 +353,8 @@ class CallReporter:
     ) -> None:
         if self._listeners is None:
             return
-        redactor = self._provider.redactor_for(self._request)  # a hook writes to logs and traces
+        request = self._sent if kind == "attempt" else self._request
+        redactor = self._provider.redactor_for(request)  # a hook writes to logs and traces
         self._listeners.emit(
             kind=kind,
             call_id=self.id,
@@ -361,7 +367,7 @@ class CallReporter:
             error=error,
             streamed=self._is_streamed,
             tags=self._request.tags,
-            request=with_hidden_headers(self._request, redactor),
+            request=with_hidden_headers(request, redactor),
             service=self._provider.service or self._provider.name,
             base_url=self._provider.base_url,
         )

@@ -141,6 +141,7 @@ class ProviderConfig(ConfigModel):
         max_retries: Retries on each model.
         max_retry_wait: Seconds; when the provider asks for a longer wait, there is no retry.
         max_continuations: How often an answer that its provider paused is continued.
+        embedding_model: The model that ``embed`` asks where a call names none.
         max_continuations: int = Field(default=8, ge=0)
     on_unsupported_parameter: Whether a parameter that the model rejects is dropped or an error.
         allow_missing_finish_reason: Whether a stream that ends without a finish reason counts as complete.
@@ -177,6 +178,7 @@ class ProviderConfig(ConfigModel):
     max_retries: Count = 2
     max_retry_wait: Annotated[float, Number] = Field(default=60.0, ge=0, allow_inf_nan=False)
     max_continuations: Count = 8
+    embedding_model: Optional[ModelName] = None
     on_unsupported_parameter: Literal["drop", "error"] = "drop"
     allow_missing_finish_reason: bool = False
     options: Annotated[Dict[str, Any], Section, Frozen] = FrozenDict()

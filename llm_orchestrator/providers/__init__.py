@@ -37,6 +37,7 @@ _OWN_SETTINGS: Mapping[str, Tuple[str, ...]] = {
     "api": ("openai", "azure"),
     "api_version": ("anthropic", "azure", "bedrock", "vertex"),
     "model_path": ("local",),
+    "embedding_model": ("openai", "azure", "gemini", "gemini-legacy", "vertex", "local"),
     "region": ("bedrock", "vertex"),
     "project": ("vertex",),
     "publisher": ("vertex",),

@@ -19,6 +19,7 @@ from llm_orchestrator.exceptions import (
 )
 from llm_orchestrator.providers.batch_values import BatchTranslation
 from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.failures import Failure, error_of_failure, field_at_fault, words_of
 from llm_orchestrator.providers.http.exceptions import error_of_transport
 from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
@@ -28,6 +29,7 @@ from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireR
 from llm_orchestrator.types import (
     JSON,
     MODEL_PARAMETERS,
+    EmbeddingRequest,
     LLMRequest,
     LLMResponse,
     ModelInfo,
@@ -70,6 +72,10 @@ class Adapter(ABC):
     service: ClassVar[str] = ""
     #: Whether the adapter knows the settings below ``compat`` of an entry.
     takes_compat: ClassVar[bool] = False
+    #: Most texts in one request of ``embed``; None where no limit is known.
+    embedding_texts: ClassVar[Optional[int]] = None
+    #: Most tokens of all texts in one request of ``embed``; None where no limit is known.
+    embedding_tokens: ClassVar[Optional[int]] = None
     #: Reply headers that may hold the provider's id of the request.
     request_id_headers: ClassVar[Tuple[str, ...]] = ("x-request-id", "request-id")
     #: Reply headers that decide a price, in lower case.
@@ -447,6 +453,39 @@ class Adapter(ABC):
         error = InvalidRequestError(f"Provider {self.name!r} cannot count tokens: {reason}. {remedy}")
         error.sent = False
         return error
+
+    def embedding_request(self, request: EmbeddingRequest) -> WireRequest:
+        """Translate a request for vectors.
+
+        Args:
+            request: One batch of texts; its provider options are fields of the body.
+
+        Returns:
+            A POST request.
+
+        Raises:
+            InvalidRequestError: The provider has no embedding models.
+        """
+        error = InvalidRequestError(
+            f"Provider {self.name!r} cannot embed texts: its API has no embedding models. Embed with another "
+            "provider: for_provider(...) gives an orchestrator for it."
+        )
+        error.sent = False
+        raise error
+
+    def parse_embeddings(self, body: JSON) -> EmbeddingReply:
+        """Read the reply to ``embedding_request``.
+
+        Args:
+            body: The provider's JSON.
+
+        Returns:
+            What stands where the vectors belong, in the order of the texts, and the usage.
+
+        Raises:
+            ProviderError: The provider reports a failure in the body.
+        """
+        return EmbeddingReply(())
 
     def translate_error(self, error: Exception) -> Optional[ProviderError]:
         """Turn an exception of the SDK or its HTTP library into one of ours.

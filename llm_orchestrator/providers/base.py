@@ -13,11 +13,13 @@ from llm_orchestrator.exceptions import (
     ProviderError,
     UnsupportedParameterError,
 )
+from llm_orchestrator.providers import embedding
 from llm_orchestrator.providers.adapter import Adapter
 from llm_orchestrator.providers.answers import warnings_of_answer
 from llm_orchestrator.providers.background import Waits, asleep, finishing, sleep
 from llm_orchestrator.providers.calls import with_ids_across_turns
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
+from llm_orchestrator.providers.embedding import Embedded
 from llm_orchestrator.providers.error_translation import ErrorTranslation
 from llm_orchestrator.providers.halves import without_halves
 from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
@@ -31,6 +33,7 @@ from llm_orchestrator.types import (
     ADDED_FIELDS,
     DROPPABLE_PARAMETERS,
     JSON,
+    EmbeddingRequest,
     Exchange,
     LLMRequest,
     LLMResponse,
@@ -230,6 +233,44 @@ class BaseLLMProvider(Adapter):
         context = context or AttemptContext()
         return await aask(self, counting(self, request, context), request, context)
 
+    def embed(self, request: EmbeddingRequest, context: Optional[AttemptContext] = None) -> Embedded:
+        """Ask for the vectors of one batch of texts.
+
+        Args:
+            request: The texts, no more than the provider takes at once.
+            context: As for ``send_request``.
+
+        Returns:
+            The vectors, and what else is known of the reply, as of an answer without text.
+
+        Raises:
+            ProviderError: The provider refused, failed, could not be reached or has no embedding models.
+        """
+        context = context or AttemptContext()
+        with self.errors(request) as errors:
+            errors.wire = embedding.prepare(self, request)
+            reply = exchange(self, errors.wire, self.limits(request, context))
+            return embedding.embedded(self, reply, request, errors.wire, context)
+
+    async def aembed(self, request: EmbeddingRequest, context: Optional[AttemptContext] = None) -> Embedded:
+        """Ask for the vectors of one batch of texts, async; see ``embed``.
+
+        Args:
+            request: The texts, no more than the provider takes at once.
+            context: As for ``send_request``.
+
+        Returns:
+            The vectors, and what else is known of the reply, as of an answer without text.
+
+        Raises:
+            ProviderError: The provider refused, failed, could not be reached or has no embedding models.
+        """
+        context = context or AttemptContext()
+        with self.errors(request) as errors:
+            errors.wire = embedding.prepare(self, request)
+            reply = await aexchange(self, errors.wire, self.limits(request, context))
+            return embedding.embedded(self, reply, request, errors.wire, context)
+
     def warm_up(self, model: str) -> None:
         """Get ready for calls: import the SDK and open a connection, by asking for a model.
 
@@ -283,7 +324,7 @@ class BaseLLMProvider(Adapter):
             wire = self.build_attempt(request, context, stream=stream)
             check_options(request.provider_options, request.messages)
             self._check_unsupported(wire, strict=context.strict)
-            self._check_headers(request.extra_headers)
+            self.check_headers(request.extra_headers)
         except ProviderError as error:
             error.sent = False
             raise
@@ -344,7 +385,15 @@ class BaseLLMProvider(Adapter):
                     f"{self.name} does not take {parameter}. {remedy}", parameter=parameter
                 )
 
-    def _check_headers(self, headers: Mapping[str, str]) -> None:
+    def check_headers(self, headers: Mapping[str, str]) -> None:
+        """Refuse headers of a call that HTTP cannot carry.
+
+        Args:
+            headers: Values by name.
+
+        Raises:
+            InvalidRequestError: One of them is not printable ASCII.
+        """
         for name, value in headers.items():
             if not (is_header_name(name) and is_header_text(value)):
                 raise InvalidRequestError(  # without the value, which may be a key

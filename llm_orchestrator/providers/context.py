@@ -24,6 +24,7 @@ class AttemptContext:
         strict: Refuse parameters the protocol has no field for, instead of leaving them out with a warning.
         known: What the registry knows of the model; None where it knows nothing.
         batch: Whether the request is part of a batch.
+        vector_length: Numbers in the vectors that the call has already; None where it has none.
         exchange: What decides the price beside the usage; set by the provider when an answer has come.
     """
 
@@ -32,6 +33,7 @@ class AttemptContext:
     strict: bool = False
     known: Optional[ModelInfo] = None
     batch: bool = False
+    vector_length: Optional[int] = None
     exchange: Optional[Exchange] = None
 
     def check_time(self) -> None:

@@ -61,6 +61,7 @@ SPECIFIC_CODES: Mapping[str, ErrorClass] = {
     "billing_hard_limit_reached": QuotaExceededError,
     "context_length_exceeded": ContextLengthError,
     "exceed_context_size_error": ContextLengthError,
+    "not_supported_error": InvalidRequestError,
     "exceeded_current_quota_error": QuotaExceededError,
     "insufficient_balance": QuotaExceededError,
     "insufficient_credits": QuotaExceededError,

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers import gemini
 from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.failures import Failure
-from llm_orchestrator.providers.gemini import batches, failures, models
+from llm_orchestrator.providers.gemini import batches, embeddings, failures, models
 from llm_orchestrator.providers.gemini.replies import continuation_token, join_replies, read_usage
 from llm_orchestrator.providers.gemini.requests import with_safety_settings
 from llm_orchestrator.providers.gemini.transport import API_VERSION, GeminiTransport
@@ -18,7 +19,15 @@ from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
 from llm_orchestrator.providers.reading import as_count
 from llm_orchestrator.providers.sdk import SDKProvider
 from llm_orchestrator.providers.wire import Endpoint, Limits, StreamState, WireRequest
-from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent, TokenUsage
+from llm_orchestrator.types import (
+    JSON,
+    EmbeddingRequest,
+    LLMRequest,
+    LLMResponse,
+    ModelInfo,
+    StreamEvent,
+    TokenUsage,
+)
 from llm_orchestrator.utils.urls import split_query, with_path
 from llm_orchestrator.utils.values import evolve
 
@@ -35,6 +44,7 @@ class GeminiAdapter(SDKProvider):
     price_headers: ClassVar[Tuple[str, ...]] = ("x-gemini-service-tier",)
     extra: ClassVar[str] = "gemini"
     batch_api: ClassVar[Any] = batches
+    embedding_texts: ClassVar[Optional[int]] = embeddings.MOST_TEXTS
     #: What carries the JSON.
     sdk_transport: ClassVar[Any] = GeminiTransport
 
@@ -109,6 +119,16 @@ class GeminiAdapter(SDKProvider):
         if failures.is_failure(body):
             raise self.failure_in(body, {})
         return as_count(body.get("totalTokens"))
+
+    def embedding_request(self, request: EmbeddingRequest) -> WireRequest:
+        """Ask for vectors; see ``Adapter.embedding_request``."""
+        return embeddings.request_embeddings(request)
+
+    def parse_embeddings(self, body: JSON) -> EmbeddingReply:
+        """Read vectors; see ``Adapter.parse_embeddings``."""
+        if failures.is_failure(body):
+            raise self.failure_in(body, {})
+        return embeddings.parse_embeddings(body)
 
     def translate_options(self, options: JSON) -> JSON:
         """Translate ``safety_settings``; every other option is Gemini's own field."""

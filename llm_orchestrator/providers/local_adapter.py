@@ -10,12 +10,12 @@ import os
 import threading
 from typing import Any, ClassVar, Dict, Optional, Sequence
 
-from llm_orchestrator.exceptions import ConfigurationError, ModelNotFoundError
+from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError, ModelNotFoundError
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
 from llm_orchestrator.providers.local.server import LocalServer
 from llm_orchestrator.providers.openai_adapter import OpenAIAdapter
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
-from llm_orchestrator.types import JSON, LLMRequest
+from llm_orchestrator.types import JSON, EmbeddingRequest, LLMRequest
 
 __all__ = ["LocalAdapter"]
 
@@ -27,17 +27,22 @@ class LocalAdapter(OpenAIAdapter):
     service: ClassVar[str] = ""
     extra: ClassVar[str] = "local"
     batch_api: ClassVar[Any] = None
+    #: A model on this machine is slow, and the time-out is one for each request.
+    embedding_texts: ClassVar[Optional[int]] = 64
+    embedding_tokens: ClassVar[Optional[int]] = None
 
     def __init__(
         self,
         name: str,
         *,
         model_path: Optional[str] = None,
+        embedding_model: Optional[str] = None,
         configured_models: Sequence[str] = (),
         **arguments: Any,
     ) -> None:
         super().__init__(name, **{**arguments, "api": "chat"})
         self._model_path = model_path
+        self._embeds = embedding_model is not None
         self._names = (*configured_models, os.path.splitext(os.path.basename(model_path or ""))[0])
         self._server: Optional[LocalServer] = None
         self._server_lock = threading.Lock()
@@ -67,12 +72,25 @@ class LocalAdapter(OpenAIAdapter):
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         """Translate a request for the one model that is there; see ``Adapter.build_request``."""
-        if self._model_path is not None and request.model not in self._names:
+        self._check_model(request.model)
+        return super().build_request(request, stream=stream)
+
+    def embedding_request(self, request: EmbeddingRequest) -> WireRequest:
+        """Ask for vectors, where the server was started for them; see ``Adapter.embedding_request``."""
+        self._check_model(request.model)
+        if not self._embeds:
+            raise InvalidRequestError(
+                f"Provider {self.name!r} was started for answers alone. Name its model as embedding_model in "
+                "the entry."
+            )
+        return super().embedding_request(request)
+
+    def _check_model(self, model: str) -> None:
+        if self._model_path is not None and model not in self._names:
             raise ModelNotFoundError(
-                f"Provider {self.name!r} runs one model, {self._names[0]!r}, and not {request.model!r}. "
+                f"Provider {self.name!r} runs one model, {self._names[0]!r}, and not {model!r}. "
                 "Ask for that name, or change model_path."
             )
-        return super().build_request(request, stream=stream)
 
     def model_request(self, model: str) -> WireRequest:
         """Ask for the listing: the server has no address for a single model."""
@@ -111,7 +129,7 @@ class LocalAdapter(OpenAIAdapter):
                     raise ConfigurationError(
                         f"providers.{self.name}.model_path is missing. Set it to the GGUF file of a model."
                     )
-                self._server = LocalServer(self._model_path)
+                self._server = LocalServer(self._model_path, embeds=self._embeds)
             return self._server
 
 

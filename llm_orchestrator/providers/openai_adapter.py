@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError, ProviderError
+from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
 from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER, without_placeholder
 from llm_orchestrator.providers.http.pools import async_client_arguments
-from llm_orchestrator.providers.openai import batches, chat, failures, models, responses
+from llm_orchestrator.providers.openai import batches, chat, embeddings, failures, models, responses
 from llm_orchestrator.providers.openai.cache import with_cache_key
 from llm_orchestrator.providers.openai.clients import (
     headers_against_environment,
@@ -27,7 +28,15 @@ from llm_orchestrator.providers.openai.usage import find_usage, read_usage
 from llm_orchestrator.providers.reading import as_count
 from llm_orchestrator.providers.sdk import SDKProvider, address_arguments
 from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
-from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent, TokenUsage
+from llm_orchestrator.types import (
+    JSON,
+    EmbeddingRequest,
+    LLMRequest,
+    LLMResponse,
+    ModelInfo,
+    StreamEvent,
+    TokenUsage,
+)
 
 __all__ = ["OpenAIAdapter"]
 
@@ -46,6 +55,8 @@ class OpenAIAdapter(SDKProvider):
     extra: ClassVar[str] = "openai"
     takes_compat: ClassVar[bool] = True
     batch_api: ClassVar[Any] = batches
+    embedding_texts: ClassVar[Optional[int]] = embeddings.MOST_TEXTS
+    embedding_tokens: ClassVar[Optional[int]] = embeddings.MOST_TOKENS
 
     def __init__(
         self, name: str, *, api: str = AUTO, compat: Optional[Mapping[str, Any]] = None, **arguments: Any
@@ -183,6 +194,16 @@ class OpenAIAdapter(SDKProvider):
         if failures.is_failure(body):
             raise self.failure_in(body, {})
         return as_count(body.get("input_tokens"))
+
+    def embedding_request(self, request: EmbeddingRequest) -> WireRequest:
+        """Ask for vectors; see ``Adapter.embedding_request``."""
+        return embeddings.request_embeddings(request)
+
+    def parse_embeddings(self, body: JSON) -> EmbeddingReply:
+        """Read vectors; see ``Adapter.parse_embeddings``."""
+        if failures.is_failure(body):
+            raise self.failure_in(body, {})
+        return embeddings.parse_embeddings(body)
 
     def endpoint(self) -> Endpoint:
         """Where the API is; a compatible server may do without a key."""

@@ -36,9 +36,12 @@ from llm_orchestrator.exceptions import (
     ProviderTimeoutError,
 )
 from llm_orchestrator.providers.base import BaseLLMProvider
+from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.wire import BufferedReply, Limits, RawReply, StreamState, WireRequest
+from llm_orchestrator.testing.fake_vectors import DIMENSIONS, fake_vector
 from llm_orchestrator.types import (
     JSON,
+    EmbeddingRequest,
     FinishReason,
     LLMRequest,
     LLMResponse,
@@ -56,7 +59,7 @@ from llm_orchestrator.types import (
 __all__ = ["FakeProvider", "FakeReply"]
 
 
-COUNT_PATH = "count"
+COUNT_PATH, EMBED_PATH = "count", "embed"
 #: A tool call as a script may write it.
 FakeCall = Union[ToolCall, Tuple[str, Mapping[str, Any]], Mapping[str, Any]]
 
@@ -141,7 +144,8 @@ class _FakeWire(WireRequest):
 class FakeProvider(BaseLLMProvider):
     """Answers from a script, one entry for each request; the last entry answers all further requests.
 
-    Tokens are words: ``count_tokens`` counts them, too, without an entry of the script.
+    Tokens are words: ``count_tokens`` counts them, too, without an entry of the script. Nor does ``embed``
+    take one, unless the next entry is an error: a text has the same vector, of length 1, in every program.
 
     Args:
         script: Strings, errors, FakeReply objects, or functions that return one for a request.
@@ -244,6 +248,16 @@ class FakeProvider(BaseLLMProvider):
         """See the base class."""
         return cast("int", body["words"])
 
+    def embedding_request(self, request: EmbeddingRequest) -> WireRequest:
+        """See the base class."""
+        body = {"texts": request.texts, "dimensions": request.dimensions or DIMENSIONS, "stream": False}
+        return _FakeWire(EMBED_PATH, {**body, "model": request.model}, request=request)
+
+    def parse_embeddings(self, body: JSON) -> EmbeddingReply:
+        """See the base class."""
+        words = body["words"]
+        return EmbeddingReply(body["vectors"], TokenUsage(words, 0, words), body["model"])
+
     def list_request(self, cursor: Optional[str]) -> WireRequest:
         """See the base class."""
         return WireRequest("models")
@@ -258,13 +272,43 @@ class FakeProvider(BaseLLMProvider):
 
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """See the base class."""
-        return self._next(wire, limits).open() if isinstance(wire, _FakeWire) else self._told(wire)
+        reply = self._reply_to(wire, limits)
+        return reply.open() if isinstance(reply, _ScriptedReply) else reply
 
     async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """See the base class."""
-        return await self._next(wire, limits).aopen() if isinstance(wire, _FakeWire) else self._told(wire)
+        reply = self._reply_to(wire, limits)
+        return await reply.aopen() if isinstance(reply, _ScriptedReply) else reply
 
-    def _told(self, wire: WireRequest) -> RawReply:
+    def _reply_to(self, wire: WireRequest, limits: Limits) -> Union[_ScriptedReply, BufferedReply]:
+        if not isinstance(wire, _FakeWire):
+            return self._told(wire)
+        if wire.path == EMBED_PATH:
+            return self._embedded(wire, limits)
+        return self._next(wire, limits)
+
+    def _embedded(self, wire: _FakeWire, limits: Limits) -> Union[_ScriptedReply, BufferedReply]:
+        """The vectors of texts, or the error that the script has next."""
+        if self._fails_next():
+            return self._next(wire, limits)
+        assert wire.request is not None and wire.body is not None, "embedding_request sets both"
+        if self._keeps_requests:
+            with self._lock:
+                self.requests.append(wire.request)
+        texts, dimensions = wire.body["texts"], wire.body["dimensions"]
+        reply = {
+            "vectors": [fake_vector(text, dimensions) for text in texts],
+            "words": sum(len(text.split()) for text in texts),
+            "model": wire.body["model"],
+        }
+        return BufferedReply([json.dumps(reply).encode()], {"x-request-id": "fake-request"})
+
+    def _fails_next(self) -> bool:
+        with self._lock:
+            entry = self._script[min(self._entry, len(self._script) - 1)]
+        return isinstance(entry, Exception) or (isinstance(entry, FakeReply) and entry.error is not None)
+
+    def _told(self, wire: WireRequest) -> BufferedReply:
         """What is told without the script: a count, or the models."""
         if wire.path == COUNT_PATH:
             return BufferedReply([json.dumps({"words": _words_in(wire.body or {})}).encode()])

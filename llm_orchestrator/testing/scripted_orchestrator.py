@@ -35,7 +35,7 @@ class ScriptedOrchestrator(LLMOrchestrator):
         config = {
             "active_provider": NAME,
             "active_model": MODEL,
-            "providers": {NAME: {"max_retry_wait": 0}},
+            "providers": {NAME: {"max_retry_wait": 0, "embedding_model": MODEL}},
             "cost_tracking": {
                 "log_path": None,
                 "price_overrides": [{"provider": NAME, "model": MODEL, "rates": RATES}],

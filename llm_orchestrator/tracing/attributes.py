@@ -10,13 +10,27 @@ from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
 from llm_orchestrator.hooks import CallEvent
-from llm_orchestrator.types import Attempt, FinishReason, LLMRequest, LLMResponse, TokenUsage
+from llm_orchestrator.types import (
+    Attempt,
+    EmbeddingRequest,
+    FinishReason,
+    LLMRequest,
+    LLMResponse,
+    TokenUsage,
+)
 
-__all__ = ["OPERATION", "answer_of", "attempt_attributes", "call_attributes", "error_type", "identity"]
+__all__ = [
+    "answer_of",
+    "attempt_attributes",
+    "call_attributes",
+    "error_type",
+    "identity",
+    "operation_of",
+]
 
 Attributes = Dict[str, Any]
 
-OPERATION = "chat"
+OPERATION, EMBEDDING = "chat", "embeddings"
 #: The parameters of a request that the conventions have.
 PARAMETERS = {
     "temperature": "gen_ai.request.temperature",
@@ -30,10 +44,15 @@ PARAMETERS = {
 }
 
 
+def operation_of(event: CallEvent) -> str:
+    """What was asked for, in the words of the conventions."""
+    return EMBEDDING if isinstance(event.request, EmbeddingRequest) else OPERATION
+
+
 def identity(event: CallEvent, model: str) -> Attributes:
     """The provider and the model; metrics have these, too."""
     return {
-        "gen_ai.operation.name": OPERATION,
+        "gen_ai.operation.name": operation_of(event),
         "gen_ai.provider.name": event.service,
         "gen_ai.request.model": model,
         **_server(event.base_url),

@@ -7,7 +7,7 @@ from typing import Any, Dict, List
 
 from llm_orchestrator.hooks import CallEvent
 from llm_orchestrator.tracing.attributes import answer_of
-from llm_orchestrator.types import JSON, LLMResponse, Message, ToolCall, parts_of
+from llm_orchestrator.types import JSON, EmbeddingRequest, LLMResponse, Message, ToolCall, parts_of
 
 __all__ = ["content_attributes"]
 
@@ -20,7 +20,7 @@ def content_attributes(event: CallEvent) -> Dict[str, str]:
         if event.request.tools:
             attributes["gen_ai.tool.definitions"] = _text(event.request.tools)
     answer = answer_of(event)
-    if answer is not None:
+    if answer is not None and not isinstance(event.request, EmbeddingRequest):  # vectors are not shown
         attributes["gen_ai.output.messages"] = _text([_output(answer)])
     return attributes
 

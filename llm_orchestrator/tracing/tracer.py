@@ -15,12 +15,12 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_
 
 from llm_orchestrator.hooks import CallEvent
 from llm_orchestrator.tracing.attributes import (
-    OPERATION,
     answer_of,
     attempt_attributes,
     call_attributes,
     error_type,
     identity,
+    operation_of,
     time_to_first_chunk,
 )
 from llm_orchestrator.tracing.content import content_attributes
@@ -73,7 +73,7 @@ class CallTracer:
         if event.kind != "call":
             return
         span = self._tracer.start_span(
-            f"{OPERATION} {event.model}",
+            f"{operation_of(event)} {event.model}",
             kind=SpanKind.CLIENT,
             start_time=_began(event.attempts[0]),
             attributes=call_attributes(event),

@@ -7,6 +7,7 @@ never zero.
 from __future__ import annotations
 
 from llm_orchestrator.types.cost import CostDetails
+from llm_orchestrator.types.embedding import EmbeddingResponse
 from llm_orchestrator.types.events import ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta
 from llm_orchestrator.types.messages import (
     Message,
@@ -28,7 +29,13 @@ from llm_orchestrator.types.parameters import (
     checked,
     number_from_text,
 )
-from llm_orchestrator.types.request import ADDED_FIELDS, DROPPABLE_PARAMETERS, MODEL_PARAMETERS, LLMRequest
+from llm_orchestrator.types.request import (
+    ADDED_FIELDS,
+    DROPPABLE_PARAMETERS,
+    MODEL_PARAMETERS,
+    EmbeddingRequest,
+    LLMRequest,
+)
 from llm_orchestrator.types.response import (
     MISSING_USAGE,
     Attempt,
@@ -50,6 +57,8 @@ __all__ = [
     "PARAMETERS",
     "Attempt",
     "CostDetails",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
     "Exchange",
     "FinishReason",
     "LLMRequest",

@@ -14,7 +14,7 @@ CACHE_MODES = ("auto", "off")
 
 def checked(name: str, value: Any) -> Any:
     """Check the value of a parameter; returns it in the form that requests hold."""
-    return _CHECKS[name](name, value)
+    return _ALL_CHECKS[name](name, value)
 
 
 def number_from_text(name: str, text: str) -> Any:
@@ -141,6 +141,9 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "fallback": _switch,
     "tags": _tags,
 }
+#: Those of ``embed`` alone.
+_EMBEDDING_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {"dimensions": _count, "batch_size": _count}
+_ALL_CHECKS = {**_CHECKS, **_EMBEDDING_CHECKS}
 #: The checks of parameters that are numbers.
 _NUMBERS = (_number, _integer, _count)
 #: The parameters of a call that ``checked`` checks.

@@ -1,14 +1,20 @@
-"""``LLMRequest``: the checked arguments of a call, in the same form for every provider."""
+"""``LLMRequest`` and ``EmbeddingRequest``: the checked arguments of a call, the same for every provider."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Optional, Tuple, Type, Union
+from typing import Any, List, Mapping, Optional, Tuple, Type, Union
 
 from llm_orchestrator.types.messages import Message
 from llm_orchestrator.utils.json import JSON
 
-__all__ = ["ADDED_FIELDS", "DROPPABLE_PARAMETERS", "MODEL_PARAMETERS", "LLMRequest"]
+__all__ = [
+    "ADDED_FIELDS",
+    "DROPPABLE_PARAMETERS",
+    "MODEL_PARAMETERS",
+    "EmbeddingRequest",
+    "LLMRequest",
+]
 
 #: Optional parameters: left out with a warning where a model or protocol does not support them.
 DROPPABLE_PARAMETERS = (
@@ -95,3 +101,21 @@ class LLMRequest:
         """
         others = (name for name in MODEL_PARAMETERS if name not in taken)
         return tuple(name for name in others if getattr(self, name) not in (None, ()))
+
+
+@dataclass(frozen=True)
+class EmbeddingRequest(LLMRequest):
+    """The checked arguments of ``embed``: a request whose messages are the texts, a user turn each.
+
+    Attributes:
+        dimensions: How many numbers each vector is to have; None is the model's own length.
+        batch_size: Most texts in one request; None is the provider's limit. It is not sent.
+    """
+
+    dimensions: Optional[int] = None
+    batch_size: Optional[int] = None
+
+    @property
+    def texts(self) -> List[str]:
+        """The texts, in order."""
+        return [message.text for message in self.messages]

@@ -129,6 +129,17 @@ def test_tokens_are_counted(legacy: Orchestrate, server: ScriptedServer) -> None
     assert "Be brief." in json.dumps(request.body["generateContentRequest"])
 
 
+def test_texts_become_vectors(legacy: Orchestrate, server: ScriptedServer) -> None:
+    response = legacy().embed(["a cat", "a dog"], model="asked", dimensions=4)
+    assert [len(vector) for vector in response.vectors] == [4, 4]
+    (request,) = server.requests
+    assert request.path.partition("?")[0].endswith("/models/asked:batchEmbedContents")
+    assert [each["content"]["parts"] for each in request.body["requests"]] == [
+        [{"text": "a cat"}],
+        [{"text": "a dog"}],
+    ]
+
+
 def test_thoughts_are_counted_by_what_is_missing_to_the_total(
     legacy: Orchestrate, server: ScriptedServer, way: str
 ) -> None:

@@ -12,7 +12,13 @@ from typing import Any, Dict, Iterator
 
 import pytest
 
-from llm_orchestrator import ConfigurationError, ContextLengthError, FinishReason, LLMOrchestrator
+from llm_orchestrator import (
+    ConfigurationError,
+    ContextLengthError,
+    FinishReason,
+    InvalidRequestError,
+    LLMOrchestrator,
+)
 from llm_orchestrator.providers.local.server import LocalServer
 from tests.support.ways import ask, run_async
 
@@ -115,6 +121,26 @@ def test_the_local_provider_counts_tokens(local: LLMOrchestrator) -> None:
     number = local.count_tokens(QUESTION)
     assert number == local.send_request(QUESTION, max_tokens=1).usage.prompt_tokens
     assert local.count_tokens("What is water? Tell me all.") > local.count_tokens("What is water?")
+
+
+@pytest.mark.parametrize("transport", ["direct", "sdk"])
+def test_the_local_provider_makes_vectors_and_still_answers(local_model_path: Path, transport: str) -> None:
+    entry = {"model_path": str(local_model_path), "embedding_model": "smollm2", "transport": transport}
+    config = {"active_provider": "local", "active_model": "smollm2", "providers": {"local": entry}}
+    with LLMOrchestrator(config) as made:
+        response = made.embed(["a cat sat", "a cat sat", "The market fell by three percent."])
+        same, again, other = response.vectors
+        assert same == pytest.approx(again, abs=1e-4) and same != pytest.approx(other, abs=1e-2)
+        assert (response.cost, response.usage.completion_tokens) == (Decimal(0), 0)
+        assert run_async(made, lambda: made.aembed("a cat sat")).vectors[0] == pytest.approx(same, abs=1e-4)
+        with pytest.raises(ContextLengthError):
+            made.embed("word " * 3000)
+        assert made.send_request(QUESTION, max_tokens=5).content.strip()
+
+
+def test_a_local_entry_for_answers_alone_says_how_to_make_vectors(local: LLMOrchestrator) -> None:
+    with pytest.raises(InvalidRequestError, match="embedding_model in the entry"):
+        local.embed("a cat", model="smollm2")
 
 
 def test_local_models_are_listed_and_validated(local: LLMOrchestrator, tmp_path: Path) -> None:

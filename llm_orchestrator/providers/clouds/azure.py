@@ -15,7 +15,7 @@ from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodi
 from llm_orchestrator.providers.openai.clients import headers_against_environment, without_environment
 from llm_orchestrator.providers.openai_adapter import AUTO, CHAT, OpenAIAdapter
 from llm_orchestrator.providers.wire import Endpoint, WireRequest
-from llm_orchestrator.types import LLMRequest
+from llm_orchestrator.types import EmbeddingRequest, LLMRequest
 from llm_orchestrator.utils.urls import split_query
 from llm_orchestrator.utils.values import evolve
 
@@ -53,7 +53,11 @@ class AzureAdapter(ConfiguredNames, OpenAIAdapter):
         wire = super().build_attempt(request, context, stream=stream)
         if wire.api != CHAT:
             return wire
-        return evolve(wire, path=f"/deployments/{quote(request.model, safe='')}{wire.path}")
+        return _of_deployment(wire, request)
+
+    def embedding_request(self, request: EmbeddingRequest) -> WireRequest:
+        """Ask a deployment for vectors; see ``Adapter.embedding_request``."""
+        return _of_deployment(super().embedding_request(request), request)
 
     def endpoint(self) -> Endpoint:
         """Where the resource is; see ``SDKProvider.endpoint``."""
@@ -89,6 +93,10 @@ class AzureAdapter(ConfiguredNames, OpenAIAdapter):
         identity = self.package("azure.identity")
         chain = identity.DefaultAzureCredential()
         return {"azure_ad_token_provider": identity.get_bearer_token_provider(chain, TOKEN_SCOPE)}
+
+
+def _of_deployment(wire: WireRequest, request: LLMRequest) -> WireRequest:
+    return evolve(wire, path=f"/deployments/{quote(request.model, safe='')}{wire.path}")
 
 
 def _without_token(client: Any) -> Any:

@@ -20,8 +20,9 @@ from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.gemini_adapter import GeminiAdapter
 from llm_orchestrator.providers.reading import listed_models
 from llm_orchestrator.providers.wire import Endpoint, WireRequest
-from llm_orchestrator.types import JSON, LLMRequest, ModelInfo
+from llm_orchestrator.types import JSON, EmbeddingRequest, LLMRequest, ModelInfo
 from llm_orchestrator.utils.hidden import hidden
+from llm_orchestrator.utils.json import beside
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["ClaudeOnVertex", "GeminiOnVertex", "VertexAdapter"]
@@ -166,6 +167,12 @@ class GeminiOnVertex(VertexAdapter, GeminiAdapter):
         counting = super().count_request(request, wire)
         return wire.narrowed(counting.path, COUNTED)
 
+    def embedding_request(self, request: EmbeddingRequest) -> WireRequest:
+        """Ask for vectors; here the settings of each text stand below a name of their own."""
+        wire = super().embedding_request(request)
+        requests = [_configured(each) for each in (wire.body or {})["requests"]]
+        return _published(evolve(wire, body={"requests": requests}))
+
     def list_request(self, cursor: Optional[str]) -> WireRequest:
         """Ask for one page of Google's models; see ``GeminiAdapter.list_request``."""
         return _published(super().list_request(cursor))
@@ -181,6 +188,11 @@ class GeminiOnVertex(VertexAdapter, GeminiAdapter):
             for entry in listed_models(body.get("publisherModels"), "name")
         ]
         return super().parse_models({**body, "models": entries})
+
+
+def _configured(request: JSON) -> JSON:
+    settings = beside(request, "model", "content")
+    return {"content": request["content"], **({"embedContentConfig": settings} if settings else {})}
 
 
 def _published(wire: WireRequest) -> WireRequest:

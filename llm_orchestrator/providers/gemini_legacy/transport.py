@@ -20,6 +20,7 @@ from llm_orchestrator.exceptions import (
     ProviderError,
     ProviderTimeoutError,
 )
+from llm_orchestrator.providers.gemini.embeddings import EMBED_METHOD
 from llm_orchestrator.providers.gemini.requests import COUNT_METHOD
 from llm_orchestrator.providers.http.error_bodies import bad_status
 from llm_orchestrator.providers.http.exceptions import causes_of
@@ -65,6 +66,9 @@ class LegacyTransport:
         if method == COUNT_METHOD:
             count = self._request(self._api.CountTokensRequest, {**wire.body, "model": unquote(model)})
             return _whole(self._answers.count_tokens(count, **options))
+        if method == EMBED_METHOD:
+            texts = self._request(self._api.BatchEmbedContentsRequest, {**wire.body, "model": unquote(model)})
+            return _whole(self._answers.batch_embed_contents(texts, **options))
         request = self._request(self._api.GenerateContentRequest, {**wire.body, "model": unquote(model)})
         if method == "generateContent":
             return _whole(self._answers.generate_content(request, **options))

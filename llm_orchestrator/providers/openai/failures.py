@@ -44,6 +44,8 @@ REQUEST_FAULTS = frozenset(
         "unsupported_image_media_type",
     }
 )
+#: What servers of llama.cpp say with status 500 of a text that is longer than a batch.
+TOO_LONG_TO_EMBED = "too large to process. increase the physical batch size"
 #: Fields of which a reply or a chunk has one.
 ANSWERS = ("choices", "type", "output", "usage", "data", "id")
 #: Where a failure says what kind it is, most specific first, and what says nothing there.
@@ -66,8 +68,11 @@ def parse_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, 
     codes = [str(detail[field]) for field in CODE_FIELDS if detail.get(field) not in NO_CODE]
     if codes and codes[0] in REQUEST_FAULTS:
         codes.append("invalid_request_error")
+    message = _with_words_behind(words_of(body), detail)
+    if TOO_LONG_TO_EMBED in message:
+        codes.append("exceed_context_size_error")
     return Failure(
-        message=_with_words_behind(words_of(body), detail),
+        message=message,
         status_code=status_code,
         codes=tuple(codes),
         parameter=as_text_or_none(detail.get("param")) or field_at_fault(body),

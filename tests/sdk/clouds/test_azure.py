@@ -77,6 +77,15 @@ def test_responses_at_a_newer_version(cloud_by_key: Orchestrate, server: Scripte
     assert request.body["model"] == "my-deployment"
 
 
+def test_a_deployment_makes_vectors(cloud_by_key: Orchestrate, server: ScriptedServer) -> None:
+    orchestrator = cloud_by_key("azure", "my-deployment", base_url=server.url, api_key=KEY)
+    response = orchestrator.embed(["a", "b"], model="for-vectors", dimensions=3)
+    assert [len(vector) for vector in response.vectors] == [3, 3]
+    (request,) = server.requests
+    assert request.path == "/openai/deployments/for-vectors/embeddings"
+    assert request.query == {"api-version": "2024-10-21"} and request.headers["api-key"] == KEY
+
+
 def test_a_token_of_the_chain(cloud: Orchestrate, server: ScriptedServer, way: str, identity: None) -> None:
     serve(server, answer(way), answer(way))
     orchestrator = cloud("azure", base_url=server.url)

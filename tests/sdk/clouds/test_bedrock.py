@@ -107,6 +107,13 @@ def test_tokens_are_not_counted_there(cloud: Orchestrate, server: ScriptedServer
     assert server.requests == []
 
 
+def test_texts_have_no_vectors_there(cloud: Orchestrate, server: ScriptedServer, aws_keys: None) -> None:
+    orchestrator = cloud("bedrock", base_url=server.url, region="us-east-1")
+    with pytest.raises(InvalidRequestError, match="cannot embed texts"):
+        orchestrator.embed("Hi", model="asked")
+    assert server.requests == []
+
+
 def test_tools_travel_both_ways(cloud: Orchestrate, server: ScriptedServer, way: str, aws_keys: None) -> None:
     calls = [Call("clock", {"zone": "Europe/Zürich"})]
     whole = CLAUDE.whole("", tool_calls=calls, finish="tool_calls")

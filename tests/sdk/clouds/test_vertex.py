@@ -14,6 +14,7 @@ from llm_orchestrator import (
     AuthenticationError,
     ConfigurationError,
     FinishReason,
+    InvalidRequestError,
     LLMOrchestrator,
     PermissionDeniedError,
     ProviderConnectionError,
@@ -136,6 +137,26 @@ def test_tokens_are_counted_where_each_publisher_counts(
     assert request.path == path
     wanted = {"google": {"contents"}, "anthropic": {"anthropic_version", "messages", "model"}}[publisher]
     assert set(request.body) == wanted
+
+
+def test_gemini_makes_vectors_and_claude_has_none(
+    cloud: Orchestrate, server: ScriptedServer, publisher: str, account: None
+) -> None:
+    serve(server, json_reply({"embeddings": [{"values": [0.5]}], "usageMetadata": {"promptTokenCount": 1}}))
+    orchestrator = on_vertex(cloud, server, publisher)
+    if publisher == "anthropic":
+        with pytest.raises(InvalidRequestError, match="cannot embed texts"):
+            orchestrator.embed("Hi", model="asked")
+        return
+
+    assert orchestrator.embed("Hi", model="asked", dimensions=1).vectors == [[0.5]]
+
+    (request,) = calls_to(server)
+    assert request.path == f"/v1beta1{PLACE}/google/models/asked:batchEmbedContents"
+    content = {"parts": [{"text": "Hi"}]}
+    assert request.body == {
+        "requests": [{"content": content, "embedContentConfig": {"outputDimensionality": 1}}]
+    }
 
 
 @pytest.mark.slow  # it makes two orchestrators

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, Callable, Mapping, Optional
 
 from tests.support.scripted_server.connection import Request
+from tests.support.scripted_server.embeddings import embedding_reply
 from tests.support.scripted_server.replies import Reply, json_reply
 from tests.support.scripted_server.wire import DIALECTS, Call, Dialect, Usage
 
@@ -50,6 +51,9 @@ def smart_reply(request: Request) -> Reply:
             if dialect.is_listing(request.path, request.headers):
                 return _listing(dialect, request)
     else:
+        vectors = embedding_reply(request)
+        if vectors is not None:
+            return vectors
         for dialect in DIALECTS.values():
             if dialect.serves(request.path) and isinstance(request.body, dict):
                 return _answer(dialect, request)

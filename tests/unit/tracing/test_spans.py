@@ -367,3 +367,13 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(ConfigurationError, match=r'pip install "llm-orchestrator\[otel\]"'):
         trace_calls()
+
+
+def test_a_call_for_vectors_says_so(recorder: Recorder) -> None:
+    on_fake(recorder, content=True).embed(["two words", "three words here"], model="vectors", batch_size=1)
+    call = next(span for span in recorder.spans if span.name == "embeddings vectors")
+    found = attributes_of(call)
+    assert found["gen_ai.operation.name"] == "embeddings"
+    assert (found["gen_ai.usage.input_tokens"], found["llm_orchestrator.attempts"]) == (5, 2)
+    assert "three words here" in found["gen_ai.input.messages"]
+    assert "gen_ai.output.messages" not in found
