@@ -11,6 +11,7 @@ from enum import Enum, auto
 from functools import partial
 from types import TracebackType
 from typing import (
+    TYPE_CHECKING,
     Any,
     AsyncIterator,
     Iterator,
@@ -24,16 +25,23 @@ from typing import (
     cast,
 )
 
-from llm_orchestrator.exceptions import OrchestratorError
+from llm_orchestrator.exceptions import InvalidRequestError, OrchestratorError
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.types import LLMResponse, StreamEvent, TextDelta
 from llm_orchestrator.utils.steps import Steps, arun, run
+
+if TYPE_CHECKING:
+    from llm_orchestrator.request.partial_json import PartialJSON
 
 __all__ = ["AsyncLLMStream", "LLMStream", "StreamCore", "StreamedCall"]
 
 
 class StreamedCall(Protocol):
     """The call behind a stream: makes its attempts and keeps its records."""
+
+    @property
+    def asks_for_json(self) -> bool:
+        """Whether the call has a ``response_format``."""
 
     def open(self) -> ProviderStream:
         """Send the request, with retries and fallbacks, and return the open stream."""
@@ -217,6 +225,19 @@ class StreamCore:
         if self._phase not in (Phase.NEW, Phase.OPEN):
             raise OrchestratorError(_UNREADABLE[self._phase])
 
+    def _json_so_far(self) -> PartialJSON:
+        """What reads the text as JSON, with the pieces that were read already."""
+        from llm_orchestrator.request.partial_json import PartialJSON  # few streams are read so
+
+        self._check_readable()
+        if not self._call.asks_for_json:
+            raise InvalidRequestError(
+                "partial() reads JSON, and the call has no response_format. Pass one, or read the text."
+            )
+        json = PartialJSON()
+        json.feed(self.text)
+        return json
+
     def _begin(self) -> None:
         source = self._source
         if source is not None:
@@ -285,6 +306,23 @@ class LLMStream(StreamCore):
         run(self._opening())
         return self._read_events()
 
+    def partial(self) -> Iterator[Any]:
+        """Read the stream as the JSON value that it becomes, for a call with ``response_format``.
+
+        The request is sent at the first iteration.
+
+        Returns:
+            An iterator of the value so far, a dict or a list of plain JSON values, whenever it has changed:
+            strings as far as they have come, numbers once they have ended. Finished parts are shared between
+            the values; copy what you change. Last comes ``response.parsed``, where it is not None.
+
+        Raises:
+            InvalidRequestError: The call has no ``response_format``.
+            OrchestratorError: The stream has been read, or is closed. Iterating raises what
+                ``final_response`` does.
+        """
+        return self._read_values(self._json_so_far())
+
     def final_response(self) -> LLMResponse:
         """Read the rest of the stream.
 
@@ -310,6 +348,13 @@ class LLMStream(StreamCore):
     def _read_events(self) -> Iterator[StreamEvent]:
         while (event := self._next_event()) is not None:
             yield event
+
+    def _read_values(self, json: PartialJSON) -> Iterator[Any]:
+        while (event := self._next_event()) is not None:
+            if isinstance(event, TextDelta) and json.feed(event.text):
+                yield json.value
+        if self._response is not None and self._response.parsed is not None:
+            yield self._response.parsed
 
     def _next_event(self) -> Optional[StreamEvent]:
         """The next event, None at the end; taken too often to be a step of a generator."""
@@ -376,6 +421,18 @@ class AsyncLLMStream(StreamCore):
         self._check_readable()
         return self._read_events()
 
+    def partial(self) -> AsyncIterator[Any]:
+        """Read the stream as the JSON value that it becomes; see ``LLMStream.partial``.
+
+        Returns:
+            An async iterator of the value so far, and last of ``response.parsed``, where it is not None.
+
+        Raises:
+            InvalidRequestError: The call has no ``response_format``.
+            OrchestratorError: The stream has been read, or is closed.
+        """
+        return self._read_values(self._json_so_far())
+
     async def final_response(self) -> LLMResponse:
         """Read the rest of the stream.
 
@@ -401,6 +458,13 @@ class AsyncLLMStream(StreamCore):
     async def _read_events(self) -> AsyncIterator[StreamEvent]:
         while (event := await self._next_event()) is not None:
             yield event
+
+    async def _read_values(self, json: PartialJSON) -> AsyncIterator[Any]:
+        while (event := await self._next_event()) is not None:
+            if isinstance(event, TextDelta) and json.feed(event.text):
+                yield json.value
+        if self._response is not None and self._response.parsed is not None:
+            yield self._response.parsed
 
     async def _next_event(self) -> Optional[StreamEvent]:
         """The next event, None at the end; see ``LLMStream``."""

@@ -203,6 +203,11 @@ class Call:
 
     # ---------------------------------------------------------------- how it goes on, and how it ends
 
+    @property
+    def asks_for_json(self) -> bool:
+        """Whether its answer is to be JSON."""
+        return self._request.response_format is not None
+
     def goes_on(self, part: LLMResponse) -> bool:
         """Whether the provider paused its answer and is asked to go on; the part is recorded then."""
         following = self._provider.continuation(self._request, part)
