@@ -15,9 +15,13 @@ from llm_orchestrator.request.json_text import start_of_json
 
 __all__ = ["PartialJSON"]
 
-#: Where a string ends, or what in it is no end; and what begins, parts and ends elements.
+#: A string, or else what begins and ends containers; a quotation mark alone begins a string without an end.
+_MARKS = r'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]]'
+_OUTSIDE = re.compile(_MARKS, re.DOTALL)
+_OUTSIDE_OR_COMMA = re.compile(f"{_MARKS}|,", re.DOTALL)
 _IN_STRING = re.compile(r'\\.|"', re.DOTALL)
-_OUTSIDE = re.compile(r'["{}\[\],]')
+#: Characters of elements without brackets that are read with every piece; longer ones are cut at a comma.
+_LONG = 200
 _IN_NUMBERS = "0123456789+-.eE"
 _FIRST_OF_NUMBERS = frozenset("0123456789-")
 #: Deeper nesting is a mistake of the model, and pydantic does not read it either.
@@ -27,14 +31,12 @@ Container = Union[Dict[str, Any], List[Any]]
 
 
 class _Open(NamedTuple):
-    """A container that has not ended: its finished elements, and its key where it stands in a dict."""
+    """A container that has not ended: its brackets, its finished elements, its key where it is in a dict."""
 
+    bracket: str
+    end: str
     elements: Container
     key: Optional[str]
-
-    @property
-    def bracket(self) -> str:
-        return "{" if isinstance(self.elements, dict) else "["
 
 
 class PartialJSON:
@@ -47,7 +49,8 @@ class PartialJSON:
     def __init__(self) -> None:
         self.value: Any = None  # None until the text begins
         self._open: List[_Open] = []
-        self._rest = ""  # of the text, after the last finished element
+        self._rest = ""  # of the text, after what was added to the containers
+        self._last: Any = None  # what the rest was read as
         self._at = 0  # up to where the rest was searched
         self._in_string = False
         self._is_over = False  # it is whole, or it is not JSON
@@ -56,17 +59,18 @@ class PartialJSON:
         """Read on; whether there is another value now."""
         if self._is_over:
             return False
-        before = self.value
         self._rest += text
         try:
             if not self._open and not self._begin():
                 return False
-            self._search()
-            if not self._is_over:
-                self.value = self._value_so_far()
+            value = self._read()
         except ValueError:  # it is not JSON, as whoever parses the whole of it will find
             self._is_over = True
-        return bool(self.value is not None and (before is None or self.value != before))
+            return False
+        if value is None or value == self.value:
+            return False
+        self.value = value
+        return True
 
     def _begin(self) -> bool:
         start = start_of_json(self._rest)
@@ -75,67 +79,85 @@ class PartialJSON:
         self._rest = self._rest[start:]
         return True
 
-    def _search(self) -> None:
-        """Find what begins and ends in the text that has come."""
-        while not self._is_over:
-            found = (_IN_STRING if self._in_string else _OUTSIDE).search(self._rest, self._at)
-            if found is None:
-                self._at = len(self._rest) - self._rest.endswith("\\", self._at)  # half an escape
-                return
-            mark, self._at = found[0], found.end()
-            if mark == '"':
-                self._in_string = not self._in_string
-            elif not self._in_string:
-                self._cut(mark)
-
-    def _cut(self, mark: str) -> None:
-        """Take off what ends with a bracket or a comma."""
-        element, self._rest, self._at = self._rest[: self._at - 1], self._rest[self._at :], 0
-        if mark in "{[":
-            self._enter(mark, element)
-        elif mark == ",":
-            self._finish(element, "}" if self._open[-1].bracket == "{" else "]")
-        else:
-            self._finish(element, mark)
-            self._leave()
-
-    def _enter(self, bracket: str, before: str) -> None:
-        if len(self._open) >= _MOST_LEVELS:
-            raise ValueError("too many levels")
-        key = None
-        if self._open and self._open[-1].bracket == "{":
-            (key,) = from_json("{" + before + "null}")
-        elif before.strip():
-            raise ValueError("two elements without a comma")
-        self._open.append(_Open({} if bracket == "{" else [], key))
-
-    def _finish(self, element: str, end: str) -> None:
-        """Add an element that has ended; ``end`` is what ends its container, or would."""
-        around = self._open[-1]
-        _add(around.elements, from_json(around.bracket + element + end))
-
-    def _leave(self) -> None:
-        ended = self._open.pop()
-        if self._open:
-            _add(self._open[-1].elements, _inside(ended.elements, ended.key))
-        else:
-            self.value, self._is_over = ended.elements, True
-
-    def _value_so_far(self) -> Any:
-        element = self._rest if self._in_string else _without_number(self._rest)
-        value = from_json(self._open[-1].bracket + element, allow_partial="trailing-strings")
-        for elements, key in reversed(self._open):
+    def _read(self) -> Optional[Container]:
+        """The value so far; None where it is the same."""
+        whole = self._search()
+        if whole is not None:
+            return whole
+        rest = self._rest if self._in_string else _without_number(self._rest)
+        last = from_json(_in_bracket(self._open[-1].bracket, rest), allow_partial="trailing-strings")
+        if last == self._last:
+            return None
+        self._last = value = last
+        for _, _, elements, key in reversed(self._open):
             whole = {**elements, **value} if isinstance(elements, dict) else [*elements, *value]
             value = _inside(whole, key)
         return whole
 
+    def _search(self) -> Optional[Container]:
+        """Find what begins and ends in the text that has come; the whole value where it has ended."""
+        while True:
+            rest = self._rest
+            outside = _OUTSIDE if len(rest) < _LONG else _OUTSIDE_OR_COMMA
+            found = (_IN_STRING if self._in_string else outside).search(rest, self._at)
+            if found is None:
+                self._at = len(rest) - (self._in_string and rest.endswith("\\", self._at))  # half an escape
+                return None
+            mark, self._at = found[0], found.end()
+            if mark == '"':
+                self._in_string = not self._in_string
+            elif len(mark) == 1 and self._cut(mark):
+                return self._open.pop().elements
 
-def _add(elements: Any, new: Any) -> None:
+    def _cut(self, mark: str) -> bool:
+        """Take off what a bracket or a comma ends; whether that is the whole value."""
+        before, self._rest = self._rest[: self._at - 1], self._rest[self._at :]
+        self._at, self._last = 0, None
+        if mark in "{[":
+            self._enter(mark, before)
+        elif mark == ",":
+            self._add(before, self._open[-1].end)
+        else:
+            self._add(before, mark)
+            return self._leave()
+        return False
+
+    def _add(self, text: str, end: str) -> None:
+        """Add finished elements to the container that is open; ``end`` is what ends it, or would."""
+        around = self._open[-1]
+        _extend(around.elements, from_json(_in_bracket(around.bracket, text) + end))
+
+    def _enter(self, bracket: str, before: str) -> None:
+        """Open a container, before which stand other elements and its key."""
+        if len(self._open) >= _MOST_LEVELS:
+            raise ValueError("too many levels")
+        key = None
+        if self._open:
+            self._add(before + "null", self._open[-1].end)
+            around = self._open[-1].elements
+            key = around.popitem()[0] if isinstance(around, dict) else around.pop()
+        end = "}" if bracket == "{" else "]"
+        self._open.append(_Open(bracket, end, {} if bracket == "{" else [], key))
+
+    def _leave(self) -> bool:
+        if len(self._open) == 1:
+            return True
+        ended = self._open.pop()
+        _extend(self._open[-1].elements, _inside(ended.elements, ended.key))
+        return False
+
+
+def _extend(elements: Any, new: Any) -> None:
     """Add the elements of a container to one of the same kind."""
     if isinstance(elements, dict):
         elements.update(new)
     else:
         elements += new
+
+
+def _in_bracket(bracket: str, text: str) -> str:
+    """Begin a container with elements; a comma divides them from those that it has already."""
+    return bracket + text.lstrip().removeprefix(",")
 
 
 def _inside(value: Container, key: Optional[str]) -> Container:
