@@ -27,7 +27,7 @@ from typing import (
 
 from llm_orchestrator.exceptions import InvalidRequestError, OrchestratorError
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
-from llm_orchestrator.types import LLMResponse, StreamEvent, TextDelta
+from llm_orchestrator.types import LLMResponse, OutputRejected, StreamEvent, TextDelta
 from llm_orchestrator.utils.steps import Steps, arun, run
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class StreamedCall(Protocol):
     def goes_on(self, part: LLMResponse) -> bool:
         """Whether the provider paused its answer and ``open`` continues it; the part is recorded then."""
 
-    def succeed(self, response: LLMResponse) -> LLMResponse:
-        """Record a whole answer and complete it with cost and attempts."""
+    def succeed(self, response: LLMResponse) -> Union[LLMResponse, OutputRejected]:
+        """Record a whole answer and complete it; the mark says that ``open`` asks for it again."""
 
     def fail(self, error: Exception) -> None:
         """Record that the stream failed, and add the attempts to the error."""
@@ -162,34 +162,43 @@ class StreamCore:
         if self._is_left:  # by another thread or task, while it was opened
             yield from self._leaving("interrupted")
 
-    def _ending(self, end: BaseException) -> Steps[None]:
-        """What reading raised: the end of the answer, a failure, or an interruption of the reader."""
+    def _ending(self, end: BaseException) -> Steps[Optional[OutputRejected]]:
+        """What reading raised: the end of the answer, a failure, or an interruption of the reader.
+
+        The mark says that the answer did not fit, and another one follows.
+        """
         if isinstance(end, GeneratorExit):  # the coroutine that reads was dropped, and nobody can wait for it
-            return self.abandon_later()
+            self.abandon_later()
+            return None
         if not isinstance(end, Exception):  # Ctrl-C, a cancellation: the connection must go
-            return (yield from self._leaving("cancelled"))
+            yield from self._leaving("cancelled")
+            return None
         source = self._take_source()
         if source is None:  # somebody else closed the stream while it was read
             raise OrchestratorError(_CLOSED) from end
         if isinstance(end, (StopIteration, StopAsyncIteration)):
-            yield from self._finishing(source)
-        else:  # whatever it is, the stream is over and the ledger has to say so
-            self._fail(end)
+            return (yield from self._finishing(source))
+        self._fail(end)  # whatever it is, the stream is over and the ledger has to say so
+        return None
 
-    def _finishing(self, source: Union[ProviderStream, AsyncProviderStream]) -> Steps[None]:
-        """End with the whole answer; one that the provider paused goes on with another source."""
+    def _finishing(
+        self, source: Union[ProviderStream, AsyncProviderStream]
+    ) -> Steps[Optional[OutputRejected]]:
+        """End with the whole answer; one that was paused or did not fit is followed by another source."""
         self._phase = Phase.ENDED
         try:
             part = source.response()
-            if not self._call.goes_on(part):
-                self._response = self._call.succeed(part)
-                return
+            answer = None if self._call.goes_on(part) else self._call.succeed(part)
         except Exception as error:  # an answer that cannot be read is a failed one
             self._fail(error)
             raise error from error.__cause__
-        self._earlier += self._delivered
+        if isinstance(answer, LLMResponse):
+            self._response = answer
+            return None
+        self._earlier = [] if answer is not None else [*self._earlier, *self._delivered]
         self._delivered = ()
         yield from self._sending()
+        return answer
 
     def _leaving(self, status: str) -> Steps[None]:
         """Close the stream; one that is being opened is closed by its opener, which checks ``_is_left``."""
@@ -295,7 +304,7 @@ class LLMStream(StreamCore):
                 raise StopIteration
 
     def events(self) -> Iterator[StreamEvent]:
-        """Read the stream as typed events: text, reasoning and pieces of tool calls.
+        """Read the stream as typed events: text, reasoning, pieces of tool calls, and marks.
 
         Returns:
             An iterator of the events not read yet.
@@ -353,6 +362,8 @@ class LLMStream(StreamCore):
         while (event := self._next_event()) is not None:
             if isinstance(event, TextDelta) and json.feed(event.text):
                 yield json.value
+            elif isinstance(event, OutputRejected):
+                json = self._json_so_far()
         if self._response is not None and self._response.parsed is not None:
             yield self._response.parsed
 
@@ -364,9 +375,9 @@ class LLMStream(StreamCore):
         try:
             return next(source)
         except BaseException as end:  # whatever it is, it ends the stream, and is raised again
-            run(self._ending(end))
+            mark = run(self._ending(end))
             if isinstance(end, StopIteration):
-                return self._next_event()  # None, unless the answer goes on
+                return mark or self._next_event()  # None, unless the answer goes on
             raise
 
     def _open_source(self) -> None:
@@ -413,7 +424,7 @@ class AsyncLLMStream(StreamCore):
                 raise StopAsyncIteration
 
     def events(self) -> AsyncIterator[StreamEvent]:
-        """Read the stream as typed events: text, reasoning and pieces of tool calls.
+        """Read the stream as typed events: text, reasoning, pieces of tool calls, and marks.
 
         Returns:
             An async iterator of the events not read yet; its first step sends the request.
@@ -463,6 +474,8 @@ class AsyncLLMStream(StreamCore):
         while (event := await self._next_event()) is not None:
             if isinstance(event, TextDelta) and json.feed(event.text):
                 yield json.value
+            elif isinstance(event, OutputRejected):
+                json = self._json_so_far()
         if self._response is not None and self._response.parsed is not None:
             yield self._response.parsed
 
@@ -474,9 +487,9 @@ class AsyncLLMStream(StreamCore):
         try:
             return await source.__anext__()
         except BaseException as end:  # as in LLMStream
-            await arun(self._ending(end))
+            mark = await arun(self._ending(end))
             if isinstance(end, StopAsyncIteration):
-                return await self._next_event()  # None, unless the answer goes on
+                return mark or await self._next_event()  # None, unless the answer goes on
             raise
 
     async def _open_source(self) -> None:

@@ -7,7 +7,13 @@ never zero.
 from __future__ import annotations
 
 from llm_orchestrator.types.cost import CostDetails
-from llm_orchestrator.types.events import ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta
+from llm_orchestrator.types.events import (
+    OutputRejected,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+)
 from llm_orchestrator.types.messages import (
     Message,
     MessageLike,
@@ -48,6 +54,7 @@ __all__ = [
     "MISSING_USAGE",
     "MODEL_PARAMETERS",
     "PARAMETERS",
+    "OutputRejected",
     "Attempt",
     "CostDetails",
     "Exchange",
