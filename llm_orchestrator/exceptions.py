@@ -315,7 +315,7 @@ class _OutputError(ProviderError):
 
     Args:
         message: What is wrong with the output.
-        response: The last answer, which was paid for. Its usage and cost are those of all answers of the call.
+        response: The last answer, which was paid for; its usage and cost are those of all of the call.
         **fields: The fields of ProviderError.
 
     Attributes:

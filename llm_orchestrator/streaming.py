@@ -27,7 +27,7 @@ from typing import (
 
 from llm_orchestrator.exceptions import InvalidRequestError, OrchestratorError
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
-from llm_orchestrator.types import LLMResponse, OutputRejected, StreamEvent, TextDelta
+from llm_orchestrator.types import AnswerEvent, LLMResponse, OutputRejected, StreamEvent, TextDelta
 from llm_orchestrator.utils.steps import Steps, arun, run
 
 if TYPE_CHECKING:
@@ -163,10 +163,7 @@ class StreamCore:
             yield from self._leaving("interrupted")
 
     def _ending(self, end: BaseException) -> Steps[Optional[OutputRejected]]:
-        """What reading raised: the end of the answer, a failure, or an interruption of the reader.
-
-        The mark says that the answer did not fit, and another one follows.
-        """
+        """What reading raised: the answer's end, a failure or an interruption; the mark: another follows."""
         if isinstance(end, GeneratorExit):  # the coroutine that reads was dropped, and nobody can wait for it
             self.abandon_later()
             return None
@@ -303,7 +300,7 @@ class LLMStream(StreamCore):
             if event is None:
                 raise StopIteration
 
-    def events(self) -> Iterator[StreamEvent]:
+    def events(self) -> Iterator[AnswerEvent]:
         """Read the stream as typed events: text, reasoning, pieces of tool calls, and marks.
 
         Returns:
@@ -354,7 +351,7 @@ class LLMStream(StreamCore):
         """Leave the stream: release the connection and record what is known. Twice is fine."""
         run(self._leaving("interrupted"))
 
-    def _read_events(self) -> Iterator[StreamEvent]:
+    def _read_events(self) -> Iterator[AnswerEvent]:
         while (event := self._next_event()) is not None:
             yield event
 
@@ -367,7 +364,7 @@ class LLMStream(StreamCore):
         if self._response is not None and self._response.parsed is not None:
             yield self._response.parsed
 
-    def _next_event(self) -> Optional[StreamEvent]:
+    def _next_event(self) -> Optional[AnswerEvent]:
         """The next event, None at the end; taken too often to be a step of a generator."""
         if self._response is not None:
             return None
@@ -423,7 +420,7 @@ class AsyncLLMStream(StreamCore):
             if event is None:
                 raise StopAsyncIteration
 
-    def events(self) -> AsyncIterator[StreamEvent]:
+    def events(self) -> AsyncIterator[AnswerEvent]:
         """Read the stream as typed events: text, reasoning, pieces of tool calls, and marks.
 
         Returns:
@@ -466,7 +463,7 @@ class AsyncLLMStream(StreamCore):
         """Leave the stream: release the connection and record what is known. Twice is fine."""
         await arun(self._leaving("interrupted"))
 
-    async def _read_events(self) -> AsyncIterator[StreamEvent]:
+    async def _read_events(self) -> AsyncIterator[AnswerEvent]:
         while (event := await self._next_event()) is not None:
             yield event
 
@@ -479,7 +476,7 @@ class AsyncLLMStream(StreamCore):
         if self._response is not None and self._response.parsed is not None:
             yield self._response.parsed
 
-    async def _next_event(self) -> Optional[StreamEvent]:
+    async def _next_event(self) -> Optional[AnswerEvent]:
         """The next event, None at the end; see ``LLMStream``."""
         if self._response is not None:
             return None

@@ -1,4 +1,4 @@
-"""An answer that does not fit its type is asked for again: the next turn, and what all answers cost together."""
+"""An answer that does not fit is asked for again: the next turn, and what all answers cost together."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def asked_again(request: LLMRequest, error: OutputParseError) -> LLMRequest:
     """Put the answer and what is wrong with it behind what was sent."""
     told = Message(
         "user",
-        f"Your answer does not fit what was asked for: {reason_of(error)}. Answer again with the whole of it, "
-        "corrected, as JSON and nothing else.",
+        f"Your answer does not fit what was asked for: {reason_of(error)}. Answer again with the whole of "
+        "it, corrected, as JSON and nothing else.",
     )
     answer = error.response
     assert answer is not None, "only an answer can be wrong"

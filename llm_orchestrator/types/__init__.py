@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from llm_orchestrator.types.cost import CostDetails
 from llm_orchestrator.types.events import (
+    AnswerEvent,
     OutputRejected,
     ReasoningDelta,
     StreamEvent,
@@ -54,7 +55,7 @@ __all__ = [
     "MISSING_USAGE",
     "MODEL_PARAMETERS",
     "PARAMETERS",
-    "OutputRejected",
+    "AnswerEvent",
     "Attempt",
     "CostDetails",
     "Exchange",
@@ -65,6 +66,7 @@ __all__ = [
     "MessageLike",
     "Messages",
     "ModelInfo",
+    "OutputRejected",
     "ReasoningDelta",
     "StreamEvent",
     "TextDelta",

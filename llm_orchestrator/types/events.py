@@ -1,4 +1,4 @@
-"""The events of a stream: pieces of text, reasoning and tool calls, and the mark after an answer that does not fit."""
+"""The events of a stream: pieces of text, reasoning and tool calls, and the mark of a rejected answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Optional, Union
 
 from llm_orchestrator.types.response import LLMResponse
 
-__all__ = ["OutputRejected", "ReasoningDelta", "StreamEvent", "TextDelta", "ToolCallDelta"]
+__all__ = ["AnswerEvent", "OutputRejected", "ReasoningDelta", "StreamEvent", "TextDelta", "ToolCallDelta"]
 
 
 @dataclass(frozen=True)
@@ -54,4 +54,7 @@ class OutputRejected:
     response: LLMResponse
 
 
-StreamEvent = Union[TextDelta, ReasoningDelta, ToolCallDelta, OutputRejected]
+#: What comes from a provider.
+StreamEvent = Union[TextDelta, ReasoningDelta, ToolCallDelta]
+#: What an application reads.
+AnswerEvent = Union[StreamEvent, OutputRejected]
