@@ -37,6 +37,14 @@ from llm_orchestrator.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from llm_orchestrator.bulk import (
+        AsyncBulkRun,
+        BulkEstimate,
+        BulkProgress,
+        BulkResult,
+        BulkRun,
+        BulkSummary,
+    )
     from llm_orchestrator.config.manager import (
         ConfigManager,
         CostTrackingConfig,
@@ -72,6 +80,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "bulk": ["AsyncBulkRun", "BulkEstimate", "BulkProgress", "BulkResult", "BulkRun", "BulkSummary"],
     "config.manager": ["ConfigManager", "CostTrackingConfig", "OrchestratorConfig", "ProviderConfig"],
     "conversation": ["Conversation"],
     "cost_tracker": ["CostTracker", "UsageRecord", "format_cost"],
@@ -103,11 +112,17 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AllFallbacksFailedError",
+    "AsyncBulkRun",
     "AsyncLLMStream",
     "Attempt",
     "AuthenticationError",
     "BaseLLMProvider",
     "BudgetExceededError",
+    "BulkEstimate",
+    "BulkProgress",
+    "BulkResult",
+    "BulkRun",
+    "BulkSummary",
     "CallEvent",
     "ConfigManager",
     "ConfigurationError",

@@ -12,7 +12,7 @@ import os
 import threading
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
 from llm_orchestrator.calls.providers import ProviderSet
 from llm_orchestrator.calls.shared import SharedState
@@ -31,16 +31,21 @@ from llm_orchestrator.types import LLMResponse, Messages
 from llm_orchestrator.utils.lazy import LazyModule
 
 if TYPE_CHECKING:
-    from llm_orchestrator import conversation, streaming
+    from llm_orchestrator import bulk, conversation, streaming
     from llm_orchestrator import hooks as hook_types
+    from llm_orchestrator.bulk import job as bulk_jobs
     from llm_orchestrator.calls import call, factory
+    from llm_orchestrator.calls import rows as row_calls
     from llm_orchestrator.calls import warm_up as warming
     from llm_orchestrator.providers import base
 else:  # most programs start without these, and some never need them
+    bulk = LazyModule("llm_orchestrator.bulk", unreadable_module)
+    bulk_jobs = LazyModule("llm_orchestrator.bulk.job", unreadable_module)
     conversation = LazyModule("llm_orchestrator.conversation", unreadable_module)
     hook_types = LazyModule("llm_orchestrator.hooks")
     streaming = LazyModule("llm_orchestrator.streaming", unreadable_module)
     call = LazyModule("llm_orchestrator.calls.call", unreadable_module)
+    row_calls = LazyModule("llm_orchestrator.calls.rows", unreadable_module)
     factory = LazyModule("llm_orchestrator.calls.factory", unreadable_module)
     warming = LazyModule("llm_orchestrator.calls.warm_up", unreadable_module)
     base = LazyModule("llm_orchestrator.providers.base")
@@ -213,12 +218,138 @@ class LLMOrchestrator:
             ProviderError: The provider refused, failed or could not be reached; its subclass says how.
             ConfigurationError: A key or an SDK is missing.
         """
-        return self._count(call_arguments(messages, **arguments)).count()
+        return self._count(call_arguments(messages, **hide_headers(arguments))).count()
 
     @takes_parameters_of(call_arguments)
     async def acount_tokens(self, messages: Messages, **arguments: Any) -> int:
-        """Ask the provider how many tokens a request has, async; see ``count_tokens``."""
-        return await self._count(call_arguments(messages, **arguments)).acount()
+        """Ask the provider how many tokens a request has, async. See ``count_tokens``."""
+        return await self._count(call_arguments(messages, **hide_headers(arguments))).acount()
+
+    def map(
+        self,
+        rows: Any,
+        *,
+        messages: Union[str, Callable[[Any], Any], None] = None,
+        key: Union[str, Callable[[Any], Any], None] = None,
+        journal: Union[str, os.PathLike[str], None] = None,
+        concurrency: int = 64,
+        mode: str = "now",
+        on_error: str = "keep",
+        order: str = "completion",
+        max_cost: Union[float, Decimal, None] = None,
+        progress: Union[bool, Callable[[bulk.BulkProgress], None], None] = None,
+        **arguments: Any,
+    ) -> bulk.BulkRun:
+        """Ask for an answer to each of many rows; see the how-to "Many calls".
+
+        Nothing is sent before the first iteration, which drives an event loop of its own; where a loop runs
+        already, as in a notebook, that is in a thread which ends with the run.
+
+        Args:
+            rows: Any iterable, read lazily; or the path of a file: ``.jsonl``, ``.csv``, or, with the extra
+                ``arrow``, ``.parquet``.
+            messages: A template such as ``"Classify: {text}"`` with names of fields, or a function that makes
+                the messages of a row; None: the rows are messages.
+            key: The name of a field, or a function of a row, whose value is each row's own; None: the row's
+                position.
+            journal: A file in which the answers are kept, and from which they are taken when it holds them
+                already; their texts stand in it. None keeps nothing.
+            concurrency: Most requests under way at once.
+            mode: ``now``.
+            on_error: ``keep`` a row's error with its row, or ``raise`` the first and end the run.
+            order: ``completion``, or ``input``, for which finished rows are held back within a bound.
+            max_cost: US dollars; the run ends before they would be passed.
+            progress: True for a bar on standard error (extra ``cli``), or a function that is told a
+                ``BulkProgress`` after each row.
+            **arguments: Arguments of ``send_request``, for all rows.
+
+        Returns:
+            The run; iterate over it to get a ``BulkResult`` for each row.
+
+        Raises:
+            InvalidRequestError: An argument is wrong.
+            ConfigurationError: A file cannot be read, the provider lacks its key, or an extra is missing. The
+                iteration raises what holds for all rows: a wrong key, an empty account, a spent budget.
+        """
+        return bulk.BulkRun(
+            bulk_jobs.bulk_job(
+                rows,
+                messages=messages,
+                key=key,
+                journal=journal,
+                concurrency=concurrency,
+                mode=mode,
+                on_error=on_error,
+                order=order,
+                max_cost=max_cost,
+                progress=progress,
+            ),
+            self._row_caller(arguments),
+        )
+
+    def amap(
+        self,
+        rows: Any,
+        *,
+        messages: Union[str, Callable[[Any], Any], None] = None,
+        key: Union[str, Callable[[Any], Any], None] = None,
+        journal: Union[str, os.PathLike[str], None] = None,
+        concurrency: int = 64,
+        mode: str = "now",
+        on_error: str = "keep",
+        order: str = "completion",
+        max_cost: Union[float, Decimal, None] = None,
+        progress: Union[bool, Callable[[bulk.BulkProgress], None], None] = None,
+        **arguments: Any,
+    ) -> bulk.AsyncBulkRun:
+        """Ask for an answer to each of many rows, async; every argument is that of ``map``.
+
+        Args:
+            rows: An iterable, read lazily, or the path of a file.
+            messages: A template, or a function that makes the messages of a row; None: the rows are messages.
+            key: A field, or a function, whose value is each row's own; None: the row's position.
+            journal: A file in which the answers are kept; None keeps nothing.
+            concurrency: Most requests under way at once.
+            mode: ``now``.
+            on_error: ``keep`` or ``raise``.
+            order: ``completion`` or ``input``.
+            max_cost: US dollars; the run ends before they would be passed.
+            progress: True for a bar, or a function that is told a ``BulkProgress`` after each row.
+            **arguments: Arguments of ``send_request``, for all rows.
+
+        Returns:
+            The run, without ``await``; iterate over it with ``async for``.
+
+        Raises:
+            InvalidRequestError: An argument is wrong.
+            ConfigurationError: As in ``map``.
+        """
+        return bulk.AsyncBulkRun(
+            bulk_jobs.bulk_job(
+                rows,
+                messages=messages,
+                key=key,
+                journal=journal,
+                concurrency=concurrency,
+                mode=mode,
+                on_error=on_error,
+                order=order,
+                max_cost=max_cost,
+                progress=progress,
+            ),
+            self._row_caller(arguments),
+        )
+
+    def _row_caller(self, arguments: Dict[str, Any]) -> row_calls.RowCaller:
+        name = self.active_provider
+        return row_calls.RowCaller(
+            self.call_factory,
+            self._shared,
+            provider=self._providers[name],
+            entry=self._providers.entry(name),
+            model=self.active_model,
+            arguments=hide_headers(arguments),
+        )
 
     def start_conversation(self, system: Optional[str] = None, **defaults: Any) -> conversation.Conversation:
         """Start a conversation with the active provider, which it keeps for life.

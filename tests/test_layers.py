@@ -21,7 +21,7 @@ COLUMNS: Tuple[Tuple[str, ...], ...] = (
     ("request", "pricing", "models", "policy", "hooks"),
     ("providers", "config", "usage"),
     ("streaming", "cost_tracker"),
-    ("calls", "bulk"),  # bulk is still to come; its place is decided
+    ("calls", "bulk"),
     ("conversation",),
     ("orchestrator",),
     ("", "testing"),  # "" is the package itself

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Sequence, Type, Union
 
@@ -34,9 +33,11 @@ from llm_orchestrator.types import (
     ModelInfo,
     OutputRejected,
 )
+from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
+    from llm_orchestrator.calls.pace import Pace
     from llm_orchestrator.calls.turn import Turn
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
@@ -59,6 +60,7 @@ class CallSettings(NamedTuple):
         reask: How often an answer that does not fit its type is asked for again.
         total_timeout: Seconds the whole call may take; None for no limit.
         known_model: Looks up what the registry knows of a model.
+        pace: When its attempts may begin, where it is one of many; None: at once.
     """
 
     chain: Sequence[str]
@@ -69,6 +71,7 @@ class CallSettings(NamedTuple):
     reask: int
     total_timeout: Optional[float]
     known_model: Callable[[str], Optional[ModelInfo]]
+    pace: Optional[Pace] = None
 
 
 class Call:
@@ -118,9 +121,10 @@ class Call:
 
     async def asend(self) -> LLMResponse:
         """Get a whole answer, async."""
+        attempt = self._aattempt if self._settings.pace is None else self._apaced_attempt
         with self:
             while True:
-                part = await policy.arun(self._plan(), self._aattempt)
+                part = await policy.arun(self._plan(), attempt)
                 answer = None if self.goes_on(part) else self.succeed(part)
                 if isinstance(answer, LLMResponse):
                     return answer
@@ -144,6 +148,21 @@ class Call:
         context = self._context_of(step)
         with self._reporter.attempt(step, context):
             return await self._provider.asend_request(self._request_for(step), context)
+
+    async def _apaced_attempt(self, step: Attempt) -> LLMResponse:
+        """Make an attempt in its turn among many calls; a refusal of them all is no failure of this one."""
+        pace = self._settings.pace
+        assert pace is not None, "only then is it asked for"
+        while True:
+            self._deadline += await pace.begin(self._request)  # that wait counts for no limit
+            try:
+                response = await self._aattempt(step)
+            except BaseException as error:
+                if not pace.failed(error):
+                    raise
+            else:
+                pace.answered(response)
+                return response
 
     def _open_attempt(self, step: Attempt) -> ProviderStream:
         context = self._context_of(step)
@@ -184,7 +203,7 @@ class Call:
     def _plan(self) -> policy.Plan:
         settings = self._settings
         if settings.total_timeout is not None and self._deadline == math.inf:
-            self._deadline = time.monotonic() + settings.total_timeout
+            self._deadline = monotonic() + settings.total_timeout
         return policy.plan(
             self._chain,
             policy.PolicySettings(
@@ -203,7 +222,7 @@ class Call:
         return self._shared.rejected(self._provider.name, model, names, counting=self._is_counting)
 
     def _time_left(self) -> float:
-        return self._deadline - time.monotonic()
+        return self._deadline - monotonic()
 
     def _context_of(self, step: Attempt) -> AttemptContext:
         return AttemptContext(

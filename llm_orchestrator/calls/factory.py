@@ -20,6 +20,7 @@ from llm_orchestrator.types import ModelInfo
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
+    from llm_orchestrator.calls.pace import Pace
     from llm_orchestrator.calls.turn import Turn
 
 __all__ = ["CallFactory"]
@@ -49,6 +50,7 @@ class CallFactory:
         streamed: bool,
         turn: Optional[Turn] = None,
         counting: bool = False,
+        pace: Optional[Pace] = None,
     ) -> Call:
         """Make a call of one provider entry; ``model`` is asked where the arguments name none.
 
@@ -77,6 +79,7 @@ class CallFactory:
             reask=arguments.reask,
             total_timeout=arguments.total_timeout or entry.total_timeout,
             known_model=partial(self._known_model, provider),
+            pace=pace,
         )
         if request.model != chain[0]:
             request = evolve(request, model=chain[0])

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 _CALL_SETTINGS = {
     "adapter",
     "fallback_models",
+    "limits",
     "max_continuations",
     "max_retries",
     "max_retry_wait",

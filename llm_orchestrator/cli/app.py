@@ -15,6 +15,8 @@ from llm_orchestrator.cli.chat import chat
 from llm_orchestrator.cli.check import check
 from llm_orchestrator.cli.costs import costs
 from llm_orchestrator.cli.init import init
+from llm_orchestrator.cli.journal import journal
+from llm_orchestrator.cli.map import map_rows
 from llm_orchestrator.cli.models import models
 from llm_orchestrator.cli.price import price
 from llm_orchestrator.cli.terminal import PIPE_CLOSED, finish, guarded, note, unwritable
@@ -48,6 +50,8 @@ app = typer.Typer(
 )
 for command in (init, check, models, ask, chat, costs, price):
     app.command()(command)
+app.command("map")(map_rows)
+app.add_typer(journal, name="journal")
 
 
 def _show_version(wanted: bool) -> None:

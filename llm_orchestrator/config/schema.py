@@ -49,6 +49,7 @@ __all__ = [
     "SECTIONS",
     "BudgetConfig",
     "CostTrackingConfig",
+    "LimitsConfig",
     "ModelRegistryConfig",
     "OrchestratorConfig",
     "PriceOverride",
@@ -95,6 +96,20 @@ class HttpConfig(ConfigModel):
     keep_alive: Annotated[float, Number] = Field(default=60.0, ge=0, allow_inf_nan=False)
 
 
+class LimitsConfig(ConfigModel):
+    """The section ``limits`` of an entry: what the rows of one ``map`` together keep to.
+
+    Attributes:
+        requests_per_minute: Most requests to begin in a minute, spread evenly; None is no limit.
+        tokens_per_minute: Most tokens to use in a minute, prompt and answer; None is no limit.
+        concurrency: Most requests under way at once; None is the ``concurrency`` of the run.
+    """
+
+    requests_per_minute: Optional[Positive] = None
+    tokens_per_minute: Optional[Positive] = None
+    concurrency: Annotated[Optional[int], Number] = Field(default=None, gt=0)
+
+
 class CompatConfig(ConfigModel):
     """The section ``compat`` of an entry: where a host that speaks OpenAI's protocol differs from OpenAI.
 
@@ -132,6 +147,7 @@ class ProviderConfig(ConfigModel):
         options: Request options used where a call gives none.
         transport: ``direct`` is over connections of the library's own, without an SDK; ``sdk`` through the
             vendor's; ``auto`` is ``sdk`` in this version.
+        limits: What the rows of one ``map`` together keep to.
         http: Proxy, certificates and idle connections of the direct transport.
         compat: Where a host that speaks OpenAI's protocol differs from OpenAI.
         api: Which OpenAI API to use.
@@ -165,6 +181,7 @@ class ProviderConfig(ConfigModel):
     allow_missing_finish_reason: bool = False
     options: Annotated[Dict[str, Any], Section, Frozen] = FrozenDict()
     transport: Literal["auto", "direct", "sdk"] = "auto"
+    limits: Annotated[LimitsConfig, Section] = default_section()
     http: Annotated[HttpConfig, Section] = default_section()
     compat: Annotated[CompatConfig, Section] = default_section()
     api: Literal["auto", "responses", "chat"] = "auto"
@@ -389,6 +406,7 @@ SECTIONS: Mapping[str, Any] = {
     "": OrchestratorConfig,
     "providers": ProviderConfig,
     "cost_tracking": CostTrackingConfig,
+    "limits": LimitsConfig,
     "http": HttpConfig,
     "compat": CompatConfig,
     "price_overrides": PriceOverride,

@@ -13,6 +13,7 @@ from llm_orchestrator.exceptions import ProviderError, ProviderTimeoutError
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
+from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.steps import Steps
 
 __all__ = ["Waits", "asleep", "finishing", "sleep"]
@@ -69,7 +70,7 @@ def finishing(
     """Ask for the answer after growing pauses, until it is there or the call's time is over."""
     pause, failures = FIRST_PAUSE, 0
     while (poll := provider.poll_request(reply[0])) is not None:
-        if time.monotonic() + pause >= context.deadline:
+        if monotonic() + pause >= context.deadline:
             raise _given_up(ProviderTimeoutError(_still_working(reply[0])))
         yield partial(waits.sleep, pause)
         pause = min(pause * 2, LONGEST_PAUSE)

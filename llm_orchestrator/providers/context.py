@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import FrozenSet, NamedTuple, Optional
 
 from llm_orchestrator.exceptions import ProviderTimeoutError
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import Exchange, LLMRequest, ModelInfo
+from llm_orchestrator.utils.clock import monotonic
 
 __all__ = ["AttemptContext", "SentRequest"]
 
@@ -19,7 +19,7 @@ class AttemptContext:
     """One attempt: what the call knows of it, and what its provider notes for the price.
 
     Attributes:
-        deadline: When the whole call must have ended, on the clock of ``time.monotonic``.
+        deadline: When the whole call must have ended, on the clock of ``utils.clock``.
         without: Parameters, and forms of parameters, that the model is known to reject.
         strict: Refuse parameters the protocol has no field for, instead of leaving them out with a warning.
         known: What the registry knows of the model; None where it knows nothing.
@@ -34,7 +34,7 @@ class AttemptContext:
 
     def check_time(self) -> None:
         """Refuse to send when the time of the whole call is over."""
-        if self.deadline <= time.monotonic():
+        if self.deadline <= monotonic():
             error = ProviderTimeoutError("total_timeout was over before the request could be sent. Raise it.")
             error.sent = False
             raise error

@@ -7,7 +7,6 @@ reply with a bad status becomes an error.
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Dict, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ from llm_orchestrator.providers.http.core.origins import Origin
 from llm_orchestrator.providers.http.core.settings import HttpSettings
 from llm_orchestrator.providers.http.error_bodies import BadStatusError, bad_status
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
+from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.hidden import hidden
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class DirectTransport:
             raise _as_attempt(error) from error.__cause__
         if 200 <= reply.status_code < 300:
             return reply
-        reply.wait_until(time.monotonic() + limits.head())
+        reply.wait_until(monotonic() + limits.head())
         raise _bad_status(reply, _error_body(reply))
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class AsyncDirectTransport:
             raise _as_attempt(error) from error.__cause__
         if 200 <= reply.status_code < 300:
             return reply
-        reply.wait_until(time.monotonic() + limits.head())
+        reply.wait_until(monotonic() + limits.head())
         raise _bad_status(reply, await _aerror_body(reply))
 
     async def aclose(self) -> None:

@@ -6,7 +6,6 @@ A question is a generator that yields requests and is sent their replies; ``ask`
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any, ContextManager, Generator, List, Optional, Protocol, Set, Tuple, TypeVar, Union, cast
 
 from llm_orchestrator.exceptions import (
@@ -21,6 +20,7 @@ from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.sending import Opens, aexchange, exchange
 from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, ModelInfo
+from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["aask", "ask", "counting", "greeting", "listing", "validation"]
@@ -216,4 +216,4 @@ async def aask(
 
 def _until_timeout(provider: Asked) -> AttemptContext:
     """Questions about models have no time-out of their own: all requests of one share the entry's."""
-    return AttemptContext(deadline=time.monotonic() + provider.timeout)
+    return AttemptContext(deadline=monotonic() + provider.timeout)

@@ -7,7 +7,6 @@ the vendor SDKs do, and ``BufferedReply`` serves adapters that have their bytes 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, field
 from types import AsyncGeneratorType
 from typing import (
@@ -25,6 +24,7 @@ from typing import (
 )
 
 from llm_orchestrator.types import JSON
+from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.values import evolve
 
@@ -107,7 +107,7 @@ class Limits(NamedTuple):
     Attributes:
         connect: Seconds to establish a connection.
         silence: Seconds to the first byte, and between two events.
-        deadline: When the whole call must have ended, on the clock of ``time.monotonic``; infinity for never.
+        deadline: When the whole call must have ended, on the clock of ``utils.clock``; infinity for never.
     """
 
     connect: float
@@ -116,7 +116,7 @@ class Limits(NamedTuple):
 
     def left(self) -> float:
         """Seconds until the deadline, negative when it has passed."""
-        return self.deadline - time.monotonic()
+        return self.deadline - monotonic()
 
     def head(self) -> float:
         """Seconds to wait for the head of the reply: the silence allowed, or what is left if that is less."""

@@ -147,6 +147,7 @@ class FakeProvider(BaseLLMProvider):
         script: Strings, errors, FakeReply objects, or functions that return one for a request.
         name: Name of the provider entry.
         models: The models it lists; by default ``fake-model``.
+        keep_requests: False leaves ``requests`` empty, for tests of very many calls.
         **settings: Further arguments of BaseLLMProvider.
 
     Attributes:
@@ -161,12 +162,14 @@ class FakeProvider(BaseLLMProvider):
         *,
         name: str = "fake",
         models: Sequence[str] = (),
+        keep_requests: bool = True,
         **settings: Any,
     ) -> None:
         super().__init__(name, **settings)
         self._models = tuple(models) or ("fake-model",)
         self._lock = threading.Lock()
         self.requests: List[LLMRequest] = []
+        self._keeps_requests = keep_requests
         self.answers(*([script] if _can_answer(script) else script))  # type: ignore[misc]
 
     def answers(self, *script: Scripted) -> None:
@@ -188,7 +191,7 @@ class FakeProvider(BaseLLMProvider):
                 )
         with self._lock:
             self._script = script
-            self._begins_at = len(self.requests)
+            self._entry = 0
 
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         """See the base class."""
@@ -273,9 +276,10 @@ class FakeProvider(BaseLLMProvider):
     def _next(self, wire: _FakeWire, limits: Limits) -> _ScriptedReply:
         assert wire.request is not None and wire.body is not None, "build_request sets both"
         with self._lock:
-            entry = len(self.requests) - self._begins_at
-            scripted = self._script[min(entry, len(self._script) - 1)]
-            self.requests.append(wire.request)
+            scripted = self._script[min(self._entry, len(self._script) - 1)]
+            self._entry += 1
+            if self._keeps_requests:
+                self.requests.append(wire.request)
         if not isinstance(scripted, (str, Exception, FakeReply)):
             scripted = scripted(wire.request)
         if isinstance(scripted, str):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -27,7 +26,7 @@ from llm_orchestrator import (
     StreamInterruptedError,
     TextDelta,
 )
-from llm_orchestrator.calls import call
+from llm_orchestrator.utils import clock
 from tests.support.fixtures import Orchestrate
 from tests.support.marks import STREAMED, anthropic, chat, streamed
 from tests.support.money import Spend, answer, price, rows
@@ -370,14 +369,27 @@ def test_x2_total_timeout_counts_from_the_first_try(
         @model_validator(mode="before")
         @classmethod
         def wait(cls, value: Any) -> Any:
-            now = time.monotonic()
-            monkeypatch.setattr(call.time, "monotonic", lambda: now + 3600)  # type: ignore[attr-defined]
+            monkeypatch.setattr(clock._thread, "behind", -3600.0)
             return value
 
     with pytest.raises(ProviderTimeoutError, match="total_timeout was over"):
         get(orchestrator, way, response_format=Late, reask=9, total_timeout=3000)
 
     assert len(server.requests) == 1
+
+
+def test_x2_rows_of_a_run_are_asked_again_too(spend: Spend, server: ScriptedServer, dialect: Dialect) -> None:
+    texts = (WRONG, RIGHT, WRONG, HALF_RIGHT)
+    server.script(*(says(dialect, "whole", text) for text in texts))
+
+    run = spend(**price(dialect)).map(
+        ["Who?", "And who?"], messages=None, response_format=Person, reask=1, concurrency=1, order="input"
+    )
+    first, second = run
+
+    assert (first.parsed, first.cost, first.error) == (ANN, 2 * COST, None)
+    assert isinstance(second.error, OutputParseError) and second.cost == 2 * COST
+    assert (run.summary.requests, run.summary.cost) == (4, 4 * COST)
 
 
 @anthropic

@@ -316,7 +316,8 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     for module in (call, deadlines, wire):
-        monkeypatch.setattr(module, "time", clock)
+        monkeypatch.setattr(module, "monotonic", clock.monotonic)
+    monkeypatch.setattr(deadlines, "time", clock)  # of the watchdog
     return clock
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Optional, Set, Type
 
 from llm_orchestrator.exceptions import ProviderConnectionError, ProviderTimeoutError
 from llm_orchestrator.providers.wire import Limits, RawReply
+from llm_orchestrator.utils.clock import behind, monotonic
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,7 +45,7 @@ class Watch:
         self._waits_until = math.inf
 
     def __enter__(self) -> Watch:
-        now = time.monotonic()
+        now = monotonic()
         # The deadline may have passed between two waits, when nobody looked.
         if self.expired or now >= self._deadline:
             raise self._timeout()
@@ -90,16 +91,14 @@ class Watch:
 
     def allow(self, seconds: float) -> None:
         """Bring the deadline forward."""
-        self._deadline = min(self._deadline, time.monotonic() + seconds)
+        self._deadline = min(self._deadline, monotonic() + seconds)
 
     def stop(self) -> None:
         """Stop watching; takes no lock, so it may be called from a finalizer."""
 
     def _timeout(self) -> ProviderTimeoutError:
         limit = (
-            "total_timeout is over"
-            if time.monotonic() >= self._deadline
-            else f"no event for {self._silence:g} s"
+            "total_timeout is over" if monotonic() >= self._deadline else f"no event for {self._silence:g} s"
         )
         error = ProviderTimeoutError(
             f"The answer did not arrive in time: {limit}. Raise the limit, or try again."
@@ -129,6 +128,7 @@ class ThreadWatch(Watch):
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
+        self._behind = behind()  # the watchdog's thread has a clock of its own
         self._socket: Optional[socket.socket] = None
         self._watchdog: Optional[_Watchdog] = None
 
@@ -155,8 +155,12 @@ class ThreadWatch(Watch):
         self._socket = connection
         self._watchdog = watchdog
         if self.is_waiting:
-            self._begin_wait(time.monotonic())  # anew, for the head was a sign of life
+            self._begin_wait(monotonic())  # anew, for the head was a sign of life
         self._be_looked_at()
+
+    def look(self, now: float) -> float:
+        """Interrupt the wait when it is overdue; asked by the watchdog, in its time."""
+        return super().look(now - self._behind) + self._behind
 
     def interrupt(self) -> None:
         """Shut the socket down; the waiting read then sees the end of the body."""
@@ -237,7 +241,7 @@ class LoopWatch(Watch):
             self._timer = None
 
     def _look(self) -> None:
-        now = time.monotonic()
+        now = monotonic()
         again = self.look(now)
         self._timer = None if again == math.inf else self.loop.call_later(again - now, self._look)
 

@@ -73,7 +73,7 @@ def lead_to(server: ScriptedServer, config: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["init", "check", "models", "ask", "chat", "costs", "price"])
+@pytest.mark.parametrize("name", ["init", "check", "models", "ask", "chat", "costs", "price", "map"])
 def test_the_page_and_the_help_name_every_option(command: Command, folder: Path, name: str) -> None:
     run = command(name, "--help")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections import deque
 from contextlib import suppress
 from typing import Any, Coroutine, Deque, List, Optional, Set
@@ -23,6 +22,7 @@ from llm_orchestrator.providers.http.core.sockets import (
     in_order,
     resolve_error,
 )
+from llm_orchestrator.utils.clock import monotonic
 
 __all__ = ["AsyncConnection", "Timer"]
 
@@ -57,7 +57,7 @@ class Timer:
         except ProviderTimeoutError:
             waiter.cancel()
             raise
-        self._due = time.monotonic() + left
+        self._due = monotonic() + left
         if self._due < self._looks_at:
             self._handle.cancel()
             self._look_in(left)
@@ -86,11 +86,11 @@ class Timer:
 
     def _look_in(self, seconds: float) -> None:
         seconds = min(max(seconds, 0.001), 86_400)
-        self._looks_at = time.monotonic() + seconds
+        self._looks_at = monotonic() + seconds
         self._handle = self.loop.call_later(seconds, self._look)
 
     def _look(self) -> None:
-        now, waiter = time.monotonic(), self._waiter
+        now, waiter = monotonic(), self._waiter
         if waiter is not None and now >= self._due:
             if not waiter.done():
                 _fail_quietly(waiter, self.clock.timeout())

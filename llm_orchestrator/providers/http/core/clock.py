@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 
 from llm_orchestrator.exceptions import ProviderTimeoutError
 from llm_orchestrator.providers.wire import Limits
+from llm_orchestrator.utils.clock import monotonic
 
 __all__ = ["Clock"]
 
@@ -33,12 +33,12 @@ class Clock:
         self._silence = limits.silence
         self._deadline = limits.deadline
         self._is_connecting = False
-        self._opening_until = self.wait_until = time.monotonic() + limits.silence
+        self._opening_until = self.wait_until = monotonic() + limits.silence
         self.request_may_be_sent = False
 
     def left(self) -> float:
         """Seconds that the wait which begins now may last."""
-        now = time.monotonic()
+        now = monotonic()
         left = min(self._silence, self._deadline - now, self.wait_until - now)
         if left <= 0:
             raise self.timeout()
@@ -47,7 +47,7 @@ class Clock:
     def connecting(self) -> None:
         """A connection is being opened: all of its steps share one limit."""
         self._is_connecting = True
-        self.wait_until = min(time.monotonic() + self._connect, self._opening_until)
+        self.wait_until = min(monotonic() + self._connect, self._opening_until)
 
     def connected(self) -> None:
         """The connection is open."""
@@ -61,7 +61,7 @@ class Clock:
 
     def sent(self) -> None:
         """The request was sent whole; its reply is due."""
-        self.wait_until = time.monotonic() + self._silence
+        self.wait_until = monotonic() + self._silence
 
     def answered(self) -> None:
         """The head of the reply is there: from now on only silence counts, and the call's end."""
@@ -78,7 +78,7 @@ class Clock:
         return error
 
     def _passed_limit(self) -> str:
-        if time.monotonic() >= self._deadline:
+        if monotonic() >= self._deadline:
             return "total_timeout is over"
         if self._is_connecting:
             return f"no connection within {self._connect:g} s"

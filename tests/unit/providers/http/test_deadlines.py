@@ -36,7 +36,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(deadlines, "time", clock)
+    monkeypatch.setattr(deadlines, "time", clock)  # of the watchdog
+    monkeypatch.setattr(deadlines, "monotonic", clock.monotonic)
     return clock
 
 

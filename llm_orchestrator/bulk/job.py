@@ -1,0 +1,81 @@
+"""What a run is asked to do: the arguments of ``map``, checked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Callable, Optional, Union
+
+from llm_orchestrator.bulk.messages import Field
+from llm_orchestrator.bulk.results import BulkProgress
+from llm_orchestrator.exceptions import InvalidRequestError
+
+__all__ = ["BulkJob", "bulk_job"]
+
+
+@dataclass(frozen=True)
+class BulkJob:
+    """The arguments of ``map``, checked; ``LLMOrchestrator.map`` documents them."""
+
+    rows: Any
+    messages: Optional[Field]
+    key: Optional[Field]
+    journal: Optional[str]
+    concurrency: int
+    stops_at_error: bool
+    keeps_order: bool
+    max_cost: Optional[Decimal]
+    progress: Union[bool, Callable[[BulkProgress], None], None]
+
+
+def bulk_job(
+    rows: Any,
+    *,
+    messages: Optional[Field] = None,
+    key: Optional[Field] = None,
+    journal: Union[str, os.PathLike[str], None] = None,
+    concurrency: int = 64,
+    mode: str = "now",
+    on_error: str = "keep",
+    order: str = "completion",
+    max_cost: Union[float, Decimal, None] = None,
+    progress: Union[bool, Callable[[BulkProgress], None], None] = None,
+) -> BulkJob:
+    """Check the arguments of ``map``."""
+    if type(concurrency) is not int or concurrency < 1:
+        raise InvalidRequestError(f"concurrency is {concurrency!r}. Pass a whole number above 0.")
+    if progress is not None and not isinstance(progress, bool) and not callable(progress):
+        raise InvalidRequestError(f"progress is {progress!r}. Pass True, or a function.")
+    if key is not None and not isinstance(key, str) and not callable(key):
+        raise InvalidRequestError(f"key is {key!r}. Pass the name of a field, or a function of a row.")
+    if mode != "now":
+        raise InvalidRequestError(f'mode is {mode!r}, which this version does not have. Use mode="now".')
+    return BulkJob(
+        rows,
+        messages,
+        key,
+        None if journal is None else os.fspath(journal),
+        concurrency,
+        _chosen("on_error", on_error, "keep", "raise"),
+        _chosen("order", order, "completion", "input"),
+        None if max_cost is None else _dollars(max_cost),
+        progress,
+    )
+
+
+def _chosen(name: str, value: str, usual: str, other: str) -> bool:
+    """Whether the other of two words was chosen."""
+    if value not in (usual, other):
+        raise InvalidRequestError(f"{name} is {value!r}. Use {usual!r} or {other!r}.")
+    return value == other
+
+
+def _dollars(value: Any) -> Decimal:
+    try:
+        dollars = Decimal(str(value))
+    except InvalidOperation:
+        dollars = Decimal("nan")
+    if isinstance(value, bool) or not dollars.is_finite() or dollars < 0:
+        raise InvalidRequestError(f"max_cost is {value!r}. Pass US dollars, 0 or more.")
+    return dollars

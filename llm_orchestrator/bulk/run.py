@@ -1,0 +1,221 @@
+"""``BulkRun`` and ``AsyncBulkRun``: the results of ``map`` and ``amap``, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import TracebackType
+from typing import Optional, Set, Type
+
+from llm_orchestrator.bulk.engine import Caller, Engine
+from llm_orchestrator.bulk.estimate import estimated
+from llm_orchestrator.bulk.job import BulkJob
+from llm_orchestrator.bulk.loops import PrivateLoop, private_loop
+from llm_orchestrator.bulk.messages import messages_function
+from llm_orchestrator.bulk.progress import Bar, listener_of
+from llm_orchestrator.bulk.results import BulkEstimate, BulkResult, BulkSummary
+from llm_orchestrator.bulk.rows import Rows
+from llm_orchestrator.bulk.tally import Tally
+from llm_orchestrator.exceptions import OrchestratorError
+
+__all__ = ["AsyncBulkRun", "BulkRun"]
+
+#: Seconds for which finished rows are handed out without a look at the loop.
+SLICE = 0.005
+
+
+class _Run:
+    """What both kinds have: the job, its sums, and its engine once it began."""
+
+    def __init__(self, job: BulkJob, caller: Caller) -> None:
+        messages_function(job.messages)  # says now that it is wrong
+        self._job = job
+        self._caller = caller
+        shows = job.progress is not None and job.progress is not False
+        self._rows = job.rows if isinstance(job.rows, Rows) else Rows(job.rows, counts=shows)
+        self._bar: Optional[Bar] = None
+        listener, self._bar = listener_of(job.progress)
+        self._tally = Tally(self._rows.total, listener)
+        self._engine: Optional[Engine] = None
+        self._is_closed = False
+
+    @property
+    def summary(self) -> BulkSummary:
+        """The sums so far, or at the end; may be read at any time, from any thread."""
+        return self._tally.summary()
+
+    def estimate(self) -> BulkEstimate:
+        """Read all rows and estimate what they would cost, instead of asking; the run is over then.
+
+        Returns:
+            How many rows there are, of which kinds, and the tokens and dollars of those that would be asked.
+
+        Raises:
+            OrchestratorError: The run has begun, or has ended.
+        """
+        if self._engine is not None or self._is_closed:
+            raise OrchestratorError("The run has begun. Make another one to estimate it.")
+        try:
+            return estimated(self._job, self._caller, self._rows)
+        finally:
+            self._ended()
+            self._rows.close()
+
+    async def _begin(self) -> Engine:
+        self._tally.begin()
+        engine = Engine(self._job, self._caller, self._rows, self._tally)
+        engine.start()
+        return engine
+
+    def _ended(self) -> None:
+        self._is_closed = True
+        self._tally.end()
+        if self._bar is not None:
+            self._bar.close()
+
+
+class BulkRun(_Run):
+    """The results of ``map``; iterate over it, once.
+
+    Nothing is sent before the first row is asked for. Leaving early, by ``close``, the end of a ``with``
+    block or dropping it, cancels what is under way; what was answered is in the journal, where there is one.
+
+    Attributes:
+        summary: The sums of the run, a ``BulkSummary``; may be read at any time.
+    """
+
+    def __init__(self, job: BulkJob, caller: Caller) -> None:
+        self._loop: Optional[PrivateLoop] = None
+        self._looked_at = 0.0
+        super().__init__(job, caller)
+
+    def __iter__(self) -> BulkRun:
+        return self
+
+    def __next__(self) -> BulkResult:
+        if self._is_closed:
+            raise StopIteration
+        try:
+            result = self._next()
+        except BaseException:
+            self.close()
+            raise
+        if result is None:
+            self.close()
+            raise StopIteration
+        return result
+
+    def _next(self) -> Optional[BulkResult]:
+        if self._loop is None:
+            self._loop = private_loop()
+            self._engine = self._loop.run(self._begin())
+        engine = self._engine
+        if engine is None:
+            raise OrchestratorError("The run did not begin. Start a new one.")
+        if time.monotonic() - self._looked_at > SLICE:
+            self._loop.run(asyncio.sleep(0))  # lets it see what has come
+            self._looked_at = time.monotonic()
+        result = engine.pop()
+        if result is None:
+            result = self._loop.run(_popped(engine))
+            self._looked_at = time.monotonic()
+        return result
+
+    def close(self) -> None:
+        """End the run: cancel what is under way, and close files and connections. Twice is fine."""
+        if self._is_closed:
+            return
+        self._ended()
+        try:
+            if self._engine is not None and self._loop is not None:
+                self._loop.run(self._engine.close())
+            else:
+                self._rows.close()
+        finally:
+            if self._loop is not None:
+                self._loop.close()
+
+    def __enter__(self) -> BulkRun:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_is_closed", True):
+            self.close()
+
+
+class AsyncBulkRun(_Run):
+    """The results of ``amap``; iterate over it with ``async for``, once. Otherwise as ``BulkRun``.
+
+    Attributes:
+        summary: The sums of the run, a ``BulkSummary``; may be read at any time.
+    """
+
+    _home: Optional[asyncio.AbstractEventLoop] = None
+
+    def __aiter__(self) -> AsyncBulkRun:
+        return self
+
+    async def __anext__(self) -> BulkResult:
+        if self._is_closed:
+            raise StopAsyncIteration
+        try:
+            if self._engine is None:
+                self._home = asyncio.get_running_loop()
+                self._engine = await self._begin()
+            result = await _popped(self._engine)
+        except BaseException:
+            await self.aclose()
+            raise
+        if result is None:
+            await self.aclose()
+            raise StopAsyncIteration
+        return result
+
+    async def aclose(self) -> None:
+        """End the run: cancel what is under way, and close its files. Twice is fine."""
+        if self._is_closed:
+            return
+        self._ended()
+        if self._engine is not None:
+            await self._engine.close()
+        else:
+            self._rows.close()
+
+    async def __aenter__(self) -> AsyncBulkRun:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        engine, home = getattr(self, "_engine", None), self._home
+        if engine is None or home is None or self._is_closed or home.is_closed():
+            return
+        home.call_soon_threadsafe(_close_on, home, engine)
+
+
+async def _popped(engine: Engine) -> Optional[BulkResult]:
+    """Wait for a finished row and take it; None at the end."""
+    return engine.pop() if await engine.wait() else None
+
+
+_closing: Set[asyncio.Task[None]] = set()
+
+
+def _close_on(loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
+    task = loop.create_task(engine.close())
+    _closing.add(task)  # the loop itself keeps no task alive
+    task.add_done_callback(_closing.discard)

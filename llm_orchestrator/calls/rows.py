@@ -1,0 +1,87 @@
+"""Makes the calls of many rows: what ``bulk`` is given to call; arguments are checked once for all."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Mapping, Optional
+
+from llm_orchestrator.calls.factory import CallFactory
+from llm_orchestrator.calls.shared import SharedState
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.request.arguments import call_arguments
+from llm_orchestrator.request.messages import read_messages
+from llm_orchestrator.request.options import check_options
+from llm_orchestrator.request.output import parse_output
+from llm_orchestrator.types import FinishReason, LLMRequest, LLMResponse, Messages, TokenUsage
+from llm_orchestrator.usage.estimates import estimate_prompt
+from llm_orchestrator.utils.values import evolve
+
+if TYPE_CHECKING:
+    from llm_orchestrator.calls.pace import Pace
+    from llm_orchestrator.config.manager import ProviderConfig
+    from llm_orchestrator.providers.base import BaseLLMProvider
+
+__all__ = ["RowCaller"]
+
+
+class RowCaller:
+    """Asks one provider entry for the answers of rows that differ in their messages only."""
+
+    def __init__(
+        self,
+        factory: CallFactory,
+        shared: SharedState,
+        *,
+        provider: BaseLLMProvider,
+        entry: ProviderConfig,
+        model: Optional[str],
+        arguments: Mapping[str, Any],
+    ) -> None:
+        shared.check_open()
+        self._factory = factory
+        self._shared = shared
+        self._provider = provider
+        self._template = call_arguments("A row.", **arguments)
+        self._model = self._template.request.model or model
+        if not self._model:
+            raise ConfigurationError(f"No model is set for {provider.name!r}. Pass one with model=.")
+        self.limits = entry.limits
+        #: What, beside the messages, decides an answer.
+        self.identity: Mapping[str, Any] = {
+            "provider": provider.name,
+            "model": self._model,
+            "options": dict(entry.options),
+        }
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the orchestrator was closed, so that no row can be asked any more."""
+        return self._shared.is_closed
+
+    def request_of(self, messages: Messages) -> LLMRequest:
+        """Make the request of one row, or say what is wrong with its messages."""
+        turns = read_messages(messages)
+        template = self._template.request
+        if template.provider_options:
+            check_options(template.provider_options, turns)
+        return evolve(template, messages=turns)
+
+    async def ask(self, request: LLMRequest, pace: Pace) -> LLMResponse:
+        """Get the answer to one row."""
+        arguments = self._template._replace(request=request)
+        call = self._factory.make(arguments, self._provider.name, self._model, streamed=False, pace=pace)
+        return await call.asend()
+
+    def parsed(self, content: str) -> Any:
+        """Parse the text of an answer that was kept, as it was parsed when it came."""
+        answer = LLMResponse(content, self._model or "", self._provider.name, finish_reason=FinishReason.STOP)
+        return parse_output(answer, self._template.request).parsed
+
+    def estimated_cost(self, request: LLMRequest, completion: int) -> Optional[Decimal]:
+        """What a row would cost with an answer of so many tokens; None where its price is not known."""
+        prompt = estimate_prompt(request)
+        usage = TokenUsage(prompt, completion, prompt + completion)
+        model = self._model or ""
+        answer = LLMResponse("", model, self._provider.name, requested_model=model, usage=usage)
+        owner = self._provider.price_provider_of(model)
+        return self._shared.tracker.price_response(answer, owner, self._provider.base_url).total

@@ -1,0 +1,31 @@
+"""A program that maps many rows of a generator and prints its peak of memory in megabytes.
+
+python -W error -m tests.support.programs.bulk_memory ROWS LEDGER_FILE JOURNAL
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+from llm_orchestrator import LLMOrchestrator
+from llm_orchestrator.testing import FakeProvider
+
+rows, ledger, journal = sys.argv[1:]
+config = {
+    "providers": {},
+    "active_provider": "fake",
+    "active_model": "fake-model",
+    "cost_tracking": {"log_path": ledger},
+}
+fake = FakeProvider("Hi", keep_requests=False)
+with LLMOrchestrator(config, providers={"fake": fake}) as orchestrator:
+    run = orchestrator.map(
+        ({"id": number, "text": f"row {number}"} for number in range(int(rows))),
+        messages="Classify: {text}",
+        key="id",
+        journal=journal or None,
+    )
+    assert sum(1 for result in run if result.error is None) == int(rows)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak // (1024 * 1024 if sys.platform == "darwin" else 1024))
