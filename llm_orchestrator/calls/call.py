@@ -100,9 +100,8 @@ class Call:
         self._earlier: Optional[LLMResponse] = None  # the parts of a paused answer so far, as one
         self._continuations = 0
         self._is_unfinished = self._was_bounded = False
-        self._question: Optional[LLMRequest] = (
-            None  # without the parts of a paused answer; set when it begins
-        )
+        #: What is asked, without the parts of a paused answer; None until the call begins.
+        self._question: Optional[LLMRequest] = None
         self._reasks_left = settings.reask
         self._misfit: Optional[OutputParseError] = None  # of the last answer; it has all that came before
         self._process = os.getpid()

@@ -107,7 +107,8 @@ class PartialJSON:
             if mark == '"':
                 self._in_string = not self._in_string
             elif len(mark) == 1 and self._cut(mark):
-                return self._open.pop().elements
+                self._is_over = True
+                return self._open[0].elements
 
     def _cut(self, mark: str) -> bool:
         """Take off what a bracket or a comma ends; whether that is the whole value."""

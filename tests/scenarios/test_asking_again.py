@@ -191,7 +191,8 @@ def test_x2_an_empty_answer_is_not_sent_back(
 
     assert get(orchestrate(), "whole", reask=1).parsed == ANN
 
-    assert "Invalid JSON" in turns(dialect, server)[1][-1]
+    again = dialect.read_request(server.requests[1].body, server.requests[1].path)["messages"]
+    assert "Invalid JSON" in again[-1][1] and "assistant" not in [role for role, _ in again]
 
 
 # ---------------------------------------------------------------- streams

@@ -72,6 +72,8 @@ def test_a_value_comes_when_it_has_changed() -> None:
         ('<think>{"no": 1}</think> {"a": "x"}', {"a": "x"}),
         ('<think>{"no": 1}</think>\n```json\n{"a": "x"}', {"a": "x"}),
         ('\ufeff {"a": "x"} and more {', {"a": "x"}),
+        ('{"a": "x"}{"b": "y"}', {"a": "x"}),
+        ('{"a": "x"}\n[1, 2]', {"a": "x"}),
     ],
 )
 def test_what_stands_around_the_json_does_not_matter(text: str, expected: Any) -> None:
