@@ -315,13 +315,18 @@ class _OutputError(ProviderError):
 
     Args:
         message: What is wrong with the output.
-        response: The whole answer, which was paid for, with its usage and cost.
+        response: The last answer, which was paid for; its usage and cost are those of all of the call.
         **fields: The fields of ProviderError.
+
+    Attributes:
+        responses: All answers of the call, the first one first, each with its own usage and cost: several
+            where ``reask`` asked again.
     """
 
     def __init__(self, message: str, *, response: Optional[LLMResponse] = None, **fields: Any) -> None:
         super().__init__(message, **fields)
         self.response = response
+        self.responses: Tuple[LLMResponse, ...] = () if response is None else (response,)
 
 
 class OutputTruncatedError(_OutputError):

@@ -146,6 +146,8 @@ class LLMOrchestrator:
             total_timeout: Seconds for the whole call, retries and fallbacks included; None for the entry's.
             max_retries: Retries on each model; None for the entry's.
             fallback: Whether the entry's ``fallback_models`` may answer.
+            reask: How often an answer that does not fit the class of ``response_format`` is sent back with
+                what is wrong, to be corrected: 0 to 1000. Each is an attempt of its own, and paid for.
             tags: Marks of your own for the ledger.
             extra_headers: HTTP headers of this call.
             **provider_options: Fields of the provider's own JSON body, merged in last; they may not replace
@@ -158,6 +160,7 @@ class LLMOrchestrator:
             InvalidMessagesError: The messages cannot be sent; nothing was.
             ProviderSwitchError: The history belongs to another provider; nothing was sent.
             ProviderError: The provider refused, failed or could not be reached; its subclass says how.
+            OutputParseError: The answer does not fit ``response_format``, nor do those that ``reask`` allows.
             BudgetExceededError: A budget is spent; nothing more was sent.
             ConfigurationError: A key, an SDK or a file is missing, or, with ``strict_pricing``, a price.
         """

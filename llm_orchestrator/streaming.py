@@ -11,6 +11,7 @@ from enum import Enum, auto
 from functools import partial
 from types import TracebackType
 from typing import (
+    TYPE_CHECKING,
     Any,
     AsyncIterator,
     Iterator,
@@ -24,16 +25,23 @@ from typing import (
     cast,
 )
 
-from llm_orchestrator.exceptions import OrchestratorError
+from llm_orchestrator.exceptions import InvalidRequestError, OrchestratorError
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
-from llm_orchestrator.types import LLMResponse, StreamEvent, TextDelta
+from llm_orchestrator.types import AnswerEvent, LLMResponse, OutputRejected, StreamEvent, TextDelta
 from llm_orchestrator.utils.steps import Steps, arun, run
+
+if TYPE_CHECKING:
+    from llm_orchestrator.request.partial_json import PartialJSON
 
 __all__ = ["AsyncLLMStream", "LLMStream", "StreamCore", "StreamedCall"]
 
 
 class StreamedCall(Protocol):
     """The call behind a stream: makes its attempts and keeps its records."""
+
+    @property
+    def asks_for_json(self) -> bool:
+        """Whether the call has a ``response_format``."""
 
     def open(self) -> ProviderStream:
         """Send the request, with retries and fallbacks, and return the open stream."""
@@ -47,8 +55,8 @@ class StreamedCall(Protocol):
     def goes_on(self, part: LLMResponse) -> bool:
         """Whether the provider paused its answer and ``open`` continues it; the part is recorded then."""
 
-    def succeed(self, response: LLMResponse) -> LLMResponse:
-        """Record a whole answer and complete it with cost and attempts."""
+    def succeed(self, response: LLMResponse) -> Union[LLMResponse, OutputRejected]:
+        """Record a whole answer and complete it; the mark says that ``open`` asks for it again."""
 
     def fail(self, error: Exception) -> None:
         """Record that the stream failed, and add the attempts to the error."""
@@ -154,34 +162,40 @@ class StreamCore:
         if self._is_left:  # by another thread or task, while it was opened
             yield from self._leaving("interrupted")
 
-    def _ending(self, end: BaseException) -> Steps[None]:
-        """What reading raised: the end of the answer, a failure, or an interruption of the reader."""
+    def _ending(self, end: BaseException) -> Steps[Optional[OutputRejected]]:
+        """What reading raised: the answer's end, a failure or an interruption; the mark: another follows."""
         if isinstance(end, GeneratorExit):  # the coroutine that reads was dropped, and nobody can wait for it
-            return self.abandon_later()
+            self.abandon_later()
+            return None
         if not isinstance(end, Exception):  # Ctrl-C, a cancellation: the connection must go
-            return (yield from self._leaving("cancelled"))
+            yield from self._leaving("cancelled")
+            return None
         source = self._take_source()
         if source is None:  # somebody else closed the stream while it was read
             raise OrchestratorError(_CLOSED) from end
         if isinstance(end, (StopIteration, StopAsyncIteration)):
-            yield from self._finishing(source)
-        else:  # whatever it is, the stream is over and the ledger has to say so
-            self._fail(end)
+            return (yield from self._finishing(source))
+        self._fail(end)  # whatever it is, the stream is over and the ledger has to say so
+        return None
 
-    def _finishing(self, source: Union[ProviderStream, AsyncProviderStream]) -> Steps[None]:
-        """End with the whole answer; one that the provider paused goes on with another source."""
+    def _finishing(
+        self, source: Union[ProviderStream, AsyncProviderStream]
+    ) -> Steps[Optional[OutputRejected]]:
+        """End with the whole answer; one that was paused or did not fit is followed by another source."""
         self._phase = Phase.ENDED
         try:
             part = source.response()
-            if not self._call.goes_on(part):
-                self._response = self._call.succeed(part)
-                return
+            answer = None if self._call.goes_on(part) else self._call.succeed(part)
         except Exception as error:  # an answer that cannot be read is a failed one
             self._fail(error)
             raise error from error.__cause__
-        self._earlier += self._delivered
+        if isinstance(answer, LLMResponse):
+            self._response = answer
+            return None
+        self._earlier = [] if answer is not None else [*self._earlier, *self._delivered]
         self._delivered = ()
         yield from self._sending()
+        return answer
 
     def _leaving(self, status: str) -> Steps[None]:
         """Close the stream; one that is being opened is closed by its opener, which checks ``_is_left``."""
@@ -216,6 +230,19 @@ class StreamCore:
             raise self._error
         if self._phase not in (Phase.NEW, Phase.OPEN):
             raise OrchestratorError(_UNREADABLE[self._phase])
+
+    def _json_so_far(self) -> PartialJSON:
+        """What reads the text as JSON, with the pieces that were read already."""
+        from llm_orchestrator.request.partial_json import PartialJSON  # few streams are read so
+
+        self._check_readable()
+        if not self._call.asks_for_json:
+            raise InvalidRequestError(
+                "partial() reads JSON, and the call has no response_format. Pass one, or read the text."
+            )
+        json = PartialJSON()
+        json.feed(self.text)
+        return json
 
     def _begin(self) -> None:
         source = self._source
@@ -273,8 +300,8 @@ class LLMStream(StreamCore):
             if event is None:
                 raise StopIteration
 
-    def events(self) -> Iterator[StreamEvent]:
-        """Read the stream as typed events: text, reasoning and pieces of tool calls.
+    def events(self) -> Iterator[AnswerEvent]:
+        """Read the stream as typed events: text, reasoning, pieces of tool calls, and marks.
 
         Returns:
             An iterator of the events not read yet.
@@ -284,6 +311,23 @@ class LLMStream(StreamCore):
         """
         run(self._opening())
         return self._read_events()
+
+    def partial(self) -> Iterator[Any]:
+        """Read the stream as the JSON value that it becomes, for a call with ``response_format``.
+
+        The request is sent at the first iteration.
+
+        Returns:
+            An iterator of the value so far, a dict or a list of plain JSON values, whenever it has changed:
+            strings as far as they have come, numbers once they have ended. Finished parts are shared between
+            the values; copy what you change. Last comes ``response.parsed``, where it is not None.
+
+        Raises:
+            InvalidRequestError: The call has no ``response_format``.
+            OrchestratorError: The stream has been read, or is closed. Iterating raises what
+                ``final_response`` does.
+        """
+        return self._read_values(self._json_so_far())
 
     def final_response(self) -> LLMResponse:
         """Read the rest of the stream.
@@ -307,11 +351,20 @@ class LLMStream(StreamCore):
         """Leave the stream: release the connection and record what is known. Twice is fine."""
         run(self._leaving("interrupted"))
 
-    def _read_events(self) -> Iterator[StreamEvent]:
+    def _read_events(self) -> Iterator[AnswerEvent]:
         while (event := self._next_event()) is not None:
             yield event
 
-    def _next_event(self) -> Optional[StreamEvent]:
+    def _read_values(self, json: PartialJSON) -> Iterator[Any]:
+        while (event := self._next_event()) is not None:
+            if isinstance(event, TextDelta) and json.feed(event.text):
+                yield json.value
+            elif isinstance(event, OutputRejected):
+                json = self._json_so_far()
+        if self._response is not None and self._response.parsed is not None:
+            yield self._response.parsed
+
+    def _next_event(self) -> Optional[AnswerEvent]:
         """The next event, None at the end; taken too often to be a step of a generator."""
         if self._response is not None:
             return None
@@ -319,9 +372,9 @@ class LLMStream(StreamCore):
         try:
             return next(source)
         except BaseException as end:  # whatever it is, it ends the stream, and is raised again
-            run(self._ending(end))
+            mark = run(self._ending(end))
             if isinstance(end, StopIteration):
-                return self._next_event()  # None, unless the answer goes on
+                return mark or self._next_event()  # None, unless the answer goes on
             raise
 
     def _open_source(self) -> None:
@@ -367,14 +420,26 @@ class AsyncLLMStream(StreamCore):
             if event is None:
                 raise StopAsyncIteration
 
-    def events(self) -> AsyncIterator[StreamEvent]:
-        """Read the stream as typed events: text, reasoning and pieces of tool calls.
+    def events(self) -> AsyncIterator[AnswerEvent]:
+        """Read the stream as typed events: text, reasoning, pieces of tool calls, and marks.
 
         Returns:
             An async iterator of the events not read yet; its first step sends the request.
         """
         self._check_readable()
         return self._read_events()
+
+    def partial(self) -> AsyncIterator[Any]:
+        """Read the stream as the JSON value that it becomes; see ``LLMStream.partial``.
+
+        Returns:
+            An async iterator of the value so far, and last of ``response.parsed``, where it is not None.
+
+        Raises:
+            InvalidRequestError: The call has no ``response_format``.
+            OrchestratorError: The stream has been read, or is closed.
+        """
+        return self._read_values(self._json_so_far())
 
     async def final_response(self) -> LLMResponse:
         """Read the rest of the stream.
@@ -398,11 +463,20 @@ class AsyncLLMStream(StreamCore):
         """Leave the stream: release the connection and record what is known. Twice is fine."""
         await arun(self._leaving("interrupted"))
 
-    async def _read_events(self) -> AsyncIterator[StreamEvent]:
+    async def _read_events(self) -> AsyncIterator[AnswerEvent]:
         while (event := await self._next_event()) is not None:
             yield event
 
-    async def _next_event(self) -> Optional[StreamEvent]:
+    async def _read_values(self, json: PartialJSON) -> AsyncIterator[Any]:
+        while (event := await self._next_event()) is not None:
+            if isinstance(event, TextDelta) and json.feed(event.text):
+                yield json.value
+            elif isinstance(event, OutputRejected):
+                json = self._json_so_far()
+        if self._response is not None and self._response.parsed is not None:
+            yield self._response.parsed
+
+    async def _next_event(self) -> Optional[AnswerEvent]:
         """The next event, None at the end; see ``LLMStream``."""
         if self._response is not None:
             return None
@@ -410,9 +484,9 @@ class AsyncLLMStream(StreamCore):
         try:
             return await source.__anext__()
         except BaseException as end:  # as in LLMStream
-            await arun(self._ending(end))
+            mark = await arun(self._ending(end))
             if isinstance(end, StopAsyncIteration):
-                return await self._next_event()  # None, unless the answer goes on
+                return mark or await self._next_event()  # None, unless the answer goes on
             raise
 
     async def _open_source(self) -> None:

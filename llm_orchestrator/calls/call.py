@@ -29,6 +29,7 @@ from typing import (
 from llm_orchestrator import policy
 from llm_orchestrator.calls.continuation import interruption, joined, partial_of, put_before, unfinished
 from llm_orchestrator.calls.embedding import Vectors, parts_of
+from llm_orchestrator.calls.reasking import asked_again, keep_misfit_as_cause, reason_of, with_paid
 from llm_orchestrator.calls.reporter import CallReporter
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import (
@@ -36,6 +37,7 @@ from llm_orchestrator.exceptions import (
     OutputTruncatedError,
     ProviderError,
     StreamInterruptedError,
+    forget_frames,
 )
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.request.output import parse_output
@@ -47,6 +49,7 @@ from llm_orchestrator.types import (
     LLMRequest,
     LLMResponse,
     ModelInfo,
+    OutputRejected,
 )
 from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.lazy import LazyModule
@@ -78,6 +81,7 @@ class CallSettings(NamedTuple):
         max_retry_wait: Longest pause in seconds.
         max_continuations: How often an answer that the provider paused is continued.
         drop_unsupported: Leave out a parameter that a model rejects, and ask again.
+        reask: How often an answer that does not fit its type is asked for again.
         total_timeout: Seconds the whole call may take; None for no limit.
         known_model: Looks up what the registry knows of a model.
         pace: When its attempts may begin, where it is one of many; None: at once.
@@ -88,6 +92,7 @@ class CallSettings(NamedTuple):
     max_retry_wait: float
     max_continuations: int
     drop_unsupported: bool
+    reask: int
     total_timeout: Optional[float]
     known_model: Callable[[str], Optional[ModelInfo]]
     pace: Optional[Pace] = None
@@ -119,6 +124,10 @@ class Call:
         self._earlier: Optional[LLMResponse] = None  # the parts of a paused answer so far, as one
         self._continuations = 0
         self._is_unfinished = self._was_bounded = False
+        #: What is asked, without the parts of a paused answer; None until the call begins.
+        self._question: Optional[LLMRequest] = None
+        self._reasks_left = settings.reask
+        self._misfit: Optional[OutputParseError] = None  # of the last answer; it has all that came before
         self._process = os.getpid()
         self._reporter = CallReporter(provider, request, shared, streamed=streamed, counting=counting)
 
@@ -127,22 +136,24 @@ class Call:
     def send(self) -> LLMResponse:
         """Get a whole answer."""
         with self:
-            response = policy.run(self._plan(), self._attempt)
-            while self.goes_on(response):
-                response = policy.run(self._plan(), self._attempt)
-            return self.succeed(response)
+            while True:
+                part = policy.run(self._plan(), self._attempt)
+                answer = None if self.goes_on(part) else self.succeed(part)
+                if isinstance(answer, LLMResponse):
+                    return answer
 
     async def asend(self) -> LLMResponse:
         """Get a whole answer, async."""
         attempt = self._aattempt if self._settings.pace is None else self._apaced_attempt
         with self:
-            response = await policy.arun(self._plan(), attempt)
-            while self.goes_on(response):
-                response = await policy.arun(self._plan(), attempt)
-            return self.succeed(response)
+            while True:
+                part = await policy.arun(self._plan(), attempt)
+                answer = None if self.goes_on(part) else self.succeed(part)
+                if isinstance(answer, LLMResponse):
+                    return answer
 
     def open(self) -> ProviderStream:
-        """Open a streamed answer, or what continues it; its owner ends the call by a method below."""
+        """Open a streamed answer, or what follows it; its owner ends the call by a method below."""
         with self:
             return policy.run(self._plan(), self._open_attempt)
 
@@ -284,7 +295,7 @@ class Call:
 
     def _plan(self) -> policy.Plan:
         settings = self._settings
-        if settings.total_timeout is not None and self._earlier is None:
+        if settings.total_timeout is not None and self._deadline == math.inf:
             self._deadline = monotonic() + settings.total_timeout
         return policy.plan(
             self._chain,
@@ -323,6 +334,11 @@ class Call:
 
     # ---------------------------------------------------------------- how it goes on, and how it ends
 
+    @property
+    def asks_for_json(self) -> bool:
+        """Whether its answer is to be JSON."""
+        return self._request.response_format is not None
+
     def goes_on(self, part: LLMResponse) -> bool:
         """Whether the provider paused its answer and is asked to go on; the part is recorded then."""
         following = self._provider.continuation(self._request, part)
@@ -340,11 +356,12 @@ class Call:
         return True
 
     def __enter__(self) -> None:
-        if self._earlier is not None:
+        if self._question is not None:
             return  # it goes on
         if self._turn is not None:
             history = self._turn.begin()
             self._request = evolve(self._request, messages=history + self._request.messages)
+        self._question = self._request
         self._reporter.begin(self._request)
 
     def __exit__(
@@ -363,18 +380,50 @@ class Call:
             if self._turn is not None:
                 self._end_failed(self._turn, error)
 
-    def succeed(self, response: LLMResponse) -> LLMResponse:
-        """Record a whole answer, and complete it with its cost, its attempts and the parsed value."""
+    def succeed(self, response: LLMResponse) -> Union[LLMResponse, OutputRejected]:
+        """Record a whole answer, and complete it with its cost, its attempts and the parsed value.
+
+        The mark in its place says that it does not fit, and is asked for again.
+        """
         status = "interrupted" if self._is_unfinished else "ok"
-        response = joined(self._provider, self._earlier, self._reporter.record(response, status))
-        if self._is_unfinished:
-            response = unfinished(response, self._continuations, self._was_bounded)
-        else:  # after it was recorded: it was paid for, fit or not
-            response = parse_output(response, self._request)
+        record = self._reporter.end_part if self._reasks_left else self._reporter.record
+        response = joined(self._provider, self._earlier, record(response, status))
+        try:
+            if self._is_unfinished:
+                response = unfinished(response, self._continuations, self._was_bounded)
+            else:  # after it was recorded: it was paid for, fit or not
+                response = parse_output(response, self._request)
+        except (OutputParseError, OutputTruncatedError) as error:
+            if self._reasks_left and isinstance(error, OutputParseError):
+                return self._ask_again(error, response)
+            self._add_paid(error)
+            raise
+        if self._misfit is not None:
+            response = with_paid(self._misfit.responses, response) or response
         self._reporter.succeed(response, status)
         if self._turn is not None:
             self._turn.end_with_cost_of(response) if self._is_unfinished else self._turn.keep(response)
         return response
+
+    def _ask_again(self, error: OutputParseError, response: LLMResponse) -> OutputRejected:
+        """Send the answer back with what is wrong, to the model that gave it, or those after it."""
+        assert self._question is not None, "an answer comes after the call has begun"
+        self._add_paid(error)
+        forget_frames(error)  # they would keep a stream alive
+        self._reasks_left -= 1
+        self._misfit = error
+        chain, model = self._settings.chain, response.requested_model
+        self._chain = chain[chain.index(model) :] if model in chain else chain
+        self._question = self._request = evolve(asked_again(self._question, error), model=self._chain[0])
+        self._earlier, self._continuations = None, 0
+        self._reporter.ask_again(error, self._request)
+        return OutputRejected(reason_of(error), response)
+
+    def _add_paid(self, error: Union[OutputParseError, OutputTruncatedError]) -> None:
+        """Keep the answers before on the error of the last one."""
+        earlier = self._misfit.responses if self._misfit is not None else ()
+        error.responses = earlier + error.responses
+        error.response = with_paid(earlier, error.response)
 
     def _failure_of(self, error: Exception) -> Exception:
         """What a streamed answer that cannot go on ends with: its first parts were delivered."""
@@ -385,6 +434,8 @@ class Call:
     def fail(self, error: Exception) -> None:
         """Record that the call failed, and add its attempts to the error."""
         try:
+            if self._misfit is not None and not isinstance(error, (OutputParseError, OutputTruncatedError)):
+                keep_misfit_as_cause(error, self._misfit)
             self._reporter.fail(error)
             if self._earlier is not None and isinstance(error, StreamInterruptedError):
                 put_before(self._earlier, error)
@@ -398,7 +449,7 @@ class Call:
             partial = self._reporter.abandon(partial, status)
         finally:
             if self._turn is not None:
-                self._turn.end_with_cost_of(partial_of(self._earlier, partial))
+                self._turn.end_with_cost_of(self._all_paid(partial_of(self._earlier, partial)))
 
     def opened(self, stream: StreamCore) -> None:
         """Note a stream that was opened, so that it does not go unrecorded when the program ends."""
@@ -425,8 +476,12 @@ class Call:
         if isinstance(error, (OutputTruncatedError, OutputParseError)):
             turn.end_with_cost_of(error.response)
         elif isinstance(error, StreamInterruptedError):
-            turn.end_with_cost_of(error.partial_response)
-        elif self._earlier is not None:
-            turn.end_with_cost_of(self._earlier)
+            turn.end_with_cost_of(self._all_paid(error.partial_response))
+        elif self._earlier is not None or self._misfit is not None:
+            turn.end_with_cost_of(self._all_paid(self._earlier))
         else:
             turn.end()
+
+    def _all_paid(self, answer: Optional[LLMResponse]) -> Optional[LLMResponse]:
+        """What came last, with the cost of the answers that did not fit."""
+        return answer if self._misfit is None else with_paid(self._misfit.responses, answer)

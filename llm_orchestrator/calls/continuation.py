@@ -17,7 +17,7 @@ from llm_orchestrator.utils.values import evolve
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
 
-__all__ = ["interruption", "joined", "partial_of", "put_before", "summed", "unfinished"]
+__all__ = ["interruption", "joined", "partial_of", "put_before", "sum_of_details", "summed", "unfinished"]
 
 _AMOUNTS = ("total", "input", "cache_read", "cache_write", "output", "fees", "estimated")
 
@@ -40,7 +40,7 @@ def joined(provider: BaseLLMProvider, earlier: Optional[LLMResponse], part: LLMR
 
 def summed(earlier: LLMResponse, part: LLMResponse) -> LLMResponse:
     """The part that has just come, with the tokens, the cost and the warnings of both."""
-    details = _sum_of_details(earlier.cost_details, part.cost_details)
+    details = sum_of_details(earlier.cost_details, part.cost_details)
     return evolve(
         part,
         usage=sum_of_usage(earlier.usage, part.usage),
@@ -87,7 +87,7 @@ def partial_of(earlier: Optional[LLMResponse], partial: Optional[LLMResponse]) -
     """Put what came of an interrupted part behind the earlier ones; half a reply is not read again."""
     if earlier is None or partial is None:
         return partial or earlier
-    details = _sum_of_details(earlier.cost_details, partial.cost_details)
+    details = sum_of_details(earlier.cost_details, partial.cost_details)
     return evolve(
         partial,
         content=earlier.content + partial.content,
@@ -97,7 +97,7 @@ def partial_of(earlier: Optional[LLMResponse], partial: Optional[LLMResponse]) -
     )
 
 
-def _sum_of_details(first: Optional[CostDetails], then: Optional[CostDetails]) -> Optional[CostDetails]:
+def sum_of_details(first: Optional[CostDetails], then: Optional[CostDetails]) -> Optional[CostDetails]:
     """Add the prices of two parts; what is unknown of one makes the whole a lower bound, or unknown."""
     if first is None or then is None:
         return None

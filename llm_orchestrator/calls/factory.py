@@ -77,6 +77,7 @@ class CallFactory:
             max_retry_wait=entry.max_retry_wait,
             max_continuations=entry.max_continuations,
             drop_unsupported=entry.on_unsupported_parameter == "drop",
+            reask=arguments.reask,
             total_timeout=arguments.total_timeout or entry.total_timeout,
             known_model=partial(self._known_model, provider),
             pace=pace,

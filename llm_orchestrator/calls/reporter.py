@@ -18,6 +18,7 @@ from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import (
     ConfigurationError,
     OrchestratorError,
+    OutputParseError,
     ProviderError,
     StreamInterruptedError,
     UnsupportedParameterError,
@@ -173,9 +174,17 @@ class CallReporter:
         self._write_row(final=True)
         return response
 
+    def ask_again(self, error: OutputParseError, request: LLMRequest) -> None:
+        """Note that the answer that has just ended does not fit, and what is sent next."""
+        name = type(error).__name__
+        self._attempts[-1] = evolve(self._attempts[-1], error=name)
+        if self._unwritten is not None:
+            self._unwritten = evolve(self._unwritten, error_type=name)
+        self._request = evolve(self._request, messages=request.messages)
+
     def succeed(self, response: LLMResponse, status: str) -> None:
         """Report the answer that the application gets."""
-        self._write_row(final=True)
+        self._write_row(final=True)  # where it might have been asked for again
         self._tell("call", status, response=response)
         logger.debug(
             "%s/%s: answered, attempt %d (request id %s)",
@@ -379,6 +388,8 @@ class CallReporter:
             )
             return
         action = "retry" if last.model == step.model else f"fallback from {last.model}"
+        if last.error == OutputParseError.__name__:
+            action = "asked again"
         logger.warning(
             "%s/%s: %s, attempt %d, after %s (status %s, request id %s)",
             self._provider.name,

@@ -47,12 +47,14 @@ class CallArguments(NamedTuple):
         total_timeout: Seconds for the whole call; None for the provider entry's.
         max_retries: Retries on each model; None for the provider entry's.
         fallback: Whether other models of the provider may answer.
+        reask: How often an answer that does not fit its type is asked for again.
     """
 
     request: LLMRequest
     total_timeout: Optional[float]
     max_retries: Optional[int]
     fallback: bool
+    reask: int
 
 
 def hide_headers(arguments: Dict[str, Any]) -> Dict[str, Any]:
@@ -85,6 +87,7 @@ def call_arguments(
     total_timeout: Optional[float] = None,
     max_retries: Optional[int] = None,
     fallback: bool = True,
+    reask: int = 0,
     tags: Optional[Mapping[str, str]] = None,
     extra_headers: Optional[Mapping[str, str]] = None,
     **provider_options: Any,
@@ -107,7 +110,18 @@ def call_arguments(
         total_timeout=None if total_timeout is None else checked("total_timeout", total_timeout),
         max_retries=None if max_retries is None else checked("max_retries", max_retries),
         fallback=fallback is True or checked("fallback", fallback),
+        reask=0 if reask == 0 else _checked_reask(reask, request),
     )
+
+
+def _checked_reask(reask: Any, request: LLMRequest) -> int:
+    times: int = checked("reask", reask)
+    if request.response_format is not None and request.output_type is None:
+        raise InvalidRequestError(
+            "reask asks again when an answer does not fit its class, and a dict as response_format is not "
+            "checked against the answer. Pass a pydantic class, or leave reask out."
+        )
+    return times
 
 
 def _with_tools_and_output(

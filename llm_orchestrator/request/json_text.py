@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Optional
 
-__all__ = ["json_in"]
+__all__ = ["json_in", "start_of_json"]
 
 _THOUGHT = re.compile(r".*</think(ing)?>", re.DOTALL)
 _FENCE = re.compile(r"```[\w-]*[ \t]*\r?\n?(?P<inside>.*?)\r?\n?[ \t]*```", re.DOTALL)
+#: What may stand before the JSON of a text that is still being written.
+_BEFORE = re.compile(r"(.*?</think(ing)?>)?\s*(.*?```[\w-]*)?\s*(?=[{\[])", re.DOTALL)
 _WHOLE_FENCE = re.compile(r"```[\w-]*[ \t]*\r?\n?(?P<inside>.*)```", re.DOTALL)
 
 
@@ -22,3 +25,12 @@ def json_in(text: str) -> str:
         return whole["inside"]
     fences = _FENCE.findall(bare)
     return str(fences[0]) if len(fences) == 1 else bare
+
+
+def start_of_json(text: str) -> Optional[int]:
+    """Where the dict or the list begins in a text that is still being written; None: not yet."""
+    bare = text.lstrip().removeprefix("\ufeff").lstrip()
+    if bare[:1] in ("{", "["):
+        return len(text) - len(bare)
+    before = _BEFORE.match(text) if "```" in text or "</think" in text else None
+    return before and before.end()

@@ -82,7 +82,7 @@ _CREDENTIAL = re.compile(
     r"|(^|_)x?(access|ad|api|auth|bearer|hf|id|refresh|security|service|session)_?token(_?(file|provider))?$"
 )
 #: Settings of the entry and arguments of a call that are not fields of any provider's body.
-MISPLACED_OPTIONS = ("timeout", "total_timeout", "max_retries", "fallback", "tags", "extra_headers")
+MISPLACED_OPTIONS = ("timeout", "total_timeout", "max_retries", "fallback", "reask", "tags", "extra_headers")
 
 
 def with_defaults(request: LLMRequest, options: JSON, without: AbstractSet[str] = frozenset()) -> LLMRequest:

@@ -90,7 +90,7 @@ def _generator() -> Type[GenerateJsonSchema]:
     return Generator
 
 
-def what_is_wrong(error: Exception) -> str:
+def what_is_wrong(error: Exception, most: int = MOST_FAULTS) -> str:
     """Name the fields that do not fit, and why: ``address.city: Field required``."""
     from pydantic import ValidationError
 
@@ -100,8 +100,8 @@ def what_is_wrong(error: Exception) -> str:
         ": ".join([".".join(str(step) for step in fault["loc"]), fault["msg"]]).removeprefix(": ")
         for fault in error.errors(include_url=False, include_input=False)
     ]
-    more = [f"and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
-    return "; ".join([*faults[:MOST_FAULTS], *more])
+    more = [f"and {len(faults) - most} more"] if len(faults) > most else []
+    return "; ".join([*faults[:most], *more])
 
 
 def parse_output(response: LLMResponse, request: LLMRequest) -> LLMResponse:

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from llm_orchestrator.types.cost import CostDetails
 from llm_orchestrator.types.embedding import EmbeddingResponse
-from llm_orchestrator.types.events import ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta
+from llm_orchestrator.types.events import (
+    AnswerEvent,
+    OutputRejected,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+)
 from llm_orchestrator.types.messages import (
     Message,
     MessageLike,
@@ -55,6 +62,7 @@ __all__ = [
     "MISSING_USAGE",
     "MODEL_PARAMETERS",
     "PARAMETERS",
+    "AnswerEvent",
     "Attempt",
     "CostDetails",
     "EmbeddingRequest",
@@ -67,6 +75,7 @@ __all__ = [
     "MessageLike",
     "Messages",
     "ModelInfo",
+    "OutputRejected",
     "ReasoningDelta",
     "StreamEvent",
     "TextDelta",

@@ -1,11 +1,13 @@
-"""The events of a stream: pieces of text, reasoning and tool calls."""
+"""The events of a stream: pieces of text, reasoning and tool calls, and the mark of a rejected answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Optional, Union
 
-__all__ = ["ReasoningDelta", "StreamEvent", "TextDelta", "ToolCallDelta"]
+from llm_orchestrator.types.response import LLMResponse
+
+__all__ = ["AnswerEvent", "OutputRejected", "ReasoningDelta", "StreamEvent", "TextDelta", "ToolCallDelta"]
 
 
 @dataclass(frozen=True)
@@ -39,4 +41,20 @@ class ToolCallDelta:
     arguments: str = ""
 
 
+@dataclass(frozen=True)
+class OutputRejected:
+    """The mark that the answer so far does not fit ``response_format``: with ``reask``, another one follows.
+
+    Attributes:
+        reason: What is wrong with which field, as the model was told.
+        response: The answer that does not fit; it was paid for.
+    """
+
+    reason: str
+    response: LLMResponse
+
+
+#: What comes from a provider.
 StreamEvent = Union[TextDelta, ReasoningDelta, ToolCallDelta]
+#: What an application reads.
+AnswerEvent = Union[StreamEvent, OutputRejected]

@@ -139,6 +139,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "total_timeout": _seconds,
     "max_retries": _retries,
     "fallback": _switch,
+    "reask": _retries,
     "tags": _tags,
 }
 #: Those of ``embed`` alone.

@@ -46,7 +46,7 @@ THEMES = ("tools", "structured-output", "images-and-files", "reasoning", "cachin
 #: What configurations in the pages take from the environment.
 VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "AZURE_OPENAI_API_KEY")
 #: Parameters of a call that never leave the library.
-OWN_PARAMETERS = {"timeout", "total_timeout", "max_retries", "fallback", "tags"}
+OWN_PARAMETERS = {"timeout", "total_timeout", "max_retries", "fallback", "reask", "tags"}
 
 
 class Block(NamedTuple):

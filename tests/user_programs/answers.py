@@ -4,6 +4,8 @@ import asyncio
 from decimal import Decimal
 from typing import List, Optional
 
+from pydantic import BaseModel
+
 from llm_orchestrator import (
     AsyncLLMStream,
     FinishReason,
@@ -11,10 +13,15 @@ from llm_orchestrator import (
     LLMResponse,
     LLMStream,
     OrchestratorError,
+    OutputRejected,
     ProviderError,
     StreamInterruptedError,
     TextDelta,
 )
+
+
+class City(BaseModel):
+    name: str
 
 
 def answer(orchestrator: LLMOrchestrator, question: str) -> Optional[str]:
@@ -45,6 +52,14 @@ def show(orchestrator: LLMOrchestrator) -> str:
         return error.partial_text
 
 
+def fill_in(orchestrator: LLMOrchestrator) -> int:
+    stream = orchestrator.send_streaming_request("A city", response_format=City, reask=1)
+    for value in stream.partial():
+        print(value)
+    again = orchestrator.send_streaming_request("A city", response_format=City, reask=1)
+    return sum(1 for event in again.events() if isinstance(event, OutputRejected) and event.reason)
+
+
 async def show_async(orchestrator: LLMOrchestrator) -> int:
     stream: AsyncLLMStream = orchestrator.asend_streaming_request("Count to ten")
     pieces = [event.text async for event in stream.events() if isinstance(event, TextDelta)]
@@ -56,6 +71,7 @@ def main() -> None:
     with LLMOrchestrator("config.yaml") as orchestrator:
         answer(orchestrator, "Hi")
         show(orchestrator)
+        fill_in(orchestrator)
         asyncio.run(show_async(orchestrator))
         names: List[str] = orchestrator.for_provider("other").get_available_models()
         print(names, orchestrator.get_session_cost())

@@ -16,7 +16,7 @@ METHODS = ("send_request", "send_streaming_request", "asend_request", "asend_str
 #: DESIGN's order; positional is the conversation alone.
 NAMES = """self messages model temperature max_tokens top_p top_k stop seed frequency_penalty presence_penalty
 tools tool_choice parallel_tool_calls response_format reasoning_effort cache timeout total_timeout max_retries
-fallback tags extra_headers provider_options""".split()
+fallback reask tags extra_headers provider_options""".split()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -28,7 +28,7 @@ def test_the_four_ways_take_the_same_parameters(method: str) -> None:
     assert set(kinds[2:-1]) == {inspect.Parameter.KEYWORD_ONLY}
     assert kinds[-1] is inspect.Parameter.VAR_KEYWORD
     defaults = {name: parameters[name].default for name in NAMES[2:-1]}
-    assert defaults == {**dict.fromkeys(NAMES[2:-1]), "fallback": True}
+    assert defaults == {**dict.fromkeys(NAMES[2:-1]), "fallback": True, "reask": 0}
 
 
 def test_only_asend_request_is_awaited() -> None:
