@@ -19,7 +19,7 @@ base = $$(for python in python3 python python3.14 python3.13 python3.12 python3.
 	"$$HOME"/.pyenv/versions/3.*/bin/python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && echo "$$python" && break; done)
 
-.PHONY: help test test-all test-sdks test-lowest announce demo lint format typecheck coverage coverage-rest \
+.PHONY: help test test-all test-sdks test-lowest test-engines announce demo lint format typecheck coverage coverage-rest \
 	bench bench-check bench-others soak simulate integration docs docs-serve environment clean FORCE
 
 help: ## Show these commands
@@ -67,6 +67,13 @@ demo: ## Stream an answer from a real local model; leaves 260 MB in .venvs/demo
 test-lowest: .venvs/lowest/ready ## Run the tests of the adapters on the oldest releases that pyproject.toml allows
 	@TRANSPORT=sdk .venvs/lowest/bin/python -m pytest -q -n auto --maxprocesses=4 -m "not integration" \
 		tests/unit/providers tests/sdk tests/test_providers.py $(ARGS)
+
+.venvs/engines/ready: FORCE
+	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py .venvs/engines --python "$(PYTHON)" --group test \
+		--extras ray,daft && $(needs) >"$@"; }
+
+test-engines: .venvs/engines/ready ## Run the tests of workers on a real Ray and a real Daft
+	@.venvs/engines/bin/python -m pytest -q tests/engines $(ARGS)
 
 lint: $(venv)/ready typecheck ## Check format, style, docstrings and types
 	$(python) -m black --check --quiet .

@@ -17,7 +17,7 @@ from llm_orchestrator.bulk.allowance import Allowance
 from llm_orchestrator.bulk.batch_notes import BatchNotes
 from llm_orchestrator.bulk.collecting import BatchCaller, Collector
 from llm_orchestrator.bulk.dispatch import Dispatcher
-from llm_orchestrator.bulk.engine import Caller
+from llm_orchestrator.bulk.asking import Caller
 from llm_orchestrator.bulk.job import BulkJob
 from llm_orchestrator.bulk.journal import Journal
 from llm_orchestrator.bulk.outbox import Outbox

@@ -7,77 +7,21 @@ can be lost, and rows are pulled only while few results wait to be taken.
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal
-from typing import Any, List, Optional, Protocol
+from typing import Any, List, Optional
 
-from llm_orchestrator.bulk.collecting import BatchCaller
-from llm_orchestrator.bulk.gate import Gate, Limits, RowPace, RunEndedError
+from llm_orchestrator.bulk.asking import Caller, MaxCostReachedError, RowAsker
+from llm_orchestrator.bulk.gate import RunEndedError
 from llm_orchestrator.bulk.job import BulkJob
-from llm_orchestrator.bulk.journal import Journal
 from llm_orchestrator.bulk.outbox import Outbox
-from llm_orchestrator.bulk.outcomes import paid_answer, refused, result_of, resumed
-from llm_orchestrator.bulk.prepare import Preparation, Prepared
 from llm_orchestrator.bulk.results import BulkResult
 from llm_orchestrator.bulk.rows import Rows
-from llm_orchestrator.bulk.spending import Spending
 from llm_orchestrator.bulk.tally import Tally
 from llm_orchestrator.bulk.waiting import Line
-from llm_orchestrator.exceptions import (
-    AllFallbacksFailedError,
-    AuthenticationError,
-    BudgetExceededError,
-    ConfigurationError,
-    ModelNotFoundError,
-    OrchestratorError,
-    QuotaExceededError,
-)
-from llm_orchestrator.types import LLMRequest, LLMResponse, Messages
 
-__all__ = ["Caller", "Engine"]
+__all__ = ["Engine"]
 
-#: Errors that every other row would meet, too.
-HOLDS_FOR_ALL = (
-    AuthenticationError,
-    BudgetExceededError,
-    ConfigurationError,
-    ModelNotFoundError,
-    QuotaExceededError,
-)
 #: Rows between the one that is pulled and the one that is taken, for each place.
 ROOM, ROOM_IN_ORDER = 2, 8
-
-
-class Caller(Protocol):
-    """What a run is given to call."""
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of the provider entry."""
-
-    @property
-    def identity(self) -> Any:
-        """What decides an answer beside the request."""
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether no row can be asked any more."""
-
-    def request_of(self, messages: Messages) -> LLMRequest:
-        """Make the request of one row."""
-
-    async def ask(self, request: LLMRequest, pace: RowPace) -> LLMResponse:
-        """Get the answer to one row."""
-
-    def batches(self) -> BatchCaller:
-        """What asks for the same answers by the provider's batch API."""
-
-    def parsed(self, content: str) -> Any:
-        """Parse the text of an answer that was kept."""
-
-    def estimated_cost(
-        self, request: LLMRequest, completion: int, *, batch: bool = False
-    ) -> Optional[Decimal]:
-        """What a row would cost with an answer of so many tokens."""
 
 
 class Engine:
@@ -85,13 +29,10 @@ class Engine:
 
     def __init__(self, job: BulkJob, caller: Caller, rows: Rows, tally: Tally) -> None:
         self._job = job
-        self._caller = caller
         self._rows = rows
         self._tally = tally
-        self._preparation = Preparation(job, caller)
-        self._journal = Journal(job.journal) if job.journal is not None else None
-        self._gate = tally.gate = Gate(job.concurrency, caller.limits)
-        self._spending = Spending(job.max_cost, caller)
+        self._asker = RowAsker(job, caller)
+        self._gate = tally.gate = self._asker.gate
         self._room_left = job.concurrency * (ROOM_IN_ORDER if job.keeps_order else ROOM)
         self._room = Line()
         self._pulled = 0
@@ -132,10 +73,8 @@ class Engine:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
         try:
-            if self._journal is not None:
-                self._journal.close()
+            self._asker.close()
         finally:
-            self._preparation.close()
             self._rows.close()
 
     # ---------------------------------------------------------------- a worker
@@ -165,51 +104,14 @@ class Engine:
 
     async def _handle(self, index: int, row: Any) -> None:
         try:
-            prepared = self._preparation.of(index, row)
-        except OrchestratorError as error:
-            self._deliver(refused(self._preparation.key_of(row, index), index, row, error))
-            return
-        try:
-            known = self._journal.find(prepared.key_text, prepared.fingerprint) if self._journal else None
-            if known is not None:
-                self._deliver(resumed(prepared, known, self._caller))
-            else:
-                await self._ask(prepared)
+            await self._asker.ask(index, row, self._deliver)
+        except MaxCostReachedError:
+            self._tally.stopped = "max_cost"
+            self._end(None)
         except RunEndedError:
             return
         except Exception as error:  # noqa: BLE001  # it holds for all rows, or is nobody's
             self._end(error)
-
-    async def _ask(self, prepared: Prepared) -> None:
-        held = await self._spending.reserve(prepared.request)
-        if held is None:
-            self._tally.stopped = "max_cost"
-            self._end(None)
-            return
-        response: Optional[LLMResponse] = None
-        try:
-            response = await self._caller.ask(prepared.request, RowPace(self._gate))
-        except OrchestratorError as error:
-            if self._is_for_all(error):
-                raise
-            response = paid_answer(error)
-            self._deliver(result_of(prepared, response, error))
-            return
-        finally:
-            self._spending.settle(held, response.cost if response is not None else None)
-        try:
-            if self._journal is not None:
-                await self._journal.add(prepared.key_text, prepared.fingerprint, response)
-        finally:  # it was paid, whatever became of the journal
-            self._deliver(result_of(prepared, response))
-
-    def _is_for_all(self, error: OrchestratorError) -> bool:
-        if self._gate.has_given_up or self._caller.is_closed:
-            return True
-        first = error.__cause__ if isinstance(error, AllFallbacksFailedError) else error
-        return isinstance(error, HOLDS_FOR_ALL) or isinstance(
-            first, (AuthenticationError, QuotaExceededError)
-        )
 
     # ---------------------------------------------------------------- the end of a row, and of the run
 

@@ -20,7 +20,10 @@ class Keys:
     What was seen is kept in SQLite's own temporary file: in memory ten million keys would take a gigabyte.
     """
 
-    def __init__(self, key: Optional[Field]) -> None:
+    # An engine runs the rows of a lost process again, so there a key ``may_repeat``.
+
+    def __init__(self, key: Optional[Field], *, may_repeat: bool = False) -> None:
+        self._may_repeat = may_repeat
         self._read = _reader(key) if key is not None else None
         self._seen: Optional[sqlite3.Connection] = None
 
@@ -36,7 +39,7 @@ class Keys:
     def text(self, key: Any) -> str:
         """A key as text, the same in every run; refuses the second row of one key."""
         text = _as_text(key)
-        if self._read is not None and not self._is_new(text):
+        if self._read is not None and not self._may_repeat and not self._is_new(text):
             raise InvalidMessagesError(
                 f"An earlier row has the key {text}, too, so this one was not asked. Give each its own."
             )

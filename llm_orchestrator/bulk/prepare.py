@@ -38,10 +38,10 @@ class Prepared(NamedTuple):
 class Preparation:
     """Prepares the rows of a run, one after the other."""
 
-    def __init__(self, job: BulkJob, caller: _Caller) -> None:
+    def __init__(self, job: BulkJob, caller: _Caller, *, may_repeat: bool = False) -> None:
         self._caller = caller
         self._messages = messages_function(job.messages)
-        self._keys = Keys(job.key)
+        self._keys = Keys(job.key, may_repeat=may_repeat)
         self._has_journal = job.journal is not None
         self._fingerprints: Optional[Fingerprints] = None
 

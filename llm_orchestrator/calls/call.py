@@ -237,7 +237,10 @@ class Call:
             response = batches.answer_of(self._provider, result, item, context)
             continued = self._provider.continuation(item.request, response) is not None
             self._is_unfinished = continued or self._provider.is_unfinished(response)
-            return self.succeed(response)
+            self._reasks_left = 0
+            answer = self.succeed(response)
+            assert isinstance(answer, LLMResponse), "nothing is asked again in the same batch"
+            return answer
 
     def _step_in_batch(self) -> Attempt:
         model = self._chain[0]

@@ -49,6 +49,7 @@ def embedding_arguments(
         total_timeout=None if total_timeout is None else checked("total_timeout", total_timeout),
         max_retries=None if max_retries is None else checked("max_retries", max_retries),
         fallback=False,  # vectors of two models do not compare
+        reask=0,
     )
 
 

@@ -170,4 +170,6 @@ def test_the_order_of_the_wings_is_that_of_the_layer_test() -> None:
 def test_every_wing_has_its_row() -> None:
     chapter = PAGE.partition("\n## The wings\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)(?:\.py|/)`", chapter, re.MULTILINE)
-    assert {row.replace("__init__", "") for row in rows} == {wing for column in wings() for wing in column}
+    assert {row.replace("__init__", "") for row in rows} == {
+        wing for column in wings() for wing in column if "." not in wing  # some modules of bulk stand apart
+    }
