@@ -14,10 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import Dict, List, Optional
 
 from llm_orchestrator.bulk.allowance import Allowance
+from llm_orchestrator.bulk.asking import Caller
 from llm_orchestrator.bulk.batch_notes import BatchNotes
 from llm_orchestrator.bulk.collecting import BatchCaller, Collector
 from llm_orchestrator.bulk.dispatch import Dispatcher
-from llm_orchestrator.bulk.asking import Caller
 from llm_orchestrator.bulk.job import BulkJob
 from llm_orchestrator.bulk.journal import Journal
 from llm_orchestrator.bulk.outbox import Outbox

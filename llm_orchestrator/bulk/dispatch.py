@@ -7,9 +7,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Awaitable, Callable, Deque, Dict, List, NamedTuple, Tuple
 
+from llm_orchestrator.bulk.asking import HOLDS_FOR_ALL
 from llm_orchestrator.bulk.batch_notes import BatchNotes
 from llm_orchestrator.bulk.collecting import BatchCaller
-from llm_orchestrator.bulk.asking import HOLDS_FOR_ALL
 from llm_orchestrator.bulk.outcomes import result_of
 from llm_orchestrator.bulk.packs import Packed, Packs, halves
 from llm_orchestrator.bulk.prepare import Prepared

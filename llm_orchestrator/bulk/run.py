@@ -7,8 +7,8 @@ import time
 from types import TracebackType
 from typing import Optional, Set, Tuple, Type, Union
 
-from llm_orchestrator.bulk.batch import BatchEngine
 from llm_orchestrator.bulk.asking import Caller
+from llm_orchestrator.bulk.batch import BatchEngine
 from llm_orchestrator.bulk.engine import Engine
 from llm_orchestrator.bulk.estimate import estimated
 from llm_orchestrator.bulk.job import BulkJob
