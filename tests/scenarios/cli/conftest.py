@@ -108,6 +108,7 @@ def command(
 
     yield execute
     logger.handlers, logger.propagate, logger.level = before
+    logging.getLogger("llm_orchestrator.calls.reporter").setLevel(logging.NOTSET)  # `map` makes it quieter
 
 
 def arguments_of(*arguments: str) -> List[str]:
