@@ -2,8 +2,8 @@
 
     python benchmarks/bench_bulk.py [rows, 4000 by default] [rows of the resume, 100000 by default]
 
-The same server answers plain ``asend_request`` by as many tasks, in turns with ``map``. Journal and gate should
-add at most 0.15 ms of CPU to a row, and a million rows resume within 20 s of CPU and 200 MB.
+The same server answers plain ``asend_request`` by as many tasks, in turns with ``map``. Journal and gate
+should add at most 0.15 ms of CPU to a row, and a million rows resume within 20 s of CPU and 200 MB.
 """
 
 from __future__ import annotations
