@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, List, Tuple
 
 import pytest
+from pydantic import BaseModel
 
 from llm_orchestrator import AuthenticationError, OrchestratorError, RateLimitError, StreamInterruptedError
 from llm_orchestrator.testing import FakeReply
@@ -52,6 +53,19 @@ def test_retries_and_fallbacks_are_warnings(way: str, lines: Any, waits: List[fl
         ),
         ("DEBUG", "fake/b: answered, attempt 3 (request id fake-request)"),
     ]
+
+
+def test_asking_again_is_a_warning_without_the_answer(lines: Any) -> None:
+    class Sum(BaseModel):
+        total: int
+
+    scene = play(f'{{"total": "{ANSWER}"}}', '{"total": 4}')
+    scene.orchestrator.send_request(PROMPT, response_format=Sum, reask=1)
+    ended = (
+        f"fake/{MODEL}: asked again, attempt 2, after OutputParseError (status 200, request id fake-request)"
+    )
+    assert lines()[0] == ("WARNING", ended)
+    assert [level for level, _ in lines()] == ["WARNING", "DEBUG"]
 
 
 def test_a_final_failure_is_an_error(way: str, lines: Any, waits: List[float]) -> None:
