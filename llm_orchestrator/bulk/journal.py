@@ -206,6 +206,11 @@ class Journal:
         finally:
             self._database.close()
 
+    def __del__(self) -> None:
+        database = getattr(self, "_database", None)  # of a run that was interrupted while it began
+        if database is not None:
+            database.close()
+
     # ---------------------------------------------------------------- for the command line
 
     def sums(self) -> Dict[str, Any]:
