@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Coroutine, Protocol, TypeVar, cast
 
+from llm_orchestrator.bulk.interrupts import Interrupts
 from llm_orchestrator.utils.clock import monotonic, set_back
 
 __all__ = ["PrivateLoop", "private_loop"]
@@ -18,8 +19,8 @@ Result = TypeVar("Result")
 class PrivateLoop(Protocol):
     """A loop of one run."""
 
-    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run the loop until the work is done."""
+    def run(self, work: Coroutine[Any, Any, Result], *, to_the_end: bool = False) -> Result:
+        """Run the loop until the work is done, or a Ctrl-C comes that need not wait for its end."""
 
     def close(self) -> None:
         """End every task, close the connections of this loop, and the loop."""
@@ -54,30 +55,42 @@ class _DrivenLoop:
 
     def __init__(self) -> None:
         self._loop = _PausingLoop()
+        self._interrupts = Interrupts(self._loop)
         self._held = 0.0
         self._left_at = time.monotonic()
 
-    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+    def run(self, work: Coroutine[Any, Any, Result], *, to_the_end: bool = False) -> Result:
         if _is_running():  # such as a finalizer inside a coroutine: this thread cannot run a second loop
             with ThreadPoolExecutor(1) as thread:
-                return thread.submit(self._drive, work).result()
-        return self._drive(work)
+                return thread.submit(self._drive, work, to_the_end).result()
+        result = self._drive(work, to_the_end)
+        if not to_the_end:
+            self._interrupts.check()
+        return result
 
-    def _drive(self, work: Coroutine[Any, Any, Result]) -> Result:
+    def _drive(self, work: Coroutine[Any, Any, Result], to_the_end: bool) -> Result:
         self._held += time.monotonic() - self._left_at
+        task = self._loop.create_task(work)
+        self._interrupts.begin(task, may_cancel=not to_the_end)
         try:
             with set_back(self._held):
-                return cast("Result", self._loop.run_until_complete(work))
+                return cast("Result", self._loop.run_until_complete(task))
+        except asyncio.CancelledError:
+            self._interrupts.check()
+            raise
         finally:
+            self._interrupts.end()
             self._left_at = time.monotonic()
 
     def close(self) -> None:
         if self._loop.is_closed():
             return
         try:
-            self.run(_end_all())
+            self.run(_end_all(), to_the_end=True)
         finally:
             self._loop.close()
+            self._interrupts.remove()
+        self._interrupts.check()  # of one that came while it was closed
 
 
 class _ThreadLoop:
@@ -90,7 +103,7 @@ class _ThreadLoop:
         )
         self._thread.start()
 
-    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+    def run(self, work: Coroutine[Any, Any, Result], *, to_the_end: bool = False) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self) -> None:

@@ -183,7 +183,7 @@ class BulkRun(_Run):
         self._ended()
         try:
             if self._engine is not None and self._loop is not None:
-                self._loop.run(self._engine.close())
+                self._loop.run(self._engine.close(), to_the_end=True)
             else:
                 self._rows.close()
         finally:

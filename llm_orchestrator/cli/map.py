@@ -10,7 +10,7 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, Dict, Iterator, List, NoReturn, Optional
+from typing import Annotated, Any, Dict, Iterator, List, Optional
 
 import typer
 
@@ -248,8 +248,8 @@ def _stoppable() -> Iterator[None]:
         yield  # only the main thread may have handlers
         return
 
-    def stop(number: int, frame: Any) -> NoReturn:
-        raise KeyboardInterrupt
+    def stop(number: int, frame: Any) -> None:
+        signal.raise_signal(signal.SIGINT)  # which the run takes without harm to its rows
 
     before = signal.signal(signal.SIGTERM, stop)
     try:

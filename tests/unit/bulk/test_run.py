@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
+import sys
 import threading
 import time
 from decimal import Decimal
@@ -492,3 +494,28 @@ def test_a_ctrl_c_inside_a_row_closes_everything(
         with pytest.raises(KeyboardInterrupt):
             list(run)
         assert closed == [True] and list(run) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", range(9))
+def test_a_ctrl_c_is_no_fault_of_the_row_it_comes_in(number: int) -> None:
+    def messages(row: Dict[str, Any]) -> str:
+        if row["text"] == str(number):
+            signal.raise_signal(signal.SIGINT)
+        return str(row["text"])
+
+    before = signal.getsignal(signal.SIGINT)
+    with make(question) as orchestrator:
+        run = orchestrator.map(numbers(9), messages=messages, concurrency=2)
+        with pytest.raises(KeyboardInterrupt):
+            list(run)
+        assert run.summary.failed == 0
+        assert signal.getsignal(signal.SIGINT) is before, "Ctrl-C is the application's again"
+
+
+def test_a_ctrl_c_between_two_results_is_the_applications() -> None:
+    with make(question) as orchestrator, orchestrator.map(numbers(9), messages="{text}") as run:
+        next(run)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert next(run).error is None
