@@ -14,7 +14,7 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """Takes Ctrl-C over from Python's own handler until ``remove``; while no loop runs it does what that does."""
+    """Takes Ctrl-C over from Python's own handler, and does what that does while no loop runs."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

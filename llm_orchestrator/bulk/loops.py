@@ -56,6 +56,7 @@ class _DrivenLoop:
     def __init__(self) -> None:
         self._loop = _PausingLoop()
         self._interrupts = Interrupts(self._loop)
+        self._was_broken_off = False
         self._held = 0.0
         self._left_at = time.monotonic()
 
@@ -73,14 +74,28 @@ class _DrivenLoop:
         task = self._loop.create_task(work)
         self._interrupts.begin(task, may_cancel=not to_the_end)
         try:
+            self._settle()
             with set_back(self._held):
                 return cast("Result", self._loop.run_until_complete(task))
         except asyncio.CancelledError:
             self._interrupts.check()
             raise
+        except (KeyboardInterrupt, SystemExit):
+            self._was_broken_off = True
+            raise
         finally:
             self._interrupts.end()
             self._left_at = time.monotonic()
+
+    def _settle(self) -> None:
+        """Take the end of a run that was broken off, or it would be taken for the end of this one."""
+        while self._was_broken_off:
+            self._was_broken_off = False
+            self._loop.call_soon(self._loop.stop)
+            try:
+                self._loop.run_forever()
+            except (KeyboardInterrupt, SystemExit):  # of another row; the first is on its way to the caller
+                self._was_broken_off = True
 
     def close(self) -> None:
         if self._loop.is_closed():
