@@ -257,8 +257,8 @@ class LLMOrchestrator:
             journal: A file in which the answers are kept, and from which they are taken when it holds them
                 already; their texts stand in it. None keeps nothing.
             concurrency: Most requests under way at once.
-            mode: ``now``, or ``batch`` for the provider's batch API: half the price, within a day. See the
-                how-to "Half price by batches".
+            mode: ``now``, or ``batch`` for the provider's batch API: half the price, within a day; or OpenAI's
+                windows ``background:2h`` and ``background:8h``. See the how-to "Half price by batches".
             wait: With ``batch``, False returns when everything is submitted; the same call later goes on.
             on_error: ``keep`` a row's error with its row, or ``raise`` the first and end the run.
             order: ``completion``, or ``input``, for which finished rows are held back within a bound.
@@ -289,7 +289,7 @@ class LLMOrchestrator:
                 max_cost=max_cost,
                 progress=progress,
             ),
-            self._row_caller(arguments),
+            self._row_caller(arguments, mode),
         )
 
     def amap(
@@ -316,7 +316,7 @@ class LLMOrchestrator:
             key: A field, or a function, whose value is each row's own; None: the row's position.
             journal: A file in which the answers are kept; None keeps nothing.
             concurrency: Most requests under way at once.
-            mode: ``now`` or ``batch``.
+            mode: ``now``, ``batch``, ``background:2h`` or ``background:8h``.
             wait: As in ``map``; what is submitted without waiting is so with the first ``await``.
             on_error: ``keep`` or ``raise``.
             order: ``completion`` or ``input``.
@@ -345,10 +345,10 @@ class LLMOrchestrator:
                 max_cost=max_cost,
                 progress=progress,
             ),
-            self._row_caller(arguments),
+            self._row_caller(arguments, mode),
         )
 
-    def _row_caller(self, arguments: Dict[str, Any]) -> row_calls.RowCaller:
+    def _row_caller(self, arguments: Dict[str, Any], mode: str = "now") -> row_calls.RowCaller:
         name = self.active_provider
         return row_calls.RowCaller(
             self.call_factory,
@@ -357,6 +357,7 @@ class LLMOrchestrator:
             entry=self._providers.entry(name),
             model=self.active_model,
             arguments=hide_headers(arguments),
+            window=bulk_jobs.window_of(mode),
         )
 
     @takes_parameters_of(embedding_arguments)  # its parameters, too, are documented here

@@ -14,22 +14,27 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """Takes Ctrl-C over from Python's own handler, and does what that does while no loop runs."""
+    """Takes Ctrl-C over from Python's own handler while a loop runs; of an application's own it keeps away."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._task: Optional[asyncio.Task[Any]] = None
         self._may_cancel = False
-        self._is_due = False
-        if _is_main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._handle)
+        self._is_due = self._is_installed = False
 
     def begin(self, task: asyncio.Task[Any], *, may_cancel: bool) -> None:
         """From now on the loop runs until this task is done."""
         self._task, self._may_cancel = task, may_cancel
+        is_main = threading.current_thread() is threading.main_thread()  # no other may have handlers
+        if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._handle)
+            self._is_installed = True
 
     def end(self) -> None:
         """The loop does not run any more."""
+        if self._is_installed:
+            self._is_installed = False
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self._task = None
 
     def check(self) -> None:
@@ -38,19 +43,10 @@ class Interrupts:
             self._is_due = False
             raise KeyboardInterrupt
 
-    def remove(self) -> None:
-        """Give Ctrl-C back; in another thread that is not possible, and makes no difference."""
-        if _is_main_thread() and signal.getsignal(signal.SIGINT) == self._handle:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
     def _handle(self, number: int, frame: Any) -> None:
-        if self._task is None or self._is_due:  # between two waits; or the second one, of an impatient user
+        if self._task is None or self._is_due:  # the second one, of an impatient user
             signal.default_int_handler(number, frame)
         self._is_due = True
         if self._may_cancel:
             self._task.cancel()
             self._loop.call_soon_threadsafe(lambda: None)  # wakes the loop
-
-
-def _is_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()

@@ -11,9 +11,11 @@ from llm_orchestrator.bulk.messages import Field
 from llm_orchestrator.bulk.results import BulkProgress
 from llm_orchestrator.exceptions import InvalidRequestError
 
-__all__ = ["BulkJob", "bulk_job"]
+__all__ = ["BulkJob", "bulk_job", "window_of"]
 
-NOW, BATCH = MODES = ("now", "batch")
+NOW, BATCH = "now", "batch"
+_IN_BACKGROUND = "background:"
+MODES = (NOW, BATCH, f"{_IN_BACKGROUND}2h", f"{_IN_BACKGROUND}8h")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ def bulk_job(
         None if max_cost is None else _dollars(max_cost),
         progress,
     )
+
+
+def window_of(mode: str) -> Optional[str]:
+    """How long an answer of a mode may take in the background; None where it is not made there."""
+    return mode[len(_IN_BACKGROUND) :] if mode.startswith(_IN_BACKGROUND) else None
 
 
 def _chosen(name: str, value: str, usual: str, other: str) -> bool:

@@ -104,7 +104,6 @@ class _DrivenLoop:
             self.run(_end_all(), to_the_end=True)
         finally:
             self._loop.close()
-            self._interrupts.remove()
         self._interrupts.check()  # of one that came while it was closed
 
 

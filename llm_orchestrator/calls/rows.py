@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RowCaller"]
 
+#: How long after the end of its window an answer in the background is still waited for.
+SPARE_SECONDS = 3600.0
+
 
 class RowCaller:
     """Asks one provider entry for the answers of rows that differ in their messages only."""
@@ -37,6 +40,7 @@ class RowCaller:
         entry: ProviderConfig,
         model: Optional[str],
         arguments: Mapping[str, Any],
+        window: Optional[str] = None,
     ) -> None:
         shared.check_open()
         self._factory = factory
@@ -46,6 +50,9 @@ class RowCaller:
         self._model = self._template.request.model or model
         if not self._model:
             raise ConfigurationError(f"No model is set for {provider.name!r}. Pass one with model=.")
+        self._window = window
+        if window is not None:  # says now that the provider has none
+            self._in_window(self._template.request)
         self.limits = entry.limits
         #: What, beside the messages, decides an answer.
         self.identity: Mapping[str, Any] = {
@@ -69,9 +76,18 @@ class RowCaller:
 
     async def ask(self, request: LLMRequest, pace: Pace) -> LLMResponse:
         """Get the answer to one row."""
-        arguments = self._template._replace(request=request)
+        arguments = self._template._replace(request=self._in_window(request))
+        if self._window is not None and arguments.total_timeout is None:  # the entry's is for answers now
+            arguments = arguments._replace(total_timeout=3600 * int(self._window[:-1]) + SPARE_SECONDS)
         call = self._factory.make(arguments, self._provider.name, self._model, streamed=False, pace=pace)
         return await call.asend()
+
+    def _in_window(self, request: LLMRequest) -> LLMRequest:
+        if self._window is None:
+            return request
+        named = evolve(request, model=request.model or self._model)
+        options = self._provider.background_options(named, self._window)
+        return evolve(request, provider_options={**request.provider_options, **options})
 
     def batches(self) -> BatchCaller:
         """What asks for the same answers by the provider's batch API, where it has one."""

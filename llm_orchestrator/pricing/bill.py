@@ -66,6 +66,7 @@ class Bill:
                 return
             prices = match.prices
             tier = self._tier_of_helper(prices)
+        tier, share = self._book.share(tier)
         rates = prices.rates(self._day, tier, request.prompt)
         if rates is None:
             self.unpriced.append(f"service_tier:{tier}")
@@ -77,6 +78,8 @@ class Bill:
         factor = self._discount
         if self._terms.regional:
             factor = _multiply(factor, prices.region_multiplier)
+        if share is not None and prices.source == "table":  # the user's prices are what is paid
+            factor = _multiply(factor, share)
         prefix = "" if is_own else f"{request.model}:"
         self._add_tokens(request.tokens, rates, prefix, None if factor == 1 else factor)
 

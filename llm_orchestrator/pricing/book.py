@@ -162,6 +162,8 @@ class Match(NamedTuple):
     how: str
 
 
+#: Before the window, in the name of the tier of answers that are made in the background.
+_IN_BACKGROUND = "background:"
 #: Not the same as None, which is a model that was sought and has no price.
 _NOT_SOUGHT = Match(ModelPrices("", {"periods": ()}, {}), "")
 
@@ -179,6 +181,8 @@ class PriceBook:
         self._regional: Dict[str, bool] = {}
         self.regions = frozenset(data.get("regions", ()))
         self._tier_names: Mapping[str, str] = data.get("tier_names", {})
+        #: What an answer costs of the standard rates where it may take so long in the background.
+        self._windows = {name: Decimal(share) for name, share in data.get("windows", {}).items()}
         self.fees = {name: Decimal(rate) for name, rate in data.get("fees_per_1k", {}).items()}
         self._parents = data.get("parents", {"cache_read": ["in"], "tool_in": ["in"], "image_in": ["in"]})
         self._entries: Mapping[str, Any] = data.get("models", {})
@@ -191,6 +195,15 @@ class PriceBook:
     def names(self) -> Tuple[str, ...]:
         """Every name of a model that has prices."""
         return tuple(sorted({*self._overrides, *self._names}))
+
+    def window(self, name: Any) -> Optional[str]:
+        """The tier of answers that may take as long as this window; None where it has no price of its own."""
+        return f"{_IN_BACKGROUND}{name}" if isinstance(name, str) and name in self._windows else None
+
+    def share(self, tier: str) -> Tuple[str, Optional[Decimal]]:
+        """The tier whose rates hold, and what of them is paid where that is not all."""
+        window = tier[len(_IN_BACKGROUND) :] if tier.startswith(_IN_BACKGROUND) else ""
+        return (STANDARD, self._windows[window]) if window in self._windows else (tier, None)
 
     def tier(self, name: Optional[str]) -> str:
         """Translate a provider's name of a service tier into the table's."""

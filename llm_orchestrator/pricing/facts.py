@@ -40,6 +40,9 @@ def _asked(request: JSON) -> Dict[str, Any]:
     asked = {name: request[name] for name in _TERMS if name in request}
     if request.get("prompt_cache_options"):
         asked["prompt_cache_options"] = {"ttl": _mapping(request["prompt_cache_options"]).get("ttl")}
+    if request.get("background_options"):
+        window = _mapping(request["background_options"]).get("completion_window")
+        asked["background_options"] = {"completion_window": window}
     if request.get("tools"):
         asked["tools"] = _image_tools(request["tools"])
     return asked

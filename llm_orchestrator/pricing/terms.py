@@ -84,11 +84,16 @@ def _tier(book: PriceBook, usage: JSON, query: PricingQuery) -> Tuple[str, Tuple
         served = usage.get("speed") or response.get("speed")
         asked = request.get("speed")
         if not served and not asked:
-            return STANDARD, ()
+            return _window(book, request) or STANDARD, ()
         tier = book.tier(served or asked)
     if tier == STANDARD or served:
         return tier, ()
     return tier, (f"The response does not name its service tier; {tier} was requested and is assumed.",)
+
+
+def _window(book: PriceBook, request: JSON) -> Optional[str]:
+    options = request.get("background_options")
+    return book.window(options.get("completion_window")) if isinstance(options, abc.Mapping) else None
 
 
 def find_header(headers: Mapping[str, str], name: str) -> Optional[str]:

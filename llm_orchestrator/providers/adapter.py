@@ -326,6 +326,21 @@ class Adapter(ABC):
         """
         return later
 
+    def background_options(self, request: LLMRequest, window: str) -> Mapping[str, Any]:
+        """Name the provider options for an answer in the background, cheaper the longer it may take.
+
+        Args:
+            request: What will be asked.
+            window: The longest that it may take: ``2h``, ``8h``.
+
+        Returns:
+            Options to send with the request.
+
+        Raises:
+            InvalidRequestError: The provider has no such windows.
+        """
+        raise InvalidRequestError(f'{self.name!r} has no background windows. Use mode="now" or mode="batch".')
+
     def poll_request(self, body: JSON) -> Optional[WireRequest]:
         """Build the request that asks how far an answer is that the provider works on in the background.
 

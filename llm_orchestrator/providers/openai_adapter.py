@@ -156,6 +156,12 @@ class OpenAIAdapter(SDKProvider):
         body = response.raw_response or {}
         return _is_response(body) and body.get("status") in responses.UNFINISHED
 
+    def background_options(self, request: LLMRequest, window: str) -> Mapping[str, Any]:
+        """Name the options of Responses; see ``Adapter.background_options``."""
+        if self.api_for(request) != RESPONSES:
+            return super().background_options(request, window)
+        return {"background": True, "background_options": {"completion_window": window}}
+
     def poll_request(self, body: JSON) -> Optional[WireRequest]:
         """Ask for a response that is made in the background; see ``Adapter.poll_request``."""
         return responses.poll_request(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 
 from llm_orchestrator import (
     AuthenticationError,
+    InvalidRequestError,
     LLMOrchestrator,
     OrchestratorError,
     ProviderError,
@@ -23,10 +25,12 @@ from llm_orchestrator import (
 )
 from tests.support.configs import ROOT
 from tests.support.fixtures import Orchestrate
+from tests.support.marks import anthropic, responses
 from tests.support.programs import SDK_WARNINGS, run_program
 from tests.support.scripted_server import Dialect, Reply, ScriptedServer
 from tests.support.scripted_server.connection import Request
 from tests.support.scripted_server.echo import echo
+from tests.support.scripted_server.replies import json_reply
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["direct", "sdk"])
 
@@ -349,3 +353,42 @@ def test_b7_time_in_the_hands_of_the_application_counts_for_no_limit(
     results += run
     assert [result.error for result in results] == [None] * 4
     assert len(server.requests) == 4
+
+
+@responses
+@pytest.mark.parametrize("window", ["2h", "8h"])
+def test_rows_may_be_answered_in_a_window_of_openai(
+    orchestrate: Orchestrate,
+    server: ScriptedServer,
+    dialect: Dialect,
+    monkeypatch: pytest.MonkeyPatch,
+    window: str,
+) -> None:
+    async def no_time(seconds: float) -> None:
+        pass
+
+    monkeypatch.setattr("llm_orchestrator.providers.base.asleep", no_time)
+    document = json.loads(dialect.whole().body)
+    queued = {**document, "id": "resp_1", "status": "queued", "output": [], "usage": None}
+    server.default = lambda request: (
+        json_reply(queued) if request.method == "POST" else dialect.whole("Done.")
+    )
+    orchestrator = orchestrate()
+
+    results = list(orchestrator.map(rows_of(3), messages="{text}", key="id", mode=f"background:{window}"))
+
+    assert [result.content for result in results] == ["Done."] * 3
+    sent = [request.body for request in server.requests if request.method == "POST"]
+    assert len(sent) == 3
+    for body in sent:
+        assert (body["background"], body["store"]) == (True, True)
+        assert body["background_options"] == {"completion_window": window}
+
+
+@anthropic
+def test_a_provider_without_windows_says_so(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
+) -> None:
+    with pytest.raises(InvalidRequestError, match="no background windows"):
+        orchestrate().map([{"text": "Hi"}], messages="{text}", mode="background:2h")
+    assert server.requests == []

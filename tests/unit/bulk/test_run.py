@@ -510,7 +510,7 @@ def test_a_ctrl_c_is_no_fault_of_the_row_it_comes_in(number: int) -> None:
         with pytest.raises(KeyboardInterrupt):
             list(run)
         assert run.summary.failed == 0
-        assert signal.getsignal(signal.SIGINT) is before, "Ctrl-C is the application's again"
+        assert signal.getsignal(signal.SIGINT) is before is signal.default_int_handler
 
 
 def test_a_ctrl_c_between_two_results_is_the_applications() -> None:

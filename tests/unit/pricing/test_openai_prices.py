@@ -8,6 +8,7 @@ from typing import Any, Dict
 import pytest
 
 from llm_orchestrator.pricing import CostDetails, price_usage
+from llm_orchestrator.pricing.facts import price_facts
 
 PRICES = "developers.openai.com/api/docs/pricing"
 TYPES = "docstrings of the openai package's usage types"
@@ -405,3 +406,20 @@ def test_a_class_without_a_rate_makes_the_row_partial() -> None:
     details = price("gpt-5", chat(1000, 0, audio_tokens=400))
     assert (details.status, details.unpriced) == ("partial", ("audio_in",))
     assert details.total == Decimal("0.00075")
+
+
+@pytest.mark.parametrize(("window", "share"), [("2h", "0.7"), ("8h", "0.6"), ("soonest", "1"), (None, "1")])
+def test_an_answer_in_the_background_costs_less_the_longer_it_may_take(window: Any, share: str) -> None:
+    request = {"background": True, "background_options": {"completion_window": window}}
+    usage = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}
+    now, later = price("gpt-5", usage), price("gpt-5", usage, request=request)
+    assert now.total is not None and later.total == now.total * Decimal(share)
+    again = price("gpt-5", usage, request=price_facts(request, {}, {})["request"]) if window else later
+    assert again.total == later.total, "the ledger has what the price depends on"
+
+
+@pytest.mark.parametrize("options", [None, [], "2h", {"completion_window": []}, {"completion_window": "9h"}])
+def test_windows_that_nobody_knows_cost_as_usual(options: Any) -> None:
+    usage = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}
+    request = {"background": True, "background_options": options}
+    assert price("gpt-5", usage, request=request).total == price("gpt-5", usage).total
