@@ -257,8 +257,8 @@ class LLMOrchestrator:
             journal: A file in which the answers are kept, and from which they are taken when it holds them
                 already; their texts stand in it. None keeps nothing.
             concurrency: Most requests under way at once.
-            mode: ``now``, or ``batch`` for the provider's batch API: half the price, within a day; or OpenAI's
-                windows ``background:2h`` and ``background:8h``. See the how-to "Half price by batches".
+            mode: ``now``; ``batch``, the provider's batch API at half the price; or OpenAI's windows
+                ``background:2h`` and ``background:8h``. See the how-to "Half price by batches".
             wait: With ``batch``, False returns when everything is submitted; the same call later goes on.
             on_error: ``keep`` a row's error with its row, or ``raise`` the first and end the run.
             order: ``completion``, or ``input``, for which finished rows are held back within a bound.

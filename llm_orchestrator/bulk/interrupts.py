@@ -14,7 +14,7 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """Takes Ctrl-C over from Python's own handler while a loop runs; of an application's own it keeps away."""
+    """Takes Ctrl-C over from Python's own handler while a loop runs; an application's own is left alone."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
