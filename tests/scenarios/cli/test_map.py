@@ -21,6 +21,7 @@ from tests.support.scripted_server import DIALECTS, Dialect, ScriptedServer
 from tests.support.scripted_server.connection import Request
 from tests.support.scripted_server.echo import echo
 from tests.support.scripted_server.replies import Reply
+from tests.support.scripted_server.wire_base import TRANSPORT
 
 CHAT = DIALECTS["chat"]
 MAP = ("map", "in.csv", "out.csv", "--prompt", "Say {text}", "--key", "id")
@@ -274,6 +275,7 @@ def test_a_command_that_was_ended_twice_goes_on_and_its_cost_is_exact(
     assert paid == 600 * Decimal(json.loads(exported[0])["cost"]) > 0
 
 
+@pytest.mark.skipif(TRANSPORT == "sdk", reason="files are uploaded over direct connections only")
 def test_a_file_is_answered_by_batches_too(
     command: Command, configured: Path, server: ScriptedServer
 ) -> None:
