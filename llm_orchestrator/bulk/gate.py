@@ -140,7 +140,7 @@ class Gate:
                 self._check_open()
                 if pause > 0:  # or all that waited would be sent at its end
                     due = max(allowed, self._learned.reserve(time.monotonic()))
-        except BaseException:
+        except BaseException:  # a row that is cancelled gives its place back, too
             self._leave()
             raise
         self.requests += 1

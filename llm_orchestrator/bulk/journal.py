@@ -180,7 +180,7 @@ class Journal:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
-            except BaseException:
+            except BaseException:  # a Ctrl-C leaves no transaction open either
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise

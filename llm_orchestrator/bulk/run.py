@@ -112,7 +112,7 @@ class BulkRun(_Run):
             raise StopIteration
         try:
             result = self._next()
-        except BaseException:
+        except BaseException:  # a Ctrl-C leaves nothing open either
             self.close()
             raise
         if result is None:
@@ -156,7 +156,7 @@ class BulkRun(_Run):
             loop, engine = self._begun()
             assert isinstance(engine, BatchEngine), "as was checked"
             return loop.run(engine.status())
-        except BaseException:
+        except BaseException:  # a Ctrl-C leaves nothing open either
             self.close()
             raise
 
@@ -223,7 +223,7 @@ class AsyncBulkRun(_Run):
             raise StopAsyncIteration
         try:
             result = await _popped(await self._abegun())
-        except BaseException:
+        except BaseException:  # a cancelled task leaves nothing open either
             await self.aclose()
             raise
         if result is None:

@@ -180,7 +180,7 @@ class Call:
             self._deadline += await pace.begin(self._request)  # that wait counts for no limit
             try:
                 response = await self._aattempt(step)
-            except BaseException as error:
+            except BaseException as error:  # one that is cancelled gives its place back, too
                 if not pace.failed(error):
                     raise
             else:
