@@ -69,7 +69,7 @@ test-lowest: .venvs/lowest/ready ## Run the tests of the adapters on the oldest 
 		tests/unit/providers tests/sdk tests/test_providers.py $(ARGS)
 
 .venvs/engines/ready: FORCE
-	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py .venvs/engines --python "$(PYTHON)" --group test \
+	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py .venvs/engines --python "$(PYTHON)" --group runner \
 		--extras ray,daft && $(needs) >"$@"; }
 
 test-engines: .venvs/engines/ready ## Run the tests of workers on a real Ray and a real Daft
