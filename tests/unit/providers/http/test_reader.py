@@ -236,8 +236,13 @@ def cpu_of(chunks: Sequence[bytes]) -> float:
 @pytest.mark.parametrize("chunk", [b"x", b"data: x{}"], ids=["one long line", "lines of one event"])
 def test_reading_takes_linear_time(newline: bytes, chunk: bytes) -> None:
     piece = chunk.replace(b"{}", newline)
-    short, long = (cpu_of([b"data: ", *[piece] * count]) for count in (10_000, 80_000))
-    assert long < 24 * short, "8 times the bytes; quadratic time would be 64 times"
+
+    def ratio() -> float:
+        short, long = (cpu_of([b"data: ", *[piece] * count]) for count in (10_000, 80_000))
+        return long / short
+
+    # A busy machine can spoil one measurement; quadratic time spoils every one.
+    assert any(ratio() < 24 for _ in range(5)), "8 times the bytes; quadratic time would be 64 times"
 
 
 def test_whole_documents() -> None:
