@@ -208,6 +208,7 @@ class BatchEngine:
             batch = OpenBatch(note)
             if note.id is not None or await self._dispatch.submitter.resolve(batch):
                 self._open[note.mark] = batch
+        self._collector.earlier = frozenset(self._open)
 
     async def _read_rows(self) -> None:
         for index, row in enumerate(self._rows):

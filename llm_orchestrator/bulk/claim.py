@@ -35,8 +35,8 @@ class Claim:
         with suppress(OSError):  # a file system without locks; SQLite would hardly work on it either
             if not lock(descriptor, 0):
                 raise ConfigurationError(
-                    f"The journal {journal} is in use by another run, which would ask the same rows. Wait for "
-                    "its end, or close it, or name another file."
+                    f"The journal {journal} is in use by another run, which would ask the same rows. Wait "
+                    "for its end, or close it, or name another file."
                 )
 
     def _is_named(self, descriptor: int) -> bool:

@@ -251,6 +251,25 @@ def test_b3_killed_while_collecting_nothing_is_paid_or_counted_twice(
     )
 
 
+@pytest.mark.parametrize("kept", [0, 2])
+def test_b3_killed_between_ledger_and_journal_the_row_is_not_recorded_again(
+    batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path, kept: int
+) -> None:
+    settings: Dict[str, Any] = {"rows": 4, "uses_files": uses_files()}
+    program = begin(dialect, server.url, tmp_path, **settings, dies_before_keeping=kept)
+    program.communicate(timeout=60)
+    assert program.returncode == -signal.SIGKILL
+    assert len(read(tmp_path / "costs.csv")) == kept + 1, "one more than the journal has"
+
+    again = result_of(begin(dialect, server.url, tmp_path, **settings))
+
+    assert_paid_once(tmp_path / "costs.csv", batches, 4)
+    assert sorted(content for _, content, _, _ in again["rows"]) == [f"Echo: question {n}" for n in range(4)]
+    assert Decimal(again["saved"]) + Decimal(again["cost"]) == sum(
+        Decimal(row["cost"]) for row in read(tmp_path / "costs.csv")
+    )
+
+
 def test_b3_the_results_break_off_and_are_read_again(
     make: Make, batches: BatchServer, tmp_path: Path
 ) -> None:
