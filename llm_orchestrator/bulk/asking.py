@@ -67,8 +67,12 @@ class Caller(Protocol):
     def parsed(self, content: str) -> Any:
         """Parse the text of an answer that was kept."""
 
+    @property
+    def has_batches(self) -> bool:
+        """Whether the provider has a batch API."""
+
     def estimated_cost(
-        self, request: LLMRequest, completion: int, *, batch: bool = False
+        self, request: LLMRequest, completion: int, *, batch: bool = False, now: bool = False
     ) -> Optional[Decimal]:
         """What a row would cost with an answer of so many tokens."""
 

@@ -1,4 +1,4 @@
-"""A run's claim on its journal: two runs at once would ask the same rows, and pay them twice."""
+"""A run's claim on a file: two runs at once on one journal would ask the same rows, and pay them twice."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ __all__ = ["Claim"]
 
 
 class Claim:
-    """A lock on a file beside a journal, which the system gives back when the program dies.
+    """A lock on a file beside the claimed one, which the system gives back when the program dies.
 
-    The journal itself cannot be locked: to close it once more would take SQLite's own locks away.
+    A journal itself cannot be locked: to close it once more would take SQLite's own locks away.
+
+    Args:
+        path: The claimed file.
+        refusal: What is said where another run has it.
+
+    Raises:
+        ConfigurationError: Another run has it.
+        OSError: Nothing can be written beside it.
     """
 
-    def __init__(self, journal: str) -> None:
-        self._path = f"{journal}.lock"
+    def __init__(self, path: str, refusal: str) -> None:
+        self._path = f"{path}.lock"
         self._descriptor: Optional[int] = None
         while self._descriptor is None:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                self._lock(descriptor, journal)
+                _lock(descriptor, refusal)
                 if self._is_named(descriptor):
                     self._descriptor = descriptor
             finally:
                 if self._descriptor is None:
                     os.close(descriptor)
-
-    def _lock(self, descriptor: int, journal: str) -> None:
-        with suppress(OSError):  # a file system without locks; SQLite would hardly work on it either
-            if not lock(descriptor, 0):
-                raise ConfigurationError(
-                    f"The journal {journal} is in use by another run, which would ask the same rows. Wait "
-                    "for its end, or close it, or name another file."
-                )
 
     def _is_named(self, descriptor: int) -> bool:
         """Whether the file still bears its name: the run before removes it when it ends."""
@@ -58,3 +58,9 @@ class Claim:
                 unlock(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _lock(descriptor: int, refusal: str) -> None:
+    with suppress(OSError):  # a file system without locks; SQLite would hardly work on it either
+        if not lock(descriptor, 0):
+            raise ConfigurationError(refusal)

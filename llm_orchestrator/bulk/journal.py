@@ -32,6 +32,7 @@ CREATE TABLE answers (
     cost TEXT, provider TEXT, model TEXT, prompt_tokens INTEGER, completion_tokens INTEGER,
     finish_reason TEXT, request_id TEXT, answered_at TEXT NOT NULL, PRIMARY KEY (key, fingerprint)
 )"""
+_REMEDY = "which would ask the same rows. Wait for its end, or close it, or name another file."
 _INSERT = f"INSERT OR REPLACE INTO answers VALUES ({', '.join('?' * 12)})"
 _FIND = "SELECT content, is_parsed, cost FROM answers WHERE key = ? AND fingerprint = ?"
 
@@ -80,7 +81,7 @@ class Journal:
         try:
             self._prepare()
             if is_alone:
-                self._claim = Claim(path)
+                self._claim = Claim(path, f"The journal {path} is in use by another run, {_REMEDY}")
         except (OSError, sqlite3.Error) as error:
             self._database.close()
             raise self._unusable(error) from error
