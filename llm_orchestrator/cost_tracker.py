@@ -11,7 +11,7 @@ from datetime import date, datetime, timezone
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.types import Attempt, CostDetails, Exchange, LLMResponse
@@ -233,6 +233,14 @@ class CostTracker:
             US dollars; calls with an unknown price are not in it, nor are estimates.
         """
         return self._recorder.session_cost(session_id or self.session_id)
+
+    def call_ids(self) -> Iterator[str]:
+        """Read which calls stand in the ledger file.
+
+        Returns:
+            The id of its call for each row, one at a time; none where there is no file.
+        """
+        return self._recorder.store.call_ids()
 
     def close(self) -> None:
         """Write what is waiting and give the ledger file back; a record that comes later opens it again."""

@@ -67,8 +67,12 @@ class Caller(Protocol):
     def parsed(self, content: str) -> Any:
         """Parse the text of an answer that was kept."""
 
+    @property
+    def has_batches(self) -> bool:
+        """Whether the provider has a batch API."""
+
     def estimated_cost(
-        self, request: LLMRequest, completion: int, *, batch: bool = False
+        self, request: LLMRequest, completion: int, *, batch: bool = False, now: bool = False
     ) -> Optional[Decimal]:
         """What a row would cost with an answer of so many tokens."""
 
@@ -84,7 +88,8 @@ class RowAsker:
         self.gate = Gate(job.concurrency, caller.limits)
         self._caller = caller
         self._preparation = Preparation(job, caller, may_repeat=may_repeat)
-        self._journal = Journal(job.journal) if job.journal is not None else None
+        # Workers of an engine share a journal, and each gets rows of its own.
+        self._journal = None if job.journal is None else Journal(job.journal, is_alone=not may_repeat)
         self._spending = Spending(job.max_cost, caller)
 
     async def ask(self, index: int, row: Any, deliver: Callable[[BulkResult], None]) -> None:

@@ -58,7 +58,7 @@ class BatchEngine:
         self._rows = rows
         self._tally = tally
         self._preparation = Preparation(job, caller)
-        self._journal = Journal(str(job.journal))
+        self._journal = Journal(str(job.journal), is_alone=True)
         self._notes = BatchNotes(self._journal)
         self._collector = Collector(batches, self._notes, self._deliver)
         self._allowance = Allowance(job.max_cost, batches)
@@ -165,13 +165,15 @@ class BatchEngine:
             self._outbox.end()
         finally:
             self._is_submitted.set()
+            self._journal.let_others_in()
 
     async def _carry_out(self) -> None:
         await self._reopen()
         await self._read_rows()
         unwanted = [batch for batch in self._open.values() if not batch.rows]
         await self._dispatch.submit_full(and_rest=True)
-        self._is_submitted.set()
+        if self._job.waits:  # else it is over at once, and others may go on with the journal
+            self._is_submitted.set()
         pause = FIRST_PAUSE
         while True:
             has_ended = await self._look()
@@ -206,6 +208,7 @@ class BatchEngine:
             batch = OpenBatch(note)
             if note.id is not None or await self._dispatch.submitter.resolve(batch):
                 self._open[note.mark] = batch
+        self._collector.earlier = frozenset(self._open)
 
     async def _read_rows(self) -> None:
         for index, row in enumerate(self._rows):

@@ -49,6 +49,11 @@ class Place(NamedTuple):
     mark: str
     position: int
 
+    @property
+    def call_id(self) -> str:
+        """The id of its call in the ledger, by which a row is known that was recorded before a crash."""
+        return f"{self.mark}{self.position:08x}"
+
 
 class BatchNotes:
     """The notes in one journal."""

@@ -1,4 +1,4 @@
-"""Reads the results of a batch; every line is recorded and kept at once, so that none is counted twice."""
+"""Reads the results of a batch; every line is recorded and kept at once, and none is counted twice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 from datetime import datetime, timezone
 from decimal import Decimal
-from typing import Callable, Dict, Optional, Protocol, Union
+from typing import Callable, Dict, FrozenSet, Optional, Protocol, Union
 
 from llm_orchestrator.bulk.batch_notes import BatchNotes, Place
 from llm_orchestrator.bulk.outcomes import paid_answer, result_of
@@ -32,7 +32,12 @@ class BatchCaller(Caller, Protocol):
     def item(self, request: LLMRequest) -> BatchItem:
         """Make the request of one row, as it is written into a batch."""
 
-    def receive(self, request: Optional[LLMRequest], result: BatchResult, sent_at: datetime) -> Outcome:
+    def recall(self, marks: FrozenSet[str]) -> None:
+        """Look up which requests of these batches were recorded already."""
+
+    def receive(
+        self, request: Optional[LLMRequest], result: BatchResult, *, call_id: str, sent_at: datetime
+    ) -> Outcome:
         """Record and complete what came of a row."""
 
     def error(self, body: JSON) -> ProviderError:
@@ -43,16 +48,26 @@ class BatchCaller(Caller, Protocol):
 
 
 class Collector:
-    """Collects batches that have ended; what came of the rows of this run is delivered."""
+    """Collects batches that have ended; what came of the rows of this run is delivered.
+
+    A row is recorded before its answer is kept, so the program may have been killed between the two.
+
+    Attributes:
+        earlier: Marks of the batches that an earlier run may have begun to collect.
+    """
 
     def __init__(self, caller: BatchCaller, notes: BatchNotes, deliver: Callable[[BulkResult], None]) -> None:
         self._caller = caller
         self._notes = notes
         self._deliver = deliver
+        self.earlier: FrozenSet[str] = frozenset()
 
     async def collect(self, batch: OpenBatch, status: BatchStatus) -> Dict[int, bool]:
         """Read all results; returns the rows that nobody worked on, and whether they were cancelled."""
         untouched: Dict[int, bool] = {}
+        if batch.note.mark in self.earlier:
+            self._caller.recall(self.earlier)
+            self.earlier = frozenset()
 
         def take(result: BatchResult) -> None:
             self._take(batch, result, untouched)
@@ -86,7 +101,8 @@ class Collector:
             return
         prepared = batch.rows.get(place.position)
         sent_at = datetime.fromtimestamp(batch.note.began_at, timezone.utc)
-        outcome = self._caller.receive(prepared.request if prepared else None, result, sent_at)
+        request = prepared.request if prepared else None
+        outcome = self._caller.receive(request, result, call_id=place.call_id, sent_at=sent_at)
         error = None if isinstance(outcome, LLMResponse) else outcome
         response = outcome if isinstance(outcome, LLMResponse) else paid_answer(outcome)
         if error is None and response is not None:

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+from llm_orchestrator.bulk.claim import Claim
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.types import LLMResponse
 
@@ -31,6 +32,7 @@ CREATE TABLE answers (
     cost TEXT, provider TEXT, model TEXT, prompt_tokens INTEGER, completion_tokens INTEGER,
     finish_reason TEXT, request_id TEXT, answered_at TEXT NOT NULL, PRIMARY KEY (key, fingerprint)
 )"""
+_REMEDY = "which would ask the same rows. Wait for its end, or close it, or name another file."
 _INSERT = f"INSERT OR REPLACE INTO answers VALUES ({', '.join('?' * 12)})"
 _FIND = "SELECT content, is_parsed, cost FROM answers WHERE key = ? AND fingerprint = ?"
 
@@ -49,14 +51,16 @@ class Journal:
     Args:
         path: The file; made when it is missing, with mode 0600.
         must_exist: Refuse a file that is missing, instead of making it.
+        is_alone: Refuse a file that another one who is alone has, and keep such others out.
 
     Raises:
-        ConfigurationError: The file cannot be used: it is another program's, of another version, locked,
-            read-only or damaged, or its folder is missing.
+        ConfigurationError: The file cannot be used: it is in use, another program's, of another version,
+            locked, read-only or damaged, or its folder is missing.
     """
 
-    def __init__(self, path: str, *, must_exist: bool = False) -> None:
+    def __init__(self, path: str, *, must_exist: bool = False, is_alone: bool = False) -> None:
         self.path = path
+        self._claim: Optional[Claim] = None
         if "://" in path:
             raise ConfigurationError(
                 f"The journal {path} is an address. This version keeps journals in files: name one."
@@ -76,7 +80,9 @@ class Journal:
             ) from error
         try:
             self._prepare()
-        except sqlite3.Error as error:
+            if is_alone:
+                self._claim = Claim(path, f"The journal {path} is in use by another run, {_REMEDY}")
+        except (OSError, sqlite3.Error) as error:
             self._database.close()
             raise self._unusable(error) from error
         except ConfigurationError:
@@ -110,7 +116,7 @@ class Journal:
         finally:
             run("ROLLBACK")
 
-    def _unusable(self, error: sqlite3.Error) -> ConfigurationError:
+    def _unusable(self, error: Exception) -> ConfigurationError:
         reason = str(error)
         if "locked" in reason:
             remedy = "Another program is writing it; end that, or name another file."
@@ -205,11 +211,18 @@ class Journal:
             self.flush()
         finally:
             self._database.close()
+            self.let_others_in()
+
+    def let_others_in(self) -> None:
+        """Be alone no longer: this one writes nothing any more that another could write, too."""
+        if self._claim is not None:
+            self._claim.release()
 
     def __del__(self) -> None:
         database = getattr(self, "_database", None)  # of a run that was interrupted while it began
         if database is not None:
             database.close()
+            self.let_others_in()
 
     # ---------------------------------------------------------------- for the command line
 

@@ -122,7 +122,9 @@ class BulkEstimate:
         kept: Rows whose answer is in the journal, so that they cost nothing.
         prompt_tokens: Tokens of the prompts of all other rows, estimated.
         completion_tokens: Most tokens of their answers; 0 without ``max_tokens``.
-        cost: US dollars for both; None where the price of the model is not known.
+        cost: US dollars for both in the mode of the run; None where the price of the model is not known.
+        now_cost: US dollars for both with ``mode="now"``.
+        batch_cost: US dollars for both with ``mode="batch"``; None where there is no such API, too.
     """
 
     rows: int
@@ -131,3 +133,5 @@ class BulkEstimate:
     prompt_tokens: int
     completion_tokens: int
     cost: Optional[Decimal]
+    now_cost: Optional[Decimal] = None
+    batch_cost: Optional[Decimal] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Callable, Optional, Union
+from typing import TYPE_CHECKING, Callable, FrozenSet, Optional, Set, Union
 
 from llm_orchestrator.calls.factory import CallFactory
 from llm_orchestrator.calls.shared import SharedState
@@ -48,13 +48,20 @@ class BatchCaller:
         self._model = model
         self._template = template
         self._estimated_cost = estimated_cost
+        self._recorded: Set[str] = set()
 
     def item(self, request: LLMRequest) -> BatchItem:
         """Make the request of one row, as it is written into a batch."""
         return self.client.item(*self._call(request).in_batch())
 
+    def recall(self, marks: FrozenSet[str]) -> None:
+        """Look up which requests of these batches were recorded already; their ``call_id`` begins with it."""
+        length = len(next(iter(marks), ""))
+        ids = self._shared.tracker.call_ids()
+        self._recorded.update(call_id for call_id in ids if call_id[:length] in marks)
+
     def receive(
-        self, request: Optional[LLMRequest], result: BatchResult, sent_at: datetime
+        self, request: Optional[LLMRequest], result: BatchResult, *, call_id: str, sent_at: datetime
     ) -> Union[LLMResponse, OrchestratorError]:
         """Record and complete what came of a row; None is a row that the input does not have any more.
 
@@ -63,7 +70,9 @@ class BatchCaller:
         call = self._call(request or self._template.request)
         item = self.client.item(*call.in_batch())
         try:
-            return call.receive(item, result, sent_at)
+            return call.receive(
+                item, result, call_id=call_id, sent_at=sent_at, is_recorded=call_id in self._recorded
+            )
         except OrchestratorError as error:
             return error
 

@@ -228,12 +228,20 @@ class Call:
         step = self._step_in_batch()
         return self._request_for(step), self._context_in_batch(step)
 
-    def receive(self, item: BatchItem, result: BatchResult, sent_at: datetime) -> LLMResponse:
+    def receive(
+        self,
+        item: BatchItem,
+        result: BatchResult,
+        *,
+        call_id: str,
+        sent_at: datetime,
+        is_recorded: bool,
+    ) -> LLMResponse:
         """Take what came of a call in a batch: it is one attempt, and neither retried nor continued."""
         with self:
             step = self._step_in_batch()
             context = self._context_in_batch(step)
-            self._reporter.sent_earlier(step, context, sent_at)
+            self._reporter.sent_earlier(step, context, call_id=call_id, at=sent_at, is_recorded=is_recorded)
             response = batches.answer_of(self._provider, result, item, context)
             continued = self._provider.continuation(item.request, response) is not None
             self._is_unfinished = continued or self._provider.is_unfinished(response)

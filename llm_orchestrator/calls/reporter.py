@@ -77,6 +77,7 @@ class CallReporter:
         self._shared = shared
         self._is_streamed = streamed
         self._is_counting = counting
+        self._is_recorded = False
         self._attempts: List[Attempt] = []
         self._facts = CallFacts(shared.session_id, self.id, streamed, request.tags, provider.base_url)
         self._rejections: Dict[Tuple[str, str], FrozenSet[str]] = {}  # by model and name, and beside what
@@ -118,8 +119,16 @@ class CallReporter:
         self._started_at = datetime.now(timezone.utc)
         self._began = time.monotonic()
 
-    def sent_earlier(self, step: Attempt, context: AttemptContext, at: datetime) -> None:
-        """Note an attempt that was sent at some moment in a batch, and whose outcome is there now."""
+    def sent_earlier(
+        self, step: Attempt, context: AttemptContext, *, call_id: str, at: datetime, is_recorded: bool
+    ) -> None:
+        """Note an attempt that was sent at some moment in a batch, and whose outcome is there now.
+
+        Where it ``is_recorded``, its row is in the ledger already.
+        """
+        self.id = call_id
+        self._facts = self._facts._replace(call_id=call_id)
+        self._is_recorded = is_recorded
         self._step = step
         self._context = context
         self._is_open = True
@@ -341,7 +350,7 @@ class CallReporter:
     def _write_row(self, *, final: bool) -> None:
         """Write the row of the last attempt; only what follows it tells whether it ended the call."""
         record, self._unwritten = self._unwritten, None
-        if record is None:
+        if record is None or self._is_recorded:
             return
         record = evolve(record, final=final)
         try:

@@ -105,15 +105,24 @@ class RowCaller:
         answer = LLMResponse(content, self._model or "", self._provider.name, finish_reason=FinishReason.STOP)
         return parse_output(answer, self._template.request).parsed
 
+    @property
+    def has_batches(self) -> bool:
+        """Whether the provider has a batch API."""
+        return self._provider.batch_api is not None
+
     def estimated_cost(
-        self, request: LLMRequest, completion: int, *, batch: bool = False
+        self, request: LLMRequest, completion: int, *, batch: bool = False, now: bool = False
     ) -> Optional[Decimal]:
-        """What a row would cost with an answer of so many tokens; None where its price is not known."""
+        """What a row would cost with an answer of so many tokens; None where its price is not known.
+
+        That is in the mode of the run, or else in a batch, or ``now``.
+        """
         prompt = estimate_prompt(request)
         usage = TokenUsage(prompt, completion, prompt + completion)
         model = self._model or ""
         answer = LLMResponse("", model, self._provider.name, requested_model=model, usage=usage)
         owner = self._provider.price_provider_of(model)
-        exchange = Exchange("", {}, {}, batch=True) if batch else None
+        sent = request if now or batch else self._in_window(request)
+        exchange = Exchange("", sent.provider_options, {}, batch=batch)
         tracker = self._shared.tracker
         return tracker.price_response(answer, owner, self._provider.base_url, exchange=exchange).total

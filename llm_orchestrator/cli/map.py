@@ -10,13 +10,30 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, Dict, Iterator, List, Optional
-
-import typer
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from llm_orchestrator.bulk import BulkEstimate, BulkResult, BulkRun, BulkSummary
+from llm_orchestrator.bulk.claim import Claim
 from llm_orchestrator.bulk.rows import Rows
 from llm_orchestrator.cli.columns import Columns
+from llm_orchestrator.cli.map_options import (
+    ColumnsOption,
+    ConcurrencyOption,
+    DryRunOption,
+    ErrorsOption,
+    ForceOption,
+    JournalOption,
+    KeyOption,
+    LimitOption,
+    MaxCostOption,
+    MaxTokensOption,
+    ModeOption,
+    OutArgument,
+    PromptOption,
+    RowsArgument,
+    SchemaOption,
+    TemperatureOption,
+)
 from llm_orchestrator.cli.settings import (
     ConfigOption,
     ModelOption,
@@ -33,113 +50,77 @@ from llm_orchestrator.utils.money import format_cost
 __all__ = ["map_rows"]
 
 
+class _Files(NamedTuple):
+    """The files of a run."""
+
+    rows: Path
+    out: Path
+    journal: Path
+    errors: Optional[Path]
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether OUT has cells, not objects."""
+        return self.out.suffix.lower() != ".jsonl"
+
+    def check(self, *, may_replace: bool) -> None:
+        """Refuse files that would harm each other."""
+        places = [path.resolve() for path in self if path is not None]
+        if len(set(places)) < len(places):
+            raise ConfigurationError(
+                "Two of IN, OUT, the journal and the errors are one file. Name another one."
+            )
+        if self.out.exists() and not self.journal.exists() and not may_replace:
+            raise ConfigurationError(
+                f"{self.out} exists, and does not come from a journal {self.journal}. Name another file, or "
+                "pass --force."
+            )
+        if self.errors is not None and self.errors.suffix.lower() != ".jsonl":
+            raise ConfigurationError(f"{self.errors} cannot hold the errors. Name a .jsonl file.")
+
+    def claim(self) -> Claim:
+        """Keep other runs from writing OUT."""
+        try:
+            return Claim(
+                str(self.out),
+                f"{self.out} is written by another run. Wait for its end, or name another file.",
+            )
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self.out} cannot be written: {error.strerror}. Name another file."
+            ) from error
+
+
 def map_rows(
-    rows: Annotated[
-        Path,
-        typer.Argument(metavar="IN", help="The rows: a .jsonl, .csv or .parquet file.", show_default=False),
-    ],
-    out: Annotated[
-        Path,
-        typer.Argument(
-            metavar="OUT", help="Where the answers go: a file of these kinds.", show_default=False
-        ),
-    ],
-    prompt: Annotated[
-        str,
-        typer.Option(
-            "--prompt",
-            metavar="TEMPLATE",
-            help="The question, with fields: 'Classify: {text}'.",
-            show_default=False,
-        ),
-    ],
+    rows: RowsArgument,
+    out: OutArgument,
+    prompt: PromptOption,
     config: ConfigOption = None,
     model: ModelOption = None,
     provider: ProviderOption = None,
     system: SystemOption = None,
-    key: Annotated[
-        Optional[str],
-        typer.Option(
-            "--key",
-            metavar="FIELD",
-            help="The field that tells rows apart; default: their position.",
-            show_default=False,
-        ),
-    ] = None,
-    schema: Annotated[
-        Optional[Path],
-        typer.Option("--schema", metavar="FILE", help="The JSON schema of each answer.", show_default=False),
-    ] = None,
-    columns: Annotated[
-        Optional[str],
-        typer.Option(
-            "--columns",
-            metavar="NAMES",
-            help="The columns of OUT: id,answer or mood=answer.label. Default: all fields, answer, error.",
-            show_default=False,
-        ),
-    ] = None,
-    errors: Annotated[
-        Optional[Path],
-        typer.Option(
-            "--errors",
-            metavar="FILE",
-            help="Write rows that failed here, as .jsonl, instead of into OUT.",
-            show_default=False,
-        ),
-    ] = None,
-    journal: Annotated[
-        Optional[Path],
-        typer.Option(
-            "--journal",
-            metavar="FILE",
-            help="Where answers are kept; default: OUT.journal.",
-            show_default=False,
-        ),
-    ] = None,
-    mode: Annotated[
-        str, typer.Option("--mode", metavar="MODE", help="When to ask: now, or batch for half the price.")
-    ] = "now",
-    concurrency: Annotated[
-        int, typer.Option("--concurrency", metavar="N", min=1, help="Most requests under way at once.")
-    ] = 64,
-    max_cost: Annotated[
-        Optional[float],
-        typer.Option(
-            "--max-cost",
-            metavar="DOLLARS",
-            min=0,
-            help="End before this would be passed.",
-            show_default=False,
-        ),
-    ] = None,
-    max_tokens: Annotated[
-        Optional[int], typer.Option("--max-tokens", metavar="N", min=1, help="Most tokens of an answer.")
-    ] = None,
-    temperature: Annotated[
-        Optional[float], typer.Option("--temperature", metavar="T", min=0, help="Sampling temperature.")
-    ] = None,
-    limit: Annotated[
-        Optional[int],
-        typer.Option("--limit", metavar="N", min=1, help="Only the first N rows.", show_default=False),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Ask nothing; tell rows, tokens and cost, estimated.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an OUT that is not of this journal.")
-    ] = False,
+    key: KeyOption = None,
+    schema: SchemaOption = None,
+    columns: ColumnsOption = None,
+    errors: ErrorsOption = None,
+    journal: JournalOption = None,
+    mode: ModeOption = "now",
+    concurrency: ConcurrencyOption = 64,
+    max_cost: MaxCostOption = None,
+    max_tokens: MaxTokensOption = None,
+    temperature: TemperatureOption = None,
+    limit: LimitOption = None,
+    dry_run: DryRunOption = False,
+    force: ForceOption = False,
 ) -> None:
     """Ask for an answer to each row of a file. Stopped by Ctrl-C, the same command goes on where it was.
 
     Example: llm-orchestrator map in.csv out.csv --prompt "Classify: {text}" --key id
     """
-    kept = journal or out.with_name(out.name + ".journal")
-    _check_files(rows, out, kept, errors, force=force or dry_run)
+    files = _Files(rows, out, journal or out.with_name(out.name + ".journal"), errors)
+    files.check(may_replace=force or dry_run)
     form, fields = _schema(schema) if schema else (None, None)
-    chosen = [name for name in (columns or "").split(",") if name]
-    is_flat = out.suffix.lower() != ".jsonl"
-    shown = Columns(chosen, fields, is_flat=is_flat, with_error=errors is None)
+    shown = Columns(_names(columns), fields, is_flat=files.is_flat, with_error=errors is None)
     shows_bar = not dry_run and sys.stderr is not None and sys.stderr.isatty()
     with open_orchestrator(config, provider, model, needs_key=not dry_run) as orchestrator:
         need_model(orchestrator)
@@ -148,7 +129,7 @@ def map_rows(
             Rows(rows, limit=limit, counts=shows_bar),
             messages=_messages(prompt, system),
             key=key,
-            journal=kept,
+            journal=files.journal,
             concurrency=concurrency,
             mode=mode,
             order="input",
@@ -159,22 +140,14 @@ def map_rows(
             response_format=form,
         )
         if dry_run:
-            _show_estimate(run.estimate(), max_tokens)
+            _show_estimate(run.estimate(), mode, max_tokens)
             return
-        _carry_out(run, out, errors, shown, kept)
-    _report(run.summary, out, errors)
+        _carry_out(run, files, shown)
+    _report(run.summary, files)
 
 
-def _check_files(rows: Path, out: Path, kept: Path, errors: Optional[Path], *, force: bool) -> None:
-    places = [path.resolve() for path in (rows, out, kept, errors) if path is not None]
-    if len(set(places)) < len(places):
-        raise ConfigurationError("Two of IN, OUT, the journal and the errors are one file. Name another one.")
-    if out.exists() and not kept.exists() and not force:
-        raise ConfigurationError(
-            f"{out} exists, and does not come from a journal {kept}. Name another file, or pass --force."
-        )
-    if errors is not None and errors.suffix.lower() != ".jsonl":
-        raise ConfigurationError(f"{errors} cannot hold the errors. Name a .jsonl file.")
+def _names(columns: Optional[str]) -> List[str]:
+    return [name for name in (columns or "").split(",") if name]
 
 
 def _messages(prompt: str, system: Optional[str]) -> Any:
@@ -208,28 +181,46 @@ def _quieten_refusals() -> None:
         logging.getLogger("llm_orchestrator.calls.reporter").setLevel(logging.ERROR)
 
 
-def _show_estimate(estimate: BulkEstimate, max_tokens: Optional[int]) -> None:
+def _show_estimate(estimate: BulkEstimate, mode: str, max_tokens: Optional[int]) -> None:
     say(f"Rows: {estimate.rows:,}, of which {estimate.kept:,} are answered and {estimate.wrong:,} are wrong.")
     answers = f"at most {estimate.completion_tokens:,}" if max_tokens else "unknown without --max-tokens"
     say(f"Tokens: about {estimate.prompt_tokens:,} of prompts; of answers {answers}.")
-    unpriced = "unknown: the model has no price" if estimate.cost is None else format_cost(estimate.cost)
-    say(f"Cost: {unpriced}{'' if max_tokens or estimate.cost is None else ', without the answers'}.")
+    costs = {mode: estimate.cost, "now": estimate.now_cost, "batch": estimate.batch_cost}
+    known = [f"{format_cost(cost)} with --mode {name}" for name, cost in costs.items() if cost is not None]
+    shown = ", ".join(known) or "unknown: the model has no price"
+    say(f"Cost: {shown}{'' if max_tokens or not known else ', without the answers'}.")
 
 
-def _carry_out(run: BulkRun, out: Path, errors: Optional[Path], columns: Columns, kept: Path) -> None:
-    tables: List[Table] = [open_table(out)]
-    if errors is not None:
-        tables.append(open_table(errors))
+def _carry_out(run: BulkRun, files: _Files, columns: Columns) -> None:
     try:
-        with _stoppable(), run:
+        with _stoppable(), run, _output(files, columns) as write:
             for result in run:
-                _write(result, tables, columns)
+                write(result)
     except KeyboardInterrupt:
-        note(f"{run.summary.answered:,} answers are in {kept}. The same command goes on.")
+        note(f"{run.summary.answered:,} answers are in {files.journal}. The same command goes on.")
         raise
+
+
+@contextmanager
+def _output(files: _Files, columns: Columns) -> Iterator[Callable[[BulkResult], None]]:
+    """What writes results into files that are this run's alone; without a row the old ones stay."""
+    claim = files.claim()
+    tables: List[Table] = []
+    has_rows = False
+
+    def write(result: BulkResult) -> None:
+        nonlocal has_rows
+        has_rows = True
+        _write(result, tables, columns)
+
+    try:
+        tables += [open_table(path) for path in (files.out, files.errors) if path is not None]
+        yield write
+        has_rows = True  # the input had none
     finally:
         for table in tables:
-            table.close()
+            table.close() if has_rows else table.discard()
+        claim.release()
 
 
 def _write(result: BulkResult, tables: List[Table], columns: Columns) -> None:
@@ -258,8 +249,9 @@ def _stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _report(summary: BulkSummary, out: Path, errors: Optional[Path]) -> None:
-    note(f"{out}: {summary}.")
+def _report(summary: BulkSummary, files: _Files) -> None:
+    errors = files.errors
+    note(f"{files.out}: {summary}.")
     if summary.stopped:
         fail("--max-cost is reached. Raise it, and the same command goes on.", FAILED)
     if summary.failed:

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol
+from typing import IO, Any, Callable, Dict, List, Mapping, Optional, Protocol
 
 from llm_orchestrator.exceptions import ConfigurationError
 
@@ -24,6 +24,9 @@ class Table(Protocol):
 
     def close(self) -> None:
         """Put the file in its place."""
+
+    def discard(self) -> None:
+        """Leave what was in its place before."""
 
 
 def open_table(path: Path) -> Table:
@@ -48,6 +51,16 @@ def _part_of(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
 
+def _put(file: IO[Any], path: Path) -> None:
+    file.close()
+    os.replace(_part_of(path), path)
+
+
+def _drop(file: IO[Any], path: Path) -> None:
+    file.close()
+    os.remove(_part_of(path))
+
+
 class _JsonLines:
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -57,8 +70,10 @@ class _JsonLines:
         self._file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
 
     def close(self) -> None:
-        self._file.close()
-        os.replace(_part_of(self._path), self._path)
+        _put(self._file, self._path)
+
+    def discard(self) -> None:
+        _drop(self._file, self._path)
 
 
 class _Csv:
@@ -75,8 +90,10 @@ class _Csv:
         self._writer.writerow(cells)
 
     def close(self) -> None:
-        self._file.close()
-        os.replace(_part_of(self._path), self._path)
+        _put(self._file, self._path)
+
+    def discard(self) -> None:
+        _drop(self._file, self._path)
 
 
 class _Parquet:
@@ -117,8 +134,10 @@ class _Parquet:
         if self._rows or self._writer is None:
             self._flush()
         self._writer.close()
-        self._file.close()
-        os.replace(_part_of(self._path), self._path)
+        _put(self._file, self._path)
+
+    def discard(self) -> None:
+        _drop(self._file, self._path)
 
 
 def _with_texts(arrow: Any, schema: Any) -> Any:

@@ -31,6 +31,7 @@ __all__ = ["RecordStore"]
 
 logger = logging.getLogger(__name__)
 
+_CALL_ID = REPORT_COLUMNS.index("call_id")
 #: Seconds after which a row that an event loop could not write at once is written without the lock.
 OVERDUE = 1.0
 
@@ -111,6 +112,11 @@ class RecordStore:
         if self.ledger:
             return self.ledger.cells(wanted)
         return ([row[name] for name in wanted] for row in self._recent.rows(selection.start))
+
+    def call_ids(self) -> Iterator[str]:
+        """The id of its call for each record in the file; what is in memory is no other program's."""
+        self.flush(wait=True)
+        return (cells[_CALL_ID] for cells in self.ledger.cells()) if self.ledger else iter(())
 
     def _get_ready(self) -> None:
         self.flush(wait=True)

@@ -46,6 +46,7 @@ from tests.support.batch_server import (
 )
 from tests.support.batches import begin, priced_model, quicken, result_of
 from tests.support.costs import read
+from tests.support.marks import anthropic
 from tests.support.scripted_server import (
     BEFORE_HEAD,
     DIALECTS,
@@ -217,6 +218,23 @@ def test_b3_killed_after_the_submit_the_next_run_waits_for_the_same_batch(
     assert len(again["rows"]) == 4
 
 
+@anthropic
+def test_b3_a_second_process_on_a_journal_submits_nothing(
+    batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path
+) -> None:
+    batches.looks = 10**9
+    first = begin(dialect, server.url, tmp_path, rows=4, uses_files=uses_files())
+    while not batches.batches:
+        assert first.poll() is None, first.communicate()
+    second = begin(dialect, server.url, tmp_path, rows=4, uses_files=uses_files())
+    _, errors = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert "in use by another run" in errors
+    batches.looks = 1
+    assert len(result_of(first)["rows"]) == 4
+    assert_paid_once(tmp_path / "costs.csv", batches, 4)
+
+
 def test_b3_killed_while_collecting_nothing_is_paid_or_counted_twice(
     batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path
 ) -> None:
@@ -228,6 +246,25 @@ def test_b3_killed_while_collecting_nothing_is_paid_or_counted_twice(
 
     assert_paid_once(tmp_path / "costs.csv", batches, 6)
     assert len(again["rows"]) == 6
+    assert Decimal(again["saved"]) + Decimal(again["cost"]) == sum(
+        Decimal(row["cost"]) for row in read(tmp_path / "costs.csv")
+    )
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+def test_b3_killed_between_ledger_and_journal_the_row_is_not_recorded_again(
+    batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path, kept: int
+) -> None:
+    settings: Dict[str, Any] = {"rows": 4, "uses_files": uses_files()}
+    program = begin(dialect, server.url, tmp_path, **settings, dies_before_keeping=kept)
+    program.communicate(timeout=60)
+    assert program.returncode == -signal.SIGKILL
+    assert len(read(tmp_path / "costs.csv")) == kept + 1, "one more than the journal has"
+
+    again = result_of(begin(dialect, server.url, tmp_path, **settings))
+
+    assert_paid_once(tmp_path / "costs.csv", batches, 4)
+    assert sorted(content for _, content, _, _ in again["rows"]) == [f"Echo: question {n}" for n in range(4)]
     assert Decimal(again["saved"]) + Decimal(again["cost"]) == sum(
         Decimal(row["cost"]) for row in read(tmp_path / "costs.csv")
     )
@@ -621,6 +658,19 @@ def test_b3_leaving_a_run_without_a_journal_cancels_its_batches(make: Make, batc
     with make().map(rows(2), **ARGUMENTS) as run:
         run.status()
     assert batches.cancelled == ["batch0"]
+
+
+def test_b3_a_run_that_does_not_wait_keeps_nobody_from_going_on(
+    make: Make, batches: BatchServer, tmp_path: Path
+) -> None:
+    arguments = {**ARGUMENTS, "journal": tmp_path / "journal"}
+    batches.looks = 10**9
+    first = make().map(rows(2), **arguments, wait=False)
+    second = make().map(rows(2), **arguments, wait=False)
+    batches.looks = 0
+    assert [result.error for result in make().map(rows(2), **arguments)] == [None, None]
+    first.close(), second.close()
+    assert_paid_once(tmp_path / "costs.csv", batches, 2)
 
 
 def test_b3_leaving_a_run_with_a_journal_leaves_its_batches(

@@ -162,6 +162,28 @@ def test_b2_also_at_half_of_three_thousand(server: ScriptedServer, dialect: Dial
     kill_and_resume(server, dialect, tmp_path / "rows.journal", 3000, 100)
 
 
+@anthropic
+def test_b2_a_second_process_on_a_journal_pays_nothing(
+    server: ScriptedServer, dialect: Dialect, tmp_path: Path
+) -> None:
+    may_answer = threading.Event()
+
+    def held(request: Request) -> Reply:
+        may_answer.wait(60)
+        return echo(request)
+
+    server.default = held
+    arguments = dialect.name, server.url, str(tmp_path / "rows.journal"), "20", "4"
+    program = start(*arguments)
+    assert server.wait_for_requests(1, timeout=60)
+    second = run_program("tests.support.programs.bulk", *arguments)
+    may_answer.set()
+    assert program.wait(60) == 0
+    assert second.returncode == 1
+    assert "in use by another run" in second.stderr
+    assert len(server.requests) == 20
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
 def test_b2_ctrl_c_keeps_what_was_answered(server: ScriptedServer, dialect: Dialect, tmp_path: Path) -> None:
     server.default = lambda request: echo(request).but(delay=0.02)

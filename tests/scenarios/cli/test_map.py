@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Dict, List
@@ -16,6 +18,7 @@ import pytest
 
 from tests.scenarios.cli.conftest import Command, arguments_of, configuration, shared, write
 from tests.support.batch_server import BatchServer
+from tests.support.batches import priced_model
 from tests.support.costs import read
 from tests.support.scripted_server import DIALECTS, Dialect, ScriptedServer
 from tests.support.scripted_server.connection import Request
@@ -127,25 +130,49 @@ def test_rows_that_fail_go_to_a_file_of_their_own(
     assert len(rows_of(configured / "out.csv")) == 6
 
 
+def costs_in(shown: str) -> Dict[str, Decimal]:
+    """What a dry run tells of each mode."""
+    found = re.findall(r"\$([0-9.]+) with --mode ([a-z0-9:]+)", shown)
+    return {mode: Decimal(cost) for cost, mode in found}
+
+
 def test_a_dry_run_asks_nothing_and_tells_what_it_would_cost(
     command: Command, folder: Path, server: ScriptedServer
 ) -> None:
     config = configuration(server, CHAT, folder)
-    rates = {"in": "2", "out": "8"}
-    config["cost_tracking"]["price_overrides"] = [
-        {"provider": "openai", "model": config["active_model"], "rates": rates}
-    ]
+    config["active_model"] = priced_model("openai")
     write(folder, config)
     write_csv(folder, 10)
 
-    run = command(*MAP, "--dry-run", "--max-tokens", "100", "--limit", "8")
+    run = command(*MAP, "--dry-run", "--max-tokens", "100000", "--limit", "8")
 
     assert run.code == 0
     assert "Rows: 8, of which 0 are answered and 0 are wrong." in run.out
-    assert "of answers at most 800." in run.out and "Cost: $0.00" in run.out
+    assert "of answers at most 800,000." in run.out
+    costs = costs_in(run.out)
+    assert list(costs) == ["now", "batch"]
+    assert costs["batch"] == costs["now"] / 2 > 0
+    other = command(*MAP, "--dry-run", "--max-tokens", "100000", "--limit", "8", "--mode", "batch")
+    assert costs_in(other.out) == costs
     assert "unknown without --max-tokens" in command(*MAP, "--dry-run").out
+    assert "without the answers" in command(*MAP, "--dry-run").out
     assert not server.requests
     assert not (folder / "out.csv").exists() and not (folder / "out.csv.journal").exists()
+
+
+def test_a_dry_run_tells_a_window_too_and_no_batches_where_there_are_none(
+    command: Command, folder: Path, server: ScriptedServer
+) -> None:
+    config = configuration(server, DIALECTS["responses"], folder)
+    config["active_model"] = priced_model("openai")
+    write(folder, config)
+    write_csv(folder, 3)
+    costs = costs_in(command(*MAP, "--dry-run", "--max-tokens", "100000000", "--mode", "background:8h").out)
+    assert {mode: cost / costs["now"] for mode, cost in costs.items()} == {
+        "background:8h": Decimal("0.6"),
+        "now": 1,
+        "batch": Decimal("0.5"),
+    }
 
 
 def test_a_limit_takes_the_first_rows(command: Command, configured: Path, server: ScriptedServer) -> None:
@@ -155,6 +182,40 @@ def test_a_limit_takes_the_first_rows(command: Command, configured: Path, server
     assert len(rows_of(configured / "out.csv")) == 4
     assert command(*MAP).code == 0
     assert len(server.requests) == 10
+
+
+def test_two_commands_never_write_one_file_at_once(
+    command: Command, configured: Path, server: ScriptedServer
+) -> None:
+    """Whether they have one journal or two; what the second would replace stays."""
+    may_answer = threading.Event()
+
+    def held(request: Request) -> Reply:
+        may_answer.wait(60)
+        return echo(request)
+
+    write_csv(configured, 3)
+    server.default = held
+    (configured / "old.csv").write_text("old")
+    first = subprocess.Popen(arguments_of(*MAP), env=shared(), stderr=subprocess.PIPE)
+    try:
+        assert server.wait_for_requests(1, timeout=60)
+        second = command(*MAP)
+        other = command(*MAP, "--journal", "other.journal")
+        arguments = ("old.csv", "--journal", "out.csv.journal")
+        third = command("map", "in.csv", *arguments, "--prompt", "Say {text}", "--key", "id")
+        may_answer.set()
+        _, shown = first.communicate(timeout=60)
+    finally:
+        first.kill()
+    assert first.returncode == 0, shown
+    assert (second.code, other.code, third.code) == (2, 2, 2)
+    assert "written by another run" in second.err and "written by another run" in other.err
+    assert "in use by another run" in third.err
+    assert len(rows_of(configured / "out.csv")) == 3 == len(server.requests)
+    assert (configured / "old.csv").read_text() == "old"
+    left = {path.name for path in configured.iterdir()}
+    assert not [name for name in left if name.endswith((".part", ".lock"))]
 
 
 def test_max_cost_ends_the_run(command: Command, folder: Path, server: ScriptedServer) -> None:

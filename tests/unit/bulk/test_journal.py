@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sqlite3
 import sys
@@ -87,12 +88,32 @@ def test_sums_answers_and_forgetting(path: str) -> None:
     assert b"Hi" not in Path(path).read_bytes(), "forgotten texts do not stay in the file"
 
 
+def test_who_is_alone_keeps_others_out_who_would_be(path: str) -> None:
+    first = Journal(path, is_alone=True)
+    refused(path, "in use by another run.*name another file", is_alone=True)
+    Journal(path).close()  # such as a worker's, or the command line's
+    refused(path, "in use by another run", is_alone=True)
+    first.let_others_in()
+    second = Journal(path, is_alone=True)
+    first.close()
+    refused(path, "in use by another run", is_alone=True)
+    second.close()
+    assert os.path.exists(f"{path}.lock") == (os.name == "nt"), "nothing is left beside it"
+
+
+def test_the_claim_of_who_is_dropped_is_free(path: str) -> None:
+    first = Journal(path, is_alone=True)
+    del first
+    gc.collect()
+    Journal(path, is_alone=True).close()
+
+
 # ---------------------------------------------------------------- files that cannot be used
 
 
-def refused(path: str, words: str) -> None:
+def refused(path: str, words: str, *, is_alone: bool = False) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        Journal(path)
+        Journal(path, is_alone=is_alone)
 
 
 def test_a_database_of_another_program(path: str) -> None:

@@ -355,16 +355,17 @@ def test_an_answer_that_a_journal_could_not_keep_is_handed_out_and_ends_the_run(
         assert len(results) == len(fake_of(orchestrator).requests) == 4, "nothing that was paid is lost"
 
 
-def test_two_runs_may_share_a_journal(tmp_path: Path) -> None:
-    journal = tmp_path / "rows.journal"
+def test_a_journal_serves_one_run_after_the_other_and_never_two_at_once(tmp_path: Path) -> None:
+    arguments: Dict[str, Any] = {"messages": "{text}", "key": "id", "journal": tmp_path / "rows.journal"}
     with make(question) as orchestrator:
-        first = orchestrator.map(numbers(40), messages="{text}", key="id", journal=journal)
-        second = orchestrator.map(numbers(80)[40:], messages="{text}", key="id", journal=journal)
-        for one, other in zip(first, second):
-            assert not one.resumed and not other.resumed
-        list(first), list(second)
-        run = orchestrator.map(numbers(80), messages="{text}", key="id", journal=journal)
-        assert all(result.resumed for result in run)
+        first = orchestrator.map(numbers(40), **arguments)
+        next(first)
+        with pytest.raises(ConfigurationError, match="in use by another run"):
+            next(orchestrator.map(numbers(40), **arguments))
+        assert orchestrator.map(numbers(40), **arguments).estimate().rows == 40, "that asks nothing"
+        assert len(list(first)) == 39
+        run = orchestrator.map(numbers(80), **arguments)
+        assert sum(result.resumed for result in run) == 40
 
 
 # ---------------------------------------------------------------- progress
