@@ -12,7 +12,21 @@ import os
 import threading
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Coroutine,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    Union,
+    overload,
+)
 
 from llm_orchestrator.calls.providers import ProviderSet
 from llm_orchestrator.calls.shared import SharedState
@@ -35,7 +49,7 @@ if TYPE_CHECKING:
     from llm_orchestrator import bulk, conversation, streaming
     from llm_orchestrator import hooks as hook_types
     from llm_orchestrator.bulk import job as bulk_jobs
-    from llm_orchestrator.calls import call, factory
+    from llm_orchestrator.calls import call, factory, signatures
     from llm_orchestrator.calls import rows as row_calls
     from llm_orchestrator.calls import warm_up as warming
     from llm_orchestrator.providers import base
@@ -119,6 +133,16 @@ class LLMOrchestrator:
 
     # ---------------------------------------------------------------- calls
 
+    if TYPE_CHECKING:
+
+        @overload
+        @signatures.whole(signatures.typed_call)
+        def send_request(self) -> Any: ...
+
+        @overload
+        @takes_parameters_of(call_arguments)
+        def send_request(self) -> LLMResponse: ...
+
     @takes_parameters_of(call_arguments)  # its parameters, too, are documented here
     def send_request(self, messages: Messages, **arguments: Any) -> LLMResponse:  # noqa: D417
         """Ask for a whole answer. A parameter left at None is not sent.
@@ -138,7 +162,9 @@ class LLMOrchestrator:
             tools: Python functions, pydantic classes, or dicts in the OpenAI Chat form.
             tool_choice: ``auto``, ``none``, ``required``, a tool's name, or the OpenAI dict.
             parallel_tool_calls: Whether the model may ask for several calls at once.
-            response_format: A pydantic class, or the OpenAI Chat dict (``json_object``, ``json_schema``).
+            response_format: A pydantic class, or any other type that pydantic can check, which
+                ``response.parsed`` then is a value of; or the OpenAI Chat dict (``json_object``,
+                ``json_schema``).
             reasoning_effort: How much the model should think, in the provider's words.
             cache: ``auto`` to use the provider's prompt cache, ``off`` not to.
             timeout: Seconds to the first byte and of silence between events, for each attempt; None for the
@@ -146,7 +172,7 @@ class LLMOrchestrator:
             total_timeout: Seconds for the whole call, retries and fallbacks included; None for the entry's.
             max_retries: Retries on each model; None for the entry's.
             fallback: Whether the entry's ``fallback_models`` may answer.
-            reask: How often an answer that does not fit the class of ``response_format`` is sent back with
+            reask: How often an answer that does not fit the type of ``response_format`` is sent back with
                 what is wrong, to be corrected: 0 to 1000. Each is an attempt of its own, and paid for.
             tags: Marks of your own for the ledger.
             extra_headers: HTTP headers of this call.
@@ -166,10 +192,30 @@ class LLMOrchestrator:
         """
         return self._call(call_arguments(messages, **hide_headers(arguments)), streamed=False).send()
 
+    if TYPE_CHECKING:
+
+        @overload
+        @signatures.awhole(signatures.typed_call)
+        def asend_request(self) -> Any: ...
+
+        @overload
+        @takes_parameters_of(call_arguments)
+        def asend_request(self) -> Coroutine[Any, Any, LLMResponse]: ...
+
     @takes_parameters_of(call_arguments)
     async def asend_request(self, messages: Messages, **arguments: Any) -> LLMResponse:
         """Ask for a whole answer, async; arguments, result and errors are those of ``send_request``."""
         return await self._call(call_arguments(messages, **hide_headers(arguments)), streamed=False).asend()
+
+    if TYPE_CHECKING:
+
+        @overload
+        @signatures.streamed(signatures.typed_call)
+        def send_streaming_request(self) -> Any: ...
+
+        @overload
+        @takes_parameters_of(call_arguments)
+        def send_streaming_request(self) -> streaming.LLMStream: ...
 
     @takes_parameters_of(call_arguments)
     def send_streaming_request(self, messages: Messages, **arguments: Any) -> streaming.LLMStream:
@@ -190,6 +236,16 @@ class LLMOrchestrator:
         return streaming.LLMStream(
             self._call(call_arguments(messages, **hide_headers(arguments)), streamed=True)
         )
+
+    if TYPE_CHECKING:
+
+        @overload
+        @signatures.astreamed(signatures.typed_call)
+        def asend_streaming_request(self) -> Any: ...
+
+        @overload
+        @takes_parameters_of(call_arguments)
+        def asend_streaming_request(self) -> streaming.AsyncLLMStream: ...
 
     @takes_parameters_of(call_arguments)
     def asend_streaming_request(self, messages: Messages, **arguments: Any) -> streaming.AsyncLLMStream:
@@ -225,6 +281,16 @@ class LLMOrchestrator:
     async def acount_tokens(self, messages: Messages, **arguments: Any) -> int:
         """Ask the provider how many tokens a request has, async. See ``count_tokens``."""
         return await self._count(call_arguments(messages, **hide_headers(arguments))).acount()
+
+    if TYPE_CHECKING:
+
+        @overload
+        @signatures.of_rows(signatures.typed_rows)
+        def map(self) -> Any: ...
+
+        @overload
+        @signatures.of_rows(signatures.rows_of_any)
+        def map(self) -> Any: ...
 
     def map(
         self,
@@ -291,6 +357,16 @@ class LLMOrchestrator:
             ),
             self._row_caller(arguments, mode),
         )
+
+    if TYPE_CHECKING:
+
+        @overload
+        @signatures.aof_rows(signatures.typed_rows)
+        def amap(self) -> Any: ...
+
+        @overload
+        @signatures.aof_rows(signatures.rows_of_any)
+        def amap(self) -> Any: ...
 
     def amap(
         self,

@@ -14,6 +14,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     AsyncIterator,
+    Generic,
     Iterator,
     List,
     NoReturn,
@@ -27,7 +28,7 @@ from typing import (
 
 from llm_orchestrator.exceptions import InvalidRequestError, OrchestratorError
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
-from llm_orchestrator.types import AnswerEvent, LLMResponse, OutputRejected, StreamEvent, TextDelta
+from llm_orchestrator.types import AnswerEvent, LLMResponse, OutputRejected, Parsed_co, StreamEvent, TextDelta
 from llm_orchestrator.utils.steps import Steps, arun, run
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class StreamedCall(Protocol):
     @property
     def asks_for_json(self) -> bool:
         """Whether the call has a ``response_format``."""
+
+    @property
+    def wrapped_under(self) -> Optional[str]:
+        """The key under which the value of the JSON stands; None where it is the whole of it."""
 
     def open(self) -> ProviderStream:
         """Send the request, with retries and fallbacks, and return the open stream."""
@@ -92,7 +97,7 @@ _UNREADABLE = {
 }
 
 
-class StreamCore:
+class StreamCore(Generic[Parsed_co]):
     """What becomes of one stream, for its sync or async reader, and for whoever closes or drops it.
 
     Threads, tasks and finalizers come at any time, and a finalizer may wait for no lock. So there is none:
@@ -111,7 +116,7 @@ class StreamCore:
         self._is_left = False
         self._earlier: List[StreamEvent] = []  # of the parts that the open source continues
         self._delivered: Sequence[StreamEvent] = ()
-        self._response: Optional[LLMResponse] = None
+        self._response: Optional[LLMResponse[Parsed_co]] = None
         self._error: Optional[Exception] = None
 
     def __reduce__(self) -> NoReturn:
@@ -124,7 +129,7 @@ class StreamCore:
         return "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
 
     @property
-    def response(self) -> Optional[LLMResponse]:
+    def response(self) -> Optional[LLMResponse[Parsed_co]]:
         """The whole answer; None until the stream has ended."""
         return self._response
 
@@ -240,7 +245,7 @@ class StreamCore:
             raise InvalidRequestError(
                 "partial() reads JSON, and the call has no response_format. Pass one, or read the text."
             )
-        json = PartialJSON()
+        json = PartialJSON(self._call.wrapped_under)
         json.feed(self.text)
         return json
 
@@ -263,7 +268,7 @@ class StreamCore:
         self._call.fail(error)
 
 
-class LLMStream(StreamCore):
+class LLMStream(StreamCore[Parsed_co]):
     """A streamed answer: iterate over it to get pieces of text.
 
     The request is sent at the first iteration, ``with``, ``events()`` or ``final_response()``. A stream can
@@ -276,7 +281,7 @@ class LLMStream(StreamCore):
 
     _source: Optional[ProviderStream] = None
 
-    def __enter__(self) -> LLMStream:
+    def __enter__(self) -> LLMStream[Parsed_co]:
         run(self._opening())
         return self
 
@@ -288,7 +293,7 @@ class LLMStream(StreamCore):
     ) -> None:
         run(self._leaving(_status_of(error)))
 
-    def __iter__(self) -> LLMStream:
+    def __iter__(self) -> LLMStream[Parsed_co]:
         self._check_readable()
         return self
 
@@ -318,9 +323,9 @@ class LLMStream(StreamCore):
         The request is sent at the first iteration.
 
         Returns:
-            An iterator of the value so far, a dict or a list of plain JSON values, whenever it has changed:
-            strings as far as they have come, numbers once they have ended. Finished parts are shared between
-            the values; copy what you change. Last comes ``response.parsed``, where it is not None.
+            An iterator of the value so far, in plain JSON values, whenever it has changed: strings as far as
+            they have come, numbers once they have ended. Finished parts are shared between the values; copy
+            what you change. Last comes ``response.parsed``, where it is not None.
 
         Raises:
             InvalidRequestError: The call has no ``response_format``.
@@ -329,7 +334,7 @@ class LLMStream(StreamCore):
         """
         return self._read_values(self._json_so_far())
 
-    def final_response(self) -> LLMResponse:
+    def final_response(self) -> LLMResponse[Parsed_co]:
         """Read the rest of the stream.
 
         Returns:
@@ -384,7 +389,7 @@ class LLMStream(StreamCore):
         source.close()
 
 
-class AsyncLLMStream(StreamCore):
+class AsyncLLMStream(StreamCore[Parsed_co]):
     """A streamed answer for async callers: iterate over it with ``async for`` to get pieces of text.
 
     The request is sent at the first iteration, ``async with``, the first event or ``final_response()``. A
@@ -396,7 +401,7 @@ class AsyncLLMStream(StreamCore):
 
     _source: Optional[AsyncProviderStream] = None
 
-    async def __aenter__(self) -> AsyncLLMStream:
+    async def __aenter__(self) -> AsyncLLMStream[Parsed_co]:
         await arun(self._opening())
         return self
 
@@ -408,7 +413,7 @@ class AsyncLLMStream(StreamCore):
     ) -> None:
         await arun(self._leaving(_status_of(error)))
 
-    def __aiter__(self) -> AsyncLLMStream:
+    def __aiter__(self) -> AsyncLLMStream[Parsed_co]:
         self._check_readable()
         return self
 
@@ -441,7 +446,7 @@ class AsyncLLMStream(StreamCore):
         """
         return self._read_values(self._json_so_far())
 
-    async def final_response(self) -> LLMResponse:
+    async def final_response(self) -> LLMResponse[Parsed_co]:
         """Read the rest of the stream.
 
         Returns:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Optional
+from typing import Any, Generic, Optional
 
 from llm_orchestrator.exceptions import OrchestratorError
-from llm_orchestrator.types import LLMResponse
+from llm_orchestrator.types import LLMResponse, Parsed_co
 from llm_orchestrator.utils.money import format_cost
 
 __all__ = ["BulkEstimate", "BulkProgress", "BulkResult", "BulkSummary"]
 
 
 @dataclass(frozen=True)
-class BulkResult:
+class BulkResult(Generic[Parsed_co]):
     """What became of one row.
 
     Attributes:
@@ -23,7 +23,7 @@ class BulkResult:
         row: The row as it was read.
         response: The whole answer; None for a resumed row, and for one that failed without an answer.
         content: The text of the answer; None where there is none.
-        parsed: The answer as an instance of ``response_format``; None without one.
+        parsed: The answer as a value of the type ``response_format``; None without one.
         cost: US dollars that the answer cost, in whichever run it was paid; None where that is unknown.
         error: Why the row has no answer that can be used; None when it was answered.
         resumed: Whether the answer comes from the journal, so that this run did not pay for it.
@@ -32,9 +32,9 @@ class BulkResult:
     key: Any
     index: int
     row: Any
-    response: Optional[LLMResponse] = None
+    response: Optional[LLMResponse[Parsed_co]] = None
     content: Optional[str] = None
-    parsed: Any = None
+    parsed: Optional[Parsed_co] = None
     cost: Optional[Decimal] = None
     error: Optional[OrchestratorError] = None
     resumed: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from types import TracebackType
-from typing import Optional, Set, Tuple, Type, Union
+from typing import Generic, Optional, Set, Tuple, Type, Union
 
 from llm_orchestrator.bulk.asking import Caller
 from llm_orchestrator.bulk.batch import BatchEngine
@@ -20,6 +20,7 @@ from llm_orchestrator.bulk.rows import Rows
 from llm_orchestrator.bulk.status import BulkStatus
 from llm_orchestrator.bulk.tally import Tally
 from llm_orchestrator.exceptions import InvalidRequestError, OrchestratorError
+from llm_orchestrator.types import Parsed_co
 
 __all__ = ["AsyncBulkRun", "BulkRun"]
 
@@ -87,7 +88,7 @@ class _Run:
             self._bar.close()
 
 
-class BulkRun(_Run):
+class BulkRun(_Run, Generic[Parsed_co]):
     """The results of ``map``; iterate over it, once.
 
     Nothing is sent before the first row is asked for. Leaving early, by ``close``, the end of a ``with``
@@ -104,10 +105,10 @@ class BulkRun(_Run):
         if not job.waits:
             self.status()  # everything is submitted when map returns
 
-    def __iter__(self) -> BulkRun:
+    def __iter__(self) -> BulkRun[Parsed_co]:
         return self
 
-    def __next__(self) -> BulkResult:
+    def __next__(self) -> BulkResult[Parsed_co]:
         if self._is_closed:
             raise StopIteration
         try:
@@ -190,7 +191,7 @@ class BulkRun(_Run):
             if self._loop is not None:
                 self._loop.close()
 
-    def __enter__(self) -> BulkRun:
+    def __enter__(self) -> BulkRun[Parsed_co]:
         return self
 
     def __exit__(
@@ -206,7 +207,7 @@ class BulkRun(_Run):
             self.close()
 
 
-class AsyncBulkRun(_Run):
+class AsyncBulkRun(_Run, Generic[Parsed_co]):
     """The results of ``amap``; iterate over it with ``async for``, once. Otherwise as ``BulkRun``.
 
     Attributes:
@@ -215,10 +216,10 @@ class AsyncBulkRun(_Run):
 
     _home: Optional[asyncio.AbstractEventLoop] = None
 
-    def __aiter__(self) -> AsyncBulkRun:
+    def __aiter__(self) -> AsyncBulkRun[Parsed_co]:
         return self
 
-    async def __anext__(self) -> BulkResult:
+    async def __anext__(self) -> BulkResult[Parsed_co]:
         if self._is_closed:
             raise StopAsyncIteration
         try:
@@ -278,7 +279,7 @@ class AsyncBulkRun(_Run):
         else:
             self._rows.close()
 
-    async def __aenter__(self) -> AsyncBulkRun:
+    async def __aenter__(self) -> AsyncBulkRun[Parsed_co]:
         return self
 
     async def __aexit__(

@@ -40,7 +40,7 @@ from llm_orchestrator.exceptions import (
     forget_frames,
 )
 from llm_orchestrator.providers.context import AttemptContext
-from llm_orchestrator.request.output import parse_output
+from llm_orchestrator.request.output import parse_output, wrapped_under
 from llm_orchestrator.types import (
     DROPPABLE_PARAMETERS,
     Attempt,
@@ -349,6 +349,11 @@ class Call:
     def asks_for_json(self) -> bool:
         """Whether its answer is to be JSON."""
         return self._request.response_format is not None
+
+    @property
+    def wrapped_under(self) -> Optional[str]:
+        """The key under which the value of its answer stands; None where it is the whole of the JSON."""
+        return wrapped_under(self._request)
 
     def goes_on(self, part: LLMResponse) -> bool:
         """Whether the provider paused its answer and is asked to go on; the part is recorded then."""

@@ -24,7 +24,17 @@ from llm_orchestrator.request.messages import read_messages
 from llm_orchestrator.request.options import check_options
 from llm_orchestrator.request.output import read_response_format
 from llm_orchestrator.request.tools import read_tool_choice, read_tools
-from llm_orchestrator.types import CHECKED_PARAMETERS, JSON, LLMRequest, Message, Messages, checked
+from llm_orchestrator.types import (
+    CHECKED_PARAMETERS,
+    JSON,
+    CacheMode,
+    Choice,
+    Effort,
+    LLMRequest,
+    Message,
+    Messages,
+    checked,
+)
 from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.values import evolve
 
@@ -78,11 +88,11 @@ def call_arguments(
     frequency_penalty: Optional[float] = None,
     presence_penalty: Optional[float] = None,
     tools: Optional[Sequence[Union[Callable[..., Any], Type[BaseModel], JSON]]] = None,
-    tool_choice: Union[str, JSON, None] = None,
+    tool_choice: Union[Choice, str, JSON, None] = None,
     parallel_tool_calls: Optional[bool] = None,
-    response_format: Union[Type[BaseModel], JSON, None] = None,
-    reasoning_effort: Optional[str] = None,
-    cache: Optional[str] = None,
+    response_format: Any = None,
+    reasoning_effort: Union[Effort, str, None] = None,
+    cache: Optional[CacheMode] = None,
     timeout: Optional[float] = None,
     total_timeout: Optional[float] = None,
     max_retries: Optional[int] = None,
@@ -118,8 +128,8 @@ def _checked_reask(reask: Any, request: LLMRequest) -> int:
     times: int = checked("reask", reask)
     if request.response_format is not None and request.output_type is None:
         raise InvalidRequestError(
-            "reask asks again when an answer does not fit its class, and a dict as response_format is not "
-            "checked against the answer. Pass a pydantic class, or leave reask out."
+            "reask asks again when an answer does not fit its type, and a dict as response_format is not "
+            "checked against the answer. Pass a pydantic class or another type, or leave reask out."
         )
     return times
 

@@ -6,8 +6,10 @@ import re
 from typing import AbstractSet, Any, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
+from llm_orchestrator.request.tools import mistyped_choice
 from llm_orchestrator.types import (
     DROPPABLE_PARAMETERS,
+    EFFORTS,
     JSON,
     PARAMETERS,
     LLMRequest,
@@ -21,8 +23,6 @@ from llm_orchestrator.utils.values import evolve
 
 __all__ = ["check_entry_options", "check_options", "misnamed", "near_misses", "with_defaults"]
 
-#: The efforts that providers know.
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 #: Options that are defaults for parameters of a call; all others are fields of the provider's body.
 DEFAULTABLE_PARAMETERS = (*DROPPABLE_PARAMETERS, "max_tokens", "stop", "cache")
 #: Fields of the provider's body that only the library sets.
@@ -138,12 +138,12 @@ def misnamed(options: JSON) -> Tuple[str, ...]:
 def near_misses(request: LLMRequest) -> Tuple[str, ...]:
     """Warn about a word that looks like a mistyped one; it is sent as it is, for providers may know more."""
     effort = request.reasoning_effort
-    if effort is None or effort in EFFORTS:
-        return ()
-    meant = closest(effort, EFFORTS, cutoff=0.6)
-    if meant is None:
-        return ()
-    return (f"reasoning_effort {effort!r} was sent as it is. Did you mean {meant!r}?",)
+    meant = None if effort is None or effort in EFFORTS else closest(effort, EFFORTS, cutoff=0.6)
+    found = [("reasoning_effort", effort, meant)] if meant else []
+    chosen = mistyped_choice(request.tool_choice, request.tools)
+    if chosen is not None:
+        found.append(("tool_choice", *chosen))
+    return tuple(f"{name} {word!r} was sent as it is. Did you mean {known!r}?" for name, word, known in found)
 
 
 def check_options(options: JSON, messages: Sequence[Message] = ()) -> None:

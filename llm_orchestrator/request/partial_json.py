@@ -44,10 +44,14 @@ class PartialJSON:
 
     A string that has not ended is there as far as it has come, a number only once something follows it. Each
     value is a new one; only what is finished in it is shared with those after it.
+
+    Args:
+        under: The key of the dict under which the value stands; None where it is the whole of the text.
     """
 
-    def __init__(self) -> None:
-        self.value: Any = None  # None until the text begins
+    def __init__(self, under: Optional[str] = None) -> None:
+        self.value: Any = None  # None until it begins
+        self._under = under
         self._open: List[_Open] = []
         self._rest = ""  # of the text, after what was added to the containers
         self._last: Any = None  # what the rest was read as
@@ -67,6 +71,11 @@ class PartialJSON:
         except ValueError:  # it is not JSON, as whoever parses the whole of it will find
             self._is_over = True
             return False
+        return value is not None and self._take(value)
+
+    def _take(self, value: Any) -> bool:
+        if self._under is not None and isinstance(value, dict):
+            value = value.get(self._under)
         if value is None or value == self.value:
             return False
         self.value = value

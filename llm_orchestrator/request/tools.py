@@ -14,15 +14,15 @@ from textwrap import dedent
 from typing import Annotated, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, get_type_hints
 
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.request.output import json_schema, schema_of
-from llm_orchestrator.types import JSON, LLMRequest
+from llm_orchestrator.request.output_type import json_schema, schema_of
+from llm_orchestrator.types import CHOICES, JSON, LLMRequest
 from llm_orchestrator.utils.json import beside
 from llm_orchestrator.utils.json_schema import with_object_at_root
+from llm_orchestrator.utils.suggestions import closest
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["only_with_tools", "read_tool_choice", "read_tools", "refuse_declarations"]
+__all__ = ["mistyped_choice", "only_with_tools", "read_tool_choice", "read_tools", "refuse_declarations"]
 
-CHOICES = ("auto", "none", "required")
 #: The same in Anthropic's form, ``{"type": "any"}``.
 CHOICE_WORDS = {"auto": "auto", "none": "none", "any": "required"}
 #: Fields of a choice in a provider's own words: OpenAI's allowed tools, Gemini's configuration.
@@ -70,11 +70,22 @@ def read_tool_choice(choice: Any, tools: Sequence[JSON]) -> Any:
     if hosted is not None:
         return hosted
     name, names = _chosen_name(choice), _names(tools)
-    if name not in names and (tools or not name or not isinstance(name, str)):
+    if name not in names and (tools or not name or not isinstance(name, str)) and not _near_miss(name):
         raise InvalidRequestError(
             f"tool_choice {choice!r} is not a tool of this call. Use one of {', '.join([*CHOICES, *names])}."
         )
     return {"type": "function", "function": {"name": name}}
+
+
+def mistyped_choice(choice: Any, tools: Sequence[JSON]) -> Optional[Tuple[str, str]]:
+    """A choice of no tool of the call that looks like one of the words, and that word."""
+    name = _chosen_name(choice) if isinstance(choice, abc.Mapping) else None
+    meant = None if name in _names(tools) else _near_miss(name)
+    return None if meant is None else (str(name), meant)
+
+
+def _near_miss(name: Any) -> Optional[str]:
+    return closest(name, CHOICES, cutoff=0.7) if isinstance(name, str) else None
 
 
 def _chosen_name(choice: Any) -> Any:

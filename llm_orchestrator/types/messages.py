@@ -9,7 +9,20 @@ from __future__ import annotations
 import json
 from collections import abc
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Type, TypeVar, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    List,
+    Literal,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+    get_args,
+)
 
 from llm_orchestrator.utils.characters import has_halves, with_whole_characters
 from llm_orchestrator.utils.json import JSON, read_json
@@ -24,6 +37,7 @@ __all__ = [
     "Message",
     "MessageLike",
     "Messages",
+    "Role",
     "ToolCall",
     "arguments_text",
     "parse_arguments",
@@ -33,7 +47,8 @@ __all__ = [
     "tool_call",
 ]
 
-ROLES = ("system", "user", "assistant", "tool")
+Role = Literal["system", "user", "assistant", "tool"]
+ROLES: Tuple[str, ...] = get_args(Role)
 KEYS = ("role", "content", "name", "tool_calls", "tool_call_id")
 #: Further keys of a saved message; the dicts of a call may not have them.
 SAVED_KEYS = ("provider", "provider_state")
@@ -135,7 +150,7 @@ class Message:
             unchanged.
     """
 
-    role: str
+    role: Role
     content: Union[str, Sequence[JSON], None] = None
     tool_calls: Tuple[ToolCall, ...] = ()
     tool_call_id: Optional[str] = None

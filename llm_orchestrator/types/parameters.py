@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Literal, Mapping, Optional, Tuple, get_args
 
 from llm_orchestrator.utils.hidden import hidden
 
-__all__ = ["CACHE_MODES", "CHECKED_PARAMETERS", "PARAMETERS", "checked", "number_from_text"]
+__all__ = [
+    "CACHE_MODES",
+    "CHECKED_PARAMETERS",
+    "CHOICES",
+    "EFFORTS",
+    "PARAMETERS",
+    "CacheMode",
+    "Choice",
+    "Effort",
+    "checked",
+    "number_from_text",
+]
 
-CACHE_MODES = ("auto", "off")
+CacheMode = Literal["auto", "off"]
+CACHE_MODES: Tuple[str, ...] = get_args(CacheMode)
+#: Words that some provider knows; others are sent as they are.
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+EFFORTS: Tuple[str, ...] = get_args(Effort)
+#: What may be said of all tools; anything else chooses one.
+Choice = Literal["auto", "none", "required"]
+CHOICES: Tuple[str, ...] = get_args(Choice)
 
 
 def checked(name: str, value: Any) -> Any:

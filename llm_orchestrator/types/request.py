@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, List, Mapping, Optional, Tuple, Type, Union
+from typing import Any, List, Mapping, Optional, Tuple, Union
 
 from llm_orchestrator.types.messages import Message
 from llm_orchestrator.utils.json import JSON
@@ -59,7 +59,7 @@ class LLMRequest:
         tool_choice: ``auto``, ``none``, ``required`` or ``{"type": "function", "function": {"name": ...}}``.
         parallel_tool_calls: Whether the model may ask for several calls at once.
         response_format: ``json_object`` or ``json_schema`` in the OpenAI Chat form.
-        output_type: The pydantic class the answer is parsed into.
+        output_type: The type the answer is parsed into: a class, or whatever else pydantic can check.
         reasoning_effort: How much the model should reason, as a value the provider knows.
         cache: ``auto`` to use the provider's prompt cache, ``off`` not to.
         timeout: Seconds to the first byte and of silence between events; None is the provider entry's.
@@ -82,7 +82,7 @@ class LLMRequest:
     tool_choice: Union[str, JSON, None] = None
     parallel_tool_calls: Optional[bool] = None
     response_format: Optional[JSON] = None
-    output_type: Optional[Type[Any]] = None
+    output_type: Any = None
     reasoning_effort: Optional[str] = None
     cache: Optional[str] = None
     timeout: Optional[float] = None

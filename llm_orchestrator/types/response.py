@@ -6,14 +6,24 @@ import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, FrozenSet, Generic, Mapping, Optional, Tuple
 
 from llm_orchestrator.types.cost import CostDetails
 from llm_orchestrator.types.messages import Message, ToolCall
 from llm_orchestrator.utils.json import JSON
 from llm_orchestrator.utils.money import format_cost
 
-__all__ = ["MISSING_USAGE", "Attempt", "Exchange", "FinishReason", "LLMResponse", "TokenUsage"]
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    #: What an answer is parsed into; a type checker takes ``LLMResponse`` alone for ``LLMResponse[Any]``.
+    Parsed_co = TypeVar("Parsed_co", default=Any, covariant=True)
+else:  # the defaults of typing's own TypeVar came with Python 3.13
+    from typing import TypeVar
+
+    Parsed_co = TypeVar("Parsed_co", covariant=True)
+
+__all__ = ["MISSING_USAGE", "Attempt", "Exchange", "FinishReason", "LLMResponse", "Parsed_co", "TokenUsage"]
 
 
 class FinishReason(str, enum.Enum):
@@ -104,8 +114,8 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class LLMResponse:
-    """The complete answer to a call.
+class LLMResponse(Generic[Parsed_co]):
+    """The complete answer to a call; ``LLMResponse[City]`` where ``response_format`` is the class ``City``.
 
     Attributes:
         content: The answer's text, without reasoning and tool calls.
@@ -119,7 +129,8 @@ class LLMResponse:
         reasoning: The reasoning text the provider sent; None when it sent none.
         refusal: Why the model or its provider refused; None when it did not.
         alternatives: The texts of the other answers, where the provider was asked for several.
-        parsed: The answer as an instance of the pydantic class given as ``response_format``.
+        parsed: The answer as a value of the type given as ``response_format``; None without one, and for a
+            refusal or a tool call.
         message: The assistant message to append to the conversation.
         cost: Price in US dollars; None when it is not known.
         cost_details: How the cost was computed.
@@ -141,7 +152,7 @@ class LLMResponse:
     tool_calls: Tuple[ToolCall, ...] = ()
     reasoning: Optional[str] = None
     refusal: Optional[str] = None
-    parsed: Any = None
+    parsed: Optional[Parsed_co] = None
     message: Optional[Message] = field(default=None, repr=False)
     cost: Optional[Decimal] = None
     cost_details: Optional[CostDetails] = field(default=None, repr=False)

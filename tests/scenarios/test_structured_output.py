@@ -142,7 +142,7 @@ CASES: Mapping[str, Case] = {
     "free keys of a pattern": Case(Patterned, {"scores": {"a": 1}}, ("anthropic",), OPENAI),
     "any value": Case(Anything, {"value": 1}, ("anthropic",), OPENAI),
     "a tuple": Case(Pair, {"pair": [1, "a"]}, (), OPENAI),
-    "a list at the root": Case(Many, [LEAF], OPENAI, no_tool=True),  # type: ignore[arg-type]
+    "a list at the root": Case(Many, [LEAF], no_tool=True),  # type: ignore[arg-type]
 }
 EACH_CASE = pytest.mark.parametrize("case", list(CASES.values()), ids=list(CASES))
 

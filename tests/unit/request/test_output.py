@@ -49,7 +49,8 @@ def test_dicts_pass_and_text_is_the_default() -> None:
         ({}, "response_format has the type None."),
         ("json", "response_format is a str. Pass a pydantic class"),
         (Sum(total=1), "response_format is a Sum."),
-        (dict, "response_format is a type."),
+        ([Sum], "response_format is a list."),
+        (len, "response_format is a builtin_function_or_method."),
         (Holder, "Holder has no JSON schema"),
     ],
 )
