@@ -152,6 +152,8 @@ class ProviderError(OrchestratorError):
     retry_limit: Optional[int] = None
     #: False where the provider said not to try again (the header ``x-should-retry: false``).
     may_retry: bool = True
+    #: False where the answer may exist and be paid for, so that no other model is to make it again.
+    may_fall_back: bool = True
     #: False where the library raised the error before anything was sent.
     sent: bool = True
     #: True where the provider may have processed the request, and may charge for it, though no answer came.

@@ -95,7 +95,7 @@ def plan(chain: Sequence[str], settings: PolicySettings) -> Plan:
         if failures and settings.time_left() <= 0:
             raise failures[-1]
         yield from _try_model(model, settings, failures)
-        if not failures[-1].falls_back or len(chain) == 1:
+        if not (failures[-1].falls_back and failures[-1].may_fall_back) or len(chain) == 1:
             raise failures[-1]
     error = _all_failed(chain, failures)
     raise error from failures[0]

@@ -6,6 +6,7 @@ or key is missing is marked with the reason, so that one file can serve machines
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import abc
 from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Union
@@ -27,6 +28,7 @@ from llm_orchestrator.config.schema import (
 from llm_orchestrator.config.substitution import Substitution
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.files import pinned
+from llm_orchestrator.utils.suggestions import closest
 
 __all__ = [
     "BudgetConfig",
@@ -37,6 +39,8 @@ __all__ = [
     "PriceOverride",
     "ProviderConfig",
 ]
+
+logger = logging.getLogger(__name__)
 
 #: The environment variable with the path of the file, for applications that do not pass one.
 CONFIG_VARIABLE = "LLM_ORCHESTRATOR_CONFIG"
@@ -49,6 +53,9 @@ KEY_VARIABLES = {
     "gemini": "GEMINI_API_KEY",
     "gemini-legacy": "GEMINI_API_KEY",
 }
+
+#: How alike two names are of which one is a typing error.
+_CLOSE = 0.82
 
 Source = Union[str, "os.PathLike[str]", Mapping[str, Any], OrchestratorConfig, None]
 
@@ -159,6 +166,7 @@ class _Check:
             if name in needed:
                 blocking += problems
             entries[name] = entry.marked(str(self._error(problems)) if problems else None)
+        blocking += unused_prices(config.cost_tracking.price_overrides, entries)
         if blocking:
             raise self._error(blocking)
         return config.model_copy(update={"providers": FrozenDict(entries)})
@@ -191,6 +199,29 @@ class _Check:
             lines = self._file.lines_of([problem.path for problem in shown])
             problems = [*(problem._replace(line=line) for problem, line in zip(shown, lines)), *others]
         return configuration_error(self._source, problems)
+
+
+def unused_prices(overrides: Sequence[PriceOverride], entries: Collection[str]) -> List[Problem]:
+    """Refuse a price whose provider is a typing error; another unknown name may be a provider's own list."""
+    problems = []
+    for number, override in enumerate(overrides):
+        name = override.provider
+        if name in entries or name in KEY_VARIABLES:
+            continue
+        from llm_orchestrator.providers import adapter_names  # few files need it
+
+        known = {*entries, *adapter_names()}
+        close = None if name in known else closest(name, known, _CLOSE)
+        if close is not None:
+            path = ("cost_tracking", "price_overrides", number, "provider")
+            problems.append(Problem(path, f"no entry is called {name!r}. Did you mean {close!r}?"))
+        elif name not in known:
+            logger.warning(
+                "price_overrides has a price for %r, which is no entry below providers: no call uses it, "
+                "unless a provider of yours has price lists of its own.",
+                name,
+            )
+    return problems
 
 
 def _entry_of(problem: Problem) -> Optional[str]:

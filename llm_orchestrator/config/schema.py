@@ -32,6 +32,7 @@ from llm_orchestrator.config.values import (
     ModelName,
     Number,
     Positive,
+    Proxy,
     Rate,
     Section,
     Text,
@@ -88,7 +89,7 @@ class HttpConfig(ConfigModel):
         keep_alive: Seconds that an idle connection is kept.
     """
 
-    proxy: Optional[str] = Field(default=None, repr=False)
+    proxy: Proxy = Field(default=None, repr=False)
     ca_bundle: Optional[Text] = None
     client_cert: Optional[Text] = None
     client_key: Optional[Text] = None
@@ -142,8 +143,7 @@ class ProviderConfig(ConfigModel):
         max_retry_wait: Seconds; when the provider asks for a longer wait, there is no retry.
         max_continuations: How often an answer that its provider paused is continued.
         embedding_model: The model that ``embed`` asks where a call names none.
-        max_continuations: int = Field(default=8, ge=0)
-    on_unsupported_parameter: Whether a parameter that the model rejects is dropped or an error.
+        on_unsupported_parameter: Whether a parameter that the model rejects is dropped or an error.
         allow_missing_finish_reason: Whether a stream that ends without a finish reason counts as complete.
         options: Request options used where a call gives none.
         transport: ``direct`` is over connections of the library's own, without an SDK; ``sdk`` through the

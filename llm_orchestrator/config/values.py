@@ -9,6 +9,7 @@ from typing import Annotated, Any, Mapping, Optional
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from llm_orchestrator.config.frozen import freeze
+from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.models.names import is_fine_tuned
 from llm_orchestrator.utils.urls import fault_of_url
 
@@ -22,6 +23,7 @@ __all__ = [
     "ModelName",
     "Number",
     "Positive",
+    "Proxy",
     "Rate",
     "Section",
     "Text",
@@ -62,6 +64,12 @@ def replaced(text: str) -> str:
 def _header_values(headers: Mapping[str, str]) -> Mapping[str, str]:
     for value in headers.values():
         replaced(value)
+    if headers:
+        from llm_orchestrator.providers.http.headers import fault_of_headers  # only few entries need it
+
+        fault = fault_of_headers(headers)
+        if fault is not None:
+            raise ValueError(fault)
     return headers
 
 
@@ -84,9 +92,23 @@ def _http_url(url: Optional[str]) -> Optional[str]:
     return url
 
 
+def _proxy_url(url: Optional[str]) -> Optional[str]:
+    if url:
+        from llm_orchestrator.providers.http.core.origins import check_proxy
+
+        try:
+            check_proxy(url)
+        except ConfigurationError as error:
+            raise ValueError(str(error).removeprefix("http.proxy ")) from None
+    return url
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 ModelName = Annotated[Text, AfterValidator(_no_fine_tuned)]
 Url = Annotated[Optional[Annotated[str, StringConstraints(strip_whitespace=True)]], AfterValidator(_http_url)]
+Proxy = Annotated[
+    Optional[Annotated[str, StringConstraints(strip_whitespace=True)]], AfterValidator(_proxy_url)
+]
 Number = BeforeValidator(_not_a_switch)
 Positive = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Number, Field(ge=0, le=1000)]

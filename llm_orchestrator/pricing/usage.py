@@ -18,6 +18,7 @@ from llm_orchestrator.utils.numbers import MOST_TOKENS
 from llm_orchestrator.utils.usage import (
     counted_by_gemini,
     documented_usage,
+    in_numbers,
     replaced_usage,
     updated_usage,
 )
@@ -67,7 +68,7 @@ def read_usage(query: PricingQuery, usual_api: Optional[str] = None) -> Optional
     if isinstance(raw, TokenUsage):
         return _read_counts(raw, query.request)
     streamed = isinstance(raw, (list, tuple))
-    reported: List[Any] = [usage for usage in (raw if isinstance(raw, (list, tuple)) else (raw,)) if usage]
+    reported = [in_numbers(usage) for usage in (raw if isinstance(raw, (list, tuple)) else (raw,)) if usage]
     if not reported:
         return None
     last, api = reported[-1], query.api or usual_api

@@ -22,7 +22,7 @@ from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.failures import Failure, error_of_failure, field_at_fault, words_of
 from llm_orchestrator.providers.http.exceptions import error_of_transport
-from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
+from llm_orchestrator.providers.http.headers import fault_of_headers, is_header_text
 from llm_orchestrator.providers.http.reader import read_document
 from llm_orchestrator.providers.http.redaction import Redactor, secret_headers, secrets_beside
 from llm_orchestrator.providers.wire import Limits, RawReply, StreamState, WireRequest
@@ -103,12 +103,9 @@ class Adapter(ABC):
                 f"The api_key of provider {name!r} holds characters that no HTTP header can carry. "
                 "Check it for blanks, line ends and quotes."
             )
-        for header, value in (headers or {}).items():
-            if not (is_header_name(header) and is_header_text(value)):
-                raise ConfigurationError(  # without the value, which may be a key
-                    f"The header {header!r} of provider {name!r} holds what HTTP cannot carry. "
-                    "Use printable ASCII without blanks at its ends."
-                )
+        fault = fault_of_headers(headers or {})
+        if fault:
+            raise ConfigurationError(f"headers of provider {name!r}: {fault}")
         self.name = name
         self.base_url = base_url
         self.timeout = timeout
@@ -349,6 +346,18 @@ class Adapter(ABC):
 
         Returns:
             A GET request, answered in the form of the first reply; None when the answer is there.
+        """
+        return None
+
+    def check_polled(self, body: JSON, headers: Mapping[str, str]) -> None:
+        """Look at the reply to a ``poll_request``, which may be no answer although its status is 200.
+
+        Args:
+            body: The provider's JSON.
+            headers: Headers of the reply.
+
+        Raises:
+            ProviderError: The reply is a failure, or of another form; the provider may still be at work.
         """
         return None
 

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Iterable, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers.reading import as_count, as_mapping
 from llm_orchestrator.providers.wire import WireRequest
-from llm_orchestrator.types import FinishReason, LLMResponse
+from llm_orchestrator.types import FinishReason, LLMRequest, LLMResponse, StreamEvent, TextDelta
 
-__all__ = ["warnings_of_answer"]
+__all__ = ["holds_only", "warning_of_streamed", "warnings_of_answer"]
 
 EMPTY = "The answer is empty: the model stopped without writing any text."
+DIFFERS = (
+    "The text that was streamed differs from the answer that the provider gave at the end of the stream. "
+    "The latter is content: replace what was shown before."
+)
 NO_CALLS = "The model stopped to call a tool, but its answer holds no call that can be read."
 
 
 def warnings_of_answer(response: LLMResponse, wire: WireRequest) -> Tuple[str, ...]:
     """Warn of an answer without text, or without the calls it stopped for, and of several answers in one."""
     is_said = response.content or response.tool_calls or response.refusal
-    is_empty = response.finish_reason is FinishReason.STOP and not is_said
+    is_empty = response.finish_reason is FinishReason.STOP and not (is_said or response.warnings)
     several = _several(max(_asked(wire), 1 + len(response.alternatives)))
     lacks_calls = response.finish_reason is FinishReason.TOOL_CALLS and not response.tool_calls
     found = (is_empty and EMPTY, lacks_calls and NO_CALLS, several)
     return tuple(warning for warning in found if warning)
+
+
+def holds_only(kinds: Iterable[str]) -> Tuple[str, ...]:
+    """Warn of an answer without text and calls, by the kinds of what it holds instead."""
+    named = ", ".join(sorted(set(kinds)))
+    return (f"The answer holds no text, only {named}: see raw_response.",) if named else ()
+
+
+def warning_of_streamed(
+    pieces: Sequence[StreamEvent], response: LLMResponse, request: LLMRequest
+) -> Optional[str]:
+    """Warn of an answer that is not what was streamed of it."""
+    streamed = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
+    if streamed == response.content:
+        return None
+    # A structured answer may come after comments, which are streamed, too.
+    is_last = request.response_format is not None and streamed.endswith(response.content)
+    return None if is_last and response.content else DIFFERS
 
 
 def _asked(wire: WireRequest) -> int:

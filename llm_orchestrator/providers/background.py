@@ -36,6 +36,9 @@ class Polled(Protocol):
     def poll_request(self, body: JSON) -> Optional[WireRequest]:
         """Build the request that asks how far an answer is."""
 
+    def check_polled(self, body: JSON, headers: Mapping[str, str]) -> None:
+        """Raise what the reply to that request is, unless it says how far the answer is."""
+
     def with_headers(self, wire: WireRequest, request: LLMRequest) -> WireRequest:
         """Add the headers of entry and call."""
 
@@ -83,8 +86,9 @@ def finishing(
         try:
             with provider.errors(request, poll):
                 limits = provider.limits(request, context)
-                reply = yield partial(waits.ask, provider, provider.with_headers(poll, request), limits)
-            failures = 0
+                told = yield partial(waits.ask, provider, provider.with_headers(poll, request), limits)
+                provider.check_polled(*told)
+            reply, failures = told, 0
         except (ConfigurationError, ModelNotFoundError) as error:  # address and model were right before
             raise _given_up(_not_found(reply[0], error)) from error
         except ProviderError as error:
@@ -97,7 +101,7 @@ def finishing(
 def _given_up(error: ProviderError) -> ProviderError:
     """Asked anew it would be made, and paid for, a second time."""
     error.sent = error.may_be_billed = True
-    error.may_retry = False
+    error.may_retry = error.may_fall_back = False
     return error
 
 

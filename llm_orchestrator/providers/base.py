@@ -22,7 +22,7 @@ from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.embedding import Embedded
 from llm_orchestrator.providers.error_translation import ErrorTranslation
 from llm_orchestrator.providers.halves import without_halves
-from llm_orchestrator.providers.http.headers import is_header_name, is_header_text
+from llm_orchestrator.providers.http.headers import fault_of_headers, joined_headers
 from llm_orchestrator.providers.questions import aask, ask, counting, greeting, listing, validation
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
@@ -392,13 +392,11 @@ class BaseLLMProvider(Adapter):
             headers: Values by name.
 
         Raises:
-            InvalidRequestError: One of them is not printable ASCII.
+            InvalidRequestError: One of them is not printable ASCII, or there twice.
         """
-        for name, value in headers.items():
-            if not (is_header_name(name) and is_header_text(value)):
-                raise InvalidRequestError(  # without the value, which may be a key
-                    f"The header {name!r} holds what HTTP cannot carry. Use printable ASCII in extra_headers."
-                )
+        fault = fault_of_headers(headers)
+        if fault:
+            raise InvalidRequestError(f"extra_headers: {fault}")
 
     def response_of(
         self,
@@ -452,7 +450,7 @@ class BaseLLMProvider(Adapter):
         Returns:
             The request with all its headers.
         """
-        own = hidden(request.extra_headers if request is not None else {})
+        own = request.extra_headers if request is not None else {}
         if not (self.headers or own):
             return wire
-        return evolve(wire, headers=hidden({**self.headers, **wire.headers, **own}))
+        return evolve(wire, headers=hidden(joined_headers(self.headers, wire.headers, own)))

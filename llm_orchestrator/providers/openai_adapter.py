@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from llm_orchestrator.exceptions import ConfigurationError, ProviderError
+from llm_orchestrator.exceptions import ConfigurationError, InvalidResponseError, ProviderError
 from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
@@ -165,6 +165,13 @@ class OpenAIAdapter(SDKProvider):
     def poll_request(self, body: JSON) -> Optional[WireRequest]:
         """Ask for a response that is made in the background; see ``Adapter.poll_request``."""
         return responses.poll_request(body)
+
+    def check_polled(self, body: JSON, headers: Mapping[str, str]) -> None:
+        """Look at the state of a response; see ``Adapter.check_polled``."""
+        if not body.get("status") and failures.is_failure(body):
+            raise self.failure_in(body, headers)
+        if not _is_response(body):
+            raise InvalidResponseError("The reply is not the response that was asked for. Try again.")
 
     def parse_failure(self, body: JSON, status_code: Optional[int], headers: Mapping[str, str]) -> Failure:
         """Read a failure; see ``Adapter.parse_failure``."""

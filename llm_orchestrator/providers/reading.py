@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import abc
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.types import JSON
@@ -19,6 +19,7 @@ __all__ = [
     "as_text",
     "as_text_or_none",
     "listed_models",
+    "other_answers",
     "parse_data_url",
 ]
 
@@ -55,6 +56,17 @@ def as_text_or_none(value: Any) -> Optional[str]:
 def as_count(value: Any) -> Optional[int]:
     """A number of tokens, or of other things that are counted; None for one that cannot be."""
     return value if is_count(value) else None
+
+
+def other_answers(answers: Any, first: Optional[JSON]) -> List[Tuple[int, JSON]]:
+    """The answers in one reply beside the first, by their index; hosts leave it out, or repeat it."""
+    numbered: Dict[int, JSON] = {}
+    for place, answer in enumerate(as_mappings(answers)):
+        number = place if (index := as_count(answer.get("index"))) is None else index
+        while number in numbered:
+            number += 1
+        numbered[number] = answer
+    return sorted((number, answer) for number, answer in numbered.items() if answer is not first)
 
 
 def listed_models(value: Any, name: str) -> List[JSON]:

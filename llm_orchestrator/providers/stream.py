@@ -33,6 +33,7 @@ from llm_orchestrator.exceptions import (
     StreamInterruptedError,
     forget_frames,
 )
+from llm_orchestrator.providers.answers import warning_of_streamed
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.halves import HalfCharacters
 from llm_orchestrator.providers.http.deadlines import Watch
@@ -49,6 +50,7 @@ from llm_orchestrator.types import (
     ToolCallDelta,
 )
 from llm_orchestrator.utils.steps import Steps, arun, run
+from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     import asyncio
@@ -126,7 +128,12 @@ class StreamReader:
         with self._provider.errors(self._sent.request, self._sent.wire):
             document = self._reader.document
             body = self._provider.assemble_reply(self._state) if document is None else document
-            return self._provider.response_of(body, self._state.headers, *self._sent)
+            response = self._provider.response_of(body, self._state.headers, *self._sent)
+        if document is not None or not self._state.complete:
+            return response
+        pieces = [*self.delivered, *self._ready]
+        warning = warning_of_streamed(pieces, response, self._sent.request)
+        return response if warning is None else evolve(response, warnings=(*response.warnings, warning))
 
     def partial(self) -> LLMResponse:
         """What is known of an answer that did not become whole."""

@@ -27,8 +27,20 @@ def read_messages(messages: Messages) -> Tuple[Message, ...]:
         )
     if not messages:
         raise InvalidMessagesError("messages is empty. Pass at least one message.")
+    read = tuple(read_message(message, index) for index, message in enumerate(messages))
     # A turn that says nothing is the application's choice: the system prompt may hold the whole task.
-    return tuple(read_message(message, index) for index, message in enumerate(messages))
+    if not any(map(_says_something, read)):
+        raise InvalidMessagesError("None of the messages holds any text. Pass at least one that does.")
+    return read
+
+
+def _says_something(message: Message) -> bool:
+    content = message.content
+    if message.tool_calls or message.tool_call_id or message.provider_state:
+        return True
+    if isinstance(content, str):
+        return bool(content.strip())
+    return any(part.get("type") != "text" or str(part.get("text") or "").strip() for part in content or ())
 
 
 def check_owner(messages: Sequence[Message], provider: str) -> None:

@@ -31,7 +31,7 @@ class ToolCallDelta:
     Attributes:
         index: Which call of the answer the piece belongs to, counted from 0.
         id: The call's id, with its first piece.
-        name: The tool's name, with its first piece.
+        name: The tool's name, with its first piece; a host that sends it in pieces, in the first ones.
         arguments: A fragment of the arguments' JSON text.
     """
 

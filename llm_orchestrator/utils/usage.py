@@ -5,13 +5,22 @@ Answers and prices are both made of these, so that they count alike.
 
 from __future__ import annotations
 
+import re
 from collections import abc
 from decimal import Decimal
+from operator import is_
 from typing import Any, Dict, Mapping, Optional
 
 from llm_orchestrator.utils.json import JSON
 
-__all__ = ["counted_by_gemini", "documented_usage", "replaced_usage", "reported_cost", "updated_usage"]
+__all__ = [
+    "counted_by_gemini",
+    "documented_usage",
+    "in_numbers",
+    "replaced_usage",
+    "reported_cost",
+    "updated_usage",
+]
 
 #: Where hosts put tokens that were read from a cache; all are a part of the prompt.
 CACHED = ("cached_tokens", "prompt_cache_hit_tokens")
@@ -24,6 +33,33 @@ COSTS: Mapping[str, Decimal] = {
 }
 #: More than any call costs: a number above it is none.
 MOST_DOLLARS = 1_000_000
+#: A count as text, no longer than one can be.
+_COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+
+def in_numbers(usage: JSON) -> JSON:
+    """A usage object whose counts are numbers, also where a host writes them as text or as 12.0."""
+    changes = {
+        key: number for key, value in usage.items() if (number := _in_numbers(key, value)) is not value
+    }
+    return {**usage, **changes} if changes else usage
+
+
+def _in_numbers(key: str, value: Any) -> Any:
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, dict):
+        return in_numbers(value)
+    if isinstance(value, list):
+        entries = [_in_numbers(key, entry) for entry in value]
+        return value if all(map(is_, entries, value)) else entries
+    return _count_in(value) if "token" in key.lower() else value
+
+
+def _count_in(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return int(value) if isinstance(value, str) and _COUNT.fullmatch(value) else value
 
 
 # A later count replaces an earlier one. Nothing does not, and a 0 only beside a count of the same side,

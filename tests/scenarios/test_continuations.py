@@ -12,8 +12,10 @@ import pytest
 from llm_orchestrator import (
     FinishReason,
     InvalidRequestError,
+    InvalidResponseError,
     LLMOrchestrator,
     ProviderTimeoutError,
+    RateLimitError,
     ServerError,
     StreamInterruptedError,
 )
@@ -347,3 +349,49 @@ def test_fa2_a_background_answer_that_ends_otherwise(
             ask(orchestrate(), way, background=True)
     else:
         assert ask(orchestrate(), way, background=True).finish_reason is FinishReason.OTHER
+
+
+FAILED_QUESTIONS = {
+    "an error": json_reply({"error": {"code": "rate_limit_exceeded", "message": "Slow down."}}),
+    "nothing": json_reply({}),
+    "another object": json_reply({"id": "resp_1", "status": "completed"}),
+}
+
+
+@RESPONSES
+@ASKED
+@pytest.mark.parametrize("case", FAILED_QUESTIONS)
+def test_fa2_a_question_that_is_answered_with_something_else_makes_nothing_twice(
+    spend: Spend, server: ScriptedServer, dialect: Dialect, way: str, pauses: List[float], case: str
+) -> None:
+    failed = FAILED_QUESTIONS[case]
+    orchestrator = spend(**price(dialect), entry={"fallback_models": ["another"], "max_retries": 2})
+
+    server.script(working("queued"), failed, failed, dialect.whole("Done."))
+    assert ask(orchestrator, way, background=True).content == "Done."
+
+    server.script(working("queued"), *[failed] * 5)
+    with pytest.raises(RateLimitError if case == "an error" else InvalidResponseError) as caught:
+        ask(orchestrator, way, background=True)
+
+    assert [request.method for request in server.requests].count("POST") == 2
+    assert len(caught.value.attempts) == 1
+    row = orchestrator.cost_tracker.to_dicts()[-1]
+    assert (row["status"], row["usage_status"]) == ("error", "missing")
+    assert row["cost"] > 0, "the prompt, which may be billed"
+
+
+@RESPONSES
+@ASKED
+@pytest.mark.parametrize("output", [None, []])
+def test_fa2_a_background_answer_that_is_empty_is_paid_and_no_other_model_is_asked(
+    spend: Spend, server: ScriptedServer, dialect: Dialect, way: str, pauses: List[float], output: Any
+) -> None:
+    document = json.loads(dialect.whole("", usage=Usage(prompt=1000, completion=100)).body)
+    server.script(working("queued"), json_reply({**document, "output": output}))
+    orchestrator = spend(**price(dialect), entry={"fallback_models": ["another"], "max_retries": 2})
+
+    response = ask(orchestrator, way, background=True)
+
+    assert (response.content, response.cost) == ("", Decimal("0.0045"))
+    assert "empty" in response.warnings[0] and len(server.requests) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Dict, List, Sequence
 
 import pytest
@@ -21,6 +22,7 @@ from tests.support.fixtures import Orchestrate
 from tests.support.marks import STREAMED, anthropic, chat, gemini, responses, streamed
 from tests.support.money import answer
 from tests.support.raw_replies import (
+    CHUNK,
     WHOLE_ITEM,
     choice,
     chunk,
@@ -31,6 +33,7 @@ from tests.support.raw_replies import (
     raw,
     raw_stream,
     response_json,
+    shaped,
 )
 from tests.support.scripted_server import Dialect, Reset, ScriptedServer
 from tests.support.ways import ask
@@ -427,6 +430,47 @@ def test_fa9_the_first_candidate_goes_by_its_index(
     assert "2 answers" in response.warnings[0]
 
 
+def without_index(body: Json, name: str) -> Json:
+    return {**body, name: [{key: entry[key] for key in entry if key != "index"} for entry in body[name]]}
+
+
+@chat
+def test_fa9_choices_without_an_index_are_told_apart_by_their_place(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    whole = completion(choice(message(content="First")), choice(message(content="Second")))
+    both = [(("Fir", None), ("Sec", None)), (("st", "stop"), ("ond", "stop"))]
+    chunks = [
+        {**CHUNK, "choices": [choice(None, end, delta={"content": text}) for text, end in pieces]}
+        for pieces in both
+    ]
+    replies = [without_index(body, "choices") for body in (whole, *chunks)]
+    server.script(raw(way, replies[0], replies[1:], "[DONE]"))
+
+    response = ask(orchestrate(), way)
+
+    assert (response.content, response.alternatives) == ("First", ("Second",))
+    assert "2 answers" in response.warnings[0]
+
+
+@gemini
+def test_fa9_candidates_without_an_index_are_told_apart_by_their_place(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    whole = candidates((0, "First", "STOP"), (0, "Second", "STOP"))
+    events = [
+        candidates((0, "Fir", None), (0, "Sec", None)),
+        candidates((0, "st", "STOP"), (0, "ond", "STOP")),
+    ]
+    replies = [without_index(body, "candidates") for body in (whole, *events)]
+    server.script(raw(way, replies[0], replies[1:]))
+
+    response = ask(orchestrate(), way)
+
+    assert (response.content, response.alternatives) == ("First", ("Second",))
+    assert "2 answers" in response.warnings[0]
+
+
 # ---------------------------------------------------------------- FA10: a call without a name
 
 EMPTY_CALLS: Dict[str, Json] = {
@@ -530,3 +574,29 @@ def test_x4_a_call_a_refusal_and_a_cut_answer_are_not_called_empty(
     orchestrator = orchestrate()
 
     assert [ask(orchestrator, "whole").warnings for _ in range(2)] == [(), ()]
+
+
+UNKNOWN: Dict[str, Json] = {
+    "anthropic": {"type": "hologram", "data": "..."},
+    "gemini": {"hologram": {"data": "..."}},
+    "responses": {"type": "hologram", "id": "h1", "data": "..."},
+}
+
+
+@pytest.mark.parametrize("dialect", UNKNOWN, indirect=True)
+def test_x4_an_answer_of_an_unknown_kind_is_one_that_says_so_and_goes_back(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    block = UNKNOWN[dialect.name]
+    is_responses = dialect.name == "responses"
+    reply = raw(way, response_json(block), [ended(block)]) if is_responses else shaped(dialect, way, [block])
+    server.script(reply, answer(dialect, way))
+    orchestrator = orchestrate(max_retries=2)
+
+    response = ask(orchestrator, way)
+    question = {"role": "user", "content": "Hi"}
+    ask(orchestrator, way, [question, response.message, question])
+
+    assert (response.content, response.finish_reason) == ("", FinishReason.STOP)
+    assert response.warnings == ("The answer holds no text, only hologram: see raw_response.",)
+    assert '"hologram"' in json.dumps(server.requests[1].body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Callable, Dict, List
@@ -12,10 +13,10 @@ import pytest
 from llm_orchestrator import (
     StreamInterruptedError,
 )
-from llm_orchestrator.utils.usage import updated_usage
+from llm_orchestrator.utils.usage import in_numbers, updated_usage
 from tests.support.marks import anthropic, chat, gemini
 from tests.support.money import Spend, price, rows
-from tests.support.scripted_server import MODEL, Dialect, Reply, ScriptedServer
+from tests.support.scripted_server import MODEL, Dialect, Reply, ScriptedServer, Usage
 from tests.support.scripted_server.replies import json_reply
 from tests.support.ways import ask
 
@@ -250,3 +251,32 @@ def test_fc11_a_hosts_own_price_is_kept_beside_ours(
     assert response.cost == (Decimal("0.0045") if known else None)
     assert response.cost_details is not None
     assert response.cost_details.reported_cost == (None if cost is None else Decimal(cost))
+
+
+def as_hosts_write(reply: Reply, form: str) -> Reply:
+    """The same reply with every count as text, or as a number with a decimal point."""
+    body = re.sub(rb'("\w*[tT]oken\w*": ?)(\d+)', form.encode(), reply.content())
+    return Reply(reply.status, reply.headers, body)
+
+
+@pytest.mark.parametrize("form", [r'\g<1>"\g<2>"', r"\g<1>\g<2>.0"], ids=["text", "float"])
+def test_fc11_counts_that_are_no_whole_numbers_of_json_are_read(
+    spend: Spend, server: ScriptedServer, dialect: Dialect, way: str, form: str
+) -> None:
+    usage = Usage(prompt=1000, completion=100, cached=400)
+    reply = dialect.stream(["Hi"], usage=usage) if "streamed" in way else dialect.whole("Hi", usage=usage)
+    server.script(as_hosts_write(reply, form))
+
+    response = ask(spend(**price(dialect)), way)
+
+    assert response.tokens_used == {"prompt": 1000, "completion": 100, "total": 1100}
+    assert response.usage.cached_tokens == 400
+    assert response.cost == Decimal("0.00342"), "600 at $3, 400 at $0.30 and 100 at $15 a million"
+
+
+@pytest.mark.parametrize("count", ["", "many", "-5", "1.5", "9" * 12, True, 1.5, 1e300])
+def test_fc11_what_is_no_count_is_unknown(count: Any) -> None:
+    assert in_numbers({"prompt_tokens": count, "price": "12"}) in (
+        {"prompt_tokens": count, "price": "12"},
+        {"prompt_tokens": int(count) if isinstance(count, float) else count, "price": "12"},
+    )

@@ -230,6 +230,15 @@ def test_ff12_an_empty_turn_beside_a_system_prompt_is_sent(
     assert len(server.requests) == (0 if dialect.name == "anthropic" else 1)
 
 
+@pytest.mark.parametrize("content", ["", " \n", [], [{"type": "text", "text": ""}]])
+def test_ff12_messages_that_all_are_empty_are_an_empty_prompt(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, content: Any
+) -> None:
+    with pytest.raises(InvalidMessagesError, match="None of the messages holds any text"):
+        ask(orchestrate(), way, [{"role": "user", "content": content}] * 2)
+    assert server.requests == []
+
+
 def test_ff12_a_question_of_an_image_alone_is_one(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
 ) -> None:

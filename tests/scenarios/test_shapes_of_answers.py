@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from llm_orchestrator import (
     FinishReason,
     InvalidResponseError,
+    LLMResponse,
     ReasoningDelta,
     TextDelta,
 )
@@ -34,7 +35,7 @@ from tests.support.raw_replies import (
     shaped,
 )
 from tests.support.scripted_server import Dialect, ScriptedServer
-from tests.support.ways import ask
+from tests.support.ways import ask, run_async
 
 Json = Dict[str, Any]
 
@@ -88,6 +89,55 @@ def test_fa3_the_text_comes_once_wherever_it_stands(
 
     assert (response.content, response.finish_reason) == ("Hello.", FinishReason.STOP)
     assert response.warnings == ()
+
+
+DIFFERENT: Dict[str, Any] = {
+    "another text": ([*BEGUN, {**DELTAS[0], "delta": "Bye"}, ended(WHOLE_ITEM)], "Hello."),
+    "more than the text": ([*BEGUN, *DELTAS, {**DELTAS[0], "delta": " Bye."}, ended(WHOLE_ITEM)], "Hello."),
+    "another text when it is done": ([{**DELTAS[0], "delta": "Bye"}, TEXT_DONE, ended()], "Hello."),
+    "another item when it is done": ([{**DELTAS[0], "delta": "Bye"}, ITEM_DONE, ended()], "Hello."),
+}
+
+
+@responses
+@streamed
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_fa3_an_answer_that_differs_from_its_stream_counts_and_says_so(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, case: str
+) -> None:
+    events, content = DIFFERENT[case]
+    server.script(raw_stream(events))
+    orchestrator = orchestrate()
+
+    async def final() -> LLMResponse:
+        return await orchestrator.asend_streaming_request("Hi").final_response()
+
+    if way == "streamed":
+        response = orchestrator.send_streaming_request("Hi").final_response()
+    else:
+        response = run_async(orchestrator, final)
+
+    assert (response.content, response.message.text) == (content, content)
+    assert [warning for warning in response.warnings if "differs" in warning]
+
+
+@responses
+def test_fa3_a_comment_before_a_structured_answer_is_no_difference(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
+) -> None:
+    items = [
+        {**ITEM, "id": f"m{n}", "content": [{**TEXT, "text": text}]}
+        for n, text in enumerate(["Let me see.", '{"title": "x"}'])
+    ]
+    done = [
+        {"type": "response.output_item.done", "output_index": n, "item": item} for n, item in enumerate(items)
+    ]
+    schema = {"text": {"format": {"type": "json_schema"}}}
+    server.script(raw_stream([*done, ended(*items, **schema)]))
+
+    response = orchestrate().send_streaming_request("Hi", response_format=Book).final_response()
+
+    assert (response.parsed, response.warnings) == (Book(title="x"), ())
 
 
 @responses

@@ -311,6 +311,34 @@ def test_fb1_pieces_belong_together_by_index_else_by_id(
     assert len({call.id for call in response.tool_calls}) == 2
 
 
+#: The name ``get_weather`` as hosts send it, and what of it each piece adds.
+NAMES: Mapping[str, List[str]] = {
+    "in pieces": ["get_", "weather"],
+    "longer each time": ["get", "get_wea", "get_weather"],
+    "whole each time": ["get_weather", "get_weather"],
+}
+
+
+@chat
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("has_id", [True, False])
+def test_fb1_a_name_that_comes_in_pieces_is_one_name(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, name: str, has_id: bool
+) -> None:
+    head = {"index": 0, **({"id": "c1"} if has_id else {})}
+    pieces: List[Any] = [{**head, "function": {"name": piece}} for piece in NAMES[name]]
+    pieces += [{"index": 0, "function": {"arguments": part}} for part in ('{"a": ', "1}")]
+    server.script(
+        streamed(dialect, [*(chunk(tool_calls=[p]) for p in pieces), chunk("tool_calls"), "[DONE]"])
+    )
+
+    stream = orchestrate().send_streaming_request("Hi", tools=[CLOCK])
+    told = [event.name or "" for event in stream.events() if isinstance(event, ToolCallDelta)]
+
+    (call,) = stream.final_response().tool_calls
+    assert (call.name, call.arguments, "".join(told)) == ("get_weather", {"a": 1}, "get_weather")
+
+
 def argument_events(dialect: str, pieces: List[str]) -> List[Any]:
     """One streamed call whose arguments come in pieces."""
     if dialect == "chat":

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, Mapping, Optional, Sequence
 
 from llm_orchestrator.exceptions import InvalidResponseError
+from llm_orchestrator.providers.answers import holds_only
 from llm_orchestrator.providers.anthropic.turns import (
     assistant_message,
     blocks_in,
+    kinds_beside_text,
     read_calls,
     read_reasoning,
     read_text,
@@ -18,6 +20,7 @@ from llm_orchestrator.providers.contents import check_read
 from llm_orchestrator.providers.finishes import finish_of
 from llm_orchestrator.providers.reading import as_count, as_mapping, as_text, as_text_or_none
 from llm_orchestrator.types import JSON, MISSING_USAGE, FinishReason, LLMResponse, TokenUsage
+from llm_orchestrator.utils.usage import in_numbers
 from llm_orchestrator.utils.values import make
 
 __all__ = ["parse_reply", "read_usage"]
@@ -43,6 +46,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     blocks = with_own_calls(blocks_in(content))
     text, calls = read_text(blocks), read_calls(blocks)
     check_read(unread_blocks(blocks), text, calls)
+    kinds = () if text or calls else kinds_beside_text(blocks)
     stop_reason = as_text_or_none(body.get("stop_reason"))
     return make(
         LLMResponse,
@@ -54,6 +58,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         raw_finish_reason=stop_reason,
         tool_calls=calls,
         reasoning=read_reasoning(blocks),
+        warnings=holds_only(kinds),
         refusal=_refusal(body) if stop_reason == "refusal" else None,
         message=assistant_message(blocks, provider),
     )
@@ -71,7 +76,7 @@ def _refusal(body: JSON) -> str:
 
 def read_usage(raw: Any) -> TokenUsage:
     """Translate a usage object; its ``input_tokens`` leave out what was read from and written to a cache."""
-    usage = as_mapping(raw)
+    usage = in_numbers(as_mapping(raw))
     if not usage:
         return MISSING_USAGE
     uncached, completion = as_count(usage.get("input_tokens")), as_count(usage.get("output_tokens"))

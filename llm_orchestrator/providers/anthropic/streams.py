@@ -22,7 +22,7 @@ from llm_orchestrator.types import (
     parse_arguments,
 )
 from llm_orchestrator.utils.json import without_none
-from llm_orchestrator.utils.usage import updated_usage
+from llm_orchestrator.utils.usage import in_numbers, updated_usage
 
 __all__ = ["assemble_reply", "parse_event"]
 
@@ -205,7 +205,8 @@ def _end_message(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     message: Dict[str, Any] = state.reply.setdefault("message", {})
     fields = {key: value for key, value in event.items() if key not in ("type", "delta", "usage")}
     message.update(without_none({**fields, **as_mapping(event.get("delta"))}))
-    usage = updated_usage(as_mapping(message.get("usage")), without_none(as_mapping(event.get("usage"))))
+    later = without_none(in_numbers(as_mapping(event.get("usage"))))
+    usage = updated_usage(in_numbers(as_mapping(message.get("usage"))), later)
     if usage:
         message["usage"] = usage
     return NOTHING

@@ -22,6 +22,7 @@ from llm_orchestrator.utils.values import evolve
 __all__ = [
     "assistant_message",
     "blocks_in",
+    "kinds_beside_text",
     "new_call_id",
     "read_calls",
     "read_reasoning",
@@ -85,6 +86,14 @@ def unread_blocks(blocks: Sequence[JSON]) -> List[JSON]:
     answer = [block for block in blocks if as_text(block.get("type")) in ("text", UNREADABLE["type"], "")]
     calls = (block for block in blocks if block.get("type") == "tool_use" and not _is_call(block))
     return [*answer, *(NAMELESS_CALL for block in calls if block.get("input"))]
+
+
+def kinds_beside_text(blocks: Sequence[JSON]) -> List[str]:
+    """The kinds of the blocks that hold neither text nor thinking nor a call."""
+    kinds = [as_text(block.get("type")) for block in blocks]
+    return [
+        kind for kind in kinds if kind and kind not in ("text", "thinking", "redacted_thinking", "tool_use")
+    ]
 
 
 def written_input(written: Any) -> str:

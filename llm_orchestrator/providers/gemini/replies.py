@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
+from llm_orchestrator.providers.answers import holds_only
 from llm_orchestrator.providers.calls import with_own_ids
 from llm_orchestrator.providers.contents import NAMELESS_CALL, check_read
 from llm_orchestrator.providers.finishes import finish_of
@@ -22,9 +23,9 @@ from llm_orchestrator.providers.reading import (
     as_count,
     as_list,
     as_mapping,
-    as_mappings,
     as_text,
     as_text_or_none,
+    other_answers,
 )
 from llm_orchestrator.types import (
     JSON,
@@ -34,7 +35,7 @@ from llm_orchestrator.types import (
     TokenUsage,
     ToolCall,
 )
-from llm_orchestrator.utils.usage import counted_by_gemini
+from llm_orchestrator.utils.usage import counted_by_gemini, in_numbers
 from llm_orchestrator.utils.values import evolve, make
 
 __all__ = [
@@ -87,6 +88,10 @@ KNOWN_FIELDS = frozenset(
 )
 
 
+#: Fields of a part that holds text or a call, and those that say more of a part of any kind.
+OF_TEXT = ("functionCall", "partMetadata", "text", "thought", "thoughtSignature", "type")
+
+
 def parse_reply(body: JSON, provider: str) -> LLMResponse:
     """Translate a whole reply."""
     candidate = first_candidate(body)
@@ -97,6 +102,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     parts = join_calls(read_parts(candidate))
     text = read_text(parts)
     check_read([read for part in parts for read in _unread(part)], text, read_calls(parts))
+    kinds = () if text or read_calls(parts) else kinds_beside_text(parts)
     response_id = as_text_or_none(body.get("responseId"))
     sent = enumerate(read_calls(parts))
     calls = with_own_ids(_tool_call(call, number, response_id) for number, call in sent)
@@ -113,7 +119,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         raw_finish_reason=finish or block,
         tool_calls=calls,
         reasoning=read_reasoning(parts),
-        alternatives=tuple(read_text(read_parts(other)) for other in other_candidates(body)),
+        alternatives=tuple(read_text(read_parts(other)) for _, other in other_candidates(body)),
+        warnings=holds_only(kinds),
         refusal=_refusal(body, candidate) if reason is FinishReason.CONTENT_FILTER else None,
         message=evolve(message, provider_state=state_to_keep(message, parts)),
         request_id=response_id,
@@ -128,12 +135,9 @@ def first_candidate(body: JSON) -> Optional[JSON]:
     return None
 
 
-def other_candidates(body: JSON) -> List[JSON]:
+def other_candidates(body: JSON) -> List[Tuple[int, JSON]]:
     """The candidates beside the first, in their order."""
-    others = [
-        candidate for candidate in as_mappings(body.get("candidates")) if as_count(candidate.get("index"))
-    ]
-    return sorted(others, key=lambda candidate: candidate["index"])
+    return other_answers(body.get("candidates"), first_candidate(body))
 
 
 def read_parts(candidate: JSON) -> List[JSON]:
@@ -176,8 +180,12 @@ def _unread(part: JSON) -> List[JSON]:
     """What must be understood of a part and may not be: its text, or a call of no tool that has arguments."""
     call = as_mapping(part.get("functionCall"))
     nameless = [NAMELESS_CALL] if call.get("args") and not call.get("name") else []
-    unknown = [{"type": key} for key in part if part[key] and not part.keys() & KNOWN_FIELDS][:1]
-    return [{"type": "text", "text": part.get("text")}, *nameless, *unknown]
+    return [{"type": "text", "text": part.get("text")}, *nameless]
+
+
+def kinds_beside_text(parts: Sequence[JSON]) -> List[str]:
+    """The fields of the parts that hold neither text nor a call."""
+    return [key for part in parts for key in part if part[key] and key not in OF_TEXT]
 
 
 def _refusal(body: JSON, candidate: JSON) -> Optional[str]:
@@ -209,7 +217,7 @@ def _unique_id() -> str:
 
 def read_usage(raw: Any) -> TokenUsage:
     """Translate a usage object."""
-    reported = as_mapping(raw)
+    reported = in_numbers(as_mapping(raw))
     if not reported:
         return MISSING_USAGE
     usage = counted_by_gemini(reported)

@@ -34,7 +34,7 @@ from llm_orchestrator.types import (
     ToolCallDelta,
 )
 from llm_orchestrator.utils.json import merged
-from llm_orchestrator.utils.usage import replaced_usage
+from llm_orchestrator.utils.usage import in_numbers, replaced_usage
 
 __all__ = ["assemble_reply", "parse_event"]
 
@@ -53,7 +53,7 @@ def parse_event(event: JSON, state: StreamState) -> List[StreamEvent]:
     for key, value in event.items():
         if value and key not in ("candidates", "usageMetadata"):
             reply["document"][key] = value
-    usage = as_mapping(event.get("usageMetadata"))
+    usage = in_numbers(as_mapping(event.get("usageMetadata")))
     if usage:  # counts are cumulative: the last object replaces the one before
         reply["document"]["usageMetadata"] = replaced_usage(
             as_mapping(reply["document"].get("usageMetadata")), usage
@@ -62,8 +62,8 @@ def parse_event(event: JSON, state: StreamState) -> List[StreamEvent]:
         state.complete = True
     candidate = first_candidate(event)
     if candidate is None or len(event["candidates"]) > 1:
-        for other in other_candidates(event):
-            _remember_alternative(other, reply["alternatives"])
+        for index, other in other_candidates(event):
+            reply["alternatives"].setdefault(index, []).extend(read_parts(other))
     if candidate is None:
         return []
     parts = read_parts(candidate)
@@ -78,10 +78,6 @@ def parse_event(event: JSON, state: StreamState) -> List[StreamEvent]:
         rest = {key: value for key, value in candidate.items() if key != "content" and value is not None}
         reply["candidate"] = merged(reply["candidate"] or {}, rest)
     return pieces
-
-
-def _remember_alternative(candidate: JSON, alternatives: Dict[int, List[JSON]]) -> None:
-    alternatives.setdefault(candidate["index"], []).extend(read_parts(candidate))
 
 
 def _pieces(part: JSON, reply: Dict[str, Any]) -> List[StreamEvent]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Dict, Mapping, Optional
 
-__all__ = ["is_header_name", "is_header_text"]
+__all__ = ["fault_of_headers", "is_header_text", "joined_headers"]
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-def is_header_name(text: str) -> bool:
+def _is_header_name(text: str) -> bool:
     """Whether a string can be the name of a header (RFC 9110, section 5.6.2)."""
     return _NAME.fullmatch(text) is not None
 
@@ -17,3 +18,29 @@ def is_header_name(text: str) -> bool:
 def is_header_text(text: str) -> bool:
     """Whether a string can be the value of a header: printable ASCII without blanks at its ends."""
     return text.isascii() and text.isprintable() and text == text.strip()
+
+
+def fault_of_headers(headers: Mapping[str, str]) -> Optional[str]:
+    """What is wrong with headers, and what to do; no value is shown, which may be a key."""
+    known: Dict[str, str] = {}
+    for name, value in headers.items():
+        if not (_is_header_name(name) and is_header_text(value)):
+            return (
+                f"the header {name!r} holds what HTTP cannot carry. Use printable ASCII without line breaks, "
+                "and without blanks at the ends."
+            )
+        if known.setdefault(name.lower(), name) != name:
+            return f"{known[name.lower()]!r} and {name!r} are one header. Remove one of them."
+    return None
+
+
+def joined_headers(*layers: Mapping[str, str]) -> Dict[str, str]:
+    """Headers in which a later layer replaces the earlier ones, in whatever case the names are written."""
+    names: Dict[str, str] = {}
+    joined: Dict[str, str] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            joined.pop(names.get(name.lower(), name), None)
+            names[name.lower()] = name
+            joined[name] = value
+    return joined

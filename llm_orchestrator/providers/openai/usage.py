@@ -6,7 +6,7 @@ from typing import Any
 
 from llm_orchestrator.providers.reading import as_count, as_mapping
 from llm_orchestrator.types import JSON, MISSING_USAGE, TokenUsage
-from llm_orchestrator.utils.usage import documented_usage
+from llm_orchestrator.utils.usage import documented_usage, in_numbers
 from llm_orchestrator.utils.values import make
 
 __all__ = ["find_usage", "read_usage"]
@@ -26,12 +26,13 @@ def find_usage(body: JSON, choice: JSON) -> JSON:
     found = body.get("usage") or choice.get("usage")
     if not found and "x_groq" in body:
         found = as_mapping(body["x_groq"]).get("usage")
-    return as_mapping(found) if found else {}
+    return in_numbers(as_mapping(found)) if found else {}
 
 
 def read_usage(raw: Any, prompt: str, completion: str) -> TokenUsage:
     """Read a usage object whose counts have these names."""
-    usage = documented_usage(as_mapping(raw))
+    reported = in_numbers(as_mapping(raw))
+    usage = documented_usage(reported)
     if prompt not in usage and completion not in usage and OTHER_NAMES[prompt] in usage:
         prompt, completion = OTHER_NAMES[prompt], OTHER_NAMES[completion]
     read, written, total = (as_count(usage.get(name)) for name in (prompt, completion, "total_tokens"))
@@ -49,5 +50,5 @@ def read_usage(raw: Any, prompt: str, completion: str) -> TokenUsage:
         cached_tokens=as_count(read_details.get("cached_tokens")),
         cache_write_tokens=as_count(read_details.get("cache_write_tokens")),
         reasoning_tokens=as_count(written_details.get("reasoning_tokens")),
-        raw=raw,
+        raw=reported,
     )

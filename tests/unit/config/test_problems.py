@@ -65,6 +65,21 @@ from tests.support.configs import config, costs, entry, fault, no_keys, schema_b
         (entry(api="completions"), "providers.local.api: should be 'auto', 'responses' or 'chat'"),
         (entry(base_url="localhost:11434"), "providers.local.base_url: is not a URL"),
         (entry(base_url="https://me:pw@host"), "providers.local.base_url: contains a user name or password"),
+        (entry(headers={"X-A": "1", "x-a": "2"}), "providers.local.headers: 'X-A' and 'x-a' are one header."),
+        (entry(headers={"X-A": "1\r\nX-B: 2"}), "providers.local.headers: the header 'X-A' holds what HTTP"),
+        (entry(headers={"X-A": "1\n"}), "providers.local.headers: the header 'X-A' holds what HTTP cannot"),
+        (entry(headers={"X A": "1"}), "providers.local.headers: the header 'X A' holds what HTTP cannot"),
+        (entry(http={"proxy": "socks5://u:p@h:1"}), "providers.local.http.proxy: names a socks proxy"),
+        (entry(http={"proxy": "ftp://h:1"}), "providers.local.http.proxy: must begin with http://"),
+        (entry(http={"proxy": "http://h:x"}), "providers.local.http.proxy: is not a possible address."),
+        (
+            costs(price_overrides=[{"provider": "opnai", "model": "m", "rates": {"in": 1}}]),
+            "cost_tracking.price_overrides[0].provider: no entry is called 'opnai'. Did you mean 'openai'?",
+        ),
+        (
+            costs(price_overrides=[{"provider": "loca", "model": "m", "rates": {"in": 1}}]),
+            "cost_tracking.price_overrides[0].provider: no entry is called 'loca'. Did you mean 'local'?",
+        ),
         (config(providers={}), "providers: Dictionary should have at least 1 item"),
         (config(providers=["local"]), "providers: should be a valid dictionary"),
         (config(providers={"local": "x"}), "providers.local: should be a mapping"),
@@ -230,3 +245,13 @@ def test_text_that_is_not_utf8_names_the_line(tmp_path):
 def test_the_file_is_named_in_errors_about_its_values(tmp_path):
     path = written(tmp_path, "active_provider: local\nactive_model: m\nproviders: {local: {timeout: -1}}\n")
     assert fault(path).startswith(f"{path}: line 3: providers.local.timeout: ")
+
+
+@pytest.mark.parametrize(("provider", "warned"), [("local", 0), ("gemini", 0), ("azure", 0), ("zzz", 1)])
+def test_a_price_for_a_provider_that_is_no_entry_is_kept_and_said(provider, warned, caplog):
+    prices = [{"provider": provider, "model": "m", "rates": {"in": 1}}]
+    loaded = ConfigManager.load(costs(price_overrides=prices))
+    assert loaded.cost_tracking.price_overrides[0].provider == provider
+    assert [record.getMessage().split(",")[0] for record in caplog.records] == [
+        f"price_overrides has a price for {provider!r}"
+    ] * warned

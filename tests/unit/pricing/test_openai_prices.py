@@ -372,7 +372,7 @@ def test_usage_that_did_not_come_is_unpriced_never_zero(usage: Any) -> None:
         chat(-1, 10),
         chat(100, -10),
         chat(100, 10, audio_tokens=150),
-        {**chat(100, 10), "prompt_tokens": "100"},
+        {**chat(100, 10), "prompt_tokens": "a hundred"},
         {**chat(100, 10), "completion_tokens": 1.5},
     ],
 )

@@ -10,7 +10,12 @@ from typing import Any, Coroutine, Deque, List, Optional, Set
 
 from llm_orchestrator.exceptions import OrchestratorError, ProviderTimeoutError
 from llm_orchestrator.providers.http.core.clock import Clock
-from llm_orchestrator.providers.http.core.network_errors import no_thread, not_connected, reason_of
+from llm_orchestrator.providers.http.core.network_errors import (
+    connecting,
+    no_thread,
+    not_connected,
+    reason_of,
+)
 from llm_orchestrator.providers.http.core.origins import Target
 from llm_orchestrator.providers.http.core.protocol import ClientProtocol
 from llm_orchestrator.providers.http.core.sockets import (
@@ -146,7 +151,8 @@ class AsyncConnection(asyncio.Protocol):
         """Connect, through the proxy's tunnel and TLS where they are needed."""
         host, port = target.origin.address
         loop = asyncio.get_running_loop()
-        connected = await _connect(host, port)
+        with connecting(target.origin.proxy_name):
+            connected = await _connect(host, port)
         connection = cls(loop, connected, ClientProtocol(target.origin, target.tls))
         try:
             await loop.create_connection(lambda: connection, sock=connected)

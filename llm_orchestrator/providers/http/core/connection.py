@@ -16,7 +16,7 @@ from llm_orchestrator.exceptions import (
     forget_frames,
 )
 from llm_orchestrator.providers.http.core.clock import Clock
-from llm_orchestrator.providers.http.core.network_errors import reason_of
+from llm_orchestrator.providers.http.core.network_errors import connecting, reason_of
 from llm_orchestrator.providers.http.core.origins import Target
 from llm_orchestrator.providers.http.core.protocol import ClientProtocol
 from llm_orchestrator.providers.http.core.sockets import (
@@ -64,7 +64,9 @@ class Connection:
         """Connect, through the proxy's tunnel and TLS where they are needed."""
         clock.connecting()
         host, port = target.origin.address
-        connection = cls(_connect(host, port, clock), ClientProtocol(target.origin, target.tls), clock)
+        with connecting(target.origin.proxy_name):
+            connected = _connect(host, port, clock)
+        connection = cls(connected, ClientProtocol(target.origin, target.tls), clock)
         try:
             connection._send_all(connection.protocol.start())
             while not connection.protocol.is_open:

@@ -9,7 +9,8 @@ import errno
 import os
 import socket
 import ssl
-from typing import Union
+from contextlib import contextmanager
+from typing import Iterator, Optional, Union
 
 from llm_orchestrator.exceptions import (
     ConfigurationError,
@@ -20,6 +21,7 @@ from llm_orchestrator.exceptions import (
 
 __all__ = [
     "broken_reply",
+    "connecting",
     "connection_lost",
     "is_descriptor_shortage",
     "no_thread",
@@ -37,6 +39,18 @@ def not_connected(reason: str) -> ProviderConnectionError:
     )
     error.sent = error.may_be_billed = False
     return error
+
+
+@contextmanager
+def connecting(proxy: Optional[str]) -> Iterator[None]:
+    """Connect to a server, or to the proxy with this host and port: its fault is not the server's."""
+    try:
+        yield
+    except ProviderConnectionError as error:
+        if proxy is None or not isinstance(error.__cause__, Exception):
+            raise
+        reason = reason_of(error.__cause__)
+        raise not_connected(f"the proxy {proxy} cannot be reached: {reason}") from error.__cause__
 
 
 def connection_lost(reason: str) -> ProviderConnectionError:

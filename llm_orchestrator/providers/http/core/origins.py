@@ -17,7 +17,7 @@ from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers.http.core.settings import HttpSettings, TLSSettings, tls_settings
 from llm_orchestrator.utils.urls import server_of
 
-__all__ = ["Origin", "Proxy", "Target", "is_excluded", "proxy_url"]
+__all__ = ["Origin", "Proxy", "Target", "check_proxy", "is_excluded", "proxy_url"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _ENTRY = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>\d+))?")
@@ -80,6 +80,11 @@ class Origin:
         return (self.proxy.host, self.proxy.port) if self.proxy else (self.host, self.port)
 
     @property
+    def proxy_name(self) -> Optional[str]:
+        """Host and port of the proxy, as an error names it; None without a proxy."""
+        return f"{_bracketed(self.proxy.host)}:{self.proxy.port}" if self.proxy else None
+
+    @property
     def authority(self) -> str:
         """Host and port as a request names them."""
         port = "" if self.port == DEFAULT_PORTS["https" if self.is_tls else "http"] else f":{self.port}"
@@ -137,6 +142,19 @@ def proxy_url(url: str, settings: HttpSettings) -> Optional[str]:
         ConfigurationError: The URL names no possible host.
     """
     return _choose_proxy(*_parts(url, "base_url"), settings)[0] or None
+
+
+def check_proxy(url: str) -> None:
+    """Look at the setting ``http.proxy`` of an entry.
+
+    Args:
+        url: The proxy's URL; empty for none.
+
+    Raises:
+        ConfigurationError: No connection can go through it.
+    """
+    if url:
+        _proxy_of(url, "http.proxy")
 
 
 def _parts(url: str, name: str) -> Tuple[str, str, int]:

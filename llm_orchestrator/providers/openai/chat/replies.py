@@ -17,7 +17,7 @@ from llm_orchestrator.providers.openai.chat.turns import (
     unread_calls,
 )
 from llm_orchestrator.providers.openai.usage import find_usage, read_usage
-from llm_orchestrator.providers.reading import as_count, as_mapping, as_mappings, as_text
+from llm_orchestrator.providers.reading import as_mapping, as_text, other_answers
 from llm_orchestrator.types import JSON, FinishReason, LLMResponse, ToolCall
 from llm_orchestrator.utils.values import make
 
@@ -56,7 +56,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         reasoning=read_reasoning(message) or None,
         refusal=refusal,
         alternatives=tuple(
-            read_content(as_mapping(other.get("message")).get("content")) for other in other_choices(body)
+            read_content(as_mapping(other.get("message")).get("content")) for _, other in other_choices(body)
         ),
         message=answer_message(text, calls, provider, state),
     )
@@ -85,10 +85,9 @@ def failure_in_choice(choice: JSON) -> Optional[JSON]:
     return failure_of_finish(reason) if reason and says_failure(reason) else None
 
 
-def other_choices(body: JSON) -> List[JSON]:
+def other_choices(body: JSON) -> List[Tuple[int, JSON]]:
     """The choices beside the first, in their order."""
-    choices = [choice for choice in as_mappings(body.get("choices")) if as_count(choice.get("index"))]
-    return sorted(choices, key=lambda choice: choice["index"])
+    return other_answers(body.get("choices"), first_choice(body))
 
 
 def first_choice(body: JSON) -> JSON:

@@ -57,8 +57,8 @@ def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     if usage:
         memory["usage"] = updated_usage(memory.get("usage", {}), usage)
     if not choice or len(event["choices"]) > 1:
-        for other in other_choices(event):
-            _remember_alternative(other, memory["alternatives"])
+        for index, other in other_choices(event):
+            _remember_alternative(index, other, memory["alternatives"])
     if choice.get("logprobs"):
         _remember_logprobs(as_mapping(choice["logprobs"]), memory["choice"])
     if not isinstance(delta, dict):
@@ -109,8 +109,8 @@ def _remember_logprobs(logprobs: JSON, choice: Dict[str, Any]) -> None:
         kept.setdefault(key, []).extend(as_list(value))
 
 
-def _remember_alternative(choice: JSON, alternatives: Dict[int, Dict[str, Any]]) -> None:
-    kept = alternatives.setdefault(choice["index"], {"texts": [], "finish_reason": None})
+def _remember_alternative(index: int, choice: JSON, alternatives: Dict[int, Dict[str, Any]]) -> None:
+    kept = alternatives.setdefault(index, {"texts": [], "finish_reason": None})
     kept["texts"].append(read_content(as_mapping(choice.get("delta")).get("content")))
     kept["finish_reason"] = choice.get("finish_reason") or kept["finish_reason"]
 
@@ -191,12 +191,22 @@ def _read_call(entry: JSON, calls: List[Dict[str, Any]]) -> Optional[ToolCallDel
         calls.append({**begun, "arguments": [], "others": {}})
     call = calls[position]
     new_id = _own_id(identifier, calls) if identifier and call["id"] is None else None
-    new_name = name if call["name"] is None else None
+    new_name = _rest_of_name(name, call)
     call["id"] = call["id"] or identifier
-    call["name"] = call["name"] or new_name
+    call["name"] = f"{call['name'] or ''}{new_name}" if new_name else call["name"]
     call["arguments"].append(arguments)
     call["others"].update((key, value) for key, value in entry.items() if key not in PIECE_KEYS)
     return ToolCallDelta(position, new_id, new_name, arguments)
+
+
+def _rest_of_name(name: Optional[str], call: Dict[str, Any]) -> Optional[str]:
+    """What a piece adds to the name of its call: some servers send it in pieces, or again with each one."""
+    known = call["name"]
+    if known is None or not name:
+        return name
+    if name == known or any(call["arguments"]):  # which follow a name that is whole
+        return None
+    return name[len(known) :] if name.startswith(known) else name
 
 
 def _own_id(identifier: str, calls: List[Dict[str, Any]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
+from llm_orchestrator.providers.answers import holds_only
 from llm_orchestrator.providers.contents import check_read, refusal_in, text_in
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.finishes import finish_of
@@ -12,6 +13,7 @@ from llm_orchestrator.providers.messages import answer_message
 from llm_orchestrator.providers.openai.failures import parse_failure
 from llm_orchestrator.providers.openai.responses.turns import (
     items_of,
+    kinds_beside_text,
     message_parts,
     read_calls,
     read_reasoning,
@@ -44,7 +46,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         raise failure
     output = body.get("output")
     is_there = isinstance(output, (list, str)) or items_of(body)
-    if not is_there and body.get("status") != "incomplete":  # cut off before the first
+    is_paid = body.get("status") == "completed" and body.get("usage")
+    if not (is_there or is_paid) and body.get("status") != "incomplete":  # cut off before the first
         raise InvalidResponseError("The reply holds no output. Try again, or check api and base_url.")
     items = with_own_call_ids(items_of(body))
     parts = message_parts(items)
@@ -66,7 +69,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         tool_calls=calls,
         reasoning=read_reasoning(items, parts),
         refusal=refusal,
-        warnings=_warnings(waiting),
+        warnings=_warnings(waiting)
+        or holds_only(() if text or calls or refusal else kinds_beside_text(items)),
         message=answer_message(text, calls, provider, state),
     )
 

@@ -125,6 +125,8 @@ def _rest_of_text(whole: str, event: JSON, state: StreamState) -> Sequence[Strea
     if not whole or streamed.endswith(whole):  # one of several parts of the item
         return ()
     if streamed and not whole.startswith(streamed):
+        if whole not in streamed:  # what is whole counts, and the answer says that it differs
+            state.reply["fragments"][_item_key(event)] = [whole]
         return ()
     if not streamed and "".join(state.reply["text"]).endswith(whole):
         return ()  # it was streamed under another name of the item

@@ -35,6 +35,7 @@ __all__ = [
     "arguments_field",
     "items_in",
     "items_of",
+    "kinds_beside_text",
     "message_item",
     "message_parts",
     "read_calls",
@@ -144,6 +145,12 @@ def _with_own_id(item: JSON, ids: OwnIds) -> JSON:
     sent = as_text(item.get("call_id"))
     own = ids.take(sent or as_text(item.get("id")) or new_call_id())
     return item if own == sent else {**item, "call_id": own}
+
+
+def kinds_beside_text(items: Sequence[JSON]) -> List[str]:
+    """The kinds of the items that hold neither text nor reasoning nor a call."""
+    kinds = [as_text(item.get("type")) for item in items]
+    return [kind for kind in kinds if kind and kind not in ("message", "reasoning", *CALL_ITEMS)]
 
 
 def unread_calls(items: Sequence[JSON]) -> List[JSON]:

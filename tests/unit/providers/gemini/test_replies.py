@@ -145,7 +145,7 @@ def test_an_empty_candidate_is_an_empty_answer() -> None:
             (10, 5, 9, None, None),
         ),
         ({"promptTokenCount": 10}, (10, None, None, None, None)),
-        ({"promptTokenCount": "10", "totalTokenCount": None}, (None, None, None, None, None)),
+        ({"promptTokenCount": 1.5, "totalTokenCount": None}, (None, None, None, None, None)),
     ],
 )
 def test_usage(usage: Json, expected: Any) -> None:
