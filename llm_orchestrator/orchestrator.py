@@ -513,18 +513,23 @@ class LLMOrchestrator:
         return self._shared.tracker
 
     def get_available_models(
-        self, provider: Optional[str] = None, include_deprecated: bool = False
+        self, provider: Optional[str] = None, include_deprecated: bool = False, kind: str = "chat"
     ) -> List[str]:
-        """List the chat models known since the last refresh; empty before the first.
+        """List the models of one kind that are known since the last refresh; empty before the first.
 
         Args:
             provider: Name of a provider entry; None for the active one.
             include_deprecated: Whether to list models that are deprecated or gone, too.
+            kind: ``chat`` for models that answer, ``embedding`` for those that ``embed`` can ask.
 
         Returns:
             Names of models, as they are sent.
+
+        Raises:
+            InvalidRequestError: There is no such kind.
         """
-        models = self.registry.get_available_models(provider or self.active_provider, include_deprecated)
+        name = provider or self.active_provider
+        models = self.registry.get_available_models(name, include_deprecated, kind)
         return [model.name for model in models]
 
     def refresh_models(self, provider: Optional[str] = None) -> None:

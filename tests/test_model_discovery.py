@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, Mapping
 
 import pytest
 
-from llm_orchestrator.exceptions import ConfigurationError, RateLimitError
+from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError, RateLimitError
 from llm_orchestrator.models import cache
 from llm_orchestrator.models.names import is_fine_tuned
 from llm_orchestrator.models.registry import ModelInfo, ModelRegistry
@@ -231,6 +231,60 @@ def test_kinds_are_told_by_protocol_and_whole_words(kinds, hidden, shown, make):
     registry = make(one=Listed(*hidden, *shown, kinds=kinds))
     registry.refresh_models()
     assert names(registry) == sorted(shown)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "embedding", "others"),
+    [
+        ("openai", ["text-embedding-3-small"], ["gpt-9", "whisper-1", "dall-e-3"]),
+        ("openai-compatible", ["embeddinggemma:300m", "nomic-embed-text"], ["bge-reranker-v2", "llama4"]),
+        ("gemini", ["gemini-embedding-001"], ["gemini-9-pro", "gemini-9-pro-tts"]),
+        ("vertex", ["text-embedding-005", "textembedding-gecko"], ["gemini-9-pro", "veo-3"]),
+        ("anthropic", [], ["claude-embedding"]),
+        ("local", [], ["my-embedding"]),
+    ],
+)
+def test_embedding_models_are_listed_when_asked_for(kinds, embedding, others, make, call):
+    registry = make(one=Listed(*embedding, *others, kinds=kinds))
+    call(registry, "refresh_models")
+    found = registry.get_available_models("one", kind="embedding")
+    assert [info.name for info in found] == embedding
+    assert not set(embedding).intersection(names(registry))
+
+
+def test_the_providers_own_word_on_embedding_counts_before_the_name(make, cache_path):
+    registry = make(
+        one=Listed(
+            ModelInfo("old-embedding", "one", exclusion="it cannot generateContent"),
+            ModelInfo("vectors-1", "one", exclusion="it cannot generateContent", embeds=True),
+            ModelInfo("both-1", "one", embeds=True),
+            kinds="gemini",
+        )
+    )
+    registry.refresh_models()
+    for again in (registry, ModelRegistry({"one": Listed()}, cache_path)):  # as kept in the file, too
+        assert [info.name for info in again.get_available_models("one", kind="embedding")] == [
+            "both-1",
+            "vectors-1",
+        ]
+        assert names(again) == ["both-1"]
+
+
+def test_an_embedding_model_that_is_gone_is_deprecated(make, clock):
+    provider = Listed("text-embedding-3-small", "gpt-9")
+    registry = make(one=provider)
+    registry.refresh_models()
+    clock.next_day()
+    provider.offer("gpt-9")
+    registry.refresh_models()
+    assert registry.get_available_models("one", kind="embedding") == []
+    (gone,) = registry.get_available_models("one", include_deprecated=True, kind="embedding")
+    assert (gone.name, gone.deprecated) == ("text-embedding-3-small", True)
+
+
+def test_an_unknown_kind_is_refused_with_a_suggestion(make):
+    with pytest.raises(InvalidRequestError, match="'embeddings'. Did you mean 'embedding'?"):
+        make(one=Listed()).get_available_models("one", kind="embeddings")
 
 
 def test_a_provider_without_kinds_of_its_own_lists_everything(cache_path):

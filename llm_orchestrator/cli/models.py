@@ -1,4 +1,4 @@
-"""The command ``models``: the chat models of the providers, as of the last refresh."""
+"""The command ``models``: the models of the providers, as of the last refresh."""
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
 import json
@@ -34,9 +34,12 @@ def models(
     everything: Annotated[
         bool, typer.Option("--all", help="All providers of the configuration, and deprecated models too.")
     ] = False,
+    kind: Annotated[
+        str, typer.Option("--kind", "-k", help="chat, or embedding for models that make vectors.")
+    ] = "chat",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the chat models: context window, prices, since when, deprecated, when they retire.
+    """List the models: context window, prices, since when, deprecated, when they retire.
 
     What is known of earlier refreshes needs no key and no network.
     """
@@ -44,7 +47,7 @@ def models(
         names = _names(orchestrator, everything and provider is None)
         error = _refresh(orchestrator, names) if refresh else None
         registry = orchestrator.registry
-        found = [model for name in names for model in registry.get_available_models(name, everything)]
+        found = [model for name in names for model in registry.get_available_models(name, everything, kind)]
         rows = [_row(model, _prices(orchestrator, model)) for model in found]
     if as_json:
         print(json.dumps([asdict(model) for model in found], indent=2))
@@ -53,7 +56,8 @@ def models(
     if error:
         fail(f"{error} The earlier list is kept.", FAILED)
     if not found:
-        note("No models are known yet. Run: llm-orchestrator models --refresh")
+        of_kind = "" if kind == "chat" else f" of the kind {kind}"
+        note(f"No models{of_kind} are known yet. Run: llm-orchestrator models --refresh")
 
 
 def _names(orchestrator: LLMOrchestrator, everything: bool) -> List[str]:

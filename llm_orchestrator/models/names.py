@@ -13,9 +13,11 @@ from typing import Dict, Iterable, Optional, Pattern, Tuple
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.packaged import packaged_text
 
-__all__ = ["exclusion_by_kind", "foreign_owner", "is_fine_tuned"]
+__all__ = ["embeds_by_kind", "exclusion_by_kind", "foreign_owner", "is_fine_tuned"]
 
 _KINDS_FILE = "not_chat.json"
+#: The kind in that file whose models make vectors.
+_EMBEDDINGS = "embeddings"
 
 
 def is_fine_tuned(model: str) -> bool:
@@ -32,10 +34,22 @@ def foreign_owner(model: str, provider: str, entries: Iterable[str]) -> Optional
 
 def exclusion_by_kind(model: str, kinds: str) -> Optional[str]:
     """Why a model is not a chat model, judged by its name; None when it may be one."""
+    found = _kind_and_word(model, kinds)
+    return f"its name says it is a model for {found[0]} ({found[1]!r})" if found else None
+
+
+def embeds_by_kind(model: str, kinds: str) -> bool:
+    """Whether a model makes vectors, judged by its name."""
+    found = _kind_and_word(model, kinds)
+    return found is not None and found[0] == _EMBEDDINGS
+
+
+def _kind_and_word(model: str, kinds: str) -> Optional[Tuple[str, str]]:
+    """What a model that is not for chat is for, and the word that says so."""
     for kind, pattern in _patterns().get(kinds, {}).items():
         found = pattern.search(model)
         if found:
-            return f"its name says it is a model for {kind} ({found.group()!r})"
+            return kind, found.group()
     return None
 
 

@@ -30,9 +30,9 @@ from typing import (
     Union,
 )
 
-from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError
 from llm_orchestrator.models.cache import Listing, ModelCache, default_cache_path
-from llm_orchestrator.models.names import exclusion_by_kind, is_fine_tuned
+from llm_orchestrator.models.names import embeds_by_kind, exclusion_by_kind, is_fine_tuned
 from llm_orchestrator.types import ModelInfo
 from llm_orchestrator.utils.suggestions import did_you_mean
 from llm_orchestrator.utils.threads import NoThreadError, in_thread
@@ -42,6 +42,12 @@ __all__ = ["ListsModels", "ModelInfo", "ModelRegistry"]
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+#: What is listed of a provider's models, by the kind asked for.
+_LISTED: Mapping[str, Callable[[ModelInfo], bool]] = {
+    "chat": lambda info: info.exclusion is None,
+    "embedding": lambda info: info.embeds,
+}
 
 
 class ListsModels(Protocol):
@@ -164,18 +170,29 @@ class ModelRegistry:
         offered = await self._provider(provider_name).avalidate_model(model)
         return await _off_the_loop(partial(self._note, provider_name, model, offered))
 
-    def get_available_models(self, provider_name: str, include_deprecated: bool = False) -> List[ModelInfo]:
-        """Return the chat models in the list of a provider's last refresh.
+    def get_available_models(
+        self, provider_name: str, include_deprecated: bool = False, kind: str = "chat"
+    ) -> List[ModelInfo]:
+        """Return the models of one kind in the list of a provider's last refresh.
 
         Args:
             provider_name: Name of the configured entry.
             include_deprecated: Whether deprecated models are returned too.
+            kind: ``chat`` for models that answer, ``embedding`` for models that make vectors.
 
         Returns:
             The models, sorted by name; empty before the first refresh.
+
+        Raises:
+            InvalidRequestError: There is no such kind.
         """
+        if kind not in _LISTED:
+            raise InvalidRequestError(
+                f"There is no kind of models named {kind!r}. {did_you_mean(kind, _LISTED)}"
+            )
+        is_listed = _LISTED[kind]
         models = self._listing(provider_name).models.values()
-        listed = (info for info in models if info.last_seen is not None and info.exclusion is None)
+        listed = (info for info in models if info.last_seen is not None and is_listed(info))
         return sorted(
             (info for info in listed if include_deprecated or not info.deprecated), key=lambda info: info.name
         )
@@ -317,6 +334,7 @@ def _checked(info: ModelInfo, provider: str, kinds: str) -> ModelInfo:
         provider=provider,
         deprecated=info.deprecated or info.retires_at is not None,
         exclusion=info.exclusion or exclusion_by_kind(info.name, kinds),
+        embeds=info.embeds or (info.exclusion is None and embeds_by_kind(info.name, kinds)),
     )
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any, ClassVar, Dict, Optional, Sequence
+from typing import Any, ClassVar, Dict, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError, ModelNotFoundError
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
 from llm_orchestrator.providers.local.server import LocalServer
 from llm_orchestrator.providers.openai_adapter import OpenAIAdapter
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
-from llm_orchestrator.types import JSON, EmbeddingRequest, LLMRequest
+from llm_orchestrator.types import JSON, EmbeddingRequest, LLMRequest, ModelInfo
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["LocalAdapter"]
 
@@ -95,6 +96,11 @@ class LocalAdapter(OpenAIAdapter):
     def model_request(self, model: str) -> WireRequest:
         """Ask for the listing: the server has no address for a single model."""
         return self.list_request(None)
+
+    def parse_models(self, body: JSON) -> Tuple[List[ModelInfo], Optional[str]]:
+        """Translate the listing; every model makes vectors where the server was started for them."""
+        models, cursor = super().parse_models(body)
+        return [evolve(model, embeds=self._embeds) for model in models], cursor
 
     def offers(self, model: str, body: JSON) -> bool:
         """Look the model up in the listing."""

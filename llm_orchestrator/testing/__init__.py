@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, List
 
 if TYPE_CHECKING:
-    from llm_orchestrator.testing.fake_provider import FakeProvider, FakeReply
+    from llm_orchestrator.testing.fake_provider import FakeProvider
+    from llm_orchestrator.testing.fake_reply import FakeReply
     from llm_orchestrator.testing.no_network import NetworkGuard
     from llm_orchestrator.testing.scripted_orchestrator import ScriptedOrchestrator
 
@@ -19,7 +20,7 @@ __all__ = ["FakeProvider", "FakeReply", "NetworkGuard", "ScriptedOrchestrator"]
 
 _MODULES = {
     "FakeProvider": "fake_provider",
-    "FakeReply": "fake_provider",
+    "FakeReply": "fake_reply",
     "NetworkGuard": "no_network",
     "ScriptedOrchestrator": "scripted_orchestrator",
 }

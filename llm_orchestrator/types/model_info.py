@@ -28,6 +28,7 @@ class ModelInfo:
         display_name: The name the provider shows to people.
         capabilities: What the provider says the model can do, in its own form.
         exclusion: Why it is not offered as a chat model; None when it is offered.
+        embeds: Whether it makes vectors of texts.
     """
 
     name: str
@@ -43,3 +44,4 @@ class ModelInfo:
     display_name: Optional[str] = None
     capabilities: Optional[JSON] = None
     exclusion: Optional[str] = None
+    embeds: bool = False

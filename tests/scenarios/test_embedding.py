@@ -491,3 +491,37 @@ def test_fc15_nothing_is_embedded_after_the_end(orchestrate: Orchestrate, dialec
     orchestrator.close()
     with pytest.raises(OrchestratorError, match="closed"):
         orchestrator.embed("text", model=MODEL)
+
+
+@each_way
+@each_transport
+def test_fc15_models_for_vectors_are_listed_when_asked_for(
+    orchestrate: Orchestrate,
+    server: ScriptedServer,
+    dialect: Dialect,
+    way: str,
+    transport: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    orchestrator = orchestrate(transport=transport)
+    assert orchestrator.get_available_models(kind="embedding") == []
+    if dialect.provider == "gemini":
+        methods = {"chat-1": ["generateContent"], "vectors-1": ["embedContent"]}
+        listed = [
+            {"name": f"models/{name}", "supportedGenerationMethods": can} for name, can in methods.items()
+        ]
+        server.script(json_reply({"models": listed}))
+    else:
+        server.script(dialect.models(["chat-1", "text-embedding-1"]))
+    if way == "sync":
+        orchestrator.refresh_models()
+    else:
+        run_async(orchestrator, orchestrator.arefresh_models)
+
+    expected = {"gemini": ["vectors-1"], "anthropic": []}.get(dialect.provider, ["text-embedding-1"])
+    assert orchestrator.get_available_models(kind="embedding") == expected
+    assert not set(expected).intersection(orchestrator.get_available_models())
+    with pytest.raises(InvalidRequestError, match="Did you mean 'embedding'?"):
+        orchestrator.get_available_models(kind="embeddings")

@@ -136,6 +136,8 @@ def test_the_local_provider_makes_vectors_and_still_answers(local_model_path: Pa
         with pytest.raises(ContextLengthError):
             made.embed("word " * 3000)
         assert made.send_request(QUESTION, max_tokens=5).content.strip()
+        (listed,) = made.registry._providers["local"].get_available_models()
+        assert (listed.embeds, listed.exclusion) == (True, None)
 
 
 def test_a_local_entry_for_answers_alone_says_how_to_make_vectors(local: LLMOrchestrator) -> None:

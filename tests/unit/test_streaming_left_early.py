@@ -231,7 +231,7 @@ def test_r7_an_interrupt_from_the_keyboard_ends_a_sync_stream(monkeypatch: pytes
     def press(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("llm_orchestrator.testing.fake_provider.time.sleep", press)
+    monkeypatch.setattr("llm_orchestrator.testing.scripted_reply.time.sleep", press)
     with pytest.raises(KeyboardInterrupt):
         next(stream)
     assert connections(scene) == 0

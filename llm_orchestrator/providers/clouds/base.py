@@ -81,11 +81,22 @@ class CloudProvider(BaseLLMProvider):
 
 
 class ConfiguredNames(CloudProvider):
-    """A provider whose host does not list its models: the entry's ``models`` are the listing."""
+    """A provider whose host does not list its models: the entry's ``models`` are the listing.
 
-    def __init__(self, name: str, *, models: Sequence[str] = (), **settings: Any) -> None:
+    A model that the entry names as its ``embedding_model`` is listed for that alone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        models: Sequence[str] = (),
+        embedding_model: Optional[str] = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(name, **settings)
-        self._models = tuple(models)
+        self._models = tuple(model for model in models if model != embedding_model)
+        self._embedding_models = (embedding_model,) if embedding_model else ()
 
     @property
     def model_kinds(self) -> str:
@@ -94,13 +105,20 @@ class ConfiguredNames(CloudProvider):
 
     def get_available_models(self) -> List[ModelInfo]:
         """List the configured names, without a request."""
-        if not self._models:
+        if not self._models and not self._embedding_models:
             raise NotSupportedError(
                 f"The host of provider {self.name!r} does not list its models. "
                 f"Name them in providers.{self.name}.models."
             )
         source = {"source": "configuration"}
-        return [ModelInfo(name=model, provider=self.name, capabilities=source) for model in self._models]
+        reason = "the entry names it as its embedding_model"
+        return [
+            *(ModelInfo(model, self.name, capabilities=source) for model in self._models),
+            *(
+                ModelInfo(model, self.name, capabilities=source, exclusion=reason, embeds=True)
+                for model in self._embedding_models
+            ),
+        ]
 
     async def aget_available_models(self) -> List[ModelInfo]:
         """List the configured names; see ``get_available_models``."""

@@ -16,6 +16,7 @@ PAGE_SIZE = 1000
 BASE_MODEL_PREFIX = "models/"
 TUNED_MODEL_PREFIX = "tunedModels/"
 CHAT_METHOD = "generateContent"
+EMBEDDING_METHOD = "embedContent"
 #: What an entry says a model can do; the rest describes it for people.
 CAPABILITIES = ("supportedGenerationMethods", "thinking", "temperature", "maxTemperature", "topP", "topK")
 
@@ -51,6 +52,7 @@ def parse_models(body: JSON, provider: str) -> Tuple[List[ModelInfo], Optional[s
 
 def _model(entry: JSON, provider: str) -> ModelInfo:
     name: str = entry["name"]
+    methods = entry.get("supportedGenerationMethods")
     return ModelInfo(
         name=_without_prefix(name),
         provider=provider,
@@ -58,7 +60,8 @@ def _model(entry: JSON, provider: str) -> ModelInfo:
         max_output_tokens=as_count(entry.get("outputTokenLimit")),
         display_name=as_text_or_none(entry.get("displayName")),
         capabilities={key: entry[key] for key in CAPABILITIES if key in entry},
-        exclusion=_exclusion(name, entry.get("supportedGenerationMethods")),
+        exclusion=_exclusion(name, methods),
+        embeds=isinstance(methods, list) and EMBEDDING_METHOD in methods,
     )
 
 

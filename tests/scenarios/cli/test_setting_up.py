@@ -293,6 +293,16 @@ def test_models_are_shown_once_they_were_asked_for(
     assert len(server.requests) == 1
 
 
+def test_models_for_vectors_are_shown_when_asked_for(command: Command, configured: Path) -> None:
+    before = command("models", "--kind", "embedding")
+    command("models", "--refresh")
+    shown, unknown = command("models", "--kind", "embedding"), command("models", "--kind", "embeddings")
+
+    assert "No models of the kind embedding are known" in before.err
+    assert [row.split()[0] for row in shown.out.splitlines()[1:]] == ["scripted-embedding-1"]
+    assert unknown.code != 0 and "Did you mean 'embedding'?" in unknown.err
+
+
 def test_a_model_that_goes_away_is_marked(command: Command, configured: Path, server: ScriptedServer) -> None:
     command("models", "--refresh")
     server.script(CHAT.models(["scripted-1"]))

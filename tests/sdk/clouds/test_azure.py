@@ -153,6 +153,18 @@ def test_deployments_are_listed_by_the_configuration(
     assert server.requests == []
 
 
+def test_the_embedding_model_is_listed_for_vectors_alone(
+    cloud_by_key: Orchestrate, server: ScriptedServer
+) -> None:
+    names = {"models": ["my-gpt", "my-vectors"], "embedding_model": "my-vectors"}
+    orchestrator = cloud_by_key("azure", base_url=server.url, api_key=KEY, **names)
+    orchestrator.refresh_models()
+
+    assert orchestrator.get_available_models() == ["my-gpt"]
+    assert orchestrator.get_available_models(kind="embedding") == ["my-vectors"]
+    assert "names it as its embedding_model" in orchestrator.registry.explain("mine", "my-vectors")
+
+
 def test_an_endpoint_is_needed() -> None:
     with pytest.raises(ConfigurationError, match=r"providers.mine.base_url is missing"):
         AzureAdapter("mine", api_key=KEY)

@@ -45,6 +45,20 @@ def test_a_model() -> None:
 
 
 @pytest.mark.parametrize(
+    "document, embeds",
+    [
+        (entry("models/vectors", "embedContent", "countTokens"), True),
+        (entry("models/embedding-of-old", "embedText"), False),
+        (entry("models/both", "generateContent", "embedContent"), True),
+        ({"name": "models/untold"}, False),
+        ({"name": "models/odd", "supportedGenerationMethods": "embedContent"}, False),
+    ],
+)
+def test_what_makes_vectors_says_so(document: Json, embeds: bool) -> None:
+    assert model(document).embeds is embeds
+
+
+@pytest.mark.parametrize(
     "document, exclusion",
     [
         (entry("models/embed", "embedContent"), "it does not support generateContent"),
