@@ -66,9 +66,11 @@ function redraw() {
   for (const [id, { make }] of [...drawn]) draw(id, make);
 }
 
+// A sheet of paper is as wide as it is, whatever the window was; page.css has the same height for it.
 function toPaper(is) {
   onPaper = is;
   redraw();
+  if (is) for (const { chart } of drawn.values()) chart.resize(680, 230);
 }
 
 dark.addEventListener("change", redraw);

@@ -179,14 +179,16 @@ def _speed(figures: Figures) -> str:
     chart = '<figure><div class="chart"><canvas id="latency" role="img"></canvas></div></figure>'
     return (
         '<section id="speed"><h2>Speed and reliability</h2>'
-        '<p class="note">Of all days and tags of this report; of the filters only the model applies. '
-        "Requests by the model that was asked: a call makes several when it is retried or falls back. Times are "
-        "right within 12 %. What caching saved is what cached input would have cost as new input, less what it "
-        "did cost.</p>"
+        f'<p class="note">{_ABOUT_SPEED}</p>'
         f'{chart if has_latency else ""}{_table("By model", _SPEED_COLUMNS, rows)}</section>'
     )
 
 
+_ABOUT_SPEED = (
+    "Of all days and tags of this report; of the filters only the model applies. Requests by the model that "
+    "was asked: a call makes several when it is retried or falls back. Times are right within 12 %. What "
+    "caching saved is what cached input would have cost as new input, less what it did cost."
+)
 _SPEED_COLUMNS = (
     "model",
     "requests answered",
