@@ -33,6 +33,7 @@ from llm_orchestrator.usage.store import RecordStore
 from llm_orchestrator.usage.tally import Tally
 from llm_orchestrator.usage.totals import Readable, UsageTotals
 from llm_orchestrator.utils.money import format_cost, known_cost, subtract_money
+from llm_orchestrator.utils.numbers import is_amount
 from llm_orchestrator.utils.plural import number_of
 
 __all__ = [
@@ -115,25 +116,43 @@ class UsageReport(Readable):
         """``total_cost``, or None where no call has a known price: unknown is not zero."""
         return known_cost(self.total_cost, self.total_requests, self.unpriced_requests)
 
-    def to_html(self, path: Union[str, os.PathLike[str], None] = None) -> str:
-        """Make a page to look at: spend over time, tokens, caching, failures, latency, and tables that sort.
+    def to_html(
+        self,
+        path: Union[str, os.PathLike[str], None] = None,
+        *,
+        title: Optional[str] = None,
+        budget: Union[Decimal, float, str, None] = None,
+    ) -> str:
+        """Make a page for whoever pays the bill: this month, last month, a forecast, and who spent it.
 
         It is one file that needs no network, in light and dark, and reads well on paper. The rows behind the
         report are read a second time, for what its sums do not hold.
 
         Args:
             path: The file to write; one that exists is replaced. None writes none.
+            title: The heading of the page; None is a general one.
+            budget: US dollars for a calendar month, which the month's spend and its forecast are compared
+                with; None compares with none.
 
         Returns:
             The page.
 
         Raises:
-            ConfigurationError: The extra ``report`` is not installed, the rows are not at hand (the report
-                was copied), or the file cannot be written.
+            ConfigurationError: The rows are not at hand (the report was copied), or the file cannot be
+                written.
+            ValueError: ``budget`` is not an amount of money above zero.
         """
         from llm_orchestrator.usage.page import make_page, write_page
 
-        page = make_page(self, filter(self._rows.selection.has, self._rows.again(DETAIL_COLUMNS)))
+        source = self._rows
+        page = make_page(
+            self,
+            filter(source.selection.has, source.again(DETAIL_COLUMNS)),
+            source.selection,
+            source.before,
+            title=title,
+            budget=None if budget is None else _budget_of(budget),
+        )
         if path is not None:
             write_page(page, path)
         return page
@@ -267,6 +286,16 @@ class UsageReport(Readable):
             f"reported {format_cost(self.known_cost)} + estimated {format_cost(self.estimated_cost)} "
             f"({number_of(self.estimated_requests, 'call')}) + unpriced {self.unpriced_requests:,}"
         )
+
+
+def _budget_of(budget: Union[Decimal, float, str]) -> Decimal:
+    try:
+        amount = Decimal(str(budget))
+    except ArithmeticError:
+        amount = Decimal(0)
+    if not is_amount(amount) or not amount:
+        raise ValueError(f"{budget!r} is not a budget. Use US dollars above 0, or None.")
+    return amount
 
 
 def _rest_of(total: Decimal, parts: Iterable[Decimal]) -> Decimal:

@@ -26,10 +26,10 @@ class Selection:
         model: Optional[str] = None,
         tags: Optional[Mapping[str, str]] = None,
     ) -> None:
-        self.start, self._end = as_utc(start_date), as_utc(end_date, end_of_day=True)
+        self.start, self.end = as_utc(start_date), as_utc(end_date, end_of_day=True)
         self._provider, self._model = _name("provider", provider), _name("model", model)
         self._tags = _texts(tags)
-        self.is_all = not (self.start or self._end or self._tags) and provider is None and model is None
+        self.is_all = not (self.start or self.end or self._tags) and provider is None and model is None
 
     def has(self, cells: Sequence[str]) -> bool:
         """Whether it has a row, of which ``cells`` are at least those of ``REPORT_COLUMNS``."""
@@ -45,10 +45,10 @@ class Selection:
         return all(found.get(name, "") == value for name, value in self._tags.items())
 
     def _has_time(self, timestamp: str) -> bool:
-        if self.start is None and self._end is None:
+        if self.start is None and self.end is None:
             return True
         moment = parse_timestamp(timestamp)
-        return (self.start is None or self.start <= moment) and (self._end is None or moment <= self._end)
+        return (self.start is None or self.start <= moment) and (self.end is None or moment <= self.end)
 
     def rows(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Those of the rows that it has."""

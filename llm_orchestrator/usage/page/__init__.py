@@ -1,36 +1,67 @@
-"""The page behind ``UsageReport.to_html``: what was used and spent, to look at; needs the extra ``report``.
+"""The page behind ``UsageReport.to_html``: what was spent and where it goes, for whoever pays the bill.
 
-``figures`` sums up rows one by one, ``charts`` draws the sums with plotly, ``page`` puts charts and tables
-into one HTML file that loads nothing from anywhere.
+``cube`` and ``figures`` sum up rows one by one, ``outlook`` looks at the month, ``answers`` and ``data`` say
+what they found to people and to the page's script, ``page`` puts it into one HTML file that loads nothing.
+Charts are drawn by Chart.js, which stands beside as it is published.
 """
 
 from __future__ import annotations
 
 import os
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, Sequence, Union
+from typing import TYPE_CHECKING, Iterable, Optional, Sequence, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.atomic_file import atomic_file
 
 if TYPE_CHECKING:
     from llm_orchestrator.usage.report import UsageReport
+    from llm_orchestrator.usage.selection import Selection
+    from llm_orchestrator.usage.totals import UsageTotals
 
 __all__ = ["make_page", "write_page"]
 
 
-def make_page(report: UsageReport, rows: Iterable[Sequence[str]]) -> str:
-    """Make the page of a report."""
-    try:
-        import plotly  # noqa: F401  # so that nothing else that is missing is taken for it
-    except ImportError as error:
-        raise ConfigurationError(
-            'The page needs a plotting library. Run: pip install "llm-orchestrator[report]".'
-        ) from error
+def make_page(
+    report: UsageReport,
+    rows: Iterable[Sequence[str]],
+    selection: Selection,
+    earlier: UsageTotals,
+    *,
+    title: Optional[str] = None,
+    budget: Optional[Decimal] = None,
+) -> str:
+    """Make the page of a report from the rows behind it, and the sums of those that are no longer kept."""
+    from llm_orchestrator.usage.page.cube import Cube
     from llm_orchestrator.usage.page.figures import Figures
+    from llm_orchestrator.usage.page.outlook import outlook_of
     from llm_orchestrator.usage.page.page import render
 
-    return render(report, Figures.of(rows))
+    cube, figures = Cube(report), Figures()
+    for row in rows:
+        cube.add(row)
+        figures.add(row)
+    cube.finish()
+    if earlier.requests:
+        cube.add_earlier(min(report.by_day), earlier)
+    now = datetime.now()
+    outlook = outlook_of(
+        report.by_day,
+        now.date(),
+        start=_local_day(selection.start, now),
+        end=_local_day(selection.end, now),
+        budget=budget,
+    )
+    return render(report, cube, figures, outlook, title)
+
+
+def _local_day(moment: Optional[datetime], now: datetime) -> Optional[date]:
+    """The local day of a limit; one that is still to come is none."""
+    if moment is None or moment >= now.astimezone():
+        return None
+    return moment.astimezone().date()
 
 
 def write_page(page: str, path: Union[str, os.PathLike[str]]) -> None:
@@ -38,7 +69,7 @@ def write_page(page: str, path: Union[str, os.PathLike[str]]) -> None:
     target = Path(path).expanduser()
     try:
         with atomic_file(target) as file:
-            file.write(page.encode())
+            file.write(page.encode(errors="replace"))
     except OSError as error:
         raise ConfigurationError(
             f"The page {target} cannot be written: {error.strerror}. Choose another path."

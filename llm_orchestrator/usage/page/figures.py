@@ -1,19 +1,18 @@
-"""Sums over ledger rows that charts are drawn from, taken row by row in memory that does not grow with them.
+"""What is told of each model besides its costs: how fast and how reliable it was, and what caching saved.
 
-Spend is kept by hour as long as there are few hours, then by day. Durations are counted in bins whose width
-grows with the duration, so that milliseconds and minutes fit into one distribution.
+Rows are summed up one by one, in memory that does not grow with them. Durations are counted in bins whose
+width grows with the duration, so that milliseconds and minutes fit into one distribution.
 """
 
 from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Dict, Iterable, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Optional, Sequence
 
 from llm_orchestrator.usage.columns import DETAIL_COLUMNS
-from llm_orchestrator.usage.days import LocalClock
 from llm_orchestrator.utils.money import ZERO, add_money
-from llm_orchestrator.utils.numbers import MOST_TOKENS, is_amount, is_count
+from llm_orchestrator.utils.numbers import is_amount
 
 __all__ = ["Durations", "Figures", "ModelFigures"]
 
@@ -21,12 +20,9 @@ __all__ = ["Durations", "Figures", "ModelFigures"]
 BINS_PER_DECADE = 20
 #: No request takes a year.
 MOST_SECONDS = 365 * 24 * 3600
-#: Different hours, times models, from which on spend is kept by day.
-MOST_PERIODS = 2_000
 #: So many lists of rates are remembered at once.
 _REMEMBERED = 4096
 _MILLION = Decimal(1_000_000)
-_MOST_DIGITS = len(str(MOST_TOKENS))
 
 
 class Durations:
@@ -67,10 +63,10 @@ class ModelFigures:
     """The sums of one model.
 
     Attributes:
-        tokens: Tokens by class: ``input``, ``cache read``, ``cache write``, ``output``, ``reasoning``.
-        cost: US dollars, as far as known.
         saved: US dollars that reading from caches saved, less what writing to them cost more; None while no
             price is known.
+        lacks_usage: Whether the cost of a request is unknown because its usage is.
+        stale: Requests whose price was out of date when they were made.
         answered: Requests that were answered.
         failed: Requests that ended with an error.
         left: Requests whose stream broke off, or that were cancelled.
@@ -81,30 +77,27 @@ class ModelFigures:
     """
 
     def __init__(self) -> None:
-        self.tokens: Dict[str, int] = dict.fromkeys(
-            ("input", "cache read", "cache write", "output", "reasoning"), 0
-        )
-        self.cost = ZERO
         self.saved: Optional[Decimal] = None
-        self.answered = self.failed = self.left = self.retries = self.fallbacks = 0
+        self.lacks_usage = False
+        self.stale = self.answered = self.failed = self.left = self.retries = self.fallbacks = 0
         self.latency, self.first_token = Durations(), Durations()
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether there is anything to show."""
+        troubles = self.failed or self.left or self.retries or self.fallbacks
+        return bool(troubles or self.saved or self.latency.count)
 
 
 class Figures:
-    """All that the charts show.
+    """The sums of all models.
 
     Attributes:
         models: The sums by model.
-        spend: US dollars by period and model; a period is ``YYYY-MM-DDTHH`` or ``YYYY-MM-DD``, in local time.
-        rows: Number of rows.
     """
 
     def __init__(self) -> None:
         self.models: Dict[str, ModelFigures] = {}
-        self.spend: Dict[Tuple[str, str], Decimal] = {}
-        self.rows = 0
-        self._by_day = False
-        self._clock = LocalClock()
         self._rates: Dict[str, Dict[str, Decimal]] = {}
         self._asked: Dict[str, str] = {}  # by call, the model last asked while the call goes on
 
@@ -118,14 +111,13 @@ class Figures:
 
     def add(self, row: Sequence[str]) -> None:
         """Add one row."""
-        self.rows += 1
         served = self._model(row[_MODEL])
-        if row[_COST]:
-            cost = Decimal(row[_COST])
-            served.cost = add_money(served.cost, cost)
-            self._add_spend(row[_TIME], row[_MODEL], cost)
-            served.saved = served.saved or ZERO
-        _add_tokens(served.tokens, row)
+        if row[_COST] and served.saved is None:
+            served.saved = ZERO
+        if row[_PRICE] == "stale":
+            served.stale += 1
+        elif not row[_COST] and not row[_TOKENS]:
+            served.lacks_usage = True
         if "cache_" in row[_COUNTS]:
             served.saved = add_money(served.saved or ZERO, self._saved(row))
         if row[_STATUS] in ("ok", ""):  # a ledger of version 0.1 has rows of answers only
@@ -159,24 +151,6 @@ class Figures:
         if row[_FINAL] == "false":
             self._asked[call] = model
 
-    # ---------------------------------------------------------------- spend over time
-
-    def _add_spend(self, timestamp: str, model: str, cost: Decimal) -> None:
-        day, hour = self._clock.read(timestamp)
-        key = (day if self._by_day else hour, model)
-        before = self.spend.get(key)
-        if before is None and not self._by_day and len(self.spend) >= MOST_PERIODS:
-            self._go_on_by_day()
-            key = (day, model)
-            before = self.spend.get(key)
-        self.spend[key] = cost if before is None else add_money(before, cost)
-
-    def _go_on_by_day(self) -> None:
-        hours, self.spend, self._by_day = self.spend, {}, True
-        for (hour, model), cost in hours.items():
-            key = (hour.partition("T")[0], model)
-            self.spend[key] = add_money(self.spend.get(key, ZERO), cost)
-
     # ---------------------------------------------------------------- caching
 
     def _saved(self, row: Sequence[str]) -> Decimal:
@@ -202,14 +176,13 @@ class Figures:
 _CACHE_CLASSES = ("cache_read", "cache_write", "cache_write_1h", "cache_write_12h")
 
 # Where the cells stand.
-_TIME, _MODEL, _PROMPT, _COMPLETION, _COST, _CALL, _ATTEMPT, _FINAL, _STATUS, _REQUESTED = map(
+_MODEL, _TOKENS, _COST, _PRICE, _CALL, _ATTEMPT, _FINAL, _STATUS, _REQUESTED = map(
     DETAIL_COLUMNS.index,
     (
-        "timestamp",
         "model",
-        "prompt_tokens",
-        "completion_tokens",
+        "total_tokens",
         "cost",
+        "price_status",
         "call_id",
         "attempt",
         "final",
@@ -217,37 +190,10 @@ _TIME, _MODEL, _PROMPT, _COMPLETION, _COST, _CALL, _ATTEMPT, _FINAL, _STATUS, _R
         "requested_model",
     ),
 )
-_CACHED, _WRITTEN, _REASONING, _MULTIPLIER, _DISCOUNT, _COUNTS, _RATES, _LATENCY, _FIRST = map(
+_MULTIPLIER, _DISCOUNT, _COUNTS, _RATES, _LATENCY, _FIRST = map(
     DETAIL_COLUMNS.index,
-    (
-        "cached_tokens",
-        "cache_write_tokens",
-        "reasoning_tokens",
-        "multiplier",
-        "discount",
-        "counts",
-        "rates",
-        "latency",
-        "time_to_first_token",
-    ),
+    ("multiplier", "discount", "counts", "rates", "latency", "time_to_first_token"),
 )
-
-
-def _add_tokens(tokens: Dict[str, int], row: Sequence[str]) -> None:
-    """Add the tokens of a row, each once: what was cached is part of the prompt, reasoning of the output."""
-    cached, written, reasoning = _count_of(row[_CACHED]), _count_of(row[_WRITTEN]), _count_of(row[_REASONING])
-    if row[_PROMPT]:
-        tokens["input"] += max(int(row[_PROMPT]) - cached - written, 0)
-        tokens["cache read"] += cached
-        tokens["cache write"] += written
-    if row[_COMPLETION]:
-        tokens["output"] += max(int(row[_COMPLETION]) - reasoning, 0)
-        tokens["reasoning"] += reasoning
-
-
-def _count_of(text: str) -> int:
-    count = int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
-    return count if is_count(count) else 0
 
 
 def _number(text: str) -> Decimal:

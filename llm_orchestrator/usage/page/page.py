@@ -1,31 +1,37 @@
-"""The page itself: totals, charts and tables in one HTML file, with its script and its style inside.
+"""The page itself: answers, charts and tables in one HTML file, with its script and its style inside.
 
-The page's own security policy forbids it to load or send anything, whatever a model's name may hold.
+The page's own security policy forbids it to load or send anything and to run any script but its own, whatever
+a model's name may hold.
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import datetime
 from decimal import Decimal
+from hashlib import sha256
 from html import escape
-from typing import Any, Iterator, List, NamedTuple, Optional, Sequence
+from itertools import zip_longest
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
-from plotly.offline import get_plotlyjs
-
-from llm_orchestrator.usage.page.charts import Chart, charts, seconds
+from llm_orchestrator.usage.page.answers import answers, answers_html, unpriced_html
+from llm_orchestrator.usage.page.cube import Cube
+from llm_orchestrator.usage.page.data import LONGEST_NAME, as_script_data, page_data
 from llm_orchestrator.usage.page.figures import Durations, Figures, ModelFigures
-from llm_orchestrator.usage.report import UsageReport, UsageTotals
-from llm_orchestrator.utils.money import format_cost, known_cost
+from llm_orchestrator.usage.page.outlook import Outlook
+from llm_orchestrator.usage.page.words import month_name
+from llm_orchestrator.usage.report import UsageReport
+from llm_orchestrator.utils.money import add_money, format_cost, known_cost
 from llm_orchestrator.utils.packaged import packaged_text
-from llm_orchestrator.utils.plural import number_of
 
 __all__ = ["render"]
 
-#: Rows of a table; the largest are shown.
-MOST_ROWS = 500
+#: Rows of a table that is not filtered; the largest are shown.
+MOST_ROWS = 100
+TITLE = "What the models cost"
 
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 _PACKAGE = "llm_orchestrator.usage.page"
+_UNITS = {"day": "", "week": "The sums are kept by week. ", "month": "The sums are kept by month. "}
 
 
 class Cell(NamedTuple):
@@ -40,123 +46,175 @@ class Cell(NamedTuple):
     value: Any
 
 
-def render(report: UsageReport, figures: Figures) -> str:
+def render(report: UsageReport, cube: Cube, figures: Figures, outlook: Outlook, title: Optional[str]) -> str:
     """Make the page."""
-    template = packaged_text(_PACKAGE, "page.html")
-    drawn = list(charts(report, figures)) if report.total_requests else []
+    data = page_data(report, cube, figures, outlook)
+    script, style = _script(), packaged_text(_PACKAGE, "page.css")
     parts = {
-        "policy": POLICY,
-        "style": packaged_text(_PACKAGE, "page.css"),
+        "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:",
+        "style": style,
+        "title": escape(title or TITLE),
         "made": escape(_made(report)),
-        "totals": "".join(_totals(report, figures)),
-        "charts": "".join(_chart(number, chart) for number, chart in enumerate(drawn)),
-        "tables": "".join(_tables(report, figures)) if report.total_requests else _NOTHING,
-        "plotly": get_plotlyjs() if any(chart.json for chart in drawn) else "",
-        "script": packaged_text(_PACKAGE, "page.js"),
+        "body": "".join(_body(report, cube, figures, outlook, data)),
+        "data": as_script_data(data),
+        "script": script,
     }
-    first, *pieces = template.split("{{")
+    first, *pieces = packaged_text(_PACKAGE, "page.html").split("{{")
     filled = (parts[name] + rest for name, _, rest in (piece.partition("}}") for piece in pieces))
     return first + "".join(filled)
 
 
-_NOTHING = "<p>There are no calls in this report yet.</p>"
+def _script() -> str:
+    """The library of charts, without the address of its source map, and the page's own script."""
+    library, _, _ = packaged_text(_PACKAGE, "chart.umd.min.js").partition("//# sourceMappingURL")
+    return "\n".join([library, *(packaged_text(_PACKAGE, name) for name in ("sums.js", "page.js"))])
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
 def _made(report: UsageReport) -> str:
     days = sorted(report.by_day)
     period = " to ".join(sorted({days[0], days[-1]})) + ", " if days else ""
-    return f"{period}made {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
+    return f"{period}made {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}. US dollars, days in local time."
 
 
-def _totals(report: UsageReport, figures: Figures) -> Iterator[str]:
-    known = [model.saved for model in figures.models.values() if model.saved is not None]
-    saved = sum(known, Decimal(0)) if known or not report.total_requests else None
-    facts = {
-        "spent, as reported": format_cost(report.known_cost),
-        f"estimated, {number_of(report.estimated_requests, 'call')}": format_cost(report.estimated_cost),
-        "saved by caching": format_cost(saved),
-        "calls": f"{report.total_requests:,}",
-        "calls of unknown price": f"{report.unpriced_requests:,}",
-        "tokens": f"{report.total_tokens:,}",
-    }
-    for name, value in facts.items():
-        yield f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+def _body(
+    report: UsageReport, cube: Cube, figures: Figures, outlook: Outlook, data: Dict[str, Any]
+) -> Iterator[str]:
+    if not report.total_requests:
+        yield "<p>There are no calls in this report yet.</p>"
+        return
+    cards = answers_html(answers(report, cube, outlook))
+    yield f'<section class="answers" aria-label="In short">{cards}</section>'
+    yield unpriced_html(report, figures)
+    if data["month"]:
+        yield _month(outlook)
+    yield _filters(cube)
+    yield _found(cube, figures)
+    if report.by_session:
+        yield _sessions(report)
 
 
-def _chart(number: int, chart: Chart) -> str:
-    caption = f"<figcaption><h2>{escape(chart.title)}</h2><p>{escape(chart.note)}</p></figcaption>"
-    if not chart.json:
-        return f'<figure class="sentence">{caption}</figure>'
+def _month(outlook: Outlook) -> str:
     return (
-        f'<figure>{caption}<div class="chart" data-figure="figure-{number}"></div>'
-        f'<script type="application/json" id="figure-{number}">{chart.json}</script></figure>'
+        f"<section><h2>{month_name(outlook.month.first)}, day by day</h2>"
+        '<figure><div class="chart"><canvas id="month" role="img"></canvas></div></figure>'
+        f"<details><summary>The same as a table</summary>{_month_table(outlook)}</details></section>"
     )
 
 
-# ---------------------------------------------------------------------------------------- tables
+def _month_table(outlook: Outlook) -> str:
+    month, before, day = outlook.month, outlook.before, outlook.today.day
+    forecast = [*[None] * (day - 1), *outlook.forecast.sums] if outlook.forecast else []
+    columns: Dict[str, Sequence[Optional[Decimal]]] = {
+        "spent that day": month.days[:day],
+        f"sum of {month_name(month.first)}": month.sums[:day],
+        f"sum of {month_name(before.first)}" if before else "": before.sums if before else [],
+        "forecast of the sum": forecast,
+    }
+    used = {name: amounts for name, amounts in columns.items() if amounts}
+    numbers = range(1, len(month.days) + 1)
+    rows = [
+        [
+            Cell(str(number), number),
+            *(Cell("" if a is None else format_cost(a), -1 if a is None else a) for a in line),
+        ]
+        for number, line in zip(numbers, zip_longest(*used.values()))
+    ]
+    return _table(f"Spend of {month_name(month.first)}", ["day", *used], rows)
 
 
-def _tables(report: UsageReport, figures: Figures) -> Iterator[str]:
-    yield _table("By model", _MODEL_COLUMNS, _model_rows(report, figures), is_open=True)
-    for title, groups in (
-        ("By day", report.by_day),
-        ("By provider", report.by_provider),
-        ("By session", report.by_session),
-        ("By tag", report.by_tag),
-    ):
-        if groups:
-            yield _table(title, _COLUMNS, [_row(name, totals) for name, totals in groups.items()])
+# -------------------------------------------------------------------------------- what can be filtered
 
 
-_COLUMNS = ("", "calls", "tokens", "cost", "estimated", "unpriced")
-_MODEL_COLUMNS = (
-    *_COLUMNS,
-    "saved by caching",
-    "requests failed",
-    "requests broken off",
+def _filters(cube: Cube) -> str:
+    def choice(name: str, label: str) -> str:
+        return f'<label>{escape(label)}<select name="{name}"><option value="">all</option></select></label>'
+
+    chosen = [choice("model", "Model"), *(choice(f"tag-{n}", name) for n, name in enumerate(cube.tags))]
+    return (
+        "<section><h2>Look closer</h2><noscript><p>Charts, tables and filters need JavaScript.</p></noscript>"
+        '<form id="filters" aria-label="Filters">'
+        '<label>From<input type="date" name="from"></label><label>To<input type="date" name="to"></label>'
+        f'{"".join(chosen)}<button type="reset">Show all</button>'
+        '<button type="button" id="csv">Save as CSV</button></form>'
+        '<p id="shown" role="status"></p>'
+        f'<p class="note">{_UNITS[cube.unit]}What was spent includes estimates. A call that asked several '
+        "models is counted where it ended.</p>"
+        '<p id="none" hidden>No calls match. Choose other days, or show all.</p></section>'
+    )
+
+
+def _found(cube: Cube, figures: Figures) -> str:
+    bars = [("model", "model"), *((str(number), name) for number, name in enumerate(cube.tags))]
+    options = "".join(f'<option value="{value}">{escape(name)}</option>' for value, name in bars)
+    tags = "".join(f'<div id="by-tag-{number}"></div>' for number in range(len(cube.tags)))
+    return (
+        '<div id="found"><section><h2>Spend over time</h2>'
+        f'<label>Bars by <select id="by">{options}</select></label>'
+        '<figure><div class="chart"><canvas id="spend" role="img"></canvas></div></figure>'
+        '<details><summary>The same as a table</summary><div id="by-period"></div></details></section>'
+        f'<section><h2>Who spent it</h2>{tags}<div id="by-model"></div>'
+        '<div id="by-provider" hidden></div></section>'
+        '<section id="tokens-part"><h2>Tokens</h2>'
+        '<p class="note">Every token once: input is what was read anew, output is without reasoning.</p>'
+        '<figure><div class="chart"><canvas id="tokens" role="img"></canvas></div></figure></section>'
+        f"{_speed(figures)}</div>"
+    )
+
+
+# -------------------------------------------------------------------------------- what cannot
+
+
+def _speed(figures: Figures) -> str:
+    """How fast and reliable each model was."""
+    models = {name: model for name, model in figures.models.items() if model.has_figures}
+    if not models:
+        return ""
+    ranked = sorted(models, key=lambda name: (-models[name].answered, name))[:MOST_ROWS]
+    rows = [[Cell(name[:LONGEST_NAME] or "(none)", name), *_more(models[name])] for name in ranked]
+    has_latency = any(model.latency.count for model in models.values())
+    chart = '<figure><div class="chart"><canvas id="latency" role="img"></canvas></div></figure>'
+    return (
+        '<section id="speed"><h2>Speed and reliability</h2>'
+        f'<p class="note">{_ABOUT_SPEED}</p>'
+        f'{chart if has_latency else ""}{_table("By model", _SPEED_COLUMNS, rows)}</section>'
+    )
+
+
+_ABOUT_SPEED = (
+    "Of all days and tags of this report; of the filters only the model applies. Requests by the model that "
+    "was asked: a call makes several when it is retried or falls back. Times are right within 12 %. What "
+    "caching saved is what cached input would have cost as new input, less what it did cost."
+)
+_SPEED_COLUMNS = (
+    "model",
+    "requests answered",
+    "failed",
+    "broken off",
     "retries",
     "fallbacks to it",
     "latency, median",
-    "latency, 95%",
+    "latency, 95 %",
     "first token, median",
-    "first token, 95%",
+    "first token, 95 %",
+    "saved by caching",
 )
 
 
-def _row(name: str, totals: UsageTotals) -> List[Cell]:
-    return [
-        Cell(name or "(none)", name),
-        _number(totals.requests),
-        _number(totals.tokens),
-        _money(known_cost(totals.cost, totals.requests, totals.unpriced_requests)),
-        _money(totals.estimated_cost) if totals.estimated_requests else Cell("", -1),
-        _number(totals.unpriced_requests),
-    ]
-
-
-def _model_rows(report: UsageReport, figures: Figures) -> List[List[Cell]]:
-    names = dict.fromkeys((*report.by_model, *figures.models))
-    nothing = UsageTotals(0, 0, Decimal(0), Decimal(0), 0)
-    return [
-        _row(name, report.by_model.get(name, nothing)) + _more(figures.models.get(name) or ModelFigures())
-        for name in names
-    ]
-
-
 def _more(model: ModelFigures) -> List[Cell]:
-    counts = (model.failed, model.left, model.retries, model.fallbacks)
+    counts = (model.answered, model.failed, model.left, model.retries, model.fallbacks)
     times = [
         _time(durations, share) for durations in (model.latency, model.first_token) for share in (0.5, 0.95)
     ]
-    return [_money(model.saved), *map(_number, counts), *times]
+    saved = Cell(format_cost(model.saved), model.saved) if model.saved else Cell("", 0)
+    return [*map(_number, counts), *times, saved]
 
 
 def _number(value: int) -> Cell:
-    return Cell(f"{value:,}", value)
-
-
-def _money(value: Optional[Decimal]) -> Cell:
-    return Cell(format_cost(value), -1 if value is None else value)
+    return Cell(f"{value:,}" if value else "", value)
 
 
 def _time(durations: Durations, share: float) -> Cell:
@@ -164,23 +222,49 @@ def _time(durations: Durations, share: float) -> Cell:
     return Cell("", -1) if value is None else Cell(seconds(value), value)
 
 
-def _table(title: str, columns: Sequence[str], rows: List[List[Cell]], *, is_open: bool = False) -> str:
-    cost = columns.index("cost")
-    ranked = sorted(rows, key=lambda row: row[cost].value, reverse=True)[:MOST_ROWS]
+def seconds(number: float) -> str:
+    """Show a duration."""
+    if number < 0.1:
+        return f"{number * 1000:.2g} ms"
+    return f"{number:.2g} s" if number < 100 else f"{number:.0f} s"
+
+
+def _sessions(report: UsageReport) -> str:
+    sessions = report.by_session
+    ranked = sorted(sessions, key=lambda name: (-sessions[name].cost, name))[:MOST_ROWS]
+    rows = []
+    for name in ranked:
+        sums = sessions[name]
+        spent = known_cost(add_money(sums.cost, sums.estimated_cost), sums.requests, sums.unpriced_requests)
+        rows.append(
+            [
+                Cell(name[:LONGEST_NAME] or "(none)", name),
+                Cell(format_cost(spent), -1 if spent is None else spent),
+                _number(sums.unpriced_requests),
+                _number(sums.requests),
+                _number(sums.tokens),
+            ]
+        )
+    left_out = f", the {MOST_ROWS} most expensive" if len(sessions) > MOST_ROWS else ""
+    title = f"Sessions ({len(sessions):,}{left_out})"
+    table = _table(title, ("session", "spent", "without a price", "calls", "tokens"), rows)
+    return f"<details><summary>{title}; not filtered</summary>{table}</details>"
+
+
+def _table(title: str, columns: Sequence[str], rows: List[List[Cell]]) -> str:
+    """A table that can be sorted, without the columns that are empty in every row."""
+    used = [place for place in range(len(columns)) if any(row[place].text for row in rows)]
     heads = "".join(
-        f'<th scope="col" aria-sort="{"descending" if place == cost else "none"}">'
-        f'<button type="button">{escape(name or title.lower())}</button></th>'
-        for place, name in enumerate(columns)
+        f'<th scope="col" aria-sort="none"><button type="button">{escape(columns[place])}</button></th>'
+        for place in used
     )
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in ranked)
-    left_out = f", the {MOST_ROWS} most expensive" if len(rows) > MOST_ROWS else ""
+    body = "".join(f"<tr>{''.join(_cell(row[place], place) for place in used)}</tr>" for row in rows)
     return (
-        f"<details{' open' if is_open else ''}><summary>{escape(title)} ({len(rows):,}{left_out})</summary>"
-        f'<div class="wide"><table><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div></details>"
+        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(title)}"><table>'
+        f"<caption>{escape(title)}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
-def _cell(cell: Cell) -> str:
-    kind = "" if isinstance(cell.value, str) else ' class="number"'
-    return f'<td{kind} data-value="{escape(str(cell.value))}">{escape(cell.text)}</td>'
+def _cell(cell: Cell, place: int) -> str:
+    tag = "td" if place else 'th scope="row"'
+    return f'<{tag} data-value="{escape(str(cell.value)[:LONGEST_NAME])}">{escape(cell.text)}</{tag[:2]}>'

@@ -1,0 +1,192 @@
+"""A month's spend, the month before, where the month is going, and what the budget says to that.
+
+Everything is computed from the sums of a report's days, in local time, and in exact decimals. A forecast
+takes the mean of the last whole days and lets it go on to the month's end: two whole weeks where there are as
+many, so that weekends count as often as they come.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Context, Decimal
+from itertools import accumulate
+from typing import Iterable, List, Mapping, Optional
+
+from llm_orchestrator.usage.totals import UsageTotals
+from llm_orchestrator.utils.money import ZERO, add_money, known_cost
+
+__all__ = ["Forecast", "Month", "Outlook", "outlook_of"]
+
+#: Whole days whose mean a forecast takes.
+DAYS_OF_FORECAST = 14
+#: Fewer tell nothing.
+FEWEST_DAYS = 3
+_DIVISION = Context(prec=30)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Month:
+    """What was spent in a month.
+
+    Attributes:
+        first: Its first day.
+        spent: US dollars, estimates included; None where no call has a known price.
+        estimated: The part of it that is an estimate.
+        calls: Number of calls.
+        unpriced: Number of calls whose cost, or a part of it, is unknown.
+        since: The first day of it that the report knows of; None where it knows the whole month.
+        days: US dollars of each day, the first of the month first.
+    """
+
+    first: date
+    spent: Optional[Decimal]
+    estimated: Decimal
+    calls: int
+    unpriced: int
+    since: Optional[date]
+    days: List[Decimal] = field(repr=False)
+
+    @property
+    def last(self) -> date:
+        """Its last day."""
+        return self.first.replace(day=len(self.days))
+
+    @property
+    def sums(self) -> List[Decimal]:
+        """What had been spent by the end of each day."""
+        return list(accumulate(self.days, add_money))
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the month will have cost if it goes on like this.
+
+    Attributes:
+        total: US dollars at the month's end.
+        a_day: US dollars of a day: the mean of the last whole days.
+        days: Number of those days.
+        sums: US dollars at the end of each day, from today to the last of the month.
+    """
+
+    total: Decimal
+    a_day: Decimal
+    days: int
+    sums: List[Decimal] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What someone who pays the bill asks first.
+
+    Attributes:
+        today: The day it is seen from; the month's last where that month is over.
+        is_over: Whether the month is over.
+        month: The month.
+        before: The month before; None where the report knows nothing of it.
+        forecast: Where the month is going; None where it is over, or it is too early to tell.
+        budget: US dollars for the month; None where there is none.
+    """
+
+    today: date
+    is_over: bool
+    month: Month
+    before: Optional[Month]
+    forecast: Optional[Forecast]
+    budget: Optional[Decimal]
+
+    @property
+    def before_so_far(self) -> Optional[Decimal]:
+        """What the month before had cost by the same day; None where that is not known."""
+        if self.before is None or self.before.spent is None or self.before.since is not None:
+            return None
+        return self.before.sums[min(self.today.day, len(self.before.days)) - 1]
+
+    @property
+    def budget_ends(self) -> Optional[date]:
+        """The day on which the budget is passed, or will be by the forecast; None where it holds."""
+        if self.budget is None:
+            return None
+        spent = self.month.sums
+        if self.forecast:
+            spent = spent[: self.today.day - 1] + self.forecast.sums
+        passed = (number for number, total in enumerate(spent) if total > self.budget)
+        return next((self.month.first + number * _DAY for number in passed), None)
+
+
+def outlook_of(
+    days: Mapping[str, UsageTotals],
+    today: date,
+    *,
+    start: Optional[date] = None,
+    end: Optional[date] = None,
+    budget: Optional[Decimal] = None,
+) -> Outlook:
+    """Look at the month of today, or the last one of a report that ended before.
+
+    Args:
+        days: The sums of a report by day.
+        today: The day it is, in the same local time.
+        start: The first day that the report was asked for; None is no limit.
+        end: The last one.
+        budget: US dollars for the month.
+    """
+    is_over = end is not None and (end.year, end.month) < (today.year, today.month)
+    first = (end if end is not None and is_over else today).replace(day=1)
+    known_from = max(filter(None, (start, _first_day(days))), default=None)
+    month = _month(first, days, known_from)
+    before = _month((first - _DAY).replace(day=1), days, known_from)
+    seen = month.last if is_over else today
+    return Outlook(
+        today=seen,
+        is_over=is_over,
+        month=month,
+        before=None if known_from is None or known_from >= first else before,
+        forecast=None if is_over else _forecast(month, before, seen, known_from),
+        budget=budget,
+    )
+
+
+def _first_day(days: Mapping[str, UsageTotals]) -> Optional[date]:
+    return date.fromisoformat(min(days)) if days else None
+
+
+def _month(first: date, days: Mapping[str, UsageTotals], known_from: Optional[date]) -> Month:
+    dates = [first + number * _DAY for number in range(monthrange(first.year, first.month)[1])]
+    found = [days[day.isoformat()] for day in dates if day.isoformat() in days]
+    spent = _sum(map(_spent, found))
+    calls, unpriced = sum(day.requests for day in found), sum(day.unpriced_requests for day in found)
+    return Month(
+        first,
+        known_cost(spent, calls, unpriced),
+        _sum(day.estimated_cost for day in found),
+        calls,
+        unpriced,
+        known_from if known_from and dates[0] < known_from <= dates[-1] else None,
+        [_spent(days[day.isoformat()]) if day.isoformat() in days else ZERO for day in dates],
+    )
+
+
+def _forecast(month: Month, before: Month, today: date, known_from: Optional[date]) -> Optional[Forecast]:
+    if known_from is None or (today - known_from).days < FEWEST_DAYS or not month.calls + before.calls:
+        return None
+    past = (before.days + month.days[: today.day - 1])[-min(DAYS_OF_FORECAST, (today - known_from).days) :]
+    a_day = _DIVISION.divide(_sum(past), Decimal(len(past)))
+    so_far = month.days[today.day - 1]
+    rest = [max(so_far, a_day)] + [a_day] * (len(month.days) - today.day)
+    start = _sum(month.days[: today.day - 1])
+    sums = [add_money(start, later) for later in accumulate(rest, add_money)]
+    return Forecast(sums[-1], a_day, len(past), sums)
+
+
+def _spent(totals: UsageTotals) -> Decimal:
+    return add_money(totals.cost, totals.estimated_cost)
+
+
+def _sum(amounts: Iterable[Decimal]) -> Decimal:
+    total = ZERO
+    for amount in amounts:
+        total = add_money(total, amount)
+    return total
