@@ -132,7 +132,12 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
 
 
 def kill_and_resume(
-    server: ScriptedServer, dialect: Dialect, journal: Path, count: int, concurrency: int
+    orchestrate: Orchestrate,
+    server: ScriptedServer,
+    dialect: Dialect,
+    journal: Path,
+    count: int,
+    concurrency: int,
 ) -> int:
     """Kill a run at half of its rows and start it again; returns how many rows were paid twice."""
     server.default = lambda request: echo(request).but(delay=0.02)
@@ -146,32 +151,40 @@ def kill_and_resume(
     paid = len(server.requests)
     assert paid < count
 
-    ended = run_program("tests.support.programs.bulk", *arguments)
-    assert ended.returncode == 0, ended.stderr
-    lines = ended.stdout.splitlines()
-    assert sorted(lines) == sorted(f"{n} row {n}" for n in range(count)), "every row, once"
+    assert gone_on(orchestrate, journal, count, concurrency) == [f"row {n}" for n in range(count)]
     twice = len(server.requests) - count
     assert 0 <= twice <= concurrency, "paid twice"
     assert len(set(questions(server, dialect))) == count
     return twice
 
 
+def gone_on(orchestrate: Orchestrate, journal: Path, count: int, concurrency: int) -> List[Any]:
+    """The answers of the same run that a program of its own began, by their rows."""
+    rows = rows_of(count)
+    run = orchestrate(max_retries=0).map(
+        rows, messages="{text}", key="id", journal=journal, concurrency=concurrency
+    )
+    results = list(run)
+    assert len(results) == count, "every row, once"
+    return [result.content for result in sorted(results, key=lambda result: result.index)]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a process is killed")
 def test_b2_after_a_kill_at_most_what_was_in_flight_is_paid_twice(
-    server: ScriptedServer, dialect: Dialect, tmp_path: Path
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, tmp_path: Path
 ) -> None:
-    kill_and_resume(server, dialect, tmp_path / "rows.journal", 200, 20)
+    kill_and_resume(orchestrate, server, dialect, tmp_path / "rows.journal", 200, 20)
 
 
 @chat
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a process is killed")
-def test_b2_also_at_half_of_three_thousand(server: ScriptedServer, dialect: Dialect, tmp_path: Path) -> None:
+def test_b2_also_at_half_of_three_thousand(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, tmp_path: Path
+) -> None:
     journal, count, concurrency = tmp_path / "rows.journal", 3000, 100
-    twice = kill_and_resume(server, dialect, journal, count, concurrency)
-    arguments = dialect.name, server.url, str(journal), str(count), str(concurrency)
-    ended = run_program("tests.support.programs.bulk", *arguments)
-    assert sorted(ended.stdout.splitlines()) == sorted(f"{n} row {n}" for n in range(count))
+    twice = kill_and_resume(orchestrate, server, dialect, journal, count, concurrency)
+    assert gone_on(orchestrate, journal, count, concurrency) == [f"row {n}" for n in range(count)]
     assert len(server.requests) == count + twice, "nothing was asked"
 
 
@@ -198,14 +211,16 @@ def test_b2_a_second_process_on_a_journal_pays_nothing(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-def test_b2_ctrl_c_keeps_what_was_answered(server: ScriptedServer, dialect: Dialect, tmp_path: Path) -> None:
+def test_b2_ctrl_c_keeps_what_was_answered(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, tmp_path: Path
+) -> None:
     server.default = lambda request: echo(request).but(delay=0.02)
     arguments = dialect.name, server.url, str(tmp_path / "rows.journal"), "200", "10"
     program = start(*arguments)
     assert server.wait_for_requests(100, timeout=60)
     os.kill(program.pid, signal.SIGINT)
     assert program.wait(60) != 0
-    run_program("tests.support.programs.bulk", *arguments)
+    assert gone_on(orchestrate, tmp_path / "rows.journal", 200, 10) == [f"row {n}" for n in range(200)]
     assert len(server.requests) <= 210
 
 
