@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Parameters = ParamSpec("Parameters")
 
-__all__ = ["CallArguments", "call_arguments", "hide_headers", "takes_parameters_of"]
+__all__ = ["CallArguments", "call_arguments", "hide_headers", "shares_parameters_with", "takes_parameters_of"]
 
 Result = TypeVar("Result")
 
@@ -169,6 +169,20 @@ def takes_parameters_of(
         own = inspect.signature(method)
         parameters = [own.parameters["self"], *inspect.signature(template).parameters.values()]
         method.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
+        return method
+
+    return decorate
+
+
+def shares_parameters_with(
+    template: Callable[Parameters, Any],
+) -> Callable[[Callable[..., Result]], Callable[Parameters, Result]]:
+    """Give a method the signature of another one of its class, for editors and mypy."""
+
+    def decorate(method: Callable[..., Result]) -> Callable[Parameters, Result]:
+        returned = inspect.signature(method).return_annotation
+        signature = inspect.signature(template).replace(return_annotation=returned)
+        method.__signature__ = signature  # type: ignore[attr-defined]  # inspect reads it
         return method
 
     return decorate
