@@ -88,11 +88,12 @@ def contenders(
 
 def compare(orchestrator: LLMOrchestrator, url: str, folder: Path, rows: int, in_flight: int) -> bool:
     """Measure the SDK, calls by tasks, and ``map`` with and without a journal, in turns."""
-    figures: Dict[str, List[Tuple[float, float]]] = {}
+    racing = contenders(orchestrator, url, folder, in_flight)
+    figures: Dict[str, List[Tuple[float, float]]] = {name: [] for name in racing}
     for _ in range(TURNS):
-        for name, contender in contenders(orchestrator, url, folder, in_flight).items():
+        for name, contender in racing.items():
             count = rows // 4 if name == SDK else rows  # each takes it several times as long
-            figures.setdefault(name, []).append(measured(partial(contender, count), count))
+            figures[name].append(measured(partial(contender, count), count))
     speeds = {name: max(speed for speed, _ in found) for name, found in figures.items()}
     costs = {name: min(cpu for _, cpu in found) for name, found in figures.items()}
     for name in figures:

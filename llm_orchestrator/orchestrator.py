@@ -17,7 +17,6 @@ from typing import (
     Any,
     Callable,
     Coroutine,
-    Dict,
     List,
     Mapping,
     Optional,
@@ -39,6 +38,7 @@ from llm_orchestrator.request.arguments import (
     CallArguments,
     call_arguments,
     hide_headers,
+    shares_parameters_with,
     takes_parameters_of,
 )
 from llm_orchestrator.request.embedding import embedding_arguments
@@ -341,22 +341,21 @@ class LLMOrchestrator:
             ConfigurationError: A file cannot be read, the provider lacks its key, or an extra is missing. The
                 iteration raises what holds for all rows: a wrong key, an empty account, a spent budget.
         """
-        return bulk.BulkRun(
-            bulk_jobs.bulk_job(
-                rows,
-                messages=messages,
-                key=key,
-                journal=journal,
-                concurrency=concurrency,
-                mode=mode,
-                wait=wait,
-                on_error=on_error,
-                order=order,
-                max_cost=max_cost,
-                progress=progress,
-            ),
-            self._row_caller(arguments, mode),
+        job = bulk_jobs.bulk_job(
+            rows,
+            messages=messages,
+            key=key,
+            journal=journal,
+            concurrency=concurrency,
+            mode=mode,
+            wait=wait,
+            on_error=on_error,
+            order=order,
+            max_cost=max_cost,
+            progress=progress,
+            **hide_headers(arguments),
         )
+        return bulk.BulkRun(job, self._row_caller(job.arguments, job.window))
 
     if TYPE_CHECKING:
 
@@ -368,63 +367,21 @@ class LLMOrchestrator:
         @signatures.aof_rows(signatures.rows_of_any)
         def amap(self) -> Any: ...
 
-    def amap(
-        self,
-        rows: Any,
-        *,
-        messages: Union[str, Callable[[Any], Any], None] = None,
-        key: Union[str, Callable[[Any], Any], None] = None,
-        journal: Union[str, os.PathLike[str], None] = None,
-        concurrency: int = 64,
-        mode: str = "now",
-        wait: bool = True,
-        on_error: str = "keep",
-        order: str = "completion",
-        max_cost: Union[float, Decimal, None] = None,
-        progress: Union[bool, Callable[[bulk.BulkProgress], None], None] = None,
-        **arguments: Any,
-    ) -> bulk.AsyncBulkRun:
-        """Ask for an answer to each of many rows, async; every argument is that of ``map``.
+    @shares_parameters_with(map)
+    def amap(self, rows: Any, **arguments: Any) -> bulk.AsyncBulkRun:
+        """Ask for an answer to each of many rows, async; arguments and errors are those of ``map``.
 
         Args:
             rows: An iterable, read lazily, or the path of a file.
-            messages: A template, or a function that makes the messages of a row; None: the rows are messages.
-            key: A field, or a function, whose value is each row's own; None: the row's position.
-            journal: A file in which the answers are kept; None keeps nothing.
-            concurrency: Most requests under way at once.
-            mode: ``now``, ``batch``, ``background:2h`` or ``background:8h``.
-            wait: As in ``map``; what is submitted without waiting is so with the first ``await``.
-            on_error: ``keep`` or ``raise``.
-            order: ``completion`` or ``input``.
-            max_cost: US dollars; the run ends before they would be passed.
-            progress: True for a bar, or a function that is told a ``BulkProgress`` after each row.
-            **arguments: Arguments of ``send_request``, for all rows.
+            **arguments: Those of ``map``. With ``wait=False`` the first ``await`` submits.
 
         Returns:
             The run, without ``await``; iterate over it with ``async for``.
-
-        Raises:
-            InvalidRequestError: An argument is wrong.
-            ConfigurationError: As in ``map``.
         """
-        return bulk.AsyncBulkRun(
-            bulk_jobs.bulk_job(
-                rows,
-                messages=messages,
-                key=key,
-                journal=journal,
-                concurrency=concurrency,
-                mode=mode,
-                wait=wait,
-                on_error=on_error,
-                order=order,
-                max_cost=max_cost,
-                progress=progress,
-            ),
-            self._row_caller(arguments, mode),
-        )
+        job = bulk_jobs.bulk_job(rows, **hide_headers(arguments))
+        return bulk.AsyncBulkRun(job, self._row_caller(job.arguments, job.window))
 
-    def _row_caller(self, arguments: Dict[str, Any], mode: str = "now") -> row_calls.RowCaller:
+    def _row_caller(self, arguments: Mapping[str, Any], window: Optional[str] = None) -> row_calls.RowCaller:
         name = self.active_provider
         return row_calls.RowCaller(
             self.call_factory,
@@ -432,8 +389,8 @@ class LLMOrchestrator:
             provider=self._providers[name],
             entry=self._providers.entry(name),
             model=self.active_model,
-            arguments=hide_headers(arguments),
-            window=bulk_jobs.window_of(mode),
+            arguments=arguments,
+            window=window,
         )
 
     @takes_parameters_of(embedding_arguments)  # its parameters, too, are documented here

@@ -29,12 +29,16 @@ class Fingerprints:
         """The fingerprint of a request."""
         made = self._common.copy()
         for message in request.messages:
-            made.update(_bytes(_content(message)))
+            made.update(_bytes_of(message))
         return made.digest()
 
 
-def _content(message: Message) -> Any:
-    return {name: value for name, value in vars(message).items() if value not in (None, (), {})}
+def _bytes_of(message: Message) -> bytes:
+    content = {name: value for name, value in vars(message).items() if value not in (None, (), {})}
+    if len(content) == 2 and isinstance(message.content, str):  # as the usual way, in half the time
+        text = f'{{"content": {_encode(message.content)}, "role": {_encode(message.role)}}}'
+        return text.encode("utf-8", "replace")
+    return _bytes(content)
 
 
 def _bytes(value: Any) -> bytes:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Mapping, Optional, Union
 
 from llm_orchestrator.bulk.messages import Field
 from llm_orchestrator.bulk.results import BulkProgress
 from llm_orchestrator.exceptions import InvalidRequestError
 
-__all__ = ["BulkJob", "bulk_job", "window_of"]
+__all__ = ["BulkJob", "bulk_job"]
 
 NOW, BATCH = "now", "batch"
 _IN_BACKGROUND = "background:"
@@ -33,6 +33,10 @@ class BulkJob:
     keeps_order: bool
     max_cost: Optional[Decimal]
     progress: Union[bool, Callable[[BulkProgress], None], None]
+    #: How long an answer may take in the background; None where it is not made there.
+    window: Optional[str]
+    #: Those of ``send_request``.
+    arguments: Mapping[str, Any] = field(repr=False)
 
 
 def bulk_job(
@@ -48,8 +52,9 @@ def bulk_job(
     order: str = "completion",
     max_cost: Union[float, Decimal, None] = None,
     progress: Union[bool, Callable[[BulkProgress], None], None] = None,
+    **arguments: Any,
 ) -> BulkJob:
-    """Check the arguments of ``map``."""
+    """Check the arguments of ``map``; the others are those of ``send_request``."""
     if type(concurrency) is not int or concurrency < 1:
         raise InvalidRequestError(f"concurrency is {concurrency!r}. Pass a whole number above 0.")
     if progress is not None and not isinstance(progress, bool) and not callable(progress):
@@ -74,12 +79,9 @@ def bulk_job(
         _chosen("order", order, "completion", "input"),
         None if max_cost is None else _dollars(max_cost),
         progress,
+        mode[len(_IN_BACKGROUND) :] if mode.startswith(_IN_BACKGROUND) else None,
+        arguments,
     )
-
-
-def window_of(mode: str) -> Optional[str]:
-    """How long an answer of a mode may take in the background; None where it is not made there."""
-    return mode[len(_IN_BACKGROUND) :] if mode.startswith(_IN_BACKGROUND) else None
 
 
 def _chosen(name: str, value: str, usual: str, other: str) -> bool:

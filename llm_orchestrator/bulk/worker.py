@@ -21,6 +21,7 @@ from llm_orchestrator.bulk.results import BulkResult
 from llm_orchestrator.config.manager import OrchestratorConfig
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.orchestrator import LLMOrchestrator
+from llm_orchestrator.request.arguments import hide_headers
 
 __all__ = ["COLUMNS", "Worker", "columns_of", "rows_of"]
 
@@ -163,7 +164,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         asker = self._askers.get(loop)
         if asker is None:
-            asker = self._askers[loop] = _Asker(self._job, self._made()._row_caller(self._arguments))
+            caller = self._made()._row_caller(hide_headers(dict(self._arguments)))
+            asker = self._askers[loop] = _Asker(self._job, caller)
         return asker
 
     def _made(self) -> LLMOrchestrator:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     Parameters = ParamSpec("Parameters")
 
-__all__ = ["CallArguments", "call_arguments", "hide_headers", "takes_parameters_of"]
+__all__ = ["CallArguments", "call_arguments", "hide_headers", "shares_parameters_with", "takes_parameters_of"]
 
 Result = TypeVar("Result")
 
@@ -179,6 +179,20 @@ def takes_parameters_of(
         own = inspect.signature(method)
         parameters = [own.parameters["self"], *inspect.signature(template).parameters.values()]
         method.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
+        return method
+
+    return decorate
+
+
+def shares_parameters_with(
+    template: Callable[..., Any],
+) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Give a method the signature of another one of its class, for editors; its overloads tell mypy."""
+
+    def decorate(method: Callable[..., Result]) -> Callable[..., Result]:
+        returned = inspect.signature(method).return_annotation
+        signature = inspect.signature(template).replace(return_annotation=returned)
+        method.__signature__ = signature  # type: ignore[attr-defined]  # inspect reads it
         return method
 
     return decorate

@@ -8,7 +8,7 @@ import re
 import signal
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 from pydantic import BaseModel
@@ -18,6 +18,7 @@ from llm_orchestrator import (
     BudgetExceededError,
     BulkProgress,
     BulkResult,
+    BulkSummary,
     CallEvent,
     ConfigurationError,
     InvalidRequestError,
@@ -181,7 +182,7 @@ def killed_at_create(batches: BatchServer, *, is_made: bool) -> Callable[[Any], 
 
 @pytest.mark.parametrize("is_made", [True, False])
 def test_b3_killed_between_intent_and_note_the_batch_is_found_and_not_submitted_again(
-    batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path, is_made: bool
+    make: Make, batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path, is_made: bool
 ) -> None:
     arm = killed_at_create(batches, is_made=is_made)
     program = begin(dialect, server.url, tmp_path, rows=4, uses_files=uses_files())
@@ -190,11 +191,20 @@ def test_b3_killed_between_intent_and_note_the_batch_is_found_and_not_submitted_
     assert program.returncode == -signal.SIGKILL
     assert len(batches.batches) == is_made
 
-    again = result_of(begin(dialect, server.url, tmp_path, rows=4, uses_files=uses_files()))
+    _, summary = gone_on(make, tmp_path, 4)
 
     assert_paid_once(tmp_path / "costs.csv", batches, 4)
-    assert again["requests"] == (0 if is_made else 4)
-    assert sorted(content for _, content, _, _ in again["rows"]) == [f"Echo: question {n}" for n in range(4)]
+    assert summary.requests == (0 if is_made else 4)
+
+
+def gone_on(make: Make, folder: Path, count: int) -> Tuple[Dict[Any, BulkResult], BulkSummary]:
+    """What the same run comes to that a program of its own began."""
+    run = make().map(rows(count), **ARGUMENTS, journal=folder / "journal")
+    results = by_key(run)
+    assert {key: result.content for key, result in results.items()} == {
+        f"row {number}": f"Echo: question {number}" for number in range(count)
+    }
+    return results, run.summary
 
 
 def uses_files() -> bool:
@@ -202,7 +212,7 @@ def uses_files() -> bool:
 
 
 def test_b3_killed_after_the_submit_the_next_run_waits_for_the_same_batch(
-    batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path
+    make: Make, batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path
 ) -> None:
     batches.looks = 10**9
     program = begin(dialect, server.url, tmp_path, rows=4, uses_files=uses_files())
@@ -212,10 +222,9 @@ def test_b3_killed_after_the_submit_the_next_run_waits_for_the_same_batch(
     program.communicate(timeout=60)
     batches.looks = 1
 
-    again = result_of(begin(dialect, server.url, tmp_path, rows=4, uses_files=uses_files()))
+    gone_on(make, tmp_path, 4)
 
     assert_paid_once(tmp_path / "costs.csv", batches, 4)
-    assert len(again["rows"]) == 4
 
 
 @anthropic
@@ -236,38 +245,31 @@ def test_b3_a_second_process_on_a_journal_submits_nothing(
 
 
 def test_b3_killed_while_collecting_nothing_is_paid_or_counted_twice(
-    batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path
+    make: Make, batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path
 ) -> None:
     program = begin(dialect, server.url, tmp_path, rows=6, dies_after=3, uses_files=uses_files())
     program.communicate(timeout=60)
     assert program.returncode == -signal.SIGKILL
 
-    again = result_of(begin(dialect, server.url, tmp_path, rows=6, uses_files=uses_files()))
+    _, summary = gone_on(make, tmp_path, 6)
 
     assert_paid_once(tmp_path / "costs.csv", batches, 6)
-    assert len(again["rows"]) == 6
-    assert Decimal(again["saved"]) + Decimal(again["cost"]) == sum(
-        Decimal(row["cost"]) for row in read(tmp_path / "costs.csv")
-    )
+    assert summary.saved + summary.cost == sum(Decimal(row["cost"]) for row in read(tmp_path / "costs.csv"))
 
 
-@pytest.mark.parametrize("kept", [0, 2])
 def test_b3_killed_between_ledger_and_journal_the_row_is_not_recorded_again(
-    batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path, kept: int
+    make: Make, batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path
 ) -> None:
-    settings: Dict[str, Any] = {"rows": 4, "uses_files": uses_files()}
-    program = begin(dialect, server.url, tmp_path, **settings, dies_before_keeping=kept)
+    program = begin(dialect, server.url, tmp_path, rows=4, dies_before_keeping=2, uses_files=uses_files())
     program.communicate(timeout=60)
     assert program.returncode == -signal.SIGKILL
-    assert len(read(tmp_path / "costs.csv")) == kept + 1, "one more than the journal has"
+    assert len(read(tmp_path / "costs.csv")) == 3, "one more than the journal has"
 
-    again = result_of(begin(dialect, server.url, tmp_path, **settings))
+    results, summary = gone_on(make, tmp_path, 4)
 
     assert_paid_once(tmp_path / "costs.csv", batches, 4)
-    assert sorted(content for _, content, _, _ in again["rows"]) == [f"Echo: question {n}" for n in range(4)]
-    assert Decimal(again["saved"]) + Decimal(again["cost"]) == sum(
-        Decimal(row["cost"]) for row in read(tmp_path / "costs.csv")
-    )
+    assert sum(result.resumed for result in results.values()) == 2
+    assert summary.saved + summary.cost == sum(Decimal(row["cost"]) for row in read(tmp_path / "costs.csv"))
 
 
 def test_b3_the_results_break_off_and_are_read_again(

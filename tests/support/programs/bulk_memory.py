@@ -1,6 +1,8 @@
 """A program that maps many rows of a generator and prints its peak of memory in megabytes.
 
 python -W error -m tests.support.programs.bulk_memory ROWS LEDGER_FILE JOURNAL
+
+It prints the peak of the first tenth, and of all.
 """
 
 from __future__ import annotations
@@ -14,6 +16,16 @@ from llm_orchestrator import LLMOrchestrator
 from llm_orchestrator.testing import FakeProvider
 
 rows, ledger, journal = sys.argv[1:]
+
+
+def peak_mb() -> float:
+    status = Path("/proc/self/status")
+    if status.exists():  # what ``ru_maxrss`` says here may be the peak of the program that started this one
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
 config = {
     "providers": {},
     "active_provider": "fake",
@@ -28,15 +40,10 @@ with LLMOrchestrator(config, providers={"fake": fake}) as orchestrator:
         key="id",
         journal=journal or None,
     )
-    assert sum(1 for result in run if result.error is None) == int(rows)
-
-
-def peak_mb() -> int:
-    status = Path("/proc/self/status")
-    if status.exists():  # what ``ru_maxrss`` says here may be the peak of the program that started this one
-        return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) // 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)
-
-
-print(peak_mb())
+    answered, early = 0, 0.0
+    for result in run:
+        answered += result.error is None
+        if answered == int(rows) // 10:
+            early = peak_mb()
+    assert answered == int(rows)
+    print(early, peak_mb())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, List
 
@@ -166,3 +168,17 @@ def test_a_fingerprint_changes_with_all_that_decides_an_answer_and_with_nothing_
         fingerprint(response_format={"type": "json_object"}),
     ]
     assert len({same, *others}) == 5
+
+
+@pytest.mark.parametrize("text", ["Hi", 'A "quote", a \\ and a\nline', "ü \x00 \u2028 \ud800"])
+def test_a_fingerprint_stays_what_it_is_or_journals_would_be_worthless(text: str) -> None:
+    written = [
+        json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
+        for value in ([{"provider": "p", "model": "m"}, {}], {"role": "user", "content": text})
+    ]
+    assert fingerprint(text) == blake2b(b"".join(written), digest_size=16).digest()
+
+
+def test_keys_are_kept_as_json() -> None:
+    keys = Keys(None)
+    assert [keys.text(key) for key in (7, -1, True, "7", 7.5)] == ["7", "-1", "true", '"7"', "7.5"]
