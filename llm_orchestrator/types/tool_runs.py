@@ -88,12 +88,12 @@ class Work:
     def run(self, timeout: Optional[float]) -> Any:
         """Make the call in this thread; where time is bounded, in one of its own, which cannot be ended."""
         if timeout is None:
-            return self._function()
+            return self._not_to_be_awaited(self._function())
         working = _in_thread(self._function)
         wait([working], timeout)
         if not working.done():
             raise self._too_late(timeout)
-        return working.result()()
+        return self._not_to_be_awaited(working.result()())
 
     async def arun(self, timeout: Optional[float]) -> Any:
         """Make the call, async: that of a plain function in a thread, for it would stop the loop."""
@@ -114,6 +114,12 @@ class Work:
         if timeout is None or task.done():  # by itself: a cancellation of the caller is raised by the wait
             raise RuntimeError("it was cancelled")
         raise self._too_late(timeout)
+
+    def _not_to_be_awaited(self, value: Any) -> Any:
+        if inspect.isawaitable(value):
+            getattr(value, "close", bool)()
+            raise _is_async(self._name)
+        return value
 
     def _too_late(self, timeout: float) -> Exception:
         from llm_orchestrator.exceptions import ToolTimeoutError
@@ -198,9 +204,15 @@ class Toolbox:
                 "yourself."
             )
         if not awaits and is_async(tool):
-            raise InvalidRequestError(f"The tool {name!r} is async. Run it on one of the async ways.")
+            raise _is_async(name)
         function: Callable[..., Any] = tool
         return function
+
+
+def _is_async(name: str) -> Exception:
+    from llm_orchestrator.exceptions import InvalidRequestError
+
+    return InvalidRequestError(f"The tool {name!r} is async. Run it on one of the async ways.")
 
 
 def _name_in(tool: Any) -> str:
