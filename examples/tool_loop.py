@@ -1,4 +1,4 @@
-"""A model that uses tools: ten lines make the loop, and they are yours to change.
+"""A model that uses tools: `run` makes the calls that it asks for, and ends with its answer.
 
     python examples/tool_loop.py [config.yaml]
 
@@ -8,10 +8,9 @@ A small model, such as the local one, may answer by itself or call a tool wrongl
 import sys
 from pathlib import Path
 
-from llm_orchestrator import Conversation, LLMOrchestrator, Message, ToolCall
+from llm_orchestrator import Conversation, LLMOrchestrator, ToolCall, TooManyTurnsError
 
 CONFIG = sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_name("config.local.yaml")
-MOST_TURNS = 5  # each turn costs, and a model may never stop
 
 
 def add(a: float, b: float) -> float:
@@ -29,30 +28,26 @@ def population(city: str) -> int:
     return {"Rome": 2_750_000, "Oslo": 720_000}[city]
 
 
-TOOLS = {"add": add, "population": population}
+def decide(call: ToolCall) -> bool:
+    """What is asked before each call; False refuses it."""
+    return call.name in ("add", "population")
 
 
-def ask(conversation: Conversation, question: str) -> str:
-    response = conversation.send(question)
-    for _ in range(MOST_TURNS):
-        if not response.tool_calls:
-            break
-        response = conversation.send([result_of(call) for call in response.tool_calls])
-    return response.content
-
-
-def result_of(call: ToolCall) -> Message:
-    try:
-        result = call.result(TOOLS[call.name](**call.arguments))
-    except Exception as error:  # whatever went wrong, the model is told, and may mend it
-        result = call.result(f"{type(error).__name__}: {error}")
-    print(f"{call.name}({call.raw_arguments}) -> {result.text}")
-    return result
+def show(talk: Conversation) -> None:
+    results = {message.tool_call_id: message.text for message in talk.messages if message.role == "tool"}
+    for message in talk.messages:
+        for call in message.tool_calls:
+            print(f"{call.name}({call.raw_arguments}) -> {results[call.id]}")
 
 
 with LLMOrchestrator(CONFIG) as orchestrator:
     talk = orchestrator.start_conversation(
-        "Use your tools.", tools=list(TOOLS.values()), temperature=0, max_tokens=200
+        "Use your tools.", tools=[add, population], temperature=0, max_tokens=200
     )
-    print(ask(talk, "How many people live in Rome and Oslo together?"))
+    try:
+        answer = talk.run("How many people live in Rome and Oslo together?", max_turns=5, before_tool=decide)
+        print(answer.content)
+    except TooManyTurnsError as error:  # each turn costs, and a model may never stop
+        print(error)
+    show(talk)
     print(f"{len(talk.messages)} messages, {talk.usage.total_tokens} tokens")

@@ -33,6 +33,8 @@ from llm_orchestrator.exceptions import (
     RateLimitError,
     ServerError,
     StreamInterruptedError,
+    ToolTimeoutError,
+    TooManyTurnsError,
     UnsupportedParameterError,
 )
 
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
         TokenUsage,
         ToolCall,
         ToolCallDelta,
+        ToolResults,
     )
     from llm_orchestrator.usage.report import UsageReport
 
@@ -120,6 +123,7 @@ _HOMES = {
         "TokenUsage",
         "ToolCall",
         "ToolCallDelta",
+        "ToolResults",
     ],
     "usage.report": ["UsageReport"],
 }
@@ -182,8 +186,11 @@ __all__ = [
     "StreamInterruptedError",
     "TextDelta",
     "TokenUsage",
+    "TooManyTurnsError",
     "ToolCall",
     "ToolCallDelta",
+    "ToolResults",
+    "ToolTimeoutError",
     "UnsupportedParameterError",
     "UsageRecord",
     "UsageReport",

@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from collections import abc
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Dict, Mapping, NoReturn, Optional, Protocol, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Mapping,
+    NoReturn,
+    Optional,
+    Protocol,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+    overload,
+)
 
 from llm_orchestrator.calls.conversation_state import (
     ConversationState,
@@ -16,24 +29,32 @@ from llm_orchestrator.calls.conversation_state import (
     read_document,
     write_document,
 )
+from llm_orchestrator.calls.held_history import HeldHistory
+from llm_orchestrator.calls.streamed_loop import StreamedLoop
+from llm_orchestrator.calls.tool_loop import LoopArguments, ToolLoop, loop_arguments
 from llm_orchestrator.calls.turn import Turn
 from llm_orchestrator.exceptions import (
     InvalidRequestError,
     OrchestratorError,
     ProviderSwitchError,
 )
-from llm_orchestrator.request.arguments import call_arguments, hide_headers, snapshot
+from llm_orchestrator.request.arguments import call_arguments, hide_headers, snapshot, takes_parameters_of
 from llm_orchestrator.request.messages import check_owner, read_messages
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 from llm_orchestrator.types import LLMResponse, Message, MessageLike, Messages, TokenUsage
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
+    from llm_orchestrator.calls import signatures
     from llm_orchestrator.calls.call import Call
     from llm_orchestrator.calls.factory import CallFactory
     from llm_orchestrator.config.manager import OrchestratorConfig
 
 __all__ = ["Conversation"]
+
+T = TypeVar("T")
+#: What comes next in a conversation.
+Next = Union[Messages, MessageLike]
 
 
 class Conversation:
@@ -53,6 +74,7 @@ class Conversation:
         # First, so that a traceback with local variables can show a conversation that is refused.
         self._orchestrator, self._history = orchestrator, History(ConversationState(()))
         checked = call_arguments("Hi", **hide_headers(defaults)).request
+        self._tools = defaults.get("tools")
         # The schemas of functions are made here once, and not with every turn.
         self._defaults = {**defaults, "tools": checked.tools} if checked.tools else defaults
         self._orchestrator = orchestrator.for_provider(orchestrator.active_provider, checked.model or None)
@@ -107,7 +129,13 @@ class Conversation:
 
     # ---------------------------------------------------------------- turns
 
-    def send(self, messages: Union[Messages, MessageLike], **arguments: Any) -> LLMResponse:
+    @overload
+    def send(self, messages: Next, *, response_format: Type[T], **arguments: Any) -> LLMResponse[T]: ...
+
+    @overload
+    def send(self, messages: Next, **arguments: Any) -> LLMResponse: ...
+
+    def send(self, messages: Next, **arguments: Any) -> LLMResponse:
         """Send what comes next and get a whole answer; both are then part of the conversation.
 
         Args:
@@ -121,13 +149,27 @@ class Conversation:
             OrchestratorError: Another call of the conversation is running, or what ``send_request`` raises;
                 the conversation is as it was.
         """
-        return self._turn(messages, arguments, streamed=False).send()
+        return self._turn(self._history, messages, arguments, streamed=False).send()
 
-    async def asend(self, messages: Union[Messages, MessageLike], **arguments: Any) -> LLMResponse:
+    @overload
+    async def asend(
+        self, messages: Next, *, response_format: Type[T], **arguments: Any
+    ) -> LLMResponse[T]: ...
+
+    @overload
+    async def asend(self, messages: Next, **arguments: Any) -> LLMResponse: ...
+
+    async def asend(self, messages: Next, **arguments: Any) -> LLMResponse:
         """Send what comes next and get a whole answer, async; see ``send``, and ``send_request``."""
-        return await self._turn(messages, arguments, streamed=False).asend()
+        return await self._turn(self._history, messages, arguments, streamed=False).asend()
 
-    def stream(self, messages: Union[Messages, MessageLike], **arguments: Any) -> LLMStream:
+    @overload
+    def stream(self, messages: Next, *, response_format: Type[T], **arguments: Any) -> LLMStream[T]: ...
+
+    @overload
+    def stream(self, messages: Next, **arguments: Any) -> LLMStream: ...
+
+    def stream(self, messages: Next, **arguments: Any) -> LLMStream:
         """Send what comes next and get a streamed answer; read to its end, both are part of the conversation.
 
         The request is sent at the first iteration, ``with``, ``events()`` or ``final_response()``, and the
@@ -143,14 +185,22 @@ class Conversation:
         Raises:
             OrchestratorError: As in ``send``; what only the provider can find shows when the request is sent.
         """
-        return LLMStream(self._turn(messages, arguments, streamed=True))
+        return LLMStream(self._turn(self._history, messages, arguments, streamed=True))
 
-    def astream(self, messages: Union[Messages, MessageLike], **arguments: Any) -> AsyncLLMStream:
+    @overload
+    def astream(self, messages: Next, *, response_format: Type[T], **arguments: Any) -> AsyncLLMStream[T]: ...
+
+    @overload
+    def astream(self, messages: Next, **arguments: Any) -> AsyncLLMStream: ...
+
+    def astream(self, messages: Next, **arguments: Any) -> AsyncLLMStream:
         """Get a streamed answer, async; returned without ``await``. See ``stream``, and ``send_request``."""
-        return AsyncLLMStream(self._turn(messages, arguments, streamed=True))
+        return AsyncLLMStream(self._turn(self._history, messages, arguments, streamed=True))
 
     def undo(self) -> Tuple[Message, ...]:
         """Take back the last answer and the user's or tools' messages it answered; what it cost stays.
+
+        Where a loop of tools was cut, its last results have no answer, and are taken back alone.
 
         Returns:
             These messages: ``conversation.send(conversation.undo())`` asks for another answer.
@@ -161,9 +211,9 @@ class Conversation:
         self._history.take()
         try:
             messages = self.messages
-            if not messages or messages[-1].role != "assistant":
+            if not messages or messages[-1].role not in ("assistant", "tool"):
                 raise OrchestratorError("There is no answer to take back. Send something first.")
-            end = start = len(messages) - 1
+            end = start = len(messages) - (messages[-1].role == "assistant")
             while start and messages[start - 1].role in ("user", "tool"):
                 start -= 1
             self._history.state = evolve(self._history.state, messages=messages[:start])
@@ -171,9 +221,16 @@ class Conversation:
         finally:
             self._history.release()
 
-    def _turn(self, messages: Any, arguments: Dict[str, Any], *, streamed: bool) -> Call:
+    def _turn(
+        self,
+        history: Union[History, HeldHistory],
+        messages: Any,
+        arguments: Dict[str, Any],
+        *,
+        streamed: bool,
+    ) -> Call:
         """Check everything that can be checked before the request is sent."""
-        self._history.check_free()
+        history.check_free()
         one = isinstance(messages, (Message, abc.Mapping))
         read = call_arguments(
             [messages] if one else messages, **{**self._defaults, **hide_headers(arguments)}
@@ -184,8 +241,110 @@ class Conversation:
             self.provider,
             self.model,
             streamed=streamed,
-            turn=Turn(self._history, request.messages),
+            turn=Turn(history, request.messages),
         )
+
+    # ---------------------------------------------------------------- loops of tools
+
+    if TYPE_CHECKING:
+
+        @overload
+        @signatures.whole(signatures.typed_loop)
+        def run(self) -> Any: ...
+
+        @overload
+        @signatures.whole(signatures.loop_of_any)
+        def run(self) -> Any: ...
+
+    @takes_parameters_of(loop_arguments)
+    def run(self, *messages: Any, **arguments: Any) -> LLMResponse:
+        """Send what comes next, and make the calls that the answer asks for, until one asks for none.
+
+        Every turn is a call of its own, in the ledger and for hooks. However the loop ends, the conversation
+        can go on: calls that were not made have a result that says so.
+
+        Args:
+            messages: As in ``send``.
+            max_turns: Most answers, from 1.
+            before_tool: A function that is asked before each call, and returns None to approve it, a ToolCall
+                to make in its place, False or a reason to refuse it, or a Message as its result. On the async
+                ways it may be async.
+            on_tool_error: ``result`` tells the model what a tool raised; ``raise`` raises it.
+            tool_timeout: Seconds that a tool may take; see ``ToolCall.run``.
+            **arguments: As in ``send``. A ``tool_choice`` that demands a call is for the first turn.
+
+        Returns:
+            The answer that calls no tool, with the usage, the cost and the attempts of all turns.
+
+        Raises:
+            TooManyTurnsError: The answer of the last turn called tools again.
+            OutputTruncatedError: An answer was cut inside a call, or before its output was complete.
+            InvalidRequestError: A tool cannot be run, or an argument is wrong.
+            OrchestratorError: As in ``send``; the turns before are kept.
+        """
+        return self._loop(
+            loop_arguments(*messages, **hide_headers(arguments)), awaits=False, streamed=False
+        ).run()
+
+    if TYPE_CHECKING:
+
+        @overload
+        @signatures.awhole(signatures.typed_loop)
+        def arun(self) -> Any: ...
+
+        @overload
+        @signatures.awhole(signatures.loop_of_any)
+        def arun(self) -> Any: ...
+
+    @takes_parameters_of(loop_arguments)
+    async def arun(self, *messages: Any, **arguments: Any) -> LLMResponse:
+        """Carry out a loop of tools, async: the calls of one turn run at the same time. See ``run``."""
+        return await self._loop(
+            loop_arguments(*messages, **hide_headers(arguments)), awaits=True, streamed=False
+        ).arun()
+
+    if TYPE_CHECKING:
+
+        @overload
+        @signatures.streamed(signatures.typed_loop)
+        def run_stream(self) -> Any: ...
+
+        @overload
+        @signatures.streamed(signatures.loop_of_any)
+        def run_stream(self) -> Any: ...
+
+    @takes_parameters_of(loop_arguments)
+    def run_stream(self, *messages: Any, **arguments: Any) -> LLMStream:
+        """Carry out a loop of tools while it is read: the text of all turns comes as it is written.
+
+        Arguments and errors are those of ``run``; the errors come while the stream is read. ``events()`` has
+        a ``ToolResults`` between two turns.
+
+        Returns:
+            The stream. Its ``text`` is that of the last turn so far, its ``response`` what ``run`` returns.
+        """
+        loop = self._loop(loop_arguments(*messages, **hide_headers(arguments)), awaits=False, streamed=True)
+        return LLMStream(StreamedLoop(loop))
+
+    if TYPE_CHECKING:
+
+        @overload
+        @signatures.astreamed(signatures.typed_loop)
+        def arun_stream(self) -> Any: ...
+
+        @overload
+        @signatures.astreamed(signatures.loop_of_any)
+        def arun_stream(self) -> Any: ...
+
+    @takes_parameters_of(loop_arguments)
+    def arun_stream(self, *messages: Any, **arguments: Any) -> AsyncLLMStream:
+        """Carry out a loop of tools while it is read, async; returned without ``await``. See ``run``."""
+        loop = self._loop(loop_arguments(*messages, **hide_headers(arguments)), awaits=True, streamed=True)
+        return AsyncLLMStream(StreamedLoop(loop))
+
+    def _loop(self, given: LoopArguments, *, awaits: bool, streamed: bool) -> ToolLoop:
+        tools = given.arguments.get("tools", self._tools)  # themselves: a request has only their schemas
+        return ToolLoop(self._history, self._turn, given, tools, awaits=awaits, streamed=streamed)
 
     # ---------------------------------------------------------------- JSON
 

@@ -5,6 +5,8 @@
     |-- ProviderSwitchError             a history of one provider was sent to another
     |-- InvalidMessagesError            the messages cannot be sent (names the index)
     |-- BudgetExceededError             a configured budget is used up
+    |-- TooManyTurnsError               a loop of tools did not end (has what was paid)
+    |-- ToolTimeoutError                a tool did not end in time
     `-- ProviderError                   a provider refused, failed, or could not be reached
         |-- AuthenticationError         the key is not accepted, or a cloud's login is missing
         |-- PermissionDeniedError       the key is valid but not allowed to do this
@@ -57,6 +59,8 @@ __all__ = [
     "RateLimitError",
     "ServerError",
     "StreamInterruptedError",
+    "TooManyTurnsError",
+    "ToolTimeoutError",
     "UnsupportedParameterError",
 ]
 
@@ -129,6 +133,27 @@ class InvalidMessagesError(OrchestratorError):
 
 class BudgetExceededError(OrchestratorError):
     """A configured budget is spent; nothing more was sent."""
+
+
+class TooManyTurnsError(OrchestratorError):
+    """The model called tools in every turn that ``run`` allows; its conversation can go on.
+
+    Args:
+        message: What happened.
+        response: The last answer, which was paid for; its usage and cost are those of all turns.
+        responses: All answers, the first one first, each with its own usage and cost.
+    """
+
+    def __init__(
+        self, message: str, *, response: Optional[LLMResponse] = None, responses: Tuple[LLMResponse, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.response = response
+        self.responses = responses
+
+
+class ToolTimeoutError(OrchestratorError):
+    """A tool did not end within its time limit; ``on_tool_error="raise"`` has it raised."""
 
 
 class ProviderError(OrchestratorError):

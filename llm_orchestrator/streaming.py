@@ -28,13 +28,25 @@ from typing import (
 
 from llm_orchestrator.exceptions import InvalidRequestError, OrchestratorError
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
-from llm_orchestrator.types import AnswerEvent, LLMResponse, OutputRejected, Parsed_co, StreamEvent, TextDelta
+from llm_orchestrator.types import (
+    AnswerEvent,
+    LLMResponse,
+    OutputRejected,
+    Parsed_co,
+    StreamEvent,
+    TextDelta,
+    ToolResults,
+)
 from llm_orchestrator.utils.steps import Steps, arun, run
 
 if TYPE_CHECKING:
     from llm_orchestrator.request.partial_json import PartialJSON
 
 __all__ = ["AsyncLLMStream", "LLMStream", "StreamCore", "StreamedCall"]
+
+
+#: What stands between two answers.
+Mark = Union[OutputRejected, ToolResults]
 
 
 class StreamedCall(Protocol):
@@ -60,8 +72,8 @@ class StreamedCall(Protocol):
     def goes_on(self, part: LLMResponse) -> bool:
         """Whether the provider paused its answer and ``open`` continues it; the part is recorded then."""
 
-    def succeed(self, response: LLMResponse) -> Union[LLMResponse, OutputRejected]:
-        """Record a whole answer and complete it; the mark says that ``open`` asks for it again."""
+    def succeed(self, response: LLMResponse) -> Union[LLMResponse, Mark]:
+        """Record a whole answer and complete it; the mark says that ``open`` asks for another one."""
 
     def fail(self, error: Exception) -> None:
         """Record that the stream failed, and add the attempts to the error."""
@@ -167,7 +179,7 @@ class StreamCore(Generic[Parsed_co]):
         if self._is_left:  # by another thread or task, while it was opened
             yield from self._leaving("interrupted")
 
-    def _ending(self, end: BaseException) -> Steps[Optional[OutputRejected]]:
+    def _ending(self, end: BaseException) -> Steps[Optional[Mark]]:
         """What reading raised: the answer's end, a failure or an interruption; the mark: another follows."""
         if isinstance(end, GeneratorExit):  # the coroutine that reads was dropped, and nobody can wait for it
             self.abandon_later()
@@ -183,9 +195,7 @@ class StreamCore(Generic[Parsed_co]):
         self._fail(end)  # whatever it is, the stream is over and the ledger has to say so
         return None
 
-    def _finishing(
-        self, source: Union[ProviderStream, AsyncProviderStream]
-    ) -> Steps[Optional[OutputRejected]]:
+    def _finishing(self, source: Union[ProviderStream, AsyncProviderStream]) -> Steps[Optional[Mark]]:
         """End with the whole answer; one that was paused or did not fit is followed by another source."""
         self._phase = Phase.ENDED
         try:
@@ -364,7 +374,7 @@ class LLMStream(StreamCore[Parsed_co]):
         while (event := self._next_event()) is not None:
             if isinstance(event, TextDelta) and json.feed(event.text):
                 yield json.value
-            elif isinstance(event, OutputRejected):
+            elif isinstance(event, (OutputRejected, ToolResults)):
                 json = self._json_so_far()
         if self._response is not None and self._response.parsed is not None:
             yield self._response.parsed
@@ -476,7 +486,7 @@ class AsyncLLMStream(StreamCore[Parsed_co]):
         while (event := await self._next_event()) is not None:
             if isinstance(event, TextDelta) and json.feed(event.text):
                 yield json.value
-            elif isinstance(event, OutputRejected):
+            elif isinstance(event, (OutputRejected, ToolResults)):
                 json = self._json_so_far()
         if self._response is not None and self._response.parsed is not None:
             yield self._response.parsed

@@ -346,6 +346,11 @@ class Call:
     # ---------------------------------------------------------------- how it goes on, and how it ends
 
     @property
+    def request(self) -> LLMRequest:
+        """What is asked."""
+        return self._request
+
+    @property
     def asks_for_json(self) -> bool:
         """Whether its answer is to be JSON."""
         return self._request.response_format is not None

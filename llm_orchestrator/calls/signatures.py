@@ -14,17 +14,20 @@ from pydantic import BaseModel
 from typing_extensions import Concatenate, ParamSpec, TypeVar
 
 from llm_orchestrator.bulk import AsyncBulkRun, BulkProgress, BulkRun
+from llm_orchestrator.calls.tool_loop import BeforeTool, OnToolError
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
-from llm_orchestrator.types import JSON, CacheMode, Choice, Effort, LLMResponse, Messages
+from llm_orchestrator.types import JSON, CacheMode, Choice, Effort, LLMResponse, MessageLike, Messages
 
 __all__ = [
     "aof_rows",
     "astreamed",
     "awhole",
+    "loop_of_any",
     "of_rows",
     "rows_of_any",
     "streamed",
     "typed_call",
+    "typed_loop",
     "typed_rows",
     "whole",
 ]
@@ -123,6 +126,34 @@ def typed_rows(
     **arguments: Any,
 ) -> Typed[T]:
     """``LLMOrchestrator.map`` with a type."""
+    raise NotImplementedError
+
+
+def typed_loop(
+    messages: Union[Messages, MessageLike],
+    max_turns: int = 8,
+    *,
+    response_format: Type[T],
+    before_tool: Optional[BeforeTool] = None,
+    on_tool_error: OnToolError = "result",
+    tool_timeout: Optional[float] = None,
+    **arguments: Any,
+) -> Typed[T]:
+    """``loop_arguments`` with a type."""
+    raise NotImplementedError
+
+
+def loop_of_any(
+    messages: Union[Messages, MessageLike],
+    max_turns: int = 8,
+    *,
+    response_format: Any = None,
+    before_tool: Optional[BeforeTool] = None,
+    on_tool_error: OnToolError = "result",
+    tool_timeout: Optional[float] = None,
+    **arguments: Any,
+) -> Typed[Any]:
+    """``loop_arguments``."""
     raise NotImplementedError
 
 

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Optional, Tuple
+from typing import Optional, Protocol, Tuple
 
-from llm_orchestrator.calls.conversation_state import History
+from llm_orchestrator.calls.conversation_state import ConversationState
 from llm_orchestrator.types import LLMResponse, Message
 
-__all__ = ["Turn"]
+__all__ = ["Turn", "TurnHistory"]
+
+
+class TurnHistory(Protocol):
+    """The history that a turn belongs to."""
+
+    state: ConversationState
+
+    def take(self) -> None:
+        """Begin to use it."""
+
+    def release(self) -> None:
+        """Let the next call use it."""
 
 
 class Turn:
     """One turn: its call uses the history until its end, and adds to it only when the answer is whole."""
 
-    def __init__(self, history: History, messages: Tuple[Message, ...]) -> None:
+    def __init__(self, history: TurnHistory, messages: Tuple[Message, ...]) -> None:
         self._history = history
         self._messages = messages
         self._is_open = False

@@ -11,11 +11,12 @@ from collections import abc
 from dataclasses import is_dataclass
 from itertools import takewhile
 from textwrap import dedent
-from typing import Annotated, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, get_type_hints
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.request.output_type import json_schema, schema_of
 from llm_orchestrator.types import CHOICES, JSON, LLMRequest
+from llm_orchestrator.types.tool_functions import Parameters, documentation_of, name_of
 from llm_orchestrator.utils.json import beside
 from llm_orchestrator.utils.json_schema import with_object_at_root
 from llm_orchestrator.utils.suggestions import closest
@@ -39,8 +40,6 @@ DECLARATION_KEYS = {"name", "description", *DECLARED_SCHEMAS}
 #: Parts of a schema that are values and not schemas.
 VALUES_IN_SCHEMAS = ("const", "default", "enum", "example", "examples", "required")
 FORM = '{"type": "function", "function": {"name": ..., "parameters": {...}}}'
-#: Types that a default tells where there is no hint.
-PLAIN_DEFAULTS = (bool, int, float, str)
 #: A tool name that all providers accept.
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
 SECTION = re.compile(
@@ -296,52 +295,20 @@ def _check_name(name: str) -> None:
 def _from_function(function: Callable[..., Any]) -> JSON:
     from pydantic.errors import PydanticUserError
 
-    name = getattr(function, "__name__", "")
+    name = name_of(function)
     if not name.isidentifier():
         raise InvalidRequestError(f"The tool {function!r} has no name. Define it with def.")
     _check_name(name)
-    documentation = inspect.getdoc(function) or ""
+    documentation = documentation_of(function)
     try:
-        schema = _schema_of_parameters(name, function, _documented_arguments(documentation))
+        schema = json_schema(Parameters(function, _documented_arguments(documentation)).model)
     except (NameError, TypeError, ValueError, PydanticUserError) as error:
         raise InvalidRequestError(
             f"The parameters of the tool {name!r} have no JSON schema: {error}. Use types that JSON can "
             "represent."
         ) from error
-    return _function(name, _described(documentation), schema)
-
-
-def _schema_of_parameters(
-    tool: str, function: Callable[..., Any], described: Mapping[str, str]
-) -> Dict[str, Any]:
-    from pydantic import Field, create_model
-    from pydantic.fields import FieldInfo
-
-    hints = get_type_hints(function, include_extras=True)
-    fields: Any = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise InvalidRequestError(
-                f"The tool {tool!r} takes *{name}. Declare each parameter, so that the model knows its name."
-            )
-        default = parameter.default
-        hint = hints.get(name) or (type(default) if isinstance(default, PLAIN_DEFAULTS) else None)
-        if hint is None:
-            raise InvalidRequestError(
-                f"The parameter {name!r} of the tool {tool!r} has no type, so the model cannot know what to "
-                f"pass. Write {name}: str, or whatever it takes."
-            )
-        if isinstance(default, FieldInfo):  # ``city: str = Field(description=...)``
-            hint, default = Annotated[hint, default], ...
-        default = ... if default is parameter.empty else default
-        # An alias, because pydantic refuses some field names that Python allows for parameters.
-        described_as: Dict[str, Any] = {"description": described[name]} if name in described else {}
-        field = Field(default, alias=name, **described_as)
-        fields[f"field_{len(fields)}"] = (hint, field)
-    model: Any = create_model(tool, **fields)
-    schema = json_schema(model)
     schema.pop("title", None)
-    return schema
+    return _function(name, _described(documentation), schema)
 
 
 def _described(documentation: str) -> str:

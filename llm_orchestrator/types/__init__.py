@@ -15,6 +15,7 @@ from llm_orchestrator.types.events import (
     StreamEvent,
     TextDelta,
     ToolCallDelta,
+    ToolResults,
 )
 from llm_orchestrator.types.messages import (
     Message,
@@ -96,6 +97,7 @@ __all__ = [
     "TokenUsage",
     "ToolCall",
     "ToolCallDelta",
+    "ToolResults",
     "arguments_text",
     "checked",
     "number_from_text",

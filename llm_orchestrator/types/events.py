@@ -1,13 +1,22 @@
-"""The events of a stream: pieces of text, reasoning and tool calls, and the mark of a rejected answer."""
+"""The events of a stream: pieces of text, reasoning and tool calls, and the marks between answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Union
+from typing import Optional, Sequence, Union
 
+from llm_orchestrator.types.messages import Message
 from llm_orchestrator.types.response import LLMResponse
 
-__all__ = ["AnswerEvent", "OutputRejected", "ReasoningDelta", "StreamEvent", "TextDelta", "ToolCallDelta"]
+__all__ = [
+    "AnswerEvent",
+    "OutputRejected",
+    "ReasoningDelta",
+    "StreamEvent",
+    "TextDelta",
+    "ToolCallDelta",
+    "ToolResults",
+]
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,20 @@ class OutputRejected:
     response: LLMResponse
 
 
+@dataclass(frozen=True)
+class ToolResults:
+    """The mark that a turn of ``run_stream`` called tools, which have run: the next turn follows.
+
+    Attributes:
+        response: The answer that called them.
+        results: The tool messages that were sent back, in the order of the calls.
+    """
+
+    response: LLMResponse
+    results: Sequence[Message]
+
+
 #: What comes from a provider.
 StreamEvent = Union[TextDelta, ReasoningDelta, ToolCallDelta]
 #: What an application reads.
-AnswerEvent = Union[StreamEvent, OutputRejected]
+AnswerEvent = Union[StreamEvent, OutputRejected, ToolResults]

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import (
     TYPE_CHECKING,
     Any,
+    Callable,
     Dict,
     List,
     Literal,
+    Mapping,
     Optional,
     Sequence,
     Tuple,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 Model = TypeVar("Model", bound="BaseModel")
+#: Tools as a call takes them, or functions by name.
+Tools = Union[Sequence[Any], Mapping[str, Callable[..., Any]]]
 
 __all__ = [
     "Message",
@@ -88,17 +92,66 @@ class ToolCall:
         from pydantic import ValidationError
 
         from llm_orchestrator.exceptions import OutputParseError
+        from llm_orchestrator.types.tool_functions import faults_of
 
         try:
             return model.model_validate_json(self._arguments_text())
         except ValidationError as error:
-            faults = "; ".join(
-                ": ".join([*(str(step) for step in fault["loc"]), fault["msg"]]) for fault in error.errors()
-            )
             raise OutputParseError(
-                f"The arguments of {self.name!r} are not a valid {model.__name__}: {faults}. Call it again "
-                "with corrected arguments."
+                f"The arguments of {self.name!r} are not a valid {model.__name__}: {faults_of(error)}. Call "
+                "it again with corrected arguments."
             ) from error
+
+    def run(self, tools: Tools, *, on_tool_error: str = "result", timeout: Optional[float] = None) -> Message:
+        """Make the call: check the arguments by the function's own types, call it, and write its result.
+
+        What goes wrong becomes the result, for the model to mend: a name that is not among the tools,
+        arguments that do not fit, and what the function raises.
+
+        Args:
+            tools: What the call was given as ``tools``, or functions by name. Bound methods, partials and
+                objects that can be called are functions, too.
+            on_tool_error: ``result``, or ``raise`` to have raised what the function raises.
+            timeout: Seconds the function may take; it then runs in a thread, which goes on after that time,
+                for nothing can end it. None for no limit, in this thread.
+
+        Returns:
+            The tool message, to be sent after the assistant's.
+
+        Raises:
+            InvalidRequestError: The tool is no function, or is async.
+            ToolTimeoutError: Only with ``raise``: it did not end in time.
+        """
+        from llm_orchestrator.types.tool_runs import Telling, Toolbox
+
+        toolbox = Toolbox(tools)
+        toolbox.check(awaits=False, only=self.name)
+        with Telling(self.name, on_tool_error) as telling:
+            work = toolbox.work_of(self.name, self._arguments_text(), awaits=False)
+            return self.result(work.run(timeout))
+        return self.result(telling.said)
+
+    async def arun(
+        self, tools: Tools, *, on_tool_error: str = "result", timeout: Optional[float] = None
+    ) -> Message:
+        """Make the call, async: of async functions on the loop, of plain ones in a thread. See ``run``.
+
+        Args:
+            tools: As in ``run``.
+            on_tool_error: As in ``run``.
+            timeout: Seconds the function may take. An async one is cancelled then.
+
+        Returns:
+            The tool message.
+        """
+        from llm_orchestrator.types.tool_runs import Telling, Toolbox
+
+        toolbox = Toolbox(tools)
+        toolbox.check(awaits=True, only=self.name)
+        with Telling(self.name, on_tool_error) as telling:
+            work = toolbox.work_of(self.name, self._arguments_text(), awaits=True)
+            return self.result(await work.arun(timeout))
+        return self.result(telling.said)
 
     def result(self, value: Any) -> Message:
         """Make the message that answers the call.
@@ -130,8 +183,11 @@ class ToolCall:
             ) from error
 
     def _arguments_text(self) -> str:
-        """The arguments as JSON; a call made by the application may have them only as a dict."""
-        return self.raw_arguments.strip() or json.dumps(self.arguments or {})
+        """The arguments as JSON; an application may have made the call, or changed its arguments."""
+        raw = self.raw_arguments.strip()
+        if raw and (self.arguments is None or self.arguments == parse_arguments(raw)):
+            return raw
+        return json.dumps(self.arguments or {})
 
 
 @dataclass(frozen=True)

@@ -160,9 +160,13 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "reask": _retries,
     "tags": _tags,
 }
-#: Those of ``embed`` alone.
-_EMBEDDING_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {"dimensions": _count, "batch_size": _count}
-_ALL_CHECKS = {**_CHECKS, **_EMBEDDING_CHECKS}
+#: Those of ``embed`` and of loops of tools alone.
+_OTHER_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+    "dimensions": _count,
+    "batch_size": _count,
+    "tool_timeout": _seconds,
+}
+_ALL_CHECKS = {**_CHECKS, **_OTHER_CHECKS}
 #: The checks of parameters that are numbers.
 _NUMBERS = (_number, _integer, _count)
 #: The parameters of a call that ``checked`` checks.

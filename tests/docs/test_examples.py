@@ -42,7 +42,12 @@ PRINTED = {
 CALLED = {
     "tool_loop": (
         [Call("population", {"city": "Rome"}), Call("add", {"a": 1.5, "b": 2}), Call("population", raw="{}")],
-        ['population({"city": "Rome"}) -> 2750000', "-> 3.5", "population({}) -> TypeError", "7 messages"],
+        [
+            'population({"city": "Rome"}) -> 2750000',
+            "-> 3.5",
+            "population({}) -> The arguments of",
+            "7 messages",
+        ],
     )
 }
 #: Scripts that print nothing the provider says.

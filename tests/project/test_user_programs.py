@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import inspect
 import json
+import re
 import subprocess
 import sys
 import typing
@@ -16,6 +17,9 @@ import pytest
 
 import llm_orchestrator
 from llm_orchestrator import LLMOrchestrator, LLMResponse, testing
+from llm_orchestrator.calls import signatures
+from llm_orchestrator.calls.tool_loop import loop_arguments
+from llm_orchestrator.request.arguments import call_arguments
 from llm_orchestrator.testing import FakeProvider
 from tests.support.configs import ROOT
 
@@ -54,24 +58,87 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+#: Mistakes that both checkers must find: one a line, from the fifth on.
+WRONG = """\
+from pydantic import BaseModel
+from llm_orchestrator import Conversation, LLMOrchestrator, Message
+class City(BaseModel): name: str
+def main(orchestrator: LLMOrchestrator, talk: Conversation, run: int) -> None:
+    orchestrator.send_request("Hi", temperature="hot")
+    orchestrator.send_request("Hi", response_format=City, max_tokens="many")
+    orchestrator.send_request("Hi", response_format=City).parsed.name
+    orchestrator.send_request("Hi", cache="sometimes")
+    orchestrator.map(["a"], response_format=City, concurrency="all")
+    talk.run("Hi", max_turns="many")
+    talk.run("Hi", on_tool_error="ignore")
+    Message("robot", "Hi")
+"""
+
+
+def mypy(tmp_path: Path, *files: str) -> subprocess.CompletedProcess[str]:
+    pytest.importorskip("mypy", reason="mypy is not installed: make environment")
+    cache = ["--cache-dir", str(tmp_path / "cache"), "--follow-imports", "silent"]
+    return run(sys.executable, "-m", "mypy", "--strict", "--config-file", "", *cache, *files)
+
+
+def pyright(*files: str) -> subprocess.CompletedProcess[str]:
+    if importlib.util.find_spec("pyright") is None:
+        pytest.skip("pyright is not installed: make environment")
+    ended = run(sys.executable, "-m", "pyright", "--pythonpath", sys.executable, *files)
+    if "error" in ended.stderr and not ended.stdout:
+        pytest.skip("pyright cannot fetch its own program here")
+    return ended
+
+
 @pytest.mark.slow
 def test_x1_programs_hold_under_mypy_strict(tmp_path: Path) -> None:
-    pytest.importorskip("mypy", reason="mypy is not installed: make environment")
-    files = [str(program) for program in PROGRAMS]
-    cache = ["--cache-dir", str(tmp_path), "--follow-imports", "silent"]
-    ended = run(sys.executable, "-m", "mypy", "--strict", "--config-file", "", *cache, *files)
+    ended = mypy(tmp_path, *map(str, PROGRAMS))
     assert ended.returncode == 0, ended.stdout
 
 
 @pytest.mark.slow
 def test_x1_programs_hold_under_pyright() -> None:
-    if importlib.util.find_spec("pyright") is None:
-        pytest.skip("pyright is not installed: make environment")
-    files = [str(program) for program in PROGRAMS]
-    ended = run(sys.executable, "-m", "pyright", "--pythonpath", sys.executable, *files)
-    if "error" in ended.stderr and not ended.stdout:
-        pytest.skip("pyright cannot fetch its own program here")
+    ended = pyright(*map(str, PROGRAMS))
     assert ended.returncode == 0, ended.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_x1_mistakes_are_found_by_both_checkers(tmp_path: Path, checker: str) -> None:
+    program = tmp_path / "wrong.py"
+    program.write_text(WRONG, encoding="utf-8")
+
+    ended = mypy(tmp_path, str(program)) if checker == "mypy" else pyright(str(program))
+
+    found = {int(number) for number in re.findall(r"wrong\.py:(\d+)(?::\d+)?\W+error", ended.stdout)}
+    assert found == set(range(5, len(WRONG.splitlines()) + 1)), ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("template", "written"),
+    [
+        (signatures.typed_call, call_arguments),
+        (signatures.typed_rows, LLMOrchestrator.map),
+        (signatures.rows_of_any, LLMOrchestrator.map),
+        (signatures.rows_of_any, LLMOrchestrator.amap),
+        (signatures.typed_loop, loop_arguments),
+        (signatures.loop_of_any, loop_arguments),
+    ],
+)
+def test_x1_what_checkers_see_is_what_is_written(template: Any, written: Any) -> None:
+    """The parameters of a template, but for ``response_format``, are those of the function that takes them."""
+
+    def parameters(function: Any) -> Dict[str, Any]:
+        found = inspect.signature(function).parameters.values()
+        shown = {each.name: (each.kind, each.default, each.annotation) for each in found}
+        return {name: facts for name, facts in shown.items() if name not in ("self", "response_format")}
+
+    seen, meant = parameters(template), parameters(written)
+    assert list(seen) == list(meant)
+    assert {name: facts[:2] for name, facts in seen.items()} == {
+        name: facts[:2] for name, facts in meant.items()
+    }
+    assert typing.get_type_hints(template)
 
 
 def get(app: Any, path: str) -> Tuple[int, Any]:

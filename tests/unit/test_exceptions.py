@@ -57,6 +57,8 @@ def test_the_tree_is_the_contract() -> None:
         "ProviderSwitchError": "OrchestratorError",
         "InvalidMessagesError": "OrchestratorError",
         "BudgetExceededError": "OrchestratorError",
+        "TooManyTurnsError": "OrchestratorError",
+        "ToolTimeoutError": "OrchestratorError",
         "ProviderError": "OrchestratorError",
         "UnsupportedParameterError": "InvalidRequestError",
         "OverloadedError": "ServerError",

@@ -27,6 +27,7 @@ def temperature(city: str) -> str:
 
 def talk(orchestrator: LLMOrchestrator) -> Optional[Decimal]:
     conversation: Conversation = orchestrator.start_conversation("Be brief.", tools=[temperature])
+    print(conversation.run("How warm is it in Rome?").content)
     response = conversation.send("How warm is it in Rome?")
     while response.tool_calls:
         results: List[Message] = [_result(call) for call in response.tool_calls]
@@ -39,7 +40,9 @@ def talk(orchestrator: LLMOrchestrator) -> Optional[Decimal]:
 
 def _result(call: ToolCall) -> Message:
     arguments: Optional[Dict[str, Any]] = call.arguments
-    return call.result(temperature(**arguments) if arguments else "What city?")
+    if not arguments:
+        return call.result("What city?")
+    return call.run([temperature], timeout=5)
 
 
 def city(orchestrator: LLMOrchestrator) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from dataclasses import dataclass
 from typing import Annotated, Any, Callable, List, Optional
@@ -284,7 +283,6 @@ class Holder(BaseModel):
         ([{"type": 5, "name": "add", "parameters": {}}], "is in no form of a function."),
         ([{"name": "add", "input_schema": ["a"]}], "The parameters of the tool 'add' are a list."),
         ([lambda city: city], "has no name. Define it with def."),
-        ([functools.partial(forecast, days=1)], "has no name."),
         ([{"type": "function"}], "A tool has no name. Write"),
         ([{"type": "function", "function": {"parameters": {}}}], "A tool has no name."),
         ([{"type": "function", "function": "forecast"}], "A tool has no name."),

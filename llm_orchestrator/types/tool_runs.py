@@ -1,0 +1,224 @@
+"""Makes the calls that a model asks for: finds the function, checks the arguments, bounds the time.
+
+What goes wrong is told to the model: its own mistakes always, an exception of the tool unless the application
+wants to have it raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import abc
+from concurrent.futures import Future, wait
+from contextvars import copy_context
+from threading import Thread
+from types import TracebackType
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Type, Union
+
+from llm_orchestrator.types.tool_functions import Parameters, faults_of, is_async, name_of
+from llm_orchestrator.utils.suggestions import did_you_mean
+
+__all__ = ["Telling", "Toolbox", "Work"]
+
+logger = logging.getLogger(__name__)
+
+ON_ERROR = ("result", "raise")
+#: Fields of a dict that describes a function in a flat form.
+_SCHEMAS = frozenset({"parameters", "input_schema", "inputSchema"})
+
+
+class ModelMistakeError(Exception):
+    """The model called what there is not, or with what does not fit; the text tells it."""
+
+
+class Telling:
+    """Keeps what goes wrong in a call as the text that the model is told, or lets it through.
+
+    Args:
+        name: Name of the tool.
+        on_tool_error: ``result``, or ``raise`` for what the tool raises.
+
+    Attributes:
+        said: The text; empty when all went well.
+    """
+
+    def __init__(self, name: str, on_tool_error: str) -> None:
+        from llm_orchestrator.exceptions import InvalidRequestError
+
+        if on_tool_error not in ON_ERROR:
+            raise InvalidRequestError(f"on_tool_error is {on_tool_error!r}. Use 'result' or 'raise'.")
+        self._name = name
+        self._raises = on_tool_error == "raise"
+        self.said = ""
+
+    def __enter__(self) -> Telling:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> bool:
+        if isinstance(error, ModelMistakeError):
+            self.said = str(error)
+            return True
+        if self._raises or not isinstance(error, Exception):
+            return False
+        logger.warning("The tool %s failed with %s; the model is told.", self._name, type(error).__name__)
+        self.said = f"The tool {self._name!r} failed: {type(error).__name__}: {error}"
+        return True
+
+
+class Work:
+    """One call that is ready to be made.
+
+    Args:
+        name: Name of the tool.
+        function: Makes the call.
+        is_async: Whether what it returns is to be awaited.
+    """
+
+    def __init__(self, name: str, function: Callable[[], Any], *, is_async: bool) -> None:
+        self._name = name
+        self._function = function
+        self._is_async = is_async
+
+    def run(self, timeout: Optional[float]) -> Any:
+        """Make the call in this thread; where time is bounded, in one of its own, which cannot be ended."""
+        if timeout is None:
+            return self._not_to_be_awaited(self._function())
+        working = _in_thread(self._function)
+        wait([working], timeout)
+        if not working.done():
+            raise self._too_late(timeout)
+        return self._not_to_be_awaited(working.result()())
+
+    async def arun(self, timeout: Optional[float]) -> Any:
+        """Make the call, async: that of a plain function in a thread, for it would stop the loop."""
+        value = self._function() if self._is_async else await self._in_time(self._threaded(), timeout)
+        return await self._in_time(value, timeout) if inspect.isawaitable(value) else value
+
+    async def _threaded(self) -> Any:
+        return (await asyncio.wrap_future(_in_thread(self._function)))()
+
+    async def _in_time(self, work: Any, timeout: Optional[float]) -> Any:
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({task}, timeout=timeout)
+            if task.done() and not task.cancelled():
+                return task.result()
+        finally:
+            task.cancel()  # nothing, where it is done
+        if timeout is None or task.done():  # by itself: a cancellation of the caller is raised by the wait
+            raise RuntimeError("it was cancelled")
+        raise self._too_late(timeout)
+
+    def _not_to_be_awaited(self, value: Any) -> Any:
+        if inspect.isawaitable(value):
+            getattr(value, "close", bool)()
+            raise _is_async(self._name)
+        return value
+
+    def _too_late(self, timeout: float) -> Exception:
+        from llm_orchestrator.exceptions import ToolTimeoutError
+
+        return ToolTimeoutError(
+            f"The tool {self._name!r} did not end within {timeout:g} seconds. Allow more, or let it end by "
+            "itself."
+        )
+
+
+def _in_thread(function: Callable[[], Any]) -> Future[Callable[[], Any]]:
+    """Begin in a thread that does not keep the program alive; the result gives the value, or raises."""
+    working: Future[Callable[[], Any]] = Future()
+    working.set_running_or_notify_cancel()  # or nobody could be told its result after a cancellation
+    context = copy_context()
+
+    def work() -> None:
+        try:
+            value = context.run(function)
+        except BaseException as error:  # noqa: BLE001  # whatever it is, it belongs to who waits
+            caught = error
+            working.set_result(lambda: _raise(caught))
+        else:
+            working.set_result(lambda: value)
+
+    Thread(target=work, name="tool", daemon=True).start()
+    return working
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+class Toolbox:
+    """The tools of a call, by name.
+
+    Args:
+        tools: As a call takes them, or functions by name.
+    """
+
+    def __init__(self, tools: Union[Sequence[Any], Mapping[str, Callable[..., Any]], None]) -> None:
+        self._parameters: Dict[str, Parameters] = {}
+        self._tools: Dict[str, Any] = {}
+        if isinstance(tools, abc.Mapping):
+            self._tools.update(tools)
+        else:
+            self._tools.update((_name_in(tool), tool) for tool in tools or ())
+            self._tools.pop("", None)  # the provider runs it itself
+
+    def check(self, *, awaits: bool, only: Optional[str] = None) -> None:
+        """Refuse tools that cannot be run: a mistake of the application, of which no model is told."""
+        for name in self._tools if only is None else (only,):
+            if name in self._tools:
+                self._function(name, awaits=awaits)
+
+    def work_of(self, name: str, text: str, *, awaits: bool) -> Work:
+        """Make a call ready, with its arguments as JSON."""
+        from pydantic import ValidationError
+
+        if name not in self._tools:
+            raise ModelMistakeError(f"There is no tool {name!r}. {did_you_mean(name, self._tools)}")
+        function = self._function(name, awaits=awaits)
+        if name not in self._parameters:
+            self._parameters[name] = Parameters(function, {})
+        try:
+            by_place, by_name = self._parameters[name].read(text)
+        except ValidationError as error:
+            raise ModelMistakeError(
+                f"The arguments of {name!r} do not fit: {faults_of(error)}. Call it again with corrected "
+                "arguments."
+            ) from error
+        return Work(name, lambda: function(*by_place, **by_name), is_async=is_async(function))
+
+    def _function(self, name: str, *, awaits: bool) -> Callable[..., Any]:
+        from llm_orchestrator.exceptions import InvalidRequestError
+
+        tool = self._tools[name]
+        if isinstance(tool, (type, abc.Mapping)) or not callable(tool):
+            kind = "class" if isinstance(tool, type) else type(tool).__name__
+            raise InvalidRequestError(
+                f"The tool {name!r} is a {kind}, which cannot be run. Pass a function, or answer its calls "
+                "yourself."
+            )
+        if not awaits and is_async(tool):
+            raise _is_async(name)
+        function: Callable[..., Any] = tool
+        return function
+
+
+def _is_async(name: str) -> Exception:
+    from llm_orchestrator.exceptions import InvalidRequestError
+
+    return InvalidRequestError(f"The tool {name!r} is async. Run it on one of the async ways.")
+
+
+def _name_in(tool: Any) -> str:
+    """The name by which a model calls a tool; empty for one that its provider runs."""
+    if not isinstance(tool, abc.Mapping):
+        return name_of(tool) if callable(tool) else ""
+    function = tool.get("function") or tool.get("toolSpec") or (tool if _SCHEMAS.intersection(tool) else None)
+    name = function.get("name") if isinstance(function, abc.Mapping) else None
+    return name if isinstance(name, str) else ""
