@@ -10,6 +10,7 @@ from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple
 
 from llm_orchestrator.types.cost import CostDetails
 from llm_orchestrator.types.messages import Message, ToolCall
+from llm_orchestrator.types.plain import plain_fields, plain_json
 from llm_orchestrator.utils.json import JSON
 from llm_orchestrator.utils.money import format_cost
 
@@ -55,6 +56,22 @@ class TokenUsage:
     reasoning_tokens: Optional[int] = None
     source: str = "reported"
     raw: Any = field(default=None, repr=False)
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return the usage as a dict for JSON.
+
+        Returns:
+            Every attribute by name.
+        """
+        return plain_fields(self)
+
+    def to_json(self) -> str:
+        """Return the usage as JSON.
+
+        Returns:
+            The text of what ``to_dict`` returns.
+        """
+        return plain_json(self)
 
 
 #: The usage of an answer for which the provider reported none.
@@ -129,6 +146,8 @@ class LLMResponse:
         latency: Seconds from the call to the complete answer.
         warnings: Where the library deviated from what was asked, one sentence each.
         raw_response: The provider's JSON; for a stream, the same document assembled from its events.
+        headers: The headers of the reply about rate limits, tracing and time, names in lower case; of an
+            answer in several parts, those of the last.
     """
 
     content: str
@@ -152,6 +171,7 @@ class LLMResponse:
     warnings: Tuple[str, ...] = ()
     raw_response: Optional[JSON] = field(default=None, repr=False)
     alternatives: Tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         """Show the answer in at most 200 characters; ``repr`` shows all of it."""
@@ -159,6 +179,23 @@ class LLMResponse:
         total = "unknown" if self.usage.total_tokens is None else self.usage.total_tokens
         facts = f"{self.provider}/{self.model}, {self.finish_reason.value}, {total} tokens"
         return f"{text!r} ({facts}, {format_cost(self.cost)})"[:200]
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return the answer as a dict for JSON, with all that is known of it.
+
+        Returns:
+            Every attribute by name: money as text, enums by their value, times in ISO 8601, an instance in
+            ``parsed`` as its fields.
+        """
+        return plain_fields(self)
+
+    def to_json(self) -> str:
+        """Return the answer as JSON.
+
+        Returns:
+            The text of what ``to_dict`` returns.
+        """
+        return plain_json(self)
 
     @property
     def tokens_used(self) -> Dict[str, Optional[int]]:
