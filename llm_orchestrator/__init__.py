@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
     from llm_orchestrator.types import (
         Attempt,
+        Citation,
         EmbeddingRequest,
         EmbeddingResponse,
         FinishReason,
@@ -107,6 +108,7 @@ _HOMES = {
     "streaming": ["AsyncLLMStream", "LLMStream"],
     "types": [
         "Attempt",
+        "Citation",
         "EmbeddingRequest",
         "EmbeddingResponse",
         "FinishReason",
@@ -141,6 +143,7 @@ __all__ = [
     "BulkStatus",
     "BulkSummary",
     "CallEvent",
+    "Citation",
     "ConfigManager",
     "ConfigurationError",
     "ContextLengthError",

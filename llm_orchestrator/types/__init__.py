@@ -6,6 +6,7 @@ never zero.
 
 from __future__ import annotations
 
+from llm_orchestrator.types.citation import Citation
 from llm_orchestrator.types.cost import CostDetails
 from llm_orchestrator.types.embedding import EmbeddingResponse
 from llm_orchestrator.types.events import (
@@ -64,6 +65,7 @@ __all__ = [
     "PARAMETERS",
     "AnswerEvent",
     "Attempt",
+    "Citation",
     "CostDetails",
     "EmbeddingRequest",
     "EmbeddingResponse",

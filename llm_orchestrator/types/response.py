@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple
 
+from llm_orchestrator.types.citation import Citation
 from llm_orchestrator.types.cost import CostDetails
 from llm_orchestrator.types.messages import Message, ToolCall
 from llm_orchestrator.types.plain import plain_fields, plain_json
@@ -148,6 +149,7 @@ class LLMResponse:
         raw_response: The provider's JSON; for a stream, the same document assembled from its events.
         headers: The headers of the reply about rate limits, tracing and time, names in lower case; of an
             answer in several parts, those of the last.
+        citations: The sources that the answer names, in their order.
     """
 
     content: str
@@ -172,6 +174,7 @@ class LLMResponse:
     raw_response: Optional[JSON] = field(default=None, repr=False)
     alternatives: Tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    citations: Tuple[Citation, ...] = ()
 
     def __str__(self) -> str:
         """Show the answer in at most 200 characters; ``repr`` shows all of it."""

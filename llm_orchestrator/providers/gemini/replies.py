@@ -7,6 +7,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.answers import holds_only
 from llm_orchestrator.providers.calls import with_own_ids
+from llm_orchestrator.providers.citations import grounding_of
 from llm_orchestrator.providers.contents import NAMELESS_CALL, check_read
 from llm_orchestrator.providers.finishes import finish_of
 from llm_orchestrator.providers.gemini.calls import join_calls, read_arguments
@@ -88,6 +89,8 @@ KNOWN_FIELDS = frozenset(
 )
 
 
+#: Fields of a candidate that name sources.
+SOURCES = {"citationMetadata", "groundingMetadata"}
 #: Fields of a part that holds text or a call, and those that say more of a part of any kind.
 OF_TEXT = ("functionCall", "partMetadata", "text", "thought", "thoughtSignature", "type")
 
@@ -122,6 +125,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         alternatives=tuple(read_text(read_parts(other)) for _, other in other_candidates(body)),
         warnings=holds_only(kinds),
         refusal=_refusal(body, candidate) if reason is FinishReason.CONTENT_FILTER else None,
+        citations=grounding_of(candidate, text) if candidate.keys() & SOURCES else (),
         message=evolve(message, provider_state=state_to_keep(message, parts)),
         request_id=response_id,
     )

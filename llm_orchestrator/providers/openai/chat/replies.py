@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
+from llm_orchestrator.providers.citations import annotations_in, cited_parts, listed_sources
 from llm_orchestrator.providers.contents import check_read, parts_in, refusal_in, text_in
 from llm_orchestrator.providers.finishes import failure_of_finish, finish_of, says_failure
 from llm_orchestrator.providers.messages import answer_message
@@ -18,7 +19,7 @@ from llm_orchestrator.providers.openai.chat.turns import (
 )
 from llm_orchestrator.providers.openai.usage import find_usage, read_usage
 from llm_orchestrator.providers.reading import as_mapping, as_text, other_answers
-from llm_orchestrator.types import JSON, FinishReason, LLMResponse, ToolCall
+from llm_orchestrator.types import JSON, Citation, FinishReason, LLMResponse, ToolCall
 from llm_orchestrator.utils.values import make
 
 __all__ = ["failure_in_choice", "first_choice", "other_choices", "parse_reply"]
@@ -58,8 +59,15 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         alternatives=tuple(
             read_content(as_mapping(other.get("message")).get("content")) for _, other in other_choices(body)
         ),
+        citations=_citations(message, parts, text, body),
         message=answer_message(text, calls, provider, state),
     )
+
+
+def _citations(message: JSON, parts: Sequence[JSON], text: str, body: JSON) -> Tuple[Citation, ...]:
+    if message.get("annotations"):
+        return tuple(annotations_in(message["annotations"]))
+    return cited_parts(parts, text) or tuple(listed_sources(body))
 
 
 def _message(choice: JSON) -> JSON:

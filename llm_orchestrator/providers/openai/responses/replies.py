@@ -6,6 +6,7 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.answers import holds_only
+from llm_orchestrator.providers.citations import cited_parts
 from llm_orchestrator.providers.contents import check_read, refusal_in, text_in
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.finishes import finish_of
@@ -71,6 +72,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         refusal=refusal,
         warnings=_warnings(waiting)
         or holds_only(() if text or calls or refusal else kinds_beside_text(items)),
+        citations=cited_parts(parts, text),
         message=answer_message(text, calls, provider, state),
     )
 
