@@ -17,6 +17,7 @@ from llm_orchestrator.types.events import (
     TextDelta,
     ToolCallDelta,
 )
+from llm_orchestrator.types.media import Media
 from llm_orchestrator.types.messages import (
     Message,
     MessageLike,
@@ -73,6 +74,7 @@ __all__ = [
     "FinishReason",
     "LLMRequest",
     "LLMResponse",
+    "Media",
     "Message",
     "MessageLike",
     "Messages",

@@ -10,6 +10,7 @@ from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple
 
 from llm_orchestrator.types.citation import Citation
 from llm_orchestrator.types.cost import CostDetails
+from llm_orchestrator.types.media import Media
 from llm_orchestrator.types.messages import Message, ToolCall
 from llm_orchestrator.types.plain import plain_fields, plain_json
 from llm_orchestrator.utils.json import JSON
@@ -150,6 +151,8 @@ class LLMResponse:
         headers: The headers of the reply about rate limits, tracing and time, names in lower case; of an
             answer in several parts, those of the last.
         citations: The sources that the answer names, in their order.
+        images: The images that the model made, in their order.
+        audio: The sound that the model made; None without.
     """
 
     content: str
@@ -175,6 +178,8 @@ class LLMResponse:
     alternatives: Tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     citations: Tuple[Citation, ...] = ()
+    images: Tuple[Media, ...] = ()
+    audio: Optional[Media] = None
 
     def __str__(self) -> str:
         """Show the answer in at most 200 characters; ``repr`` shows all of it."""

@@ -9,6 +9,7 @@ from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.citations import annotations_in, cited_parts, listed_sources
 from llm_orchestrator.providers.contents import check_read, parts_in, refusal_in, text_in
 from llm_orchestrator.providers.finishes import failure_of_finish, finish_of, says_failure
+from llm_orchestrator.providers.media import media_of_message
 from llm_orchestrator.providers.messages import answer_message
 from llm_orchestrator.providers.openai.chat.parts import read_content
 from llm_orchestrator.providers.openai.chat.turns import (
@@ -43,6 +44,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     calls = read_calls(message)
     refusal = read_content(message.get("refusal")) or refusal_in(parts) or None
     check_read([*parts, *unread_calls(message)], text, calls, refusal)
+    images, audio = media_of_message(message, parts)
     reason = choice.get("finish_reason")
     state = state_to_keep(message, calls)
     return make(
@@ -59,6 +61,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         alternatives=tuple(
             read_content(as_mapping(other.get("message")).get("content")) for _, other in other_choices(body)
         ),
+        images=images,
+        audio=audio,
         citations=_citations(message, parts, text, body),
         message=answer_message(text, calls, provider, state),
     )
