@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Tuple
 from llm_orchestrator.config.manager import OrchestratorConfig, ProviderConfig
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers import added_path, find_adapter, is_known, unused_settings
+from llm_orchestrator.utils.forks import forks_wait
 from llm_orchestrator.utils.suggestions import did_you_mean
 from llm_orchestrator.utils.urls import split_query
 
@@ -47,7 +48,7 @@ class ProviderSet(Mapping[str, "BaseLLMProvider"]):
         provider = self._made.get(name)
         if provider is None:
             entry = self.entry(name)
-            with self._lock:
+            with forks_wait, self._lock:
                 provider = self._made.get(name)
                 if provider is None:
                     provider = self._made[name] = _make(name, entry, self._models_of(name, entry))

@@ -362,7 +362,7 @@ class OrchestratorConfig(ConfigModel):
     def _own_fallbacks(cls, entries: Mapping[str, ProviderConfig]) -> Mapping[str, ProviderConfig]:
         for name, entry in entries.items():
             for model in entry.fallback_models:
-                owner = foreign_owner(model, name, entries)
+                owner = model if model in entries and model != name else foreign_owner(model, name, entries)
                 # An entry with another adapter may be a gateway, whose model names begin with the vendor's.
                 if owner and entry.adapter == name:
                     raise ValueError(

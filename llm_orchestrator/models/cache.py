@@ -20,6 +20,7 @@ from llm_orchestrator.types import ModelInfo
 from llm_orchestrator.utils.atomic_file import atomic_file
 from llm_orchestrator.utils.file_lock import lock
 from llm_orchestrator.utils.files import OWN_MODE, open_regular, pinned, read_regular
+from llm_orchestrator.utils.forks import forks_wait
 from llm_orchestrator.utils.json import read_json
 
 __all__ = ["Listing", "ModelCache", "default_cache_path"]
@@ -126,7 +127,7 @@ class ModelCache:
     def _read_if_replaced(self) -> None:
         if self._version_on_disk() == self._version:
             return
-        with self._lock:
+        with forks_wait, self._lock:
             version = self._version_on_disk()
             if version is not None and version != self._version:
                 self._listings = {**self._listings, **self._read()}

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Tuple, Type
 
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.utils.forks import forks_wait
 from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.suggestions import closest
 
@@ -141,7 +142,8 @@ def find_adapter(name: str) -> Type[base.BaseLLMProvider]:
         )
     module, _, attribute = target.partition(":")
     try:
-        adapter = getattr(import_module(module), attribute)
+        with forks_wait:
+            adapter = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(
             f"The adapter {name!r} cannot be loaded from {target}: {error}. Install or repair its package."

@@ -20,7 +20,7 @@ NO_CALLS = "The model stopped to call a tool, but its answer holds no call that 
 
 def warnings_of_answer(response: LLMResponse, wire: WireRequest) -> Tuple[str, ...]:
     """Warn of an answer without text, or without the calls it stopped for, and of several answers in one."""
-    is_said = response.content or response.tool_calls or response.refusal
+    is_said = response.content or response.tool_calls or response.refusal or response.images or response.audio
     is_empty = response.finish_reason is FinishReason.STOP and not (is_said or response.warnings)
     several = _several(max(_asked(wire), 1 + len(response.alternatives)))
     lacks_calls = response.finish_reason is FinishReason.TOOL_CALLS and not response.tool_calls

@@ -6,6 +6,7 @@ never zero.
 
 from __future__ import annotations
 
+from llm_orchestrator.types.citation import Citation
 from llm_orchestrator.types.cost import CostDetails
 from llm_orchestrator.types.embedding import EmbeddingResponse
 from llm_orchestrator.types.events import (
@@ -17,6 +18,7 @@ from llm_orchestrator.types.events import (
     ToolCallDelta,
     ToolResults,
 )
+from llm_orchestrator.types.media import Media
 from llm_orchestrator.types.messages import (
     Message,
     MessageLike,
@@ -76,6 +78,7 @@ __all__ = [
     "Attempt",
     "CacheMode",
     "Choice",
+    "Citation",
     "CostDetails",
     "Effort",
     "EmbeddingRequest",
@@ -84,6 +87,7 @@ __all__ = [
     "FinishReason",
     "LLMRequest",
     "LLMResponse",
+    "Media",
     "Message",
     "MessageLike",
     "Messages",

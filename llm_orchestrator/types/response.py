@@ -8,8 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Dict, FrozenSet, Generic, Mapping, Optional, Tuple
 
+from llm_orchestrator.types.citation import Citation
 from llm_orchestrator.types.cost import CostDetails
+from llm_orchestrator.types.media import Media
 from llm_orchestrator.types.messages import Message, ToolCall
+from llm_orchestrator.types.plain import plain_fields, plain_json
 from llm_orchestrator.utils.json import JSON
 from llm_orchestrator.utils.money import format_cost
 
@@ -65,6 +68,22 @@ class TokenUsage:
     reasoning_tokens: Optional[int] = None
     source: str = "reported"
     raw: Any = field(default=None, repr=False)
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return the usage as a dict for JSON.
+
+        Returns:
+            Every attribute by name.
+        """
+        return plain_fields(self)
+
+    def to_json(self) -> str:
+        """Return the usage as JSON.
+
+        Returns:
+            The text of what ``to_dict`` returns.
+        """
+        return plain_json(self)
 
 
 #: The usage of an answer for which the provider reported none.
@@ -140,6 +159,11 @@ class LLMResponse(Generic[Parsed_co]):
         latency: Seconds from the call to the complete answer.
         warnings: Where the library deviated from what was asked, one sentence each.
         raw_response: The provider's JSON; for a stream, the same document assembled from its events.
+        headers: The headers of the reply about rate limits, tracing and time, names in lower case; of an
+            answer in several parts, those of the last.
+        citations: The sources that the answer names, in their order.
+        images: The images that the model made, in their order.
+        audio: The sound that the model made; None without.
     """
 
     content: str
@@ -163,6 +187,10 @@ class LLMResponse(Generic[Parsed_co]):
     warnings: Tuple[str, ...] = ()
     raw_response: Optional[JSON] = field(default=None, repr=False)
     alternatives: Tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    citations: Tuple[Citation, ...] = ()
+    images: Tuple[Media, ...] = ()
+    audio: Optional[Media] = None
 
     def __str__(self) -> str:
         """Show the answer in at most 200 characters; ``repr`` shows all of it."""
@@ -170,6 +198,23 @@ class LLMResponse(Generic[Parsed_co]):
         total = "unknown" if self.usage.total_tokens is None else self.usage.total_tokens
         facts = f"{self.provider}/{self.model}, {self.finish_reason.value}, {total} tokens"
         return f"{text!r} ({facts}, {format_cost(self.cost)})"[:200]
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return the answer as a dict for JSON, with all that is known of it.
+
+        Returns:
+            Every attribute by name: money as text, enums by their value, times in ISO 8601, an instance in
+            ``parsed`` as its fields.
+        """
+        return plain_fields(self)
+
+    def to_json(self) -> str:
+        """Return the answer as JSON.
+
+        Returns:
+            The text of what ``to_dict`` returns.
+        """
+        return plain_json(self)
 
     @property
     def tokens_used(self) -> Dict[str, Optional[int]]:

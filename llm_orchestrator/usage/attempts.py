@@ -14,6 +14,7 @@ from llm_orchestrator.exceptions import ConfigurationError, OrchestratorError, P
 from llm_orchestrator.types import MISSING_USAGE, Attempt, CostDetails, Exchange, LLMResponse, TokenUsage
 from llm_orchestrator.usage.estimates import ESTIMATOR
 from llm_orchestrator.usage.record import UsageRecord
+from llm_orchestrator.utils.forks import forks_wait
 from llm_orchestrator.utils.numbers import is_amount
 from llm_orchestrator.utils.values import build
 
@@ -161,7 +162,8 @@ def _audit_facts(answer: LLMResponse, exchange: Optional[Exchange]) -> Dict[str,
     """The fields of a record that an audit needs to price the answer again."""
     if exchange is None:
         return {"api": None, "usage_raw": None, "price_facts": {}}
-    from llm_orchestrator.pricing.facts import price_facts
+    with forks_wait:
+        from llm_orchestrator.pricing.facts import price_facts
 
     return {
         "api": exchange.api or None,

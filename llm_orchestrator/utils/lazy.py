@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, Callable, Optional
 
+from llm_orchestrator.utils.forks import forks_wait
+
 __all__ = ["LazyModule"]
 
 
@@ -20,7 +22,8 @@ class LazyModule:
 
     def __getattr__(self, attribute: str) -> Any:
         try:
-            value = getattr(import_module(self._name), attribute)
+            with forks_wait:
+                value = getattr(import_module(self._name), attribute)
         except OSError as error:  # no file can be opened
             if self._explained is None:
                 raise

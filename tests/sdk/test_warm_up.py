@@ -206,6 +206,47 @@ def test_fd12_a_fork_waits_until_an_import_is_finished(server: ScriptedServer, w
     assert (done.returncode, done.stdout) == (0, "imported\n"), done.stderr
 
 
+FIRST_CALL = """
+import os, sys, threading, time
+from llm_orchestrator import LLMOrchestrator
+importing = threading.Event()
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            importing.set()
+            time.sleep(1)
+sys.meta_path.insert(0, Finder())
+orchestrator = LLMOrchestrator({config!r})
+thread = threading.Thread(target=lambda: orchestrator.send_request("Hi"))
+thread.start()
+importing.wait()
+child = os.fork()
+if not child:
+    print(orchestrator.send_request("Hi").content, flush=True)
+    os._exit(0)
+thread.join()
+sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+@pytest.mark.parametrize(
+    "module", ["calls.factory", "providers.openai_adapter", "providers.direct", "pricing.facts"]
+)
+def test_fd12_a_fork_waits_until_a_first_call_has_what_it_imports(
+    server: ScriptedServer, module: str
+) -> None:
+    dialect = DIALECTS["chat"]
+    server.default = dialect.whole(text="Hello.")
+    config = dialect.config(server.url, transport="direct")
+    program = FIRST_CALL.format(config=config, module=f"llm_orchestrator.{module}")
+    done = subprocess.run(
+        [sys.executable, "-Wignore", "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Hello.\n", "")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
 def test_a_fork_meanwhile_leaves_the_child_able_to_call(server: ScriptedServer, dialect: Dialect) -> None:

@@ -16,6 +16,7 @@ from llm_orchestrator.providers.anthropic.turns import (
     unread_blocks,
     with_own_calls,
 )
+from llm_orchestrator.providers.citations import cited_blocks
 from llm_orchestrator.providers.contents import check_read
 from llm_orchestrator.providers.finishes import finish_of
 from llm_orchestrator.providers.reading import as_count, as_mapping, as_text, as_text_or_none
@@ -60,6 +61,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         reasoning=read_reasoning(blocks),
         warnings=holds_only(kinds),
         refusal=_refusal(body) if stop_reason == "refusal" else None,
+        citations=cited_blocks(blocks),
         message=assistant_message(blocks, provider),
     )
 

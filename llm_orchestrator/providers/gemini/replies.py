@@ -7,6 +7,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.answers import holds_only
 from llm_orchestrator.providers.calls import with_own_ids
+from llm_orchestrator.providers.citations import grounding_of
 from llm_orchestrator.providers.contents import NAMELESS_CALL, check_read
 from llm_orchestrator.providers.finishes import finish_of
 from llm_orchestrator.providers.gemini.calls import join_calls, read_arguments
@@ -18,6 +19,7 @@ from llm_orchestrator.providers.gemini.turns import (
     read_text,
     state_to_keep,
 )
+from llm_orchestrator.providers.media import media_of_parts
 from llm_orchestrator.providers.messages import answer_message
 from llm_orchestrator.providers.reading import (
     as_count,
@@ -88,6 +90,8 @@ KNOWN_FIELDS = frozenset(
 )
 
 
+#: Fields of a candidate that name sources.
+SOURCES = {"citationMetadata", "groundingMetadata"}
 #: Fields of a part that holds text or a call, and those that say more of a part of any kind.
 OF_TEXT = ("functionCall", "partMetadata", "text", "thought", "thoughtSignature", "type")
 
@@ -102,7 +106,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     parts = join_calls(read_parts(candidate))
     text = read_text(parts)
     check_read([read for part in parts for read in _unread(part)], text, read_calls(parts))
-    kinds = () if text or read_calls(parts) else kinds_beside_text(parts)
+    images, audio = media_of_parts(parts)
+    kinds = () if text or read_calls(parts) or images or audio else kinds_beside_text(parts)
     response_id = as_text_or_none(body.get("responseId"))
     sent = enumerate(read_calls(parts))
     calls = with_own_ids(_tool_call(call, number, response_id) for number, call in sent)
@@ -122,6 +127,9 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         alternatives=tuple(read_text(read_parts(other)) for _, other in other_candidates(body)),
         warnings=holds_only(kinds),
         refusal=_refusal(body, candidate) if reason is FinishReason.CONTENT_FILTER else None,
+        images=images,
+        audio=audio,
+        citations=grounding_of(candidate, text) if candidate.keys() & SOURCES else (),
         message=evolve(message, provider_state=state_to_keep(message, parts)),
         request_id=response_id,
     )

@@ -24,12 +24,12 @@ from typing import (
     Generic,
     List,
     Optional,
-    Set,
     Tuple,
     TypeVar,
 )
 
 from llm_orchestrator.providers.http.redaction import Redactor, redact_logs, stop_redacting_logs
+from llm_orchestrator.utils.forks import forks_wait
 from llm_orchestrator.utils.threads import NoThreadError, in_thread
 
 if TYPE_CHECKING:
@@ -175,41 +175,10 @@ class Clients(Generic[SyncClient, AsyncClient]):
 _all_clients: weakref.WeakSet[Clients[Any, Any]] = weakref.WeakSet()
 
 
-class _Making:
-    """Lets a fork wait while a client is made, that is while an SDK is imported.
-
-    The lock of a module that is being imported by a thread would stay locked in the child, which has no such
-    thread, and the child could never import the SDK.
-    """
-
-    def __init__(self) -> None:
-        self.begin_anew()
-
-    def begin_anew(self) -> None:
-        self._change = threading.Condition()
-        self._threads: Set[int] = set()
-
-    def __call__(self, make: Callable[[], Any]) -> Any:
-        with self._change:
-            self._threads.add(threading.get_ident())
-        try:
-            return make()
-        finally:
-            with self._change:
-                self._threads.discard(threading.get_ident())
-                self._change.notify_all()
-
-    def stop(self) -> None:
-        """Wait until no other thread makes a client, and let none begin."""
-        self._change.acquire()
-        while self._threads - {threading.get_ident()}:
-            self._change.wait()
-
-    def go_on(self) -> None:
-        self._change.release()
-
-
-_made = _Making()
+def _made(make: Callable[[], Any]) -> Any:
+    """Make a client, which imports an SDK or the library's own connections."""
+    with forks_wait:
+        return make()
 
 
 def _start_anew_in_child() -> None:
@@ -218,5 +187,4 @@ def _start_anew_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_made.stop, after_in_parent=_made.go_on, after_in_child=_made.begin_anew)
     os.register_at_fork(after_in_child=_start_anew_in_child)

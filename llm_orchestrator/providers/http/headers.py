@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, Mapping, Optional
+from functools import lru_cache
+from typing import Callable, Dict, Mapping, Optional, Tuple
 
-__all__ = ["fault_of_headers", "is_header_text", "joined_headers"]
+__all__ = ["fault_of_headers", "is_header_text", "joined_headers", "reported_headers"]
 
+#: Parts of the names of reply headers that tell about limits, tracing and time.
+_REPORTED = re.compile(
+    r"rate-?limit|retry-after|request-?id|trace|correlation|server-timing|processing-ms|cf-ray|service-tier|region"
+)
+#: Characters of a value that are kept; those that are meant are short.
+_LONGEST = 500
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -44,3 +51,18 @@ def joined_headers(*layers: Mapping[str, str]) -> Dict[str, str]:
             names[name.lower()] = name
             joined[name] = value
     return joined
+
+
+def reported_headers(headers: Mapping[str, str], redact: Callable[[str], str]) -> Dict[str, str]:
+    """The headers of a reply that an application may want to know."""
+    kept = {name: headers[sent] for sent, name in _reported(tuple(headers))}
+    text = "\n".join(kept.values())
+    if len(text) <= _LONGEST and redact(text) is text:
+        return kept
+    return {name: redact(value)[:_LONGEST] for name, value in kept.items()}
+
+
+@lru_cache(maxsize=64)
+def _reported(names: Tuple[str, ...]) -> Tuple[Tuple[str, str], ...]:
+    """Which of these names, as sent and in lower case; every reply of a provider has nearly the same."""
+    return tuple((name, name.lower()) for name in names if _REPORTED.search(name.lower()))

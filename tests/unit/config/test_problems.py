@@ -148,14 +148,14 @@ def test_a_wrong_timeout_is_not_reported_twice():
     assert "providers.local.timeout: should be greater than 0" in message and "connect_timeout" not in message
 
 
-@pytest.mark.parametrize("model", ["openai/gpt-6-luna", "openai:gpt-6-luna"])
-def test_r5_a_fallback_of_another_entry_is_refused(model):
+@pytest.mark.parametrize("model", ["openai/gpt-6-luna", "openai:gpt-6-luna", "openai"])
+def test_r5_ff7_a_fallback_of_another_entry_is_refused(model):
     source = config(providers={"local": {"fallback_models": ["other", model]}, "openai": {}})
     message = fault(source)
     assert f"the fallback model {model!r} of 'local' belongs to the entry 'openai'" in message
 
 
-@pytest.mark.parametrize("model", ["local/x", "meta/llama", "llama:8b", "openai"])
+@pytest.mark.parametrize("model", ["local/x", "meta/llama", "llama:8b", "local"])
 def test_r5_other_prefixes_are_the_providers_own(model):
     source = config(providers={"local": {"fallback_models": [model]}, "openai": {}})
     assert ConfigManager.load(source).providers["local"].fallback_models == [model]

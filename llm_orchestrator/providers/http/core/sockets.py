@@ -5,6 +5,7 @@ All of them are non-blocking, so that every wait is ours to bound.
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 (a look-up imports it, in whatever thread it is)
 import select
 import socket
 from typing import Any, List, NamedTuple, Tuple

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
+from llm_orchestrator.providers.citations import annotations_in, cited_parts, listed_sources
 from llm_orchestrator.providers.contents import check_read, parts_in, refusal_in, text_in
 from llm_orchestrator.providers.finishes import failure_of_finish, finish_of, says_failure
+from llm_orchestrator.providers.media import media_of_message
 from llm_orchestrator.providers.messages import answer_message
 from llm_orchestrator.providers.openai.chat.parts import read_content
 from llm_orchestrator.providers.openai.chat.turns import (
@@ -18,7 +20,7 @@ from llm_orchestrator.providers.openai.chat.turns import (
 )
 from llm_orchestrator.providers.openai.usage import find_usage, read_usage
 from llm_orchestrator.providers.reading import as_mapping, as_text, other_answers
-from llm_orchestrator.types import JSON, FinishReason, LLMResponse, ToolCall
+from llm_orchestrator.types import JSON, Citation, FinishReason, LLMResponse, ToolCall
 from llm_orchestrator.utils.values import make
 
 __all__ = ["failure_in_choice", "first_choice", "other_choices", "parse_reply"]
@@ -42,6 +44,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     calls = read_calls(message)
     refusal = read_content(message.get("refusal")) or refusal_in(parts) or None
     check_read([*parts, *unread_calls(message)], text, calls, refusal)
+    images, audio = media_of_message(message, parts)
     reason = choice.get("finish_reason")
     state = state_to_keep(message, calls)
     return make(
@@ -58,8 +61,17 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         alternatives=tuple(
             read_content(as_mapping(other.get("message")).get("content")) for _, other in other_choices(body)
         ),
+        images=images,
+        audio=audio,
+        citations=_citations(message, parts, text, body),
         message=answer_message(text, calls, provider, state),
     )
+
+
+def _citations(message: JSON, parts: Sequence[JSON], text: str, body: JSON) -> Tuple[Citation, ...]:
+    if message.get("annotations"):
+        return tuple(annotations_in(message["annotations"]))
+    return cited_parts(parts, text) or tuple(listed_sources(body))
 
 
 def _message(choice: JSON) -> JSON:

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from llm_orchestrator.providers.calls import OwnIds
 from llm_orchestrator.providers.contents import parts_in, thinking_in
 from llm_orchestrator.providers.failures import error_of_failure
+from llm_orchestrator.providers.media import joined_base64
 from llm_orchestrator.providers.openai.chat.parts import read_content
 from llm_orchestrator.providers.openai.chat.pieces import join_entries, join_parts
 from llm_orchestrator.providers.openai.chat.replies import failure_in_choice, first_choice, other_choices
@@ -91,7 +92,7 @@ def remember_usage(event: JSON, state: StreamState) -> None:
 
 def _begin(memory: Dict[str, Any]) -> Dict[str, Any]:
     memory.update(head={}, choice={}, texts={}, lists={}, others={}, parts=[], calls=[], legacy=[])
-    memory.update(alternatives={})
+    memory.update(alternatives={}, audio=[])
     return memory
 
 
@@ -138,6 +139,8 @@ def _read_delta(delta: JSON, memory: Dict[str, Any]) -> List[StreamEvent]:
             _read_text(key, read_content(value), delta, memory["texts"], pieces)
         elif isinstance(value, list):
             memory["lists"].setdefault(key, []).extend(value)
+        elif key == "audio" and isinstance(value, dict):
+            memory["audio"].append(value)
         else:
             memory["others"][key] = value
     return pieces
@@ -248,12 +251,24 @@ def assemble_reply(state: StreamState) -> JSON:
         message["content"] = join_parts(memory["parts"])
     if memory["calls"]:
         message["tool_calls"] = [_assembled_call(call) for call in memory["calls"]]
+    if memory["audio"]:
+        message["audio"] = _joined_audio(memory["audio"])
     if memory["legacy"]:
         message["function_call"] = _assembled_call(memory["legacy"][0])["function"]
     choice = {"index": 0, "message": message, "finish_reason": None, **memory["choice"]}
     others = [_assembled_alternative(*item) for item in sorted(memory["alternatives"].items())]
     reply = {**memory["head"], "object": "chat.completion", "choices": [choice, *others]}
     return {**reply, "usage": memory["usage"]} if "usage" in memory else reply
+
+
+def _joined_audio(pieces: List[JSON]) -> Dict[str, Any]:
+    """A sound whose bytes and whose words came in pieces."""
+    whole = {key: value for piece in pieces for key, value in piece.items()}
+    for key, joined in (("data", joined_base64), ("transcript", "".join)):
+        sent = [piece[key] for piece in pieces if isinstance(piece.get(key), str) and piece[key]]
+        if sent:
+            whole[key] = joined(sent)
+    return whole
 
 
 def _joined(key: str, pieces: List[str]) -> str:

@@ -6,9 +6,11 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.answers import holds_only
+from llm_orchestrator.providers.citations import cited_parts
 from llm_orchestrator.providers.contents import check_read, refusal_in, text_in
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.finishes import finish_of
+from llm_orchestrator.providers.media import media_of_items
 from llm_orchestrator.providers.messages import answer_message
 from llm_orchestrator.providers.openai.failures import parse_failure
 from llm_orchestrator.providers.openai.responses.turns import (
@@ -56,6 +58,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     refusal = refusal_in(parts) or None
     check_read([*parts, *unread_calls(items)], text, calls, refusal)
     waiting = waiting_items(items)
+    images = media_of_items(items).images
     finish_reason, raw_finish_reason = _finish_reason(body, calls, refusal, waiting)
     state = state_to_keep(items, refusal)
     return make(
@@ -70,7 +73,9 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         reasoning=read_reasoning(items, parts),
         refusal=refusal,
         warnings=_warnings(waiting)
-        or holds_only(() if text or calls or refusal else kinds_beside_text(items)),
+        or holds_only(() if text or calls or refusal or images else kinds_beside_text(items)),
+        images=images,
+        citations=cited_parts(parts, text),
         message=answer_message(text, calls, provider, state),
     )
 
