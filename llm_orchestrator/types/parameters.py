@@ -9,7 +9,7 @@ from llm_orchestrator.utils.hidden import hidden
 
 __all__ = ["CACHE_MODES", "CHECKED_PARAMETERS", "PARAMETERS", "checked", "number_from_text"]
 
-CACHE_MODES = ("auto", "off")
+CACHE_MODES = ("auto", "1h", "off")
 
 
 def checked(name: str, value: Any) -> Any:

@@ -129,6 +129,8 @@ class LLMResponse:
         latency: Seconds from the call to the complete answer.
         warnings: Where the library deviated from what was asked, one sentence each.
         raw_response: The provider's JSON; for a stream, the same document assembled from its events.
+        cache_miss_reason: Why the prompt cache was not used, in the provider's word; None when it was, and
+            where the call did not ask for it.
     """
 
     content: str
@@ -152,6 +154,7 @@ class LLMResponse:
     warnings: Tuple[str, ...] = ()
     raw_response: Optional[JSON] = field(default=None, repr=False)
     alternatives: Tuple[str, ...] = ()
+    cache_miss_reason: Optional[str] = None
 
     def __str__(self) -> str:
         """Show the answer in at most 200 characters; ``repr`` shows all of it."""
