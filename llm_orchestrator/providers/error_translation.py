@@ -86,6 +86,8 @@ class ErrorTranslation:
         translated.provider = self._provider.name
         if self._request is not None:
             translated.model = self._request.model
+        if translated.sent and self._provider.has_other_key(error, translated):
+            translated.has_other_key = True
         return translated
 
     def _as_sent(self, error: ProviderError) -> ProviderError:
