@@ -12,14 +12,13 @@ from pydantic import SecretStr
 from llm_orchestrator.config.manager import OrchestratorConfig, ProviderConfig
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers import added_path, find_adapter, is_known, unused_settings
-from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
-from llm_orchestrator.providers.keys import KeyFile, KeySource
 from llm_orchestrator.utils.files import pinned
 from llm_orchestrator.utils.suggestions import did_you_mean
 from llm_orchestrator.utils.urls import split_query
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
+    from llm_orchestrator.providers.keys import KeySource
 
 __all__ = ["ProviderSet", "settings_of"]
 
@@ -177,6 +176,7 @@ def _make(name: str, entry: ProviderConfig, models: Tuple[str, ...]) -> BaseLLMP
     sources = _key_sources(entry)
     if not sources:
         return adapter(name, configured_models=models, **settings)
+    from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
 
     def make(key: str) -> Any:
         return adapter(name, configured_models=models, **{**settings, "api_key": key})
@@ -194,6 +194,8 @@ def _make(name: str, entry: ProviderConfig, models: Tuple[str, ...]) -> BaseLLMP
 def _key_sources(entry: ProviderConfig) -> List[KeySource]:
     """What gives the keys of an entry; nothing where it is one text, or none."""
     if entry.api_key_file is not None:
+        from llm_orchestrator.providers.keys import KeyFile  # only a first call needs it
+
         return [KeyFile(pinned(entry.api_key_file))]
     if entry.api_key is None or isinstance(entry.api_key, SecretStr):
         return []

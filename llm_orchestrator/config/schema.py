@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Callable, Dict, List, Literal, Mapping, Optional, Union
 
 from pydantic import (
+    BeforeValidator,
     Field,
     PrivateAttr,
     SecretStr,
@@ -130,6 +131,14 @@ class CompatConfig(ConfigModel):
 KeyFunction = Callable[[], Any]
 
 
+def _as_keys(given: Any) -> Any:
+    """Refuse what is no key, in one sentence: a union would say what it is not in three."""
+    for key in given if isinstance(given, (list, tuple)) else [given]:
+        if key is not None and not isinstance(key, (str, SecretStr)) and not callable(key):
+            raise ValueError("is not a key. Write it as a text in quotes, or several as a list of texts.")
+    return [key for key in given if key is not None] if isinstance(given, (list, tuple)) else given
+
+
 def _stripped(key: Union[SecretStr, KeyFunction, None]) -> Union[SecretStr, KeyFunction, None]:
     """A key as it is sent: one read from a file often ends with a newline, which no HTTP header can hold."""
     if key is not None and not isinstance(key, SecretStr):
@@ -177,7 +186,9 @@ class ProviderConfig(ConfigModel):
     """
 
     # `timeout` comes before `connect_timeout`, whose default and check need it.
-    api_key: Union[SecretStr, List[Union[SecretStr, KeyFunction]], KeyFunction, None] = None
+    api_key: Annotated[
+        Union[SecretStr, List[Union[SecretStr, KeyFunction]], KeyFunction, None], BeforeValidator(_as_keys)
+    ] = None
     api_key_file: Optional[Text] = None
     fallback_models: Annotated[List[ModelName], Items, Frozen] = FrozenList()
     adapter: Optional[Text] = None

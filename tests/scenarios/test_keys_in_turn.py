@@ -1,4 +1,4 @@
-"""K4: keys that a function gives, that stand in a file, or that are several: asked for once, and once more."""
+"""K3: keys that a function gives, that stand in a file, or that are several: asked for once, and once more."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Vault:
 
 @each_transport
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_k4_a_function_is_asked_once_and_once_more_after_a_401(
+def test_k3_a_function_is_asked_once_and_once_more_after_a_401(
     orchestrate: Orchestrate, door: Door, dialect: Dialect, way: str, transport: str, kind: str
 ) -> None:
     vault = Vault(FIRST, SECOND)
@@ -101,7 +101,7 @@ def test_k4_a_function_is_asked_once_and_once_more_after_a_401(
     assert [attempt.error for attempt in response.attempts] == ["AuthenticationError", None]
 
 
-def test_k4_a_function_whose_keys_are_all_wrong_is_asked_once_more_and_not_for_ever(
+def test_k3_a_function_whose_keys_are_all_wrong_is_asked_once_more_and_not_for_ever(
     orchestrate: Orchestrate, door: Door, dialect: Dialect, way: str
 ) -> None:
     vault = Vault(FIRST)
@@ -115,7 +115,7 @@ def test_k4_a_function_whose_keys_are_all_wrong_is_asked_once_more_and_not_for_e
 
 
 @each_transport
-def test_k4_a_file_is_read_at_first_use_and_once_more_after_a_401(
+def test_k3_a_file_is_read_at_first_use_and_once_more_after_a_401(
     orchestrate: Orchestrate, door: Door, dialect: Dialect, way: str, transport: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "key"
@@ -131,7 +131,7 @@ def test_k4_a_file_is_read_at_first_use_and_once_more_after_a_401(
     assert door.keys[2:] == [FIRST, SECOND]
 
 
-def test_k4_several_keys_are_used_in_turn(
+def test_k3_several_keys_are_used_in_turn(
     orchestrate: Orchestrate, door: Door, dialect: Dialect, way: str
 ) -> None:
     orchestrator = orchestrate(api_key=[FIRST, SECOND, Vault(THIRD)])
@@ -140,7 +140,7 @@ def test_k4_several_keys_are_used_in_turn(
     assert door.keys == [FIRST, SECOND, THIRD, FIRST]
 
 
-def test_k4_a_key_that_is_limited_rests_and_the_next_one_answers(
+def test_k3_a_key_that_is_limited_rests_and_the_next_one_answers(
     orchestrate: Orchestrate, door: Door, dialect: Dialect, way: str, waits: List[float]
 ) -> None:
     door.limit(FIRST)
@@ -153,7 +153,7 @@ def test_k4_a_key_that_is_limited_rests_and_the_next_one_answers(
     assert [attempt.error for attempt in response.attempts] == ["RateLimitError", None]
 
 
-def test_k4_a_key_that_is_refused_is_left_out(
+def test_k3_a_key_that_is_refused_is_left_out(
     orchestrate: Orchestrate, door: Door, dialect: Dialect, way: str
 ) -> None:
     door.refuse(FIRST)
@@ -163,7 +163,7 @@ def test_k4_a_key_that_is_refused_is_left_out(
     assert door.keys == [FIRST, SECOND, SECOND, SECOND]
 
 
-def test_k4_when_every_key_is_limited_the_first_that_is_free_is_waited_for(
+def test_k3_when_every_key_is_limited_the_first_that_is_free_is_waited_for(
     orchestrate: Orchestrate, door: Door, dialect: Dialect, way: str, waits: List[float]
 ) -> None:
     door.limit(FIRST, 5)
@@ -178,7 +178,7 @@ def test_k4_when_every_key_is_limited_the_first_that_is_free_is_waited_for(
 
 
 @chat
-def test_k4_a_listing_asks_again_too(orchestrate: Orchestrate, door: Door, dialect: Dialect) -> None:
+def test_k3_a_listing_asks_again_too(orchestrate: Orchestrate, door: Door, dialect: Dialect) -> None:
     orchestrator = orchestrate(api_key=Vault(FIRST, SECOND))
     door.refuse(FIRST)
     assert orchestrator.validate_model("scripted-1") is True
@@ -198,7 +198,7 @@ WRONG: Dict[str, Any] = {
 
 
 @pytest.mark.parametrize(("source", "said"), WRONG.values(), ids=WRONG)
-def test_k4_a_function_that_gives_no_key_is_our_error(
+def test_k3_a_function_that_gives_no_key_is_our_error(
     orchestrate: Orchestrate, door: Door, dialect: Dialect, way: str, source: Any, said: str
 ) -> None:
     with pytest.raises(AuthenticationError, match=said) as caught:
@@ -208,7 +208,7 @@ def test_k4_a_function_that_gives_no_key_is_our_error(
 
 @pytest.mark.real_clock
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_k4_a_function_that_hangs_ends_with_the_time_of_the_request(
+def test_k3_a_function_that_hangs_ends_with_the_time_of_the_request(
     orchestrate: Orchestrate, door: Door, dialect: Dialect, way: str, kind: str
 ) -> None:
     leave = threading.Event()
@@ -229,7 +229,7 @@ def test_k4_a_function_that_hangs_ends_with_the_time_of_the_request(
     assert door.keys == [] and time.monotonic() - began < 60
 
 
-def test_k4_many_calls_at_once_ask_once(orchestrate: Orchestrate, door: Door, dialect: Dialect) -> None:
+def test_k3_many_calls_at_once_ask_once(orchestrate: Orchestrate, door: Door, dialect: Dialect) -> None:
     vault = Vault(FIRST)
     orchestrator = orchestrate(api_key=vault)
     with ThreadPoolExecutor(8) as threads:
@@ -245,7 +245,7 @@ def test_k4_many_calls_at_once_ask_once(orchestrate: Orchestrate, door: Door, di
 
 
 @chat
-def test_k4_an_async_function_cannot_be_awaited_by_a_sync_call_on_a_loop(
+def test_k3_an_async_function_cannot_be_awaited_by_a_sync_call_on_a_loop(
     orchestrate: Orchestrate, door: Door, dialect: Dialect
 ) -> None:
     orchestrator = orchestrate(api_key=Vault(FIRST).aask)
@@ -259,7 +259,7 @@ def test_k4_an_async_function_cannot_be_awaited_by_a_sync_call_on_a_loop(
 
 
 @chat
-def test_k4_no_key_shows(
+def test_k3_no_key_shows(
     orchestrate: Orchestrate, door: Door, dialect: Dialect, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -277,13 +277,22 @@ def test_k4_no_key_shows(
 BASE: Dict[str, Any] = {"active_provider": "openai", "active_model": "m"}
 
 
-def test_k4_a_key_and_a_file_exclude_each_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keys", [5, [[FIRST]], {"a": FIRST}, [FIRST, 5]])
+def test_k3_what_is_no_key_is_refused_without_being_shown(keys: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match="openai.api_key: is not a key. Write it as a text"
+    ) as caught:
+        LLMOrchestrator({**BASE, "providers": {"openai": {"api_key": keys}}})
+    assert FIRST not in str(caught.value)
+
+
+def test_k3_a_key_and_a_file_exclude_each_other(tmp_path: Path) -> None:
     entry = {"api_key": FIRST, "api_key_file": str(tmp_path / "key")}
     with pytest.raises(ConfigurationError, match="stands beside `api_key`. Remove one"):
         LLMOrchestrator({**BASE, "providers": {"openai": entry}})
 
 
-def test_k4_a_file_that_is_missing_is_said_when_it_is_needed(tmp_path: Path) -> None:
+def test_k3_a_file_that_is_missing_is_said_when_it_is_needed(tmp_path: Path) -> None:
     entry = {"api_key_file": str(tmp_path / "key")}
     with LLMOrchestrator({**BASE, "providers": {"openai": entry}}) as orchestrator:
         with pytest.raises(
@@ -292,14 +301,14 @@ def test_k4_a_file_that_is_missing_is_said_when_it_is_needed(tmp_path: Path) -> 
             orchestrator.send_request("Hi")
 
 
-@pytest.mark.parametrize("keys", [[FIRST], [FIRST, ""]])
-def test_k4_a_list_of_one_is_one_key(keys: List[str]) -> None:
+@pytest.mark.parametrize("keys", [[FIRST], [FIRST, ""], (None, FIRST)])
+def test_k3_a_list_of_one_is_one_key(keys: Any) -> None:
     with LLMOrchestrator({**BASE, "providers": {"openai": {"api_key": keys}}}) as orchestrator:
         key: Any = orchestrator.config.providers["openai"].api_key
         assert key.get_secret_value() == FIRST
 
 
-def test_k4_an_adapter_that_takes_one_key_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_k3_an_adapter_that_takes_one_key_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llm_orchestrator.providers._registered", {"faked": FakeProvider})
     config = {
         "active_provider": "faked",
