@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         ProviderConfig,
     )
     from llm_orchestrator.conversation import Conversation
+    from llm_orchestrator.conversation_store import ConversationStore, SavedConversation
     from llm_orchestrator.cost_tracker import CostTracker, UsageRecord, format_cost
     from llm_orchestrator.hooks import CallEvent, Hook
     from llm_orchestrator.models.registry import ModelRegistry
@@ -101,6 +102,7 @@ _HOMES = {
     ],
     "config.manager": ["ConfigManager", "CostTrackingConfig", "OrchestratorConfig", "ProviderConfig"],
     "conversation": ["Conversation"],
+    "conversation_store": ["ConversationStore", "SavedConversation"],
     "cost_tracker": ["CostTracker", "UsageRecord", "format_cost"],
     "hooks": ["CallEvent", "Hook"],
     "models.registry": ["ModelRegistry"],
@@ -154,6 +156,7 @@ __all__ = [
     "ConfigurationError",
     "ContextLengthError",
     "Conversation",
+    "ConversationStore",
     "CostDetails",
     "CostTracker",
     "CostTrackingConfig",
@@ -188,6 +191,7 @@ __all__ = [
     "QuotaExceededError",
     "RateLimitError",
     "ReasoningDelta",
+    "SavedConversation",
     "ServerError",
     "StreamInterruptedError",
     "TextDelta",

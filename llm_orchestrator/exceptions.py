@@ -183,6 +183,8 @@ class ProviderError(OrchestratorError):
     sent: bool = True
     #: True where the provider may have processed the request, and may charge for it, though no answer came.
     may_be_billed: bool = False
+    #: True where the entry has another key to try at once, or the same one asked for anew.
+    has_other_key: bool = False
     #: What the provider told of the usage, where it failed inside an answer.
     usage: Optional[TokenUsage] = None
 

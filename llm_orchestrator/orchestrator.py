@@ -166,7 +166,8 @@ class LLMOrchestrator:
                 ``response.parsed`` then is a value of; or the OpenAI Chat dict (``json_object``,
                 ``json_schema``).
             reasoning_effort: How much the model should think, in the provider's words.
-            cache: ``auto`` to use the provider's prompt cache, ``off`` not to.
+            cache: ``auto`` to use the provider's prompt cache, ``1h`` to have it kept for at least an hour,
+                which costs more to write, ``off`` not to use it.
             timeout: Seconds to the first byte and of silence between events, for each attempt; None for the
                 entry's.
             total_timeout: Seconds for the whole call, retries and fallbacks included; None for the entry's.

@@ -112,6 +112,8 @@ def _try_model(model: str, settings: PolicySettings, failures: List[ProviderErro
         if rejected is not None and rejected not in without:
             without |= {rejected}
             continue
+        if error.has_other_key:
+            continue
         failures.append(error)
         limited += error.retry_limit is not None
         pause = _pause_before_retry(error, retries, limited, settings)

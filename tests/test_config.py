@@ -343,7 +343,7 @@ def test_k1_no_key_in_any_rendering(monkeypatch):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"api_key": [KEY]},
+        {"api_key": [[KEY]]},
         {"api_key": {"value": KEY}},
         {"headers": KEY},
         {"headers": {"Authorization": [KEY]}},

@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Tuple, cast
+
+from pydantic import SecretStr
 
 from llm_orchestrator.config.manager import OrchestratorConfig, ProviderConfig
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers import added_path, find_adapter, is_known, unused_settings
+from llm_orchestrator.utils.files import pinned
 from llm_orchestrator.utils.forks import forks_wait
 from llm_orchestrator.utils.suggestions import did_you_mean
 from llm_orchestrator.utils.urls import split_query
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
+    from llm_orchestrator.providers.keys import KeySource
 
 __all__ = ["ProviderSet", "settings_of"]
 
@@ -24,6 +28,7 @@ logger = logging.getLogger(__name__)
 #: Settings of an entry that concern calls, not the adapter.
 _CALL_SETTINGS = {
     "adapter",
+    "api_key_file",
     "fallback_models",
     "limits",
     "max_continuations",
@@ -168,7 +173,35 @@ def _check_given(given: Mapping[str, BaseLLMProvider]) -> None:
 
 
 def _make(name: str, entry: ProviderConfig, models: Tuple[str, ...]) -> BaseLLMProvider:
-    return find_adapter(entry.adapter or name)(name, configured_models=models, **settings_of(entry))
+    adapter, settings = find_adapter(entry.adapter or name), settings_of(entry)
+    sources = _key_sources(entry)
+    if not sources:
+        return adapter(name, configured_models=models, **settings)
+    from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
+
+    def make(key: str) -> Any:
+        return adapter(name, configured_models=models, **{**settings, "api_key": key})
+
+    provider = make(PLACEHOLDER)
+    if not hasattr(provider, "use_keys"):
+        raise ConfigurationError(
+            f"providers.{name}: the adapter {entry.adapter or name!r} takes one key, as a text. Write that "
+            "as api_key."
+        )
+    provider.use_keys(sources, make)
+    return cast("BaseLLMProvider", provider)
+
+
+def _key_sources(entry: ProviderConfig) -> List[KeySource]:
+    """What gives the keys of an entry; nothing where it is one text, or none."""
+    if entry.api_key_file is not None:
+        from llm_orchestrator.providers.keys import KeyFile  # only a first call needs it
+
+        return [KeyFile(pinned(entry.api_key_file))]
+    if entry.api_key is None or isinstance(entry.api_key, SecretStr):
+        return []
+    keys = entry.api_key if isinstance(entry.api_key, list) else [entry.api_key]
+    return [key.get_secret_value() if isinstance(key, SecretStr) else key for key in keys]
 
 
 def settings_of(entry: ProviderConfig) -> Dict[str, Any]:
@@ -177,4 +210,4 @@ def settings_of(entry: ProviderConfig) -> Dict[str, Any]:
     key = settings.pop("api_key")
     settings["http"] = entry.http.model_dump(exclude_unset=True)
     settings["compat"] = entry.compat.model_dump(exclude_unset=True)
-    return {"api_key": key.get_secret_value() if key is not None else None, **settings}
+    return {"api_key": key.get_secret_value() if isinstance(key, SecretStr) else None, **settings}

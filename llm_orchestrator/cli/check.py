@@ -92,7 +92,7 @@ def _examine(config: OrchestratorConfig, path: str, name: str, timeout: float) -
 
 def _is_set(path: str, name: str) -> bool:
     """Whether a key is set, and is not only the default of its variable, which may be a placeholder."""
-    written = read_yaml(path).values["providers"][name]["api_key"]
+    written = read_yaml(path).values["providers"][name].get("api_key")
     key, default = Substitution(written, os.environ).tree, Substitution(written, {}).tree
     return bool(key != default or key == written)
 
@@ -133,6 +133,8 @@ def _remedy(error: Exception, orchestrator: LLMOrchestrator, name: str) -> str:
     entry = orchestrator.config.providers[name]
     if isinstance(error, (AuthenticationError, PermissionDeniedError)):
         variable = KEY_VARIABLES.get(entry.adapter or name)
+        if entry.api_key_file is not None:
+            return f"Check the file of providers.{name}.api_key_file."
         return f"Check providers.{name}.api_key" + (f" and the variable {variable}." if variable else ".")
     return ""
 

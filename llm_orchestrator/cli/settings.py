@@ -10,6 +10,7 @@ from typing import Annotated, Any, Iterator, List, Optional
 import typer
 from pydantic import SecretStr
 
+from llm_orchestrator.cli.env_file import use_env_file
 from llm_orchestrator.config.frozen import FrozenDict
 from llm_orchestrator.config.manager import (
     CONFIG_VARIABLE,
@@ -37,13 +38,14 @@ __all__ = [
 
 
 def config_path(given: Optional[Path]) -> str:
-    """Find the configuration file."""
+    """Find the configuration file, and set what it needs of the ``.env`` beside it."""
     path = str(given) if given else os.environ.get(CONFIG_VARIABLE) or DEFAULT_PATH
     if not os.path.exists(path):
         raise ConfigurationError(
             f"There is no configuration {path}. Write one with `llm-orchestrator init`, "
             "or pass another file with --config."
         )
+    use_env_file(path)
     return path
 
 

@@ -176,7 +176,7 @@ class _Check:
 
     def _problems_of(self, name: str, entry: ProviderConfig, missing: Sequence[Problem]) -> List[Problem]:
         unset = [problem for problem in missing if _entry_of(problem) == name]
-        if unset or name in self._given or entry.api_key or entry.base_url:
+        if unset or name in self._given or entry.api_key or entry.api_key_file or entry.base_url:
             return unset
         variable = KEY_VARIABLES.get(entry.adapter or name)
         if variable is None:
@@ -191,7 +191,7 @@ class _Check:
         return {**tree, "providers": {**dict.fromkeys(self._given), **entries}}
 
     def _is_key_of_given(self, problem: Problem) -> bool:
-        return _entry_of(problem) in self._given and problem.path[2:] == ("api_key",)
+        return _entry_of(problem) in self._given and problem.path[2:3] == ("api_key",)
 
     def _error(self, problems: Sequence[Problem]) -> ConfigurationError:
         if self._file is not None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import abc
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Dict, List, Literal, Mapping, Optional
+from typing import Annotated, Any, Callable, Dict, List, Literal, Mapping, Optional, Union
 
 from pydantic import (
+    BeforeValidator,
     Field,
     PrivateAttr,
     SecretStr,
@@ -127,11 +128,36 @@ class CompatConfig(ConfigModel):
     max_tokens_name: Optional[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")]] = None
 
 
+#: A function that gives a key, sync or async.
+KeyFunction = Callable[[], Any]
+
+
+def _as_keys(given: Any) -> Any:
+    """Refuse what is no key, in one sentence: a union would say what it is not in three."""
+    for key in given if isinstance(given, (list, tuple)) else [given]:
+        if key is not None and not isinstance(key, (str, SecretStr)) and not callable(key):
+            raise ValueError("is not a key. Write it as a text in quotes, or several as a list of texts.")
+    return [key for key in given if key is not None] if isinstance(given, (list, tuple)) else given
+
+
+def _stripped(key: Union[SecretStr, KeyFunction, None]) -> Union[SecretStr, KeyFunction, None]:
+    """A key as it is sent: one read from a file often ends with a newline, which no HTTP header can hold."""
+    if key is not None and not isinstance(key, SecretStr):
+        return key
+    stripped = key.get_secret_value().strip() if key else ""
+    replaced(stripped)
+    if stripped.lower().startswith("bearer "):
+        raise ValueError("begins with `Bearer`, which the library adds itself. Write the key alone.")
+    return SecretStr(stripped) if stripped else None
+
+
 class ProviderConfig(ConfigModel):
     """One entry below ``providers``.
 
     Attributes:
-        api_key: The provider's key; an empty one is treated as missing.
+        api_key: The provider's key; an empty one is treated as missing. A list holds several, used in turn; a
+            mapping may have functions in place of texts, sync or async, that give the key.
+        api_key_file: A file that holds the key, read at first use.
         fallback_models: Models of the same provider to try, in order, when the first one fails.
         adapter: The protocol of the entry; by default the one with the entry's name.
         base_url: Address of the API; None is the vendor's own.
@@ -161,7 +187,10 @@ class ProviderConfig(ConfigModel):
     """
 
     # `timeout` comes before `connect_timeout`, whose default and check need it.
-    api_key: Optional[SecretStr] = None
+    api_key: Annotated[
+        Union[SecretStr, List[Union[SecretStr, KeyFunction]], KeyFunction, None], BeforeValidator(_as_keys)
+    ] = None
+    api_key_file: Optional[Text] = None
     fallback_models: Annotated[List[ModelName], Items, Frozen] = FrozenList()
     adapter: Optional[Text] = None
     base_url: Url = None
@@ -218,13 +247,18 @@ class ProviderConfig(ConfigModel):
 
     @field_validator("api_key")
     @classmethod
-    def _strip_key(cls, key: Optional[SecretStr]) -> Optional[SecretStr]:
-        # A key read from a file often ends with a newline, which an HTTP header cannot hold.
-        stripped = key.get_secret_value().strip() if key else ""
-        replaced(stripped)
-        if stripped.lower().startswith("bearer "):
-            raise ValueError("begins with `Bearer`, which the library adds itself. Write the key alone.")
-        return SecretStr(stripped) if stripped else None
+    def _strip_key(cls, key: Any) -> Any:
+        if isinstance(key, list):
+            keys = FrozenList(filter(None, map(_stripped, key)))
+            return keys[0] if len(keys) == 1 else keys or None
+        return _stripped(key)
+
+    @field_validator("api_key_file")
+    @classmethod
+    def _only_one(cls, path: Optional[str], info: ValidationInfo) -> Optional[str]:
+        if path is not None and info.data.get("api_key") is not None:
+            raise ValueError("stands beside `api_key`. Remove one of them.")
+        return path
 
     @field_validator("connect_timeout")
     @classmethod

@@ -174,6 +174,18 @@ class Adapter(ABC):
         """
         return None
 
+    def has_other_key(self, raised: BaseException, error: ProviderError) -> bool:
+        """Tell whether a failed request may be sent again at once, with another key.
+
+        Args:
+            raised: The exception as it was raised.
+            error: What it was translated into.
+
+        Returns:
+            Whether there is another key, or the same one was asked for anew.
+        """
+        return False
+
     @property
     def is_direct(self) -> bool:
         """Whether it talks without an SDK, over replies that keep the limits of a call themselves."""

@@ -16,7 +16,7 @@ from llm_orchestrator.providers.addresses import fault_of_address
 from llm_orchestrator.providers.http.redaction import redact_logs, stop_redacting_logs
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.request.options import with_defaults
-from llm_orchestrator.types import ADDED_FIELDS, LLMRequest
+from llm_orchestrator.types import ADDED_FIELDS, MODEL_PARAMETERS, LLMRequest
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.adapter import Adapter
@@ -86,6 +86,8 @@ class ErrorTranslation:
         translated.provider = self._provider.name
         if self._request is not None:
             translated.model = self._request.model
+        if translated.sent and self._provider.has_other_key(error, translated):
+            translated.has_other_key = True
         return translated
 
     def _as_sent(self, error: ProviderError) -> ProviderError:
@@ -105,6 +107,8 @@ class ErrorTranslation:
         body = (self.wire.body if self.wire is not None else None) or {}
         set_by_caller = self._provider.names_set(request, stream=bool(body.get("stream")))
         error.is_added = error.parameter in ADDED_FIELDS and error.parameter not in set_by_caller
+        # A form that no parameter of the call asked for: the library chose it, and has another one.
+        error.is_added |= error.form is not None and error.parameter not in MODEL_PARAMETERS
         if error.named_beside is not None:
             others = set_by_caller - {error.parameter}
             error.beside = (others & error.named_beside) or others

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError, InvalidResponseError, ProviderError
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
@@ -15,7 +16,13 @@ from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER, without_placeholder
 from llm_orchestrator.providers.http.pools import async_client_arguments
 from llm_orchestrator.providers.openai import batches, chat, embeddings, failures, models, responses
-from llm_orchestrator.providers.openai.cache import with_cache_key
+from llm_orchestrator.providers.openai.cache import (
+    CACHE_OPTIONS,
+    refusal_of,
+    with_breakpoints,
+    with_cache,
+    without_options,
+)
 from llm_orchestrator.providers.openai.clients import (
     headers_against_environment,
     is_hosted_by_openai,
@@ -37,6 +44,7 @@ from llm_orchestrator.types import (
     StreamEvent,
     TokenUsage,
 )
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["OpenAIAdapter"]
 
@@ -94,13 +102,24 @@ class OpenAIAdapter(SDKProvider):
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         """Translate a request; see ``Adapter.build_request``."""
         request = with_output_form(request, self.compat)
-        if self.api_for(request) == RESPONSES:
+        api = self.api_for(request)
+        takes_options = api == RESPONSES or self.hosted_by_openai
+        request = with_breakpoints(request, takes_options=takes_options)
+        if api == RESPONSES:
             wire = responses.build_request(request, stream=stream)
         else:
             wire = chat.build_request(
                 request, stream=stream, hosted_by_openai=self.hosted_by_openai, compat=self.compat
             )
-        return with_cache_key(wire, request)
+        return with_cache(wire, request, takes_options=takes_options)
+
+    def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
+        """Translate a request for a model that may take no cache options; see ``Adapter.build_attempt``."""
+        if CACHE_OPTIONS not in context.without:
+            return self.build_request(request, stream=stream)
+        plain = without_options(request)
+        wire = self.build_request(plain, stream=stream)
+        return wire if plain is request else evolve(wire, warnings=(*wire.warnings, refusal_of(request)))
 
     def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
         """Translate a whole reply; see ``Adapter.parse_reply``."""

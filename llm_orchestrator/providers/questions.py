@@ -184,7 +184,8 @@ def ask(
                     limits = provider.limits(request, context)
                     body, _ = exchange(provider, provider.with_headers(wire, request), limits)
             except (ProviderError, ConfigurationError) as error:
-                wire = requests.throw(error)
+                if request is not None or not getattr(error, "has_other_key", False):
+                    wire = requests.throw(error)
             else:
                 wire = requests.send(body)
     except StopIteration as end:
@@ -207,7 +208,8 @@ async def aask(
                     limits = provider.limits(request, context)
                     body, _ = await aexchange(provider, provider.with_headers(wire, request), limits)
             except (ProviderError, ConfigurationError) as error:
-                wire = requests.throw(error)
+                if request is not None or not getattr(error, "has_other_key", False):
+                    wire = requests.throw(error)
             else:
                 wire = requests.send(body)
     except StopIteration as end:

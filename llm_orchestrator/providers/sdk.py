@@ -11,7 +11,7 @@ import sys
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Mapping, Optional, Sequence
 from urllib.parse import parse_qsl
 
 from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError, ProviderError
@@ -19,6 +19,7 @@ from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.http.clients import Clients
 from llm_orchestrator.providers.http.local_faults import make_or_explain
+from llm_orchestrator.providers.keys import KeyedRequests, KeySource
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON
 from llm_orchestrator.utils.urls import split_query
@@ -46,6 +47,7 @@ class SDKProvider(BaseLLMProvider):
         self._http = dict(http or {})
         self._transport = transport
         self._check_transport()
+        self._keyed: Optional[KeyedRequests] = None
         self._clients: Clients[Any, Any] = Clients(
             make=lambda: self.watched(
                 make_or_explain(name, self._make_direct if self.is_direct else self.make_client)
@@ -57,6 +59,14 @@ class SDKProvider(BaseLLMProvider):
             aclose=self.aclose_client,
             redactor=self.redactor,
         )
+
+    def use_keys(self, sources: Sequence[KeySource], make: Callable[[str], SDKProvider]) -> None:
+        """Send each request with the key whose turn it is; ``make`` makes the adapter of one."""
+        self._keyed = KeyedRequests(self.name, sources, make, self.redactor.learn)
+
+    def has_other_key(self, raised: BaseException, error: ProviderError) -> bool:
+        """Whether another key may be tried; see ``Adapter.has_other_key``."""
+        return self._keyed is not None and self._keyed.has_another(raised, error)
 
     @property
     def can_go_direct(self) -> bool:
@@ -150,6 +160,8 @@ class SDKProvider(BaseLLMProvider):
 
     def open_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request; see ``Adapter.open_call``."""
+        if self._keyed is not None:
+            return self._keyed.open_call(wire, limits)
         self._check_carries(wire)
         client = self._clients.for_threads()
         reply: RawReply = client.open(wire, limits) if self.is_direct else self.call_sdk(client, wire, limits)
@@ -157,6 +169,8 @@ class SDKProvider(BaseLLMProvider):
 
     async def aopen_call(self, wire: WireRequest, limits: Limits) -> RawReply:
         """Send one request, async; see ``Adapter.aopen_call``."""
+        if self._keyed is not None:
+            return await self._keyed.aopen_call(wire, limits)
         self._check_carries(wire)
         client = await self._clients.for_loop()
         sent = client.open(wire, limits) if self.is_direct else self.acall_sdk(client, wire, limits)
@@ -182,16 +196,21 @@ class SDKProvider(BaseLLMProvider):
         return _generic_call(client, wire, limits)
 
     async def aget_ready(self) -> None:
-        """Make the client of the running loop."""
-        await self._clients.for_loop()
+        """Make the client of the running loop; a key makes its own, once it is known."""
+        if self._keyed is None:
+            await self._clients.for_loop()
 
     def close(self) -> None:
         """Close the connections of sync callers."""
         self._clients.close()
+        if self._keyed is not None:
+            self._keyed.close()
 
     async def aclose(self) -> None:
         """Close the connections of the running loop, and those of sync callers."""
         await self._clients.aclose()
+        if self._keyed is not None:
+            await self._keyed.aclose()
 
     def failure_in(self, body: JSON, headers: Mapping[str, str]) -> ProviderError:
         """The error for a failure that came where a reply or an event should, with status 200."""

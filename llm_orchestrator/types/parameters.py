@@ -20,7 +20,7 @@ __all__ = [
     "number_from_text",
 ]
 
-CacheMode = Literal["auto", "off"]
+CacheMode = Literal["auto", "1h", "off"]
 CACHE_MODES: Tuple[str, ...] = get_args(CacheMode)
 #: Words that some provider knows; others are sent as they are.
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]

@@ -28,7 +28,7 @@ DROPPABLE_PARAMETERS = (
     "reasoning_effort",
 )
 #: Fields of a body that the library adds by itself; a host that refuses one is not sent it.
-ADDED_FIELDS = ("include", "store", "stream_options")
+ADDED_FIELDS = ("include", "prompt_cache_options", "store", "stream_options")
 #: All parameters of a call that a protocol may have no field for.
 MODEL_PARAMETERS = (
     *DROPPABLE_PARAMETERS,
@@ -61,7 +61,7 @@ class LLMRequest:
         response_format: ``json_object`` or ``json_schema`` in the OpenAI Chat form.
         output_type: The type the answer is parsed into: a class, or whatever else pydantic can check.
         reasoning_effort: How much the model should reason, as a value the provider knows.
-        cache: ``auto`` to use the provider's prompt cache, ``off`` not to.
+        cache: ``auto`` to use the provider's prompt cache, ``1h`` to keep it for an hour, ``off`` not to.
         timeout: Seconds to the first byte and of silence between events; None is the provider entry's.
         extra_headers: HTTP headers of this call alone.
         tags: The caller's tags for the ledger; not sent.

@@ -164,6 +164,8 @@ class LLMResponse(Generic[Parsed_co]):
         citations: The sources that the answer names, in their order.
         images: The images that the model made, in their order.
         audio: The sound that the model made; None without.
+        cache_miss_reason: Why the prompt cache was not used, in the provider's word; None when it was, and
+            where the call did not ask for it.
     """
 
     content: str
@@ -191,6 +193,7 @@ class LLMResponse(Generic[Parsed_co]):
     citations: Tuple[Citation, ...] = ()
     images: Tuple[Media, ...] = ()
     audio: Optional[Media] = None
+    cache_miss_reason: Optional[str] = None
 
     def __str__(self) -> str:
         """Show the answer in at most 200 characters; ``repr`` shows all of it."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Callable, TypeVar
+from typing import Any, Callable, Optional, Tuple, TypeVar, cast
 
-__all__ = ["NoThreadError", "in_thread"]
+__all__ = ["NoThreadError", "in_thread", "within"]
 
 Result = TypeVar("Result")
 
@@ -27,3 +27,28 @@ async def in_thread(work: Callable[[], Result]) -> Result:
         return await working
     finally:
         thread.shutdown(wait=False)
+
+
+def within(work: Callable[[], Result], seconds: float) -> Result:
+    """Do work in a thread that is left behind when it takes too long, which is a TimeoutError."""
+    import contextvars
+    import queue
+    import threading
+
+    ended: queue.SimpleQueue[Tuple[Any, Optional[BaseException]]] = queue.SimpleQueue()
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        try:
+            ended.put((context.run(work), None))
+        except BaseException as error:  # noqa: BLE001  # whatever it is, it is raised where it is waited for
+            ended.put((None, error))
+
+    threading.Thread(target=run, daemon=True, name="llm_orchestrator key").start()
+    try:
+        result, error = ended.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"not done within {seconds:g} seconds") from None
+    if error is not None:
+        raise error
+    return cast("Result", result)

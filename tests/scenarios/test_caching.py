@@ -7,10 +7,13 @@ from typing import Any, Dict, List
 
 import pytest
 
-from llm_orchestrator import ConfigurationError
+from llm_orchestrator import ConfigurationError, InvalidMessagesError, InvalidRequestError
 from tests.support.fixtures import Orchestrate
+from tests.support.marks import anthropic, responses
 from tests.support.money import Spend, answer, price
 from tests.support.scripted_server import Dialect, ScriptedServer, Usage
+from tests.support.scripted_server.replies import json_reply
+from tests.support.scripted_server.wire_base import Answer
 from tests.support.ways import ask
 
 TOOL = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object", "properties": {}}}}
@@ -154,3 +157,179 @@ def test_cached_tokens_are_seen_and_cost_less(
     assert first.usage.cache_write_tokens == (1900 if writes else None)
     assert second.cost == (200 * Decimal(3) + 1900 * Decimal("0.3") + 10 * Decimal(15)) / 1_000_000
     assert second.cost_details is not None and second.cost_details.cache_read == Decimal("0.00057")
+
+
+# ---------------------------------------------------------------- an hour, and marks of parts
+
+HOUR = {
+    "anthropic": {"cache_control": {"type": "ephemeral", "ttl": "1h"}},
+    "responses": {"prompt_cache_options": {"ttl": "12h"}},
+}
+
+
+def test_fc16_an_hour_is_asked_for_where_it_can_be(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    response = ask(orchestrate(), way, cache="1h")
+
+    fields = cache_fields(server.requests[0].body)
+    key = fields.pop("prompt_cache_key", None)
+    assert fields == HOUR.get(dialect.name, {})
+    assert (key is not None) is (dialect.provider == "openai")
+    said = {"chat": "cache='1h' was sent as 'auto'", "gemini": "cache='1h' was not sent"}
+    expected = [said[dialect.name]] if dialect.name in said else []
+    assert [warning.partition(":")[0] for warning in response.warnings] == expected
+
+
+MARKED = [
+    {
+        "role": "system",
+        "content": [
+            {"type": "text", "text": "Long.", "cache": "1h"},
+            {"type": "text", "text": "Short."},
+        ],
+    },
+    {"role": "user", "content": [{"type": "text", "text": "Hi", "cache": "auto"}]},
+]
+
+
+def marks(body: Any) -> List[Any]:
+    """What stands in the parts of a request about the cache, in order."""
+    if isinstance(body, dict):
+        found = [value for name, value in body.items() if "cache" in name and name != "prompt_cache_key"]
+        return found + [mark for value in body.values() for mark in marks(value)]
+    return [mark for value in body for mark in marks(value)] if isinstance(body, list) else []
+
+
+def test_fc16_marks_of_parts_are_written_in_the_providers_words(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    response = ask(orchestrate(), way, MARKED)
+
+    body = server.requests[0].body
+    expected = {
+        "anthropic": [{"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}],
+        "responses": [{"mode": "explicit", "ttl": "12h"}, {"mode": "explicit"}],
+    }
+    assert sorted(map(str, marks(body))) == sorted(map(str, expected.get(dialect.name, [])))
+    assert dialect.read_request(body, server.requests[0].path)["messages"][-1] == ("user", "Hi")
+    assert response.warnings == ()
+    assert MARKED[1]["content"][0]["cache"] == "auto", "the application's messages are its own"  # type: ignore[index]
+
+
+def test_fc16_a_mark_that_says_nothing_is_refused(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    content = [{"type": "text", "text": "Hi", "cache": "5m"}]
+    with pytest.raises(
+        InvalidMessagesError, match=r"messages\[0\] has a part with cache: '5m'. Use auto or 1h"
+    ):
+        ask(orchestrate(), way, [{"role": "user", "content": content}])
+    assert server.requests == []
+
+
+@responses
+@pytest.mark.parametrize("asked", [{"cache": "1h"}, {"messages": MARKED}], ids=["an hour", "marks"])
+def test_fc16_a_model_that_takes_no_options_is_asked_without_them(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, asked: Any
+) -> None:
+    field = "prompt_cache_options" if "cache" in asked else "input[0].content[0].prompt_cache_breakpoint"
+    message = f"Unknown parameter: '{field}'."
+    server.script(dialect.error(400, "unknown_parameter", message, parameter=field))
+    orchestrator = orchestrate()
+
+    first, second = (ask(orchestrator, way, **asked) for _ in range(2))
+
+    assert len(server.requests) == 3, "the second call knows it"
+    assert [marks(request.body) for request in server.requests[1:]] == [[], []]
+    for response in (first, second):
+        assert [warning for warning in response.warnings if "rejects prompt_cache_options" in warning]
+    assert [attempt.error for attempt in first.attempts] == ["UnsupportedParameterError", None]
+
+
+@responses
+def test_fc16_options_of_ones_own_are_merged_and_kept(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
+) -> None:
+    orchestrate().send_request("Hi", cache="1h", prompt_cache_options={"mode": "explicit"})
+    assert server.requests[0].body["prompt_cache_options"] == {"ttl": "12h", "mode": "explicit"}
+
+
+# ---------------------------------------------------------------- why it was missed
+
+MISSES = {
+    "anthropic": [
+        ({"diagnostics": {"cache_miss_reason": {"type": "tools_changed"}}}, "tools_changed"),
+        ({"diagnostics": {"cache_miss_reason": None}}, None),
+        ({"diagnostics": None}, None),
+    ],
+    "responses": [
+        ({"prompt_cache_diagnostics": {"type": "cache_miss", "reason": "tools_changed"}}, "tools_changed"),
+        ({"prompt_cache_diagnostics": {"type": "unavailable"}}, "unavailable"),
+        ({"prompt_cache_diagnostics": {"type": "cache_hit"}}, None),
+        ({"prompt_cache_diagnostics": "odd"}, None),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "fields", "reason"),
+    [(name, *case) for name, cases in MISSES.items() for case in cases],
+    indirect=["dialect"],
+)
+def test_fc16_the_reason_of_a_miss_is_a_field(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, fields: Any, reason: Any
+) -> None:
+    answered = Answer(("Hi!",))
+    document = {**dialect.document(answered), **fields}
+    events = [with_fields(event, fields) for event in dialect.events(answered, complete=True)]
+    server.script(dialect._stream_reply(events, "awkward") if "streamed" in way else json_reply(document))
+
+    assert ask(orchestrate(), way).cache_miss_reason == reason
+
+
+def with_fields(event: Any, fields: Dict[str, Any]) -> Any:
+    """The event of a stream with the fields in the message that it begins, or the response that it ends."""
+    place = {"message_start": "message", "response.completed": "response"}.get(event.get("type", ""))
+    return event if place is None else {**event, place: {**event[place], **fields}}
+
+
+# ---------------------------------------------------------------- system messages in their places
+
+
+@anthropic
+@pytest.mark.parametrize(
+    "message",
+    [
+        "role 'system' is not supported on this model",
+        'Unexpected role "system". Allowed roles are "user" or "assistant".',
+        "messages.1.role: Input should be 'user' or 'assistant'",
+    ],
+)
+def test_fc16_a_model_that_takes_system_messages_only_at_the_top_is_learned(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, message: str
+) -> None:
+    orchestrator = orchestrate(on_unsupported_parameter="error")
+    messages = [{"role": "user", "content": "Hi"}, {"role": "system", "content": "Rhyme."}]
+    server.script(dialect.error(400, "invalid_request_error", message))
+
+    first, second = (ask(orchestrator, way, messages) for _ in range(2))
+
+    refused, *sent = [request.body for request in server.requests]
+    assert [turn["role"] for turn in refused["messages"]] == ["user", "system"] and "system" not in refused
+    assert [(body["system"], [turn["role"] for turn in body["messages"]]) for body in sent] == [
+        ("Rhyme.", ["user"])
+    ] * 2
+    for response in (first, second):
+        assert ["moved to the front" in warning for warning in response.warnings] == [True]
+
+
+@anthropic
+def test_fc16_a_refusal_of_something_else_keeps_the_system_message(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    message = "role 'system' is not supported on this model"
+    server.default = dialect.error(400, "invalid_request_error", message)
+    with pytest.raises(InvalidRequestError):
+        ask(orchestrate(), way, [{"role": "system", "content": "Rhyme."}, {"role": "user", "content": "Hi"}])
+    assert [request.body["system"] for request in server.requests] == ["Rhyme."]

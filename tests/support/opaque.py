@@ -109,6 +109,10 @@ TURNS: Mapping[str, Mapping[str, Any]] = {
         ],
         "a caller beside a call": [{**TOOL_USE, "caller": {"type": "direct"}}],
         "a block nobody knows": [OTHER, {"type": "text", "text": "Noon."}],
+        "a compaction": [
+            {"type": "compaction", "content": "They spoke of noon.", "seal": SIGNED},
+            {"type": "text", "text": "Noon."},
+        ],
     },
     "gemini": {
         "a signature on a text": [{"text": "Noon.", "thoughtSignature": SIGNED}],

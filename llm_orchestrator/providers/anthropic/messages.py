@@ -1,8 +1,9 @@
 """A conversation as Anthropic's ``system`` and ``messages``.
 
 The API requires turns of user and assistant in alternation, the results of all calls at the head of the user
-turn after them, and nothing empty; either side may begin. What can be arranged so is arranged; the rest is
-rejected by its index.
+turn after them, and nothing empty; either side may begin. A system message may follow a user's turn, before
+the assistant's or at the end. What can be arranged so is arranged; the rest is rejected by its index.
+https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ Content = Union[str, List[Block]]
 
 
 class WrittenMessages(NamedTuple):
-    """A conversation in Anthropic's form."""
+    """A conversation in Anthropic's form, and whether a system message stands among the others."""
 
     system: Optional[Content]
     messages: List[JSON]
     warnings: Tuple[str, ...]
+    is_in_place: bool
 
 
 @dataclass(frozen=True)
@@ -41,27 +43,76 @@ class _Turn:
     blocks: List[Block]
 
 
-def write_messages(messages: Sequence[Message]) -> WrittenMessages:
-    """Translate a conversation."""
-    system: List[Block] = []
+def write_messages(messages: Sequence[Message], *, in_place: bool) -> WrittenMessages:
+    """Translate a conversation; ``in_place`` leaves system messages where they are, if the rules allow it."""
     turns: List[_Turn] = []
-    warnings: List[str] = []
+    system = _SystemMessages(turns, in_place=in_place)
     open_calls = _OpenCalls()
     for index, message in enumerate(messages):
         if message.role == "system":
-            system += _system(message, index)
-            if turns:
-                warnings.append(
-                    f"messages[{index}] was moved to the front: Anthropic takes system messages only there."
-                )
+            system.add(_system(message, index), index)
             continue
         open_calls.check(message, index)
+        if message.role == "assistant":
+            system.place()
         _append(turns, _translated(message, index))
+    system.place()
     open_calls.check_none_left()
     _check(turns, ends_as_received=bool(messages) and messages[-1].provider is not None)
     return WrittenMessages(
-        _content(system) if system else None, [_message(turn) for turn in turns], tuple(warnings)
+        _content(system.front) if system.front else None,
+        [_message(turn) for turn in turns],
+        tuple(system.warnings),
+        any(turn.role == "system" for turn in turns),
     )
+
+
+class _SystemMessages:
+    """The system messages: those at the front, and those that wait for the end of a user's turn."""
+
+    def __init__(self, turns: List[_Turn], *, in_place: bool) -> None:
+        self.front: List[Block] = []
+        self.warnings: List[str] = []
+        self._turns = turns
+        self._in_place = in_place
+        self._waiting: Optional[_Turn] = None
+        self._length = 0
+
+    def add(self, blocks: List[Block], index: int) -> None:
+        """Take the next one; those that follow each other become one."""
+        if not self._turns:
+            self.front += blocks
+        elif not self._in_place:
+            self._move_to_front(blocks, index)
+        elif self._waiting is not None:
+            self._waiting.blocks.extend(blocks)
+        elif blocks:
+            self._waiting, self._length = _Turn("system", index, blocks), self._said
+
+    def place(self) -> None:
+        """Put what waits at the end of the user's turn, which ends here."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
+            return
+        if self._turns[-1].role != "user":
+            self._move_to_front(waiting.blocks, waiting.index)
+            return
+        if self._said != self._length:
+            self.warnings.append(
+                f"messages[{waiting.index}] was moved behind the user's turn: Anthropic takes system messages"
+                " only there."
+            )
+        self._turns.append(waiting)
+
+    @property
+    def _said(self) -> int:
+        return sum(len(turn.blocks) for turn in self._turns)
+
+    def _move_to_front(self, blocks: List[Block], index: int) -> None:
+        self.front += blocks
+        self.warnings.append(
+            f"messages[{index}] was moved to the front: Anthropic takes system messages only there."
+        )
 
 
 def _translated(message: Message, index: int) -> _Turn:

@@ -63,7 +63,14 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         refusal=_refusal(body) if stop_reason == "refusal" else None,
         citations=cited_blocks(blocks),
         message=assistant_message(blocks, provider),
+        cache_miss_reason=_cache_miss_reason(body),
     )
+
+
+def _cache_miss_reason(body: JSON) -> Optional[str]:
+    """Why the prompt cache could not be used, where the call asked for ``diagnostics``."""
+    reason = as_mapping(body.get("diagnostics")).get("cache_miss_reason")
+    return as_text_or_none(as_mapping(reason).get("type"))
 
 
 def _finish_reason(stop_reason: Optional[str], calls: Sequence[Any]) -> FinishReason:

@@ -6,9 +6,11 @@ from collections import abc
 from typing import Any, Dict, Mapping, Optional
 
 from llm_orchestrator.exceptions import UnsupportedParameterError
-from llm_orchestrator.providers.anthropic.messages import write_messages
+from llm_orchestrator.providers.anthropic.failures import SYSTEM
+from llm_orchestrator.providers.anthropic.messages import WrittenMessages, write_messages
 from llm_orchestrator.providers.anthropic.schema import accepted_schema
-from llm_orchestrator.providers.anthropic.thinking import write_thinking
+from llm_orchestrator.providers.anthropic.thinking import Thinking, write_thinking
+from llm_orchestrator.providers.cache_marks import HOUR, with_marks
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.providers.wire import WireRequest
@@ -44,6 +46,10 @@ COUNTED = (
     "tool_choice",
     "tools",
 )
+#: The form of system messages that newer models take; in ``AttemptContext.without`` where one was rejected.
+IN_PLACE = "system messages in their places"
+#: Modes of ``cache`` that ask for one.
+CACHED = ("auto", HOUR)
 TOOL_CHOICES: Mapping[str, str] = {"auto": "auto", "none": "none", "required": "any"}
 FORCED = ("any", "tool")
 #: What is translated of a function; what stands beside it is in Anthropic's words, such as ``cache_control``.
@@ -52,7 +58,9 @@ FUNCTION_KEYS = ("name", "description", "parameters", "strict")
 
 def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
     """Translate a request; thinking and ``max_tokens`` depend on what is known of the model."""
-    conversation = write_messages(request.messages)
+    in_place = IN_PLACE not in context.without and not context.batch  # a batch finds out too late
+    messages = with_marks(request.messages, _cache_control)
+    conversation = write_messages(messages, in_place=in_place)
     tool_choice = _tool_choice(request)
     max_tokens = _max_tokens(request, context)
     forced = tool_choice is not None and tool_choice.get("type") in FORCED
@@ -71,7 +79,7 @@ def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool)
             "tool_choice": tool_choice,
             "thinking": thinking.thinking,
             "output_config": _output_config(request, thinking.effort),
-            "cache_control": {"type": "ephemeral"} if request.cache == "auto" else None,
+            **(_cache_control(request.cache) if request.cache in CACHED else {}),
             "stream": stream or None,
         }
     )
@@ -83,8 +91,18 @@ def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool)
         api="messages",
         unsupported=unsupported + thinking.unsupported,
         warnings=conversation.warnings + thinking.warnings,
-        forms={"reasoning_effort": thinking.form} if thinking.form else {},
+        forms=_forms(thinking, conversation),
     )
+
+
+def _cache_control(mode: Optional[str]) -> JSON:
+    lifetime = {"ttl": HOUR} if mode == HOUR else {}
+    return {"cache_control": {"type": "ephemeral", **lifetime}}
+
+
+def _forms(thinking: Thinking, conversation: WrittenMessages) -> Dict[str, str]:
+    forms = {"reasoning_effort": thinking.form, SYSTEM: IN_PLACE if conversation.is_in_place else None}
+    return {name: form for name, form in forms.items() if form is not None}
 
 
 def count_request(wire: WireRequest) -> WireRequest:

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from urllib.parse import unquote
 
 from llm_orchestrator.exceptions import InvalidRequestError
+from llm_orchestrator.providers.cache_marks import HOUR, with_marks
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.gemini.messages import write_messages
 from llm_orchestrator.providers.gemini.models import model_path
@@ -24,6 +25,11 @@ __all__ = ["build_request", "count_request", "with_safety_settings"]
 COUNT_METHOD = "countTokens"
 #: What a function may be marked with in Gemini's words; it takes no others.
 DECLARATION_MARKS = ("behavior", "response", "responseJsonSchema")
+#: What its own caching cannot be asked for.
+CACHE_WARNINGS: Mapping[str, str] = {
+    "off": "has no option against it",
+    HOUR: "keeps them as long as it sees fit",
+}
 TOOL_MODES: Mapping[str, str] = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
 
@@ -31,7 +37,7 @@ def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool)
     """Translate a request; the form of thinking depends on what is known of the model."""
     method = "streamGenerateContent?alt=sse" if stream else "generateContent"
     thinking = write_thinking(request, context)
-    conversation = write_messages(request.messages)
+    conversation = write_messages(with_marks(request.messages, lambda mode: {}))  # it caches by itself
     warnings: List[str] = [*thinking.warnings, *conversation.warnings]
     body = {
         "systemInstruction": conversation.system,
@@ -41,9 +47,10 @@ def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool)
         "generationConfig": _generation_config(request, thinking.config, warnings),
     }
     unsupported = ("parallel_tool_calls",) if request.parallel_tool_calls is False else ()
-    if request.cache == "off":
+    cannot = CACHE_WARNINGS.get(request.cache or "")
+    if cannot is not None:
         warnings.append(
-            "cache='off' was not sent: Gemini caches prompts by itself and has no option against it."
+            f"cache={request.cache!r} was not sent: Gemini caches prompts by itself and {cannot}."
         )
     return make(
         WireRequest,

@@ -1,5 +1,6 @@
 """OpenAI caches prompts by itself; a key brings requests with the same beginning to the same cache.
 
+What its own API takes beyond the key is left out at other hosts, and where a model has refused it.
 https://platform.openai.com/docs/guides/prompt-caching
 """
 
@@ -7,25 +8,72 @@ from __future__ import annotations
 
 import json
 from itertools import takewhile
+from typing import Any, Dict, List
 
+from llm_orchestrator.providers.cache_marks import HOUR, with_marks
 from llm_orchestrator.providers.wire import WireRequest
-from llm_orchestrator.types import LLMRequest
+from llm_orchestrator.types import JSON, LLMRequest
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["with_cache_key"]
+__all__ = [
+    "BREAKPOINT",
+    "CACHE_OPTIONS",
+    "refusal_of",
+    "with_breakpoints",
+    "with_cache",
+    "without_options",
+]
 
 #: Characters of a key: enough to tell prompts apart, and half of what OpenAI allows.
 KEY_LENGTH = 32
+CACHE_OPTIONS = "prompt_cache_options"
+BREAKPOINT = "prompt_cache_breakpoint"
+#: The shortest lifetime beyond the usual half hour.
+LONGER = {"ttl": "12h"}
 
 
-def with_cache_key(wire: WireRequest, request: LLMRequest) -> WireRequest:
+def with_breakpoints(request: LLMRequest, *, takes_options: bool) -> LLMRequest:
+    """Write the marks of parts as OpenAI's breakpoints, or leave them out."""
+
+    def write(mode: str) -> JSON:
+        lifetime = LONGER if mode == HOUR else {}
+        return {BREAKPOINT: {"mode": "explicit", **lifetime}} if takes_options else {}
+
+    messages = with_marks(request.messages, write)
+    return request if messages is request.messages else evolve(request, messages=messages)
+
+
+def without_options(request: LLMRequest) -> LLMRequest:
+    """The request for a model that has refused them: the cache as it is, and no marks."""
+    bare = with_breakpoints(request, takes_options=False)
+    return evolve(bare, cache="auto") if request.cache == HOUR else bare
+
+
+def refusal_of(request: LLMRequest) -> str:
+    """The warning about what ``without_options`` took away."""
+    what = f"cache={HOUR!r} was sent as 'auto'" if request.cache == HOUR else "Marks of parts were not sent"
+    return f"{what}: {request.model} rejects {CACHE_OPTIONS}."
+
+
+def with_cache(wire: WireRequest, request: LLMRequest, *, takes_options: bool) -> WireRequest:
     """Add what the parameter ``cache`` asks for."""
-    if request.cache == "auto":
-        return evolve(wire, body={**(wire.body or {}), "prompt_cache_key": _key(request)})
+    if request.cache is None:
+        return wire
+    fields: Dict[str, Any] = {}
+    warnings: List[str] = []
     if request.cache == "off":
-        warning = "cache='off' was not sent: OpenAI caches prompts by itself and has no option against it."
-        return evolve(wire, warnings=(*wire.warnings, warning))
-    return wire
+        warnings.append(
+            "cache='off' was not sent: OpenAI caches prompts by itself and has no option against it."
+        )
+    else:
+        fields["prompt_cache_key"] = _key(request)
+    if request.cache == HOUR and takes_options:
+        fields[CACHE_OPTIONS] = LONGER
+    elif request.cache == HOUR:
+        warnings.append(
+            f"cache={HOUR!r} was sent as 'auto': no lifetime is known that {request.model} takes."
+        )
+    return evolve(wire, body={**(wire.body or {}), **fields}, warnings=(*wire.warnings, *warnings))
 
 
 def _key(request: LLMRequest) -> str:

@@ -11,6 +11,7 @@ from llm_orchestrator.providers.failures import (
     says_only_why,
     words_of,
 )
+from llm_orchestrator.providers.openai.cache import BREAKPOINT, CACHE_OPTIONS
 from llm_orchestrator.providers.reading import (
     as_count,
     as_mapping,
@@ -75,9 +76,14 @@ def parse_failure(body: JSON, status_code: Optional[int], headers: Mapping[str, 
         message=message,
         status_code=status_code,
         codes=tuple(codes),
-        parameter=as_text_or_none(detail.get("param")) or field_at_fault(body),
+        parameter=_parameter(as_text_or_none(detail.get("param")) or field_at_fault(body), message),
         headers=headers,
     )
+
+
+def _parameter(named: Optional[str], message: str) -> Optional[str]:
+    """The field at fault; that of the cache for its breakpoints, which stand deep in the messages."""
+    return CACHE_OPTIONS if BREAKPOINT in (named or message) else named
 
 
 def _with_words_behind(words: str, detail: JSON) -> str:

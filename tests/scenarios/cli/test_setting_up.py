@@ -15,7 +15,7 @@ from typing import Any, Optional, Tuple
 import pytest
 import yaml
 
-from llm_orchestrator import BaseLLMProvider, ConfigManager, providers
+from llm_orchestrator import BaseLLMProvider, ConfigManager, ConfigurationError, LLMOrchestrator, providers
 from tests.scenarios.cli.conftest import Command, configuration, without_its_key, write
 from tests.support.scripted_server import DIALECTS, Dialect, ScriptedServer, refusing_url, silent_url
 from tests.support.scripted_server.wire import KEY
@@ -113,6 +113,83 @@ def test_without_a_configuration_a_command_tells_how_to_get_one(
 
 
 # ---------------------------------------------------------------------------------------- check
+
+
+ENV_FILE = """# keys of this project
+export THE_KEY="sk-env-12345678"   # of the team
+THE_PATH='/v1'
+UNUSED=1
+SPACED = a b # c
+"""
+
+
+def variables(folder: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    for name in names:
+        monkeypatch.setenv(name, "")  # so that it is gone again after the test
+        monkeypatch.delenv(name)
+    (folder / ".env").write_text(ENV_FILE)
+
+
+def test_the_env_file_beside_the_configuration_is_used_and_said(
+    command: Command, folder: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables(folder, monkeypatch, "THE_KEY", "THE_PATH", "UNUSED", "SPACED")
+    entry = {
+        "api_key": "${THE_KEY}",
+        "base_url": f"{server.url}${{THE_PATH}}",
+        "headers": {"x-a": "${SPACED}"},
+    }
+    config = configuration(server, CHAT, folder)
+    config["providers"]["openai"].update(entry)
+    write(folder, config)
+
+    run = command("ask", "Hi")
+
+    assert run.code == 0, run
+    assert run.err.count("SPACED, THE_KEY, THE_PATH: taken from ") == 1 and "sk-env" not in run.err
+    request = server.requests[-1]
+    assert (request.headers["authorization"], request.headers["x-a"]) == ("Bearer sk-env-12345678", "a b")
+    assert "UNUSED" not in os.environ
+
+
+def test_what_is_set_counts_before_the_env_file(
+    command: Command, folder: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables(folder, monkeypatch)
+    monkeypatch.setenv("THE_KEY", "sk-set-12345678")
+    config = configuration(server, CHAT, folder)
+    config["providers"]["openai"]["api_key"] = "${THE_KEY}"
+    write(folder, config)
+
+    run = command("ask", "Hi")
+
+    assert run.code == 0 and ".env" not in run.err
+    assert server.requests[-1].headers["authorization"] == "Bearer sk-set-12345678"
+
+
+def test_a_program_reads_no_env_file(
+    folder: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables(folder, monkeypatch, "THE_KEY")
+    config = configuration(server, CHAT, folder)
+    config["providers"]["openai"]["api_key"] = "${THE_KEY}"
+    write(folder, config)
+    with pytest.raises(ConfigurationError, match="THE_KEY is not set"):
+        LLMOrchestrator("config.yaml")
+
+
+def test_check_reads_the_key_of_a_file(command: Command, folder: Path, server: ScriptedServer) -> None:
+    (folder / "key").write_text("sk-file-12345678")
+    config = configuration(server, CHAT, folder)
+    del config["providers"]["openai"]["api_key"]
+    config["providers"]["openai"]["api_key_file"] = "key"
+    write(folder, config)
+
+    assert command("check").code == 0
+    assert server.requests[-1].headers["authorization"] == "Bearer sk-file-12345678"
+    (folder / "key").unlink()
+    run = command("check")
+    assert run.code != 0 and "api_key_file" in run.out + run.err
 
 
 def test_check_finds_nothing_wrong(

@@ -37,6 +37,7 @@ INCOMPLETE_REASONS: Mapping[str, FinishReason] = {
     "max_output_tokens": FinishReason.LENGTH,
     "content_filter": FinishReason.CONTENT_FILTER,
 }
+CACHE_HIT = "cache_hit"
 #: What a response is that has no end, and that nobody makes any longer for this call.
 UNFINISHED = ("canceled", "cancelled", "in_progress", "paused", "queued")
 
@@ -77,7 +78,16 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         images=images,
         citations=cited_parts(parts, text),
         message=answer_message(text, calls, provider, state),
+        cache_miss_reason=_cache_miss_reason(body),
     )
+
+
+def _cache_miss_reason(body: JSON) -> Optional[str]:
+    """Why the prompt cache could not be used, where the call named a response to compare with."""
+    diagnostics = as_mapping(body.get("prompt_cache_diagnostics"))
+    if diagnostics.get("type") == CACHE_HIT:
+        return None
+    return as_text_or_none(diagnostics.get("reason")) or as_text_or_none(diagnostics.get("type"))
 
 
 def _is_structured(body: JSON) -> bool:

@@ -10,6 +10,8 @@ from typing import Any, Dict, List
 import pytest
 
 from llm_orchestrator.exceptions import InvalidMessagesError
+from llm_orchestrator.providers.anthropic.requests import IN_PLACE
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.types import Message, ToolCall
 from tests.support.shapes.anthropic_shapes import ADAPTER, assistant, body, request, result, system, user
 
@@ -135,11 +137,55 @@ def test_system_messages_go_to_the_top_in_their_order(messages: List[Message], s
     assert body(*messages).get("system") == sent
 
 
-def test_a_system_message_amid_the_conversation_is_moved_and_said() -> None:
-    wire = ADAPTER.build_request(request(user(), system("Rhyme."), user("Go")), stream=False)
-    assert (wire.body or {})["system"] == "Rhyme."
-    assert len(wire.warnings) == 1
-    assert "messages[1]" in wire.warnings[0]
+A, B, S1, S2 = assistant("A"), user("B"), system("One."), system("Two.")
+PLACES = {
+    "at the end": ([user(), S1], ["user", "system One."], 0),
+    "before the assistant's turn": ([user(), S1, A, B], ["user", "system One.", "assistant", "user"], 0),
+    "before the user's turn": ([user(), A, S1, B], ["user", "assistant", "user", "system One."], 1),
+    "between two messages of one turn": ([user(), S1, B, A], ["user", "system One.", "assistant"], 1),
+    "two of them": ([user(), S1, S2, A], ["user", "system [One., Two.]", "assistant"], 0),
+    "after a result": (
+        [user(), assistant(None, "a"), result("a"), S1],
+        ["user", "assistant", "user", "system One."],
+        0,
+    ),
+    "behind the assistant's turn": ([user(), A, S1], ["top One.", "user", "assistant"], 1),
+    "beside one at the top": ([S1, user(), S2, A], ["top One.", "user", "system Two.", "assistant"], 0),
+}
+
+
+def outline(sent: Any) -> List[str]:
+    """The roles, and what the system says."""
+
+    def said(content: Any) -> str:
+        return content if isinstance(content, str) else f"[{', '.join(block['text'] for block in content)}]"
+
+    top = [f"top {said(sent['system'])}"] if "system" in sent else []
+    return top + [
+        f"system {said(turn['content'])}" if turn["role"] == "system" else turn["role"]
+        for turn in sent["messages"]
+    ]
+
+
+@pytest.mark.parametrize(("messages", "sent", "warned"), PLACES.values(), ids=PLACES)
+def test_a_system_message_stands_where_the_rules_allow_it(
+    messages: List[Message], sent: List[str], warned: int
+) -> None:
+    wire = ADAPTER.build_request(request(*messages), stream=False)
+    assert outline(wire.body) == sent
+    assert len(wire.warnings) == warned
+    assert bool(wire.forms) is any(line.startswith("system") for line in sent)
+
+
+@pytest.mark.parametrize(
+    "context", [AttemptContext(without=frozenset([IN_PLACE])), AttemptContext(batch=True)]
+)
+def test_a_system_message_is_moved_to_the_top_where_the_model_takes_it_only_there(
+    context: AttemptContext,
+) -> None:
+    wire = ADAPTER.build_attempt(request(user(), S1, B), context, stream=False)
+    assert outline(wire.body) == ["top One.", "user"]
+    assert len(wire.warnings) == 1 and "messages[1] was moved to the front" in wire.warnings[0]
 
 
 @pytest.mark.parametrize(
