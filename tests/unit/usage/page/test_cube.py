@@ -67,7 +67,7 @@ def odd_rows(number: int) -> Iterator[Dict[str, str]]:
 
 
 def test_the_cells_add_up_to_the_report(tmp_path: Path) -> None:
-    report = report_of(write(tmp_path / "costs.csv", odd_rows(800)))
+    report = report_of(write(tmp_path / "costs.csv", odd_rows(250)))
     cube = cube_of(report)
     found = total(cube)
 
@@ -95,7 +95,7 @@ def test_the_cells_add_up_to_the_report(tmp_path: Path) -> None:
 
 
 def test_drawing_together_changes_no_sum(tmp_path: Path) -> None:
-    report = report_of(write(tmp_path / "costs.csv", odd_rows(300)))
+    report = report_of(write(tmp_path / "costs.csv", odd_rows(120)))
     cube = cube_of(report)
     before, units = total(cube), []
     sizes = [len(cube.cells)]
@@ -117,12 +117,12 @@ def test_many_days_and_values_stay_within_the_bound(tmp_path: Path, monkeypatch:
             tags=f'{{"customer": "c{number % 40}"}}',
             cost="0.1",
         )
-        for number in range(500)
+        for number in range(250)
     ]
     report = report_of(write(tmp_path / "costs.csv", iter(rows)))
     cube = cube_of(report)
     assert len(cube.cells) <= 60 and cube.unit == "month"
-    assert total(cube).cost == report.total_cost and total(cube).calls == 500
+    assert total(cube).cost == report.total_cost and total(cube).calls == 250
     assert any(OTHERS in key.tags for key in cube.cells)
 
 
@@ -182,7 +182,7 @@ def test_broken_lines_are_left_out(tmp_path: Path) -> None:
 def test_calls_whose_rows_are_no_longer_kept_are_part_of_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     from llm_orchestrator.usage import recent
 
-    monkeypatch.setattr(recent, "MOST_ROWS", 3)
+    monkeypatch.setattr(recent, "MOST_RECORDS", 3)
     tracker = CostTracker(log_path=None)
     for number in range(8):
         tracker.log_usage("p", f"m{number}", {"prompt": 1, "completion": 1}, cost=Decimal(1))
