@@ -6,7 +6,7 @@ import json
 import pickle
 import random
 import re
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, localcontext
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Tuple
@@ -234,6 +234,14 @@ def test_money_of_the_smallest_and_the_largest_kind_stays_exact(tmp_path: Path) 
     data = data_of(page_of(tmp_path, rows))
     assert sums_of(data)["cost"] == sum(map(Decimal, costs))
     assert isinstance(data["cells"][0][-2], str), "a script's numbers would round it"
+
+
+def test_the_decimal_context_of_the_application_changes_nothing(tmp_path: Path) -> None:
+    report = report_of(write(tmp_path / "costs.csv", made_up(60)))
+    page = report.to_html(budget=3)
+    with localcontext(Context(prec=2, traps=[Inexact])):
+        narrow = report.to_html(budget=3)
+    assert narrow == page
 
 
 def test_the_month_is_drawn_and_written_alike(tmp_path: Path) -> None:
