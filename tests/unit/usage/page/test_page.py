@@ -17,7 +17,7 @@ from llm_orchestrator import ConfigurationError, CostTracker
 from llm_orchestrator.usage.report import UsageReport
 from tests.support.ledgers import made_up, row, write
 
-NASTY = "</script><script>alert(1)</script><img src=http://leak.invalid/x.png onerror=alert(2)>&amp;\"'"
+NASTY = "</script ><!--<script ><script>alert(1)</script><img src=http://leak.invalid/x.png onerror=alert(2)>&amp;\"'"
 #: Bytes of a page without a ledger's content: Chart.js has 210,000 of them.
 BARE = 260_000
 
@@ -298,6 +298,8 @@ def test_nothing_in_a_ledger_becomes_a_part_of_the_page(tmp_path: Path) -> None:
     assert "img" not in found.tags and found.links == ["data:,"], "nothing is loaded"
     assert found.tags.count("script") == 2
     assert NASTY in found.texts
+    text = page.partition('id="data">')[2].partition("</script>\n<script>")[0]
+    assert not set("<>&") & set(text), "an element that a name begins or ends would"
     data = data_of(page)
     assert data["models"] == [[NASTY, NASTY]] and tag in data["tagNames"]
 
