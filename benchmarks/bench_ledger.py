@@ -31,6 +31,8 @@ from llm_orchestrator.utils.values import evolve
 APPEND_US = 60.0
 REPORT_S = 6.0
 REPORT_MB = 100.0
+PAGE_S = 25.0
+PAGE_MB = 300.0
 PROCESSES = 8
 ROWS_EACH = 2_000
 
@@ -143,6 +145,11 @@ def main() -> None:
         seconds = time.process_time() - start
         print(f"report of {team.total_requests:,} rows of one tag since a day: {seconds:.2f} s")
         print(f"memory at most: {peak_mb():.0f} MB   target {REPORT_MB:g} MB")
+        start = time.process_time()
+        page = report.to_html()
+        seconds = time.process_time() - start
+        print(f"its page, {len(page) / 1e6:.2f} MB: {seconds:.1f} s   target {PAGE_S:g} s with its report")
+        print(f"memory at most: {peak_mb():.0f} MB   target {PAGE_MB:g} MB")
         print(f"append a row: {append_us(Path(folder) / 'one.csv'):.1f} us   target {APPEND_US:g} us")
         rows = rows_of_processes(Path(folder) / "shared.csv")
         print(f"{PROCESSES} processes: {sum(rows.values()):,} rows   target {PROCESSES * ROWS_EACH:,}")

@@ -3,6 +3,7 @@
 # No postponed annotations: on Python 3.9 typer finds no options in them.
 import enum
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Optional
 
@@ -67,6 +68,17 @@ _Which = Annotated[
 ]
 _Format = Annotated[Format, typer.Option("--format", "-f", help="How to print them.")]
 _Html = Annotated[Optional[Path], _option("--html", "FILE", "Write a page with charts instead.")]
+_Title = Annotated[Optional[str], _option("--title", "TEXT", "The heading of that page.")]
+_Budget = Annotated[
+    Optional[float],
+    typer.Option(
+        "--budget",
+        metavar="DOLLARS",
+        min=0.01,
+        help="For a month: that page says whether it will hold. Default: the configured one.",
+        show_default=False,
+    ),
+]
 
 
 def costs(
@@ -83,17 +95,21 @@ def costs(
     last_month: _LastMonth = False,
     form: _Format = Format.TABLE,
     html: _Html = None,
+    title: _Title = None,
+    budget: _Budget = None,
 ) -> None:
     """Sum up what was used and spent, from the ledger. Needs no network and no key."""
     kinds = _kinds(by or ["model"])
     limits = _period(since, until, this_month, which, last_month)
     only: Dict[str, Any] = {"model": model, "provider": provider, "tags": _tags(tag or [])}
+    if (title is not None or budget is not None) and html is None:
+        raise typer.BadParameter("they are for the page. Add --html FILE.", param_hint="--title, --budget")
     tracker = _tracker(config, ledger)
     with waiting("Reading the ledger ..."):
         report = tracker.get_usage_report(*limits, **only)
         _note_what_is_unknown(report, tracker, limits, only)
     if html:
-        report.to_html(html)
+        report.to_html(html, title=title, budget=budget or _month_budget(config, ledger))
         say(f"Wrote {html}.")
     else:
         _PRINTERS[form](report, kinds)
@@ -140,6 +156,12 @@ def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:
     if not tracker.log_path.exists():
         note(f"There is no ledger {tracker.log_path} yet. The first call creates it.", style="yellow")
     return tracker
+
+
+def _month_budget(config: Optional[Path], ledger: Optional[Path]) -> Optional[Decimal]:
+    """The configured budget for a month; a ledger that was named may be of another configuration."""
+    budget = None if ledger else load_without_keys(config).cost_tracking.budget
+    return getattr(budget, "month", None)
 
 
 def _note_what_is_unknown(

@@ -4,7 +4,7 @@
 import json
 from dataclasses import asdict
 from datetime import datetime, timezone
-from typing import Annotated, List, Optional
+from typing import Annotated, Dict, List, Optional, Tuple
 
 import typer
 
@@ -17,7 +17,7 @@ from llm_orchestrator.exceptions import (
     ProviderError,
 )
 from llm_orchestrator.orchestrator import LLMOrchestrator
-from llm_orchestrator.pricing.book import STANDARD
+from llm_orchestrator.pricing.book import STANDARD, Match
 from llm_orchestrator.types import ModelInfo
 
 __all__ = ["models"]
@@ -49,10 +49,17 @@ def models(
         registry = orchestrator.registry
         found = [model for name in names for model in registry.get_available_models(name, everything, kind)]
         rows = [_row(model, _prices(orchestrator, model)) for model in found]
+        stale = _stale(orchestrator, found)
     if as_json:
         print(json.dumps([asdict(model) for model in found], indent=2))
     elif found:
         show_table(COLUMNS, rows, numbers=COLUMNS[2:5])
+        for why, names in stale.items():
+            note(
+                f"Prices that may be out of date: {', '.join(names)}. {why} "
+                "Update the library, or set them in cost_tracking.price_overrides.",
+                style="yellow",
+            )
     if error:
         fail(f"{error} The earlier list is kept.", FAILED)
     if not found:
@@ -89,17 +96,36 @@ def _refresh(orchestrator: LLMOrchestrator, names: List[str]) -> Optional[Orches
 
 def _prices(orchestrator: LLMOrchestrator, model: ModelInfo) -> List[str]:
     """What a million tokens of input and output cost at the standard tier; empty where it is not known."""
-    entry = orchestrator.config.providers[model.provider]
-    table = orchestrator.cost_tracker.price_table
-    vendor = entry.adapter or model.provider
-    if table.is_free(vendor):
+    if _is_free(orchestrator, model):
         return ["free", "free"]
-    owner = vendor if entry.base_url is None else model.provider
-    day = datetime.now(timezone.utc).date().isoformat()
-    match = table.find(owner, model.name, day)
+    match, day = _match(orchestrator, model)
     rates = match.prices.rates(day, STANDARD, 0) if match else None
     lines = rates.lines if rates else {}
     return [f"{lines[name].per_million:f}" if name in lines else "" for name in ("in", "out")]
+
+
+def _stale(orchestrator: LLMOrchestrator, models: List[ModelInfo]) -> Dict[str, List[str]]:
+    """The models whose price may be out of date, by the reason."""
+    found: Dict[str, List[str]] = {}
+    for model in models:
+        match, day = _match(orchestrator, model)
+        why = orchestrator.cost_tracker.price_table.staleness(match, day) if match else None
+        if why and not _is_free(orchestrator, model):
+            found.setdefault(why, []).append(model.name)
+    return found
+
+
+def _is_free(orchestrator: LLMOrchestrator, model: ModelInfo) -> bool:
+    entry = orchestrator.config.providers[model.provider]
+    return orchestrator.cost_tracker.price_table.is_free(entry.adapter or model.provider)
+
+
+def _match(orchestrator: LLMOrchestrator, model: ModelInfo) -> Tuple[Optional[Match], str]:
+    """What the price table says of a model today."""
+    entry = orchestrator.config.providers[model.provider]
+    owner = entry.adapter or model.provider if entry.base_url is None else model.provider
+    day = datetime.now(timezone.utc).date().isoformat()
+    return orchestrator.cost_tracker.price_table.find(owner, model.name, day), day
 
 
 def _row(model: ModelInfo, prices: List[str]) -> List[str]:

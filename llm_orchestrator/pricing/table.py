@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple, Uni
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing.bill import Bill
-from llm_orchestrator.pricing.book import Match, PriceBook, load
+from llm_orchestrator.pricing.book import STANDARD, Match, PriceBook, load
 from llm_orchestrator.pricing.query import NOTHING, PricingQuery
 from llm_orchestrator.pricing.terms import Terms, read_terms
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, Usage, read_usage
@@ -145,6 +145,22 @@ class PriceTable:
         """
         return self._book(provider).find(model, None, _utc_day(at))
 
+    def staleness(self, match: Match, at: Union[date, str]) -> Optional[str]:
+        """Say why the standard price of a model may be out of date.
+
+        Args:
+            match: What ``find`` returned.
+            at: The day, as for ``price_usage``.
+
+        Returns:
+            A sentence; None where nothing speaks against the price.
+        """
+        day = _utc_day(at)
+        rates = match.prices.rates(day, STANDARD, 0)
+        if rates is None or match.prices.source != "table":
+            return None
+        return self._why_stale(rates.confirmed_until, day)
+
     def is_free(self, provider: str) -> bool:
         """Say whether a provider charges nothing, whatever the model.
 
@@ -228,15 +244,20 @@ class PriceTable:
     def _stale_note(self, match: Match, bill: Bill, day: str) -> Optional[str]:
         """Say why a price may be out of date, and warn about it once per process."""
         confirmed = bill.main.confirmed_until if bill.main else None
-        if confirmed is not None and day > confirmed:
+        why = self._why_stale(confirmed, day)
+        if why and confirmed is not None and day > confirmed:
             name = match.prices.name
             self._warn(f"The price of {name} was confirmed until {confirmed} only; check what it costs now.")
-            return f"This price was confirmed until {confirmed} only."
-        if day > self._fresh_until:
+        elif why:
             days = self._stale_after_days
             self._warn(f"The price table is of {self._as_of}, over {days} days ago; update the library.")
-            return f"The price table is of {self._as_of}."
-        return None
+        return why
+
+    def _why_stale(self, confirmed_until: Optional[str], day: str) -> Optional[str]:
+        if confirmed_until is not None and day > confirmed_until:
+            return f"This price was confirmed until {confirmed_until} only."
+        self._loaded()  # it says how old it is
+        return f"The price table is of {self._as_of}." if day > self._fresh_until else None
 
     def _free(self, book: PriceBook, model: str) -> CostDetails:
         return CostDetails(

@@ -293,7 +293,7 @@ def _budget_of(budget: Union[Decimal, float, str]) -> Decimal:
         amount = Decimal(str(budget))
     except ArithmeticError:
         amount = Decimal(0)
-    if not is_amount(amount) or not amount:
+    if not is_amount(amount) or amount <= 0:
         raise ValueError(f"{budget!r} is not a budget. Use US dollars above 0, or None.")
     return amount
 

@@ -70,7 +70,6 @@ def test_the_wheel_holds_the_package_its_types_and_its_data_and_nothing_else(whe
         ("local", "xllamacpp"),
         ("cli", "typer"),
         ("cli", "rich"),
-        ("report", "plotly"),
     ],
 )
 def test_every_extra_brings_its_package_and_is_part_of_all(wheel: Path, extra: str, package: str) -> None:
@@ -101,14 +100,13 @@ def test_the_command_works_with_its_extra_alone(wheel: Path, tmp_path: Path) -> 
     assert run(tmp_path, program, "costs")[:2] == (0, ZERO)
     code, out, _ = run(tmp_path, program, "check")
     assert code == 1 and "failed  ollama:" in out and "No connection" in out
-    code, _, err = run(tmp_path, program, "costs", "--html", "page.html")
-    assert code == 2 and 'pip install "llm-orchestrator[report]"' in err
+    assert run(tmp_path, program, "costs", "--html", "page.html")[:2] == (0, "Wrote page.html.\n")
 
 
-def test_the_page_works_with_its_extra_alone_and_the_command_names_its_own(
+def test_the_page_works_from_the_wheel_alone_and_the_command_names_its_extra(
     wheel: Path, tmp_path: Path
 ) -> None:
-    python = installed(wheel, tmp_path, "[report]")
+    python = installed(wheel, tmp_path, "[report]")  # an extra of earlier versions, which is empty now
     program = str(python.with_name("llm-orchestrator"))
     page = "from llm_orchestrator import CostTracker; CostTracker(log_path=None).get_usage_report().to_html('p.html')"
 

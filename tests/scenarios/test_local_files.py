@@ -479,7 +479,6 @@ def test_fd9_a_row_with_a_number_that_cannot_be_is_a_broken_row(
     "cells", [{"latency": "1e308"}, {"cached_tokens": "9" * 5000}, {"counts": "in=1e9999 out=" + "9" * 5000}]
 )
 def test_fd9_a_page_of_costs_stands_any_cell(path: Path, cells: Dict[str, str]) -> None:
-    pytest.importorskip("plotly")
     write(path, iter([row(cost="0.5", prompt_tokens=9, **cells)]))
     assert "0.50" in CostTracker(log_path=path).get_usage_report().to_html()
 

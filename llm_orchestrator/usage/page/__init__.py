@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, Optional, Sequence, Union
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["make_page", "write_page"]
 
+#: The decimal context is the application's, and may have few digits.
+_EXACT = Context(prec=60)
+
 
 def make_page(
     report: UsageReport,
@@ -34,6 +37,19 @@ def make_page(
     budget: Optional[Decimal] = None,
 ) -> str:
     """Make the page of a report from the rows behind it, and the sums of those that are no longer kept."""
+    with localcontext(_EXACT):
+        return _page(report, rows, selection, earlier, title=title, budget=budget)
+
+
+def _page(
+    report: UsageReport,
+    rows: Iterable[Sequence[str]],
+    selection: Selection,
+    earlier: UsageTotals,
+    *,
+    title: Optional[str],
+    budget: Optional[Decimal],
+) -> str:
     from llm_orchestrator.usage.page.cube import Cube
     from llm_orchestrator.usage.page.figures import Figures
     from llm_orchestrator.usage.page.outlook import outlook_of
@@ -54,7 +70,7 @@ def make_page(
         end=_local_day(selection.end, now),
         budget=budget,
     )
-    return render(report, cube, figures, outlook, title)
+    return render(report, cube, figures, outlook, title=title, now=now)
 
 
 def _local_day(moment: Optional[datetime], now: datetime) -> Optional[date]:

@@ -29,7 +29,7 @@ MOST_TAGS = 5
 #: Models with a row of their own.
 MOST_MODELS = 40
 #: So many combinations of a row's names are remembered at once.
-_REMEMBERED = 4096
+_REMEMBERED = 16_384
 _MOST_DIGITS = len(str(MOST_TOKENS))
 
 
@@ -284,6 +284,8 @@ _MOST_VALUES = 2_000
 
 
 def _count_of(text: str) -> int:
+    if not text or text == "0":
+        return 0
     count = int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
     return count if is_count(count) else 0
 

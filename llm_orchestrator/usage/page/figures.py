@@ -161,12 +161,15 @@ class Figures:
                 self._rates.clear()
             rates = self._rates[row[_RATES]] = _pairs(row[_RATES])
         saved = ZERO
-        for label, count in _pairs(row[_COUNTS]).items():
+        for pair in row[_COUNTS].split():
+            if not pair.startswith("cache_"):
+                continue
+            label, _, count = pair.rpartition("=")
             name, separator, suffix = label.partition(":")
-            if name in _CACHE_CLASSES and label in rates:
+            if name in _CACHE_CLASSES and label in rates and count != "0":
                 plain = rates.get("in" + separator + suffix, rates.get("in"))
                 if plain is not None:
-                    saved += count * (plain - rates[label]) / _MILLION
+                    saved += _number(count) * (plain - rates[label]) / _MILLION
         for factor in (row[_MULTIPLIER], row[_DISCOUNT]):
             if factor and factor != "1":
                 saved *= _number(factor)

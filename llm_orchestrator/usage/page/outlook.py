@@ -10,7 +10,7 @@ from __future__ import annotations
 from calendar import monthrange
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from decimal import Context, Decimal
+from decimal import Decimal
 from itertools import accumulate
 from typing import Iterable, List, Mapping, Optional
 
@@ -23,7 +23,6 @@ __all__ = ["Forecast", "Month", "Outlook", "outlook_of"]
 DAYS_OF_FORECAST = 14
 #: Fewer tell nothing.
 FEWEST_DAYS = 3
-_DIVISION = Context(prec=30)
 _DAY = timedelta(days=1)
 
 
@@ -173,7 +172,7 @@ def _forecast(month: Month, before: Month, today: date, known_from: Optional[dat
     if known_from is None or (today - known_from).days < FEWEST_DAYS or not month.calls + before.calls:
         return None
     past = (before.days + month.days[: today.day - 1])[-min(DAYS_OF_FORECAST, (today - known_from).days) :]
-    a_day = _DIVISION.divide(_sum(past), Decimal(len(past)))
+    a_day = _sum(past) / len(past)
     so_far = month.days[today.day - 1]
     rest = [max(so_far, a_day)] + [a_day] * (len(month.days) - today.day)
     start = _sum(month.days[: today.day - 1])

@@ -116,10 +116,11 @@ const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
 function periodName(text, unit) {
   const [year, month, day] = text.split("-").map(Number);
   const name = MONTHS[month - 1];
+  if (unit === "year") return String(year);
   return unit === "month" ? `${name} ${year}` : unit === "week" ? `${day} ${name} ${year}` : `${day} ${name}`;
 }
 
-const unitNames = { day: "a day", week: "a week", month: "a month" };
+const unitNames = { day: "a day", week: "a week", month: "a month", year: "a year" };
 
 function spendChart(found, filter) {
   const unit = unitFor(filter.from, filter.to, data.unit);

@@ -46,7 +46,15 @@ class Cell(NamedTuple):
     value: Any
 
 
-def render(report: UsageReport, cube: Cube, figures: Figures, outlook: Outlook, title: Optional[str]) -> str:
+def render(
+    report: UsageReport,
+    cube: Cube,
+    figures: Figures,
+    outlook: Outlook,
+    *,
+    title: Optional[str],
+    now: datetime,
+) -> str:
     """Make the page."""
     data = page_data(report, cube, figures, outlook)
     script, style = _script(), packaged_text(_PACKAGE, "page.css")
@@ -54,7 +62,7 @@ def render(report: UsageReport, cube: Cube, figures: Figures, outlook: Outlook, 
         "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:",
         "style": style,
         "title": escape(title or TITLE),
-        "made": escape(_made(report)),
+        "made": escape(_made(report, now)),
         "body": "".join(_body(report, cube, figures, outlook, data)),
         "data": as_script_data(data),
         "script": script,
@@ -74,10 +82,10 @@ def _hash(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-def _made(report: UsageReport) -> str:
+def _made(report: UsageReport, now: datetime) -> str:
     days = sorted(report.by_day)
     period = " to ".join(sorted({days[0], days[-1]})) + ", " if days else ""
-    return f"{period}made {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}. US dollars, days in local time."
+    return f"{period}made {now.astimezone():%Y-%m-%d %H:%M %Z}. US dollars, days in local time."
 
 
 def _body(

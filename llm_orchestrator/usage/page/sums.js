@@ -53,6 +53,7 @@ const textOf = (day) => day.toISOString().slice(0, 10);
 function periodOf(text, unit) {
   if (unit === "day") return text;
   if (unit === "month") return `${text.slice(0, 8)}01`;
+  if (unit === "year") return `${text.slice(0, 4)}-01-01`;
   const day = dayOf(text);
   day.setUTCDate(day.getUTCDate() - ((day.getUTCDay() + 6) % 7));
   return textOf(day);
@@ -63,17 +64,18 @@ function periodsBetween(first, last, unit) {
   const day = dayOf(periodOf(first, unit));
   while (textOf(day) <= last) {
     found.push(textOf(day));
-    if (unit === "month") day.setUTCMonth(day.getUTCMonth() + 1);
+    if (unit === "year") day.setUTCFullYear(day.getUTCFullYear() + 1);
+    else if (unit === "month") day.setUTCMonth(day.getUTCMonth() + 1);
     else day.setUTCDate(day.getUTCDate() + (unit === "week" ? 7 : 1));
   }
   return found;
 }
 
-// Days, weeks or months: never more bars than can be told apart, and never finer than the sums are.
+// Days, weeks, months or years: never more bars than can be told apart, and never finer than the sums are.
 function unitFor(first, last, finest) {
   const days = (dayOf(last) - dayOf(first)) / 86400000 + 1;
-  const wanted = days <= 62 ? "day" : days <= 420 ? "week" : "month";
-  const units = ["day", "week", "month"];
+  const wanted = days <= 62 ? "day" : days <= 420 ? "week" : days <= 1900 ? "month" : "year";
+  const units = ["day", "week", "month", "year"];
   return units[Math.max(units.indexOf(wanted), units.indexOf(finest))];
 }
 

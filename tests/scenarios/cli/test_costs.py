@@ -19,13 +19,16 @@ from tests.support.ledgers import made_up, write
 
 @pytest.mark.slow
 def test_costs_writes_the_page(command: Command, configured: Path) -> None:
-    pytest.importorskip("plotly", reason="the page is an extra: make environment")
     write(configured / "costs.csv", made_up(50))
 
     run = command("costs", "--html", "page.html")
 
     assert (run.code, run.out) == (0, "Wrote page.html.\n")
     assert (configured / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+    command("costs", "--html", "page.html", "--title", "Ours", "--budget", "12.5")
+    page = (configured / "page.html").read_text(encoding="utf-8")
+    assert "<h1>Ours</h1>" in page and "Within the budget of $12.50?" in page
 
 
 def test_costs_are_listed_by_what_one_asks_for(command: Command, configured: Path) -> None:
@@ -248,6 +251,9 @@ def test_a_ledger_that_is_none_says_so(
         (("--since", "yesterday"), "use a month"),
         (("--html", "no/folder/page.html"), "cannot be written"),
         (("--by", "colour"), "colour"),
+        (("--budget", "5"), "Add --html FILE"),
+        (("--title", "Ours"), "Add --html FILE"),
+        (("--html", "page.html", "--budget", "0"), "--budget"),
     ],
 )
 def test_costs_says_what_it_needs(command: Command, configured: Path, arguments: Any, told: str) -> None:

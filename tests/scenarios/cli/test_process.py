@@ -141,7 +141,7 @@ def test_without_the_extra_the_command_says_how_to_get_it(folder: Path) -> None:
 
 
 def test_the_library_loads_nothing_of_the_command_line() -> None:
-    code = "import sys, llm_orchestrator as l; l.LLMOrchestrator; sys.exit({'typer', 'rich', 'plotly'} & {*sys.modules} or 0)"
+    code = "import sys, llm_orchestrator as l; l.LLMOrchestrator; sys.exit({'typer', 'rich'} & {*sys.modules} or 0)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Optional, Tuple
@@ -478,6 +478,30 @@ def test_ff10_models_shows_prices_and_needs_no_key(
 
     assert run.code == 0, run
     assert run.out.splitlines()[1].split()[:4] == ["scripted-1", "openai", "1.25", "10"]
+
+
+def test_models_names_those_whose_price_may_be_out_of_date(
+    command: Command, configured: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llm_orchestrator.cli import models
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2031, 1, 1, tzinfo=tz)
+
+    override = {"provider": "openai", "model": "mine", "rates": {"in": "1.25", "out": "10"}}
+    config = configuration(server, CHAT, configured)
+    config["cost_tracking"]["price_overrides"] = [override]
+    write(configured, config)
+    server.script(CHAT.models(["gpt-5", "gpt-5-mini", "mine", "unheard-of"]))
+    command("models", "--refresh")
+    monkeypatch.setattr(models, "datetime", Later)
+
+    told = " ".join(command("models").err.split())
+
+    assert "Prices that may be out of date: gpt-5, gpt-5-mini. The price table is of 20" in told
+    assert "cost_tracking.price_overrides" in told and "mine" not in told.replace("gpt-5-mini", "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")

@@ -145,6 +145,17 @@ def test_prices_are_stale_31_days_after_the_table_and_warn_once(caplog: pytest.L
         )
 
 
+def test_the_staleness_of_a_model_is_told_without_a_call() -> None:
+    mine = {"provider": "openai", "model": "mine", "rates": {"in": "1"}}
+    table = PriceTable(overrides=[mine])
+    old, own = table.find("openai", "gpt-5", "2026-11-23"), table.find("openai", "mine", "2026-11-23")
+    assert old is not None and own is not None
+    assert (table.staleness(old, "2031-01-01") or "").startswith("The price table is of ")
+    assert table.staleness(old, "2026-11-23") is None
+    assert table.staleness(own, "2031-01-02") is None
+    assert PriceTable(stale_after_days=None).staleness(old, "2031-01-01") is None
+
+
 def test_a_price_confirmed_to_a_day_is_stale_after_it(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert openai("gpt-5.6-sol", at="2026-11-21").status == "priced"
