@@ -77,6 +77,7 @@ class UsageReport(Readable):
     estimated_requests: int = 0
     _untagged: ClassVar[Optional[UsageTotals]] = None
     _source: ClassVar[Optional[_Source]] = None
+    _waiting: ClassVar[int] = 0
 
     @classmethod
     def of(cls, store: RecordStore, selection: Selection = ALL) -> UsageReport:
@@ -105,6 +106,7 @@ class UsageReport(Readable):
             **groups,
         )
         object.__setattr__(report, "_untagged", untagged)
+        object.__setattr__(report, "_waiting", store.waiting)
         known_size = None if selection.as_of else size
         object.__setattr__(report, "_source", _Source(store, selection, known_size, before))
         return report
@@ -117,6 +119,11 @@ class UsageReport(Readable):
     def known_cost(self) -> Optional[Decimal]:
         """``total_cost``, or None where no call has a known price: unknown is not zero."""
         return known_cost(self.total_cost, self.total_requests, self.unpriced_requests)
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that could not be carried to the database yet, so that the report lacks them."""
+        return self._waiting
 
     def to_html(self, path: Union[str, os.PathLike[str], None] = None) -> str:
         """Make a page to look at: spend over time, tokens, caching, failures, latency, and tables that sort.
@@ -266,10 +273,11 @@ class UsageReport(Readable):
 
     def __str__(self) -> str:
         """The totals in one line."""
+        lacks = f" + {number_of(self._waiting, 'row')} on the way" if self._waiting else ""
         return (
             f"{number_of(self.total_requests, 'call')}, {number_of(self.total_tokens, 'token')}: "
             f"reported {format_cost(self.known_cost)} + estimated {format_cost(self.estimated_cost)} "
-            f"({number_of(self.estimated_requests, 'call')}) + unpriced {self.unpriced_requests:,}"
+            f"({number_of(self.estimated_requests, 'call')}) + unpriced {self.unpriced_requests:,}{lacks}"
         )
 
 
