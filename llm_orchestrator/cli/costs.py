@@ -2,6 +2,7 @@
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
 import enum
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -104,15 +105,15 @@ def costs(
     only: Dict[str, Any] = {"model": model, "provider": provider, "tags": _tags(tag or [])}
     if (title is not None or budget is not None) and html is None:
         raise typer.BadParameter("they are for the page. Add --html FILE.", param_hint="--title, --budget")
-    tracker = _tracker(config, ledger)
-    with waiting("Reading the ledger ..."):
-        report = tracker.get_usage_report(*limits, **only)
-        _note_what_is_unknown(report, tracker, limits, only)
-    if html:
-        report.to_html(html, title=title, budget=budget or _month_budget(config, ledger))
-        say(f"Wrote {html}.")
-    else:
-        _PRINTERS[form](report, kinds)
+    with closing(_tracker(config, ledger)) as tracker:
+        with waiting("Reading the ledger ..."):
+            report = tracker.get_usage_report(*limits, **only)
+            _note_what_is_unknown(report, tracker, limits, only)
+        if html:
+            report.to_html(html, title=title, budget=budget or _month_budget(config, ledger))
+            say(f"Wrote {html}.")
+        else:
+            _PRINTERS[form](report, kinds)
 
 
 def _kinds(by: List[str]) -> List[str]:
@@ -149,11 +150,12 @@ def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:
             raise ConfigurationError(f"There is no ledger {ledger}. Pass the file set as log_path.")
         return CostTracker(log_path=ledger)
     tracker = configured_tracker(load_without_keys(config).cost_tracking)
-    if tracker.log_path is None:
+    if tracker.ledger_name is None:
         raise ConfigurationError(
-            "The configuration has no ledger. Set cost_tracking.log_path, or pass a file with --ledger."
+            "The configuration has no ledger. Set cost_tracking.log_path or database_url, or pass a file "
+            "with --ledger."
         )
-    if not tracker.log_path.exists():
+    if tracker.log_path and not tracker.log_path.exists():
         note(f"There is no ledger {tracker.log_path} yet. The first call creates it.", style="yellow")
     return tracker
 

@@ -20,6 +20,7 @@ from pydantic import (
     ValidationInfo,
     field_serializer,
     field_validator,
+    model_validator,
 )
 
 from llm_orchestrator.config.frozen import FrozenDict, FrozenList
@@ -327,7 +328,10 @@ class CostTrackingConfig(ConfigModel):
 
     Attributes:
         enabled: Whether calls are counted and priced at all.
-        log_path: The CSV ledger; None counts in memory.
+        database_url: A database as the ledger, in place of ``log_path``.
+        spool_path: The folder where rows wait on their way to the database; None is one beside the user's
+            cache of models.
+        log_path: The CSV ledger; None counts in memory, where there is no ``database_url``.
         fsync: Whether every row is flushed to disk before the call returns.
         rotate_mb: Megabytes after which a new ledger file is started; None is never.
         strict_pricing: Whether a model without a known price is refused before anything is sent.
@@ -338,6 +342,8 @@ class CostTrackingConfig(ConfigModel):
     """
 
     enabled: bool = True
+    database_url: Optional[SecretStr] = None  # it may hold a password
+    spool_path: Optional[Text] = None
     log_path: Optional[Text] = "./llm_costs.csv"
     fsync: bool = False
     rotate_mb: Optional[Positive] = None
@@ -346,6 +352,30 @@ class CostTrackingConfig(ConfigModel):
     discount: Annotated[Decimal, Number] = Field(default=Decimal(1), gt=0)
     price_overrides: Annotated[List[PriceOverride], Items, Frozen] = FrozenList()
     budget: Annotated[BudgetConfig, Section] = default_section()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_one_ledger(cls, values: Any) -> Any:
+        """Leave out the CSV file where there is a database."""
+        if isinstance(values, abc.Mapping) and values.get("database_url"):
+            return {**values, "log_path": values.get("log_path")}
+        return values
+
+    @field_validator("database_url")
+    @classmethod
+    def _strip_url(cls, url: Optional[SecretStr]) -> Optional[SecretStr]:
+        stripped = replaced(url.get_secret_value().strip()) if url else ""
+        return SecretStr(stripped) if stripped else None
+
+    @field_validator("spool_path", "log_path", "rotate_mb")
+    @classmethod
+    def _fits_the_ledger(cls, value: Any, info: ValidationInfo) -> Any:
+        has_database = info.data.get("database_url") is not None
+        if value is not None and has_database and info.field_name != "spool_path":
+            raise ValueError("is for a CSV file, and database_url names a database. Remove one of the two.")
+        if value is not None and not has_database and info.field_name == "spool_path":
+            raise ValueError("has no effect without database_url. Set that, or remove this.")
+        return value
 
     @field_validator("budget")
     @classmethod

@@ -1,0 +1,138 @@
+"""From a URL to an engine: which databases there are, and how a connection to each behaves.
+
+Making an engine asks no server. What can be wrong without one, the URL, the driver or a folder, is a
+ConfigurationError; none of its texts shows a password.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Dict
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.utils.files import pinned
+
+__all__ = ["TIMEOUT", "make_engine", "shown_url"]
+
+#: Seconds to wait for a connection, or for SQLite's one writer, where nothing else is said.
+TIMEOUT = 10.0
+_POSTGRESQL = "postgresql+psycopg"
+_DRIVERS = {
+    "postgresql": _POSTGRESQL,
+    "postgres": _POSTGRESQL,  # as many hosts of databases write it
+    _POSTGRESQL: _POSTGRESQL,
+    "sqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+}
+_USE = "Use postgresql+psycopg://USER@HOST/DATABASE or sqlite:///FILE"
+#: The option of a connection that says how its transactions begin in SQLite: ``IMMEDIATE`` to write at once.
+BEGIN = "llm_begin"
+
+
+def make_engine(url: str, *, timeout: float = TIMEOUT) -> sa.Engine:
+    """Make an engine that connects when it is first used.
+
+    ``timeout`` is how many seconds to wait for a connection, and in SQLite for another writer.
+    """
+    parsed = _parsed(url)
+    is_sqlite = parsed.drivername == "sqlite"
+    arguments = {"timeout": timeout} if is_sqlite else _patience(parsed, timeout)
+    try:
+        engine = sa.create_engine(
+            parsed,
+            connect_args=arguments,
+            json_serializer=json.JSONEncoder(ensure_ascii=False).encode,
+            pool_pre_ping=not is_sqlite,
+            hide_parameters=True,
+        )
+        _check_options(engine)
+    except (ImportError, NoSuchModuleError) as error:
+        raise ConfigurationError(
+            f"cost_tracking.database_url needs a driver for {parsed.drivername}, which cannot be imported "
+            f'({type(error).__name__}). Run: pip install "llm-orchestrator[database]".'
+        ) from error
+    except (ArgumentError, ValueError, TypeError):
+        raise _bad_url("has settings that its driver does not know") from None  # the cause shows the URL
+    if is_sqlite:
+        sa.event.listen(engine, "connect", _set_up_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def shown_url(engine: sa.Engine) -> str:
+    """Which database it is, without who connects to it and how."""
+    url = engine.url
+    if url.drivername == "sqlite":
+        return f"sqlite:///{url.database}"
+    return sa.URL.create("postgresql", host=url.host, port=url.port, database=url.database).render_as_string()
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url.strip())
+    except (ArgumentError, ValueError):
+        raise _bad_url("is not a URL") from None  # the cause shows the URL
+    driver = _DRIVERS.get(parsed.drivername)
+    if driver is None:
+        raise _bad_url("names a database that cannot hold a ledger")
+    return _with_file(parsed.set(drivername=driver)) if driver == "sqlite" else parsed.set(drivername=driver)
+
+
+def _with_file(url: sa.URL) -> sa.URL:
+    """The URL with the whole path of its file."""
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:") or url.host:
+        raise _bad_url("names no file. After sqlite: come three slashes, and a fourth before a whole path")
+    path = pinned(url.database)
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise ConfigurationError(
+            f"The folder of the ledger {path} does not exist. Create it or change database_url."
+        )
+    if os.path.isdir(path) or not os.access(path if os.path.exists(path) else folder, os.R_OK | os.W_OK):
+        raise ConfigurationError(
+            f"The ledger {path} cannot be written. Change its permissions or database_url."
+        )
+    return url.set(database=path)
+
+
+def _bad_url(what: str) -> ConfigurationError:
+    return ConfigurationError(f"cost_tracking.database_url {what}. {_USE}.")
+
+
+def _patience(url: sa.URL, timeout: float) -> Dict[str, Any]:
+    """A server that fell silent is noticed, unless the URL says otherwise."""
+    wanted = {
+        "connect_timeout": max(1, round(timeout)),
+        "keepalives_idle": 30,
+        "tcp_user_timeout": 30_000,
+        # A pooler between us and the server knows nothing of statements that were prepared.
+        "prepare_threshold": None,
+        "application_name": "llm_orchestrator",
+    }
+    return {name: value for name, value in wanted.items() if name not in url.query}
+
+
+def _check_options(engine: sa.Engine) -> None:
+    """Have the driver read the URL's settings, which it would otherwise do with the first connection."""
+    if engine.dialect.name == "postgresql":
+        from psycopg import ProgrammingError, conninfo
+
+        _, options = engine.dialect.create_connect_args(engine.url)
+        try:
+            conninfo.make_conninfo(**{name: value for name, value in options.items() if type(value) is str})
+        except ProgrammingError as error:
+            raise ValueError from error
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy says where a transaction begins
+    connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+    connection.execute("PRAGMA synchronous = FULL")  # what was committed has left the spool
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get(BEGIN, 'DEFERRED')}")
