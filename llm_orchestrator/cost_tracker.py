@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.types import Attempt, CostDetails, Exchange, LLMResponse
 from llm_orchestrator.usage.attempts import CallFacts, given_cost, is_refused, usage_record_of
+from llm_orchestrator.usage.database import open_database
 from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.record import Tokens, UsageRecord, as_usage, as_utc
 from llm_orchestrator.usage.recorder import Recorder
@@ -55,10 +56,15 @@ class CostTracker:
         strict_pricing: Refuse models without a known price before anything is sent.
         session_budget: US dollars after which calls of a session are refused; None: no limit.
         day_budget: US dollars after which calls of a day (local time) are refused; None: no limit.
+        database_url: A database as the ledger, in place of ``log_path``, which many machines may share:
+            ``postgresql+psycopg://USER@HOST/DATABASE`` or ``sqlite:///FILE``. Needs the extra ``database``.
+        spool_path: The folder where rows wait on their way to the database, made when it is missing; all
+            processes of a machine may share it. None: ``llm_orchestrator/spool`` in the user's cache folder.
 
     Raises:
         ConfigurationError: The ledger's folder is missing, the file cannot be written, or it is not a ledger;
-            a budget is set while nothing is counted; or the library's own price table is missing.
+            the database's URL or driver is wrong, or the spool cannot be written; a budget is set while
+            nothing is counted; or the library's own price table is missing.
     """
 
     def __init__(
@@ -73,6 +79,8 @@ class CostTracker:
         strict_pricing: bool = False,
         session_budget: Optional[Decimal] = None,
         day_budget: Optional[Decimal] = None,
+        database_url: Optional[str] = None,
+        spool_path: Union[str, Path, None] = None,
     ) -> None:
         self.enabled = enabled
         self.session_id = session_id or _new_id()
@@ -81,10 +89,12 @@ class CostTracker:
         self._priced_by: Optional[billing.Billing] = None
         if enabled and price_table is None:
             _check_prices()
-        ledger = Ledger(log_path, fsync=fsync, rotate_mb=rotate_mb) if enabled and log_path else None
+        has_file = enabled and log_path and not database_url
+        file = Ledger(log_path, fsync=fsync, rotate_mb=rotate_mb) if has_file and log_path else None
+        shared = open_database(database_url, spool_path, fsync=fsync) if enabled and database_url else None
         is_limited = session_budget is not None or day_budget is not None
-        limits = budget.make_budget(enabled, session_budget, day_budget, ledger) if is_limited else None
-        self._recorder = Recorder(ledger, limits)
+        limits = budget.make_budget(enabled, session_budget, day_budget, file) if is_limited else None
+        self._recorder = Recorder(shared or file, limits)
 
     @property
     def _billing(self) -> billing.Billing:
@@ -94,9 +104,15 @@ class CostTracker:
 
     @property
     def log_path(self) -> Optional[Path]:
-        """The ledger file; None when records are kept in memory, or not at all."""
+        """The ledger file; None when records are kept in a database, in memory, or not at all."""
         ledger = self._recorder.store.ledger
-        return ledger.path if ledger else None
+        return ledger.path if isinstance(ledger, Ledger) else None
+
+    @property
+    def ledger_name(self) -> Optional[str]:
+        """Which ledger it is, to be shown: a file, or a database without its password; None without one."""
+        ledger = self._recorder.store.ledger
+        return str(ledger) if ledger else None
 
     @property
     def price_table(self) -> pricing.PriceTable:
@@ -235,7 +251,11 @@ class CostTracker:
         return self._recorder.session_cost(session_id or self.session_id)
 
     def close(self) -> None:
-        """Write what is waiting and give the ledger file back; a record that comes later opens it again."""
+        """Write what is waiting and give the ledger back; a record that comes later opens it again.
+
+        A ledger in a database is waited for, at most 10 seconds; what then still waits is carried over by the
+        next program that uses the same spool.
+        """
         self._recorder.close()
 
     def price_response(
@@ -321,7 +341,9 @@ class CostTracker:
         model: Optional[str] = None,
         tags: Optional[Mapping[str, str]] = None,
     ) -> report.UsageReport:
-        """Sum up what was used: everything in the ledger file, or this process's records where there is none.
+        """Sum up what was used: everything in the ledger, or this process's records where there is none.
+
+        What waits on its way to a database is carried over first, for at most 10 seconds.
 
         Args:
             start_date: First moment to count; a naive datetime is local time, a date its first moment.
@@ -334,7 +356,8 @@ class CostTracker:
             The report, readable by attribute and as a mapping.
 
         Raises:
-            ConfigurationError: Meanwhile another program replaced the file by something that is not a ledger.
+            ConfigurationError: Meanwhile another program replaced the file by something that is not a ledger;
+                or the database cannot be read.
             TypeError: An argument is not of its type.
         """
         selection = Selection(start_date, end_date, provider, model, tags)

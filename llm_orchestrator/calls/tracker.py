@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 _USUAL_STALENESS = CostTrackingConfig.model_fields["stale_after_days"].default
 #: Where records go; a tracker is given to have its own place for them.
-_OF_THE_LEDGER = {"enabled", "log_path", "fsync", "rotate_mb"}
+_OF_THE_LEDGER = {"enabled", "log_path", "fsync", "rotate_mb", "database_url", "spool_path"}
 
 
 def configured_tracker(config: CostTrackingConfig, session_id: Optional[str] = None) -> CostTracker:
@@ -31,6 +31,8 @@ def configured_tracker(config: CostTrackingConfig, session_id: Optional[str] = N
     return CostTracker(
         enabled=config.enabled,
         log_path=config.log_path,
+        database_url=config.database_url.get_secret_value() if config.database_url else None,
+        spool_path=config.spool_path,
         fsync=config.fsync,
         rotate_mb=config.rotate_mb,
         session_id=session_id,

@@ -20,6 +20,7 @@ from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import COLUMNS, REPORT_COLUMNS
 from llm_orchestrator.usage.ledger_csv import check_header, encode, encode_values, read_cells, read_rows
 from llm_orchestrator.usage.record import UsageRecord
+from llm_orchestrator.usage.selection import ALL, Selection
 from llm_orchestrator.utils.atomic_file import new_file_beside
 from llm_orchestrator.utils.file_lock import lock, unlock
 from llm_orchestrator.utils.files import OWN_MODE, open_regular, pinned
@@ -86,13 +87,22 @@ class Ledger:
         if locked and self._rotate_bytes and self._end >= self._rotate_bytes:
             self._rotate()
 
-    def rows(self) -> Iterator[Dict[str, str]]:
-        """Read all rows, oldest file first, one at a time; broken lines are skipped with one warning."""
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def settle(self) -> int:
+        """See that every row is where it is read from: they all are, and none waits."""
+        return 0
+
+    def rows(self, selection: Selection = ALL) -> Iterator[Dict[str, str]]:
+        """Read all rows, oldest file first, selected or not; broken lines are skipped with one warning."""
         for file, path in self.files():
             yield from read_rows(file, path)
 
-    def cells(self, wanted: Sequence[str] = REPORT_COLUMNS) -> Iterator[List[str]]:
-        """Read what a report needs of all rows, much faster than ``rows``."""
+    def cells(
+        self, wanted: Sequence[str] = REPORT_COLUMNS, selection: Selection = ALL
+    ) -> Iterator[Sequence[str]]:
+        """Read what a report needs of the same rows, much faster than ``rows``."""
         for file, path in self.files():
             yield from read_cells(file, path, wanted)
 
@@ -138,6 +148,10 @@ class Ledger:
         if descriptor is not None:
             with suppress(OSError):  # every row was already written, there is nothing left to lose
                 os.close(descriptor)
+
+    def renew_after_fork(self) -> None:
+        """Begin anew in a child process: a shared descriptor shares its lock."""
+        self.close()
 
     def _check(self) -> None:
         """Fail now rather than at the first row that has to be written."""

@@ -17,10 +17,10 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Optional, Set, Tuple
 
-from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.recent import MOST_SESSIONS
 from llm_orchestrator.usage.record import UsageRecord
-from llm_orchestrator.usage.store import RecordStore
+from llm_orchestrator.usage.selection import Selection
+from llm_orchestrator.usage.store import AnyLedger, RecordStore
 from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Recorder:
         store: Where the records are, to be read back.
     """
 
-    def __init__(self, ledger: Optional[Ledger], budget: Optional[Budget]) -> None:
+    def __init__(self, ledger: Optional[AnyLedger], budget: Optional[Budget]) -> None:
         self.store = RecordStore(ledger, budget.note if budget else None)
         self._budget = budget
         # By session, the last used at the end: its cost, and whether that is all of it.
@@ -79,7 +79,7 @@ class Recorder:
     def _cost_in_records(self, session_id: str) -> Decimal:
         from llm_orchestrator.usage.report import UsageReport
 
-        found = UsageReport.of(self.store).by_session.get(session_id)
+        found = UsageReport.of(self.store, Selection(session=session_id)).by_session.get(session_id)
         return found.cost if found else ZERO
 
     def check_budget(self, session_id: str, pending: Optional[Decimal]) -> None:
@@ -156,6 +156,7 @@ def _renew_all_after_fork() -> None:
 def _flush_all() -> None:
     for recorder in list(_living):
         recorder.flush(wait=True)
+        recorder.store.settle()
         recorder.store.report_lost()
 
 

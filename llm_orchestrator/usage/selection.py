@@ -1,4 +1,4 @@
-"""Which rows of a ledger are meant: those of a period, a provider, a model, some tags."""
+"""Which rows of a ledger are meant: those of a period, a provider, a model, some tags, or of one session."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from llm_orchestrator.usage.record import as_utc, parse_timestamp
 
 __all__ = ["ALL", "Selection"]
 
-_TIME, _PROVIDER, _MODEL, _TAGS = map(REPORT_COLUMNS.index, ("timestamp", "provider", "model", "tags"))
+_TIME, _PROVIDER, _MODEL, _SESSION, _TAGS = map(
+    REPORT_COLUMNS.index, ("timestamp", "provider", "model", "session_id", "tags")
+)
 
 
 class Selection:
@@ -25,30 +27,35 @@ class Selection:
         provider: Optional[str] = None,
         model: Optional[str] = None,
         tags: Optional[Mapping[str, str]] = None,
+        *,
+        session: Optional[str] = None,
     ) -> None:
-        self.start, self._end = as_utc(start_date), as_utc(end_date, end_of_day=True)
-        self._provider, self._model = _name("provider", provider), _name("model", model)
-        self._tags = _texts(tags)
-        self.is_all = not (self.start or self._end or self._tags) and provider is None and model is None
+        self.start, self.end = as_utc(start_date), as_utc(end_date, end_of_day=True)
+        self.provider, self.model = _name("provider", provider), _name("model", model)
+        self.session = _name("session", session)
+        self.tags = _texts(tags)
+        names = (provider, model, session)
+        self.is_all = not (self.start or self.end or self.tags) and all(name is None for name in names)
 
     def has(self, cells: Sequence[str]) -> bool:
         """Whether it has a row, of which ``cells`` are at least those of ``REPORT_COLUMNS``."""
         return (
-            (self._model is None or cells[_MODEL] == self._model)
-            and (self._provider is None or cells[_PROVIDER] == self._provider)
-            and (not self._tags or self._has_tags(cells[_TAGS]))
+            (self.model is None or cells[_MODEL] == self.model)
+            and (self.provider is None or cells[_PROVIDER] == self.provider)
+            and (self.session is None or cells[_SESSION] == self.session)
+            and (not self.tags or self._has_tags(cells[_TAGS]))
             and self._has_time(cells[_TIME])
         )
 
     def _has_tags(self, text: str) -> bool:
         found = tags_of(text)
-        return all(found.get(name, "") == value for name, value in self._tags.items())
+        return all(found.get(name, "") == value for name, value in self.tags.items())
 
     def _has_time(self, timestamp: str) -> bool:
-        if self.start is None and self._end is None:
+        if self.start is None and self.end is None:
             return True
         moment = parse_timestamp(timestamp)
-        return (self.start is None or self.start <= moment) and (self._end is None or moment <= self._end)
+        return (self.start is None or self.start <= moment) and (self.end is None or moment <= self.end)
 
     def rows(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Those of the rows that it has."""

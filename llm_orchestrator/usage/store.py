@@ -1,4 +1,4 @@
-"""The store: where records are kept, in a ledger file or in memory, and how they are read back.
+"""The store: where records are kept, in a ledger or in memory, and how they are read back.
 
 Records on their way to the file pass a queue, so that an event loop never waits for a lock: what it cannot
 write at once is written by the next record, report or close. A record that cannot be written is logged.
@@ -14,20 +14,32 @@ import warnings
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, Iterator, Optional, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Deque,
+    Iterable,
+    Iterator,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
-from llm_orchestrator.usage.ledger import Ledger
 from llm_orchestrator.usage.ledger_csv import Row
 from llm_orchestrator.usage.recent import RecentRecords
 from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.usage.selection import ALL, Selection
+from llm_orchestrator.utils.plural import number_of
 
 if TYPE_CHECKING:
     from llm_orchestrator.usage.tally import Tally
 
-__all__ = ["RecordStore"]
+__all__ = ["AnyLedger", "RecordStore"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +47,35 @@ logger = logging.getLogger(__name__)
 OVERDUE = 1.0
 
 
+class AnyLedger(Protocol):
+    """What a ledger does, a CSV file or a database; ``str`` of it says where it is."""
+
+    def append(self, record: UsageRecord, *, lock_timeout: float = ..., without_lock: bool = ...) -> bool: ...
+
+    def settle(self) -> int: ...
+
+    def rows(self, selection: Selection = ...) -> Iterator[Row]: ...
+
+    def cells(self, wanted: Sequence[str] = ..., selection: Selection = ...) -> Iterator[Sequence[str]]: ...
+
+    def say_if_missing(self) -> None: ...
+
+    def would_read(self, path: Path) -> bool: ...
+
+    def close(self) -> None: ...
+
+    def renew_after_fork(self) -> None: ...
+
+
 class RecordStore:
     """Keeps records, for many threads and event loops at once."""
 
     def __init__(
-        self, ledger: Optional[Ledger], on_unwritten: Optional[Callable[[UsageRecord], None]]
+        self, ledger: Optional[AnyLedger], on_unwritten: Optional[Callable[[UsageRecord], None]]
     ) -> None:
         self.ledger = ledger
         self._on_unwritten = on_unwritten
+        self.waiting = 0  # rows that were not where they are read from, when that was last looked at
         self._recent = RecentRecords()
         self._waiting: Deque[Tuple[UsageRecord, float]] = deque()  # each with the time at which it came
         self._lock = threading.Lock()
@@ -83,7 +116,7 @@ class RecordStore:
             self.ledger.close()  # a descriptor that went bad is not used again
             logger.error(
                 "A row of the ledger %s could not be written: %s. The row: %s",
-                self.ledger.path,
+                self.ledger,
                 error,
                 _shown(record),
             )
@@ -101,21 +134,34 @@ class RecordStore:
     def rows(self, selection: Selection = ALL) -> Iterator[Row]:
         """Read the records of a selection back."""
         self._get_ready()
-        return selection.rows(self.ledger.rows() if self.ledger else self._recent.rows(selection.start))
+        return selection.rows(
+            self.ledger.rows(selection) if self.ledger else self._recent.rows(selection.start)
+        )
 
     def cells(
         self, selection: Selection = ALL, wanted: Sequence[str] = REPORT_COLUMNS
     ) -> Iterator[Sequence[str]]:
-        """Read back what a report needs, much faster than ``rows``, and of all records: it selects itself."""
+        """Read back what a report needs, much faster than ``rows``, and of others too: it selects itself."""
         self._get_ready()
         if self.ledger:
-            return self.ledger.cells(wanted)
+            return self.ledger.cells(wanted, selection)
         return ([row[name] for name in wanted] for row in self._recent.rows(selection.start))
 
     def _get_ready(self) -> None:
-        self.flush(wait=True)
+        self.settle()
         if self.ledger:
             self.ledger.say_if_missing()
+
+    def settle(self) -> None:
+        """See that records are where they are read from; where some are not, that is said."""
+        self.flush(wait=True)
+        self.waiting = self.ledger.settle() if self.ledger else 0
+        if self.waiting:
+            logger.warning(
+                "%s on the way to the ledger %s could not be carried over yet. No report counts what waits.",
+                number_of(self.waiting, "row"),
+                self.ledger,
+            )
 
     def report_source(self, selection: Selection = ALL) -> Tuple[Optional[Tally], Iterator[Sequence[str]]]:
         """What a report is made of: the sums of what is no longer kept row by row, if any, and rows."""
@@ -147,8 +193,8 @@ class RecordStore:
             ) from error
 
     def close(self) -> None:
-        """Write what is waiting and give the file back; a record that comes later opens it again."""
-        self.flush(wait=True)
+        """Write what is waiting and give the ledger back; a record that comes later opens it again."""
+        self.settle()
         with self._lock:
             if self.ledger:
                 self.ledger.close()
@@ -159,7 +205,7 @@ class RecordStore:
             record, _ = self._waiting.popleft()
             logger.error(
                 "A row of the ledger %s could not be written: another process keeps it locked. The row: %s",
-                self.ledger.path,
+                self.ledger,
                 record.to_row(),
             )
             _warn_of_lost_row(self.ledger)
@@ -171,7 +217,7 @@ class RecordStore:
         self._lock = threading.Lock()
         self._waiting.clear()
         if self.ledger:
-            self.ledger.close()
+            self.ledger.renew_after_fork()
 
 
 def _shown(record: UsageRecord) -> Any:
@@ -181,11 +227,11 @@ def _shown(record: UsageRecord) -> Any:
         return record
 
 
-def _warn_of_lost_row(ledger: Ledger) -> None:
+def _warn_of_lost_row(ledger: AnyLedger) -> None:
     """Many programs show no log, and money that is in no row must not go unnoticed."""
     with suppress(Warning):  # a program that makes errors of warnings has paid for the answer, too
         warnings.warn(
-            f"A row of the ledger {ledger.path} could not be written, see the log. "
+            f"A row of the ledger {ledger} could not be written, see the log. "
             "The costs in the ledger are too low.",
             RuntimeWarning,
             stacklevel=2,
