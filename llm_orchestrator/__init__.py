@@ -79,6 +79,7 @@ if TYPE_CHECKING:
         ToolCall,
         ToolCallDelta,
     )
+    from llm_orchestrator.usage.limits import BudgetStatus
     from llm_orchestrator.usage.report import UsageReport
 
 __version__ = "0.1.0"
@@ -121,6 +122,7 @@ _HOMES = {
         "ToolCall",
         "ToolCallDelta",
     ],
+    "usage.limits": ["BudgetStatus"],
     "usage.report": ["UsageReport"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -134,6 +136,7 @@ __all__ = [
     "BaseLLMProvider",
     "BatchState",
     "BudgetExceededError",
+    "BudgetStatus",
     "BulkEstimate",
     "BulkProgress",
     "BulkResult",

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from llm_orchestrator.calls.batches import BatchCaller
+from llm_orchestrator.calls.expected_cost import estimated_cost
 from llm_orchestrator.calls.factory import CallFactory
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import ConfigurationError
@@ -13,8 +14,7 @@ from llm_orchestrator.request.arguments import call_arguments
 from llm_orchestrator.request.messages import read_messages
 from llm_orchestrator.request.options import check_options
 from llm_orchestrator.request.output import parse_output
-from llm_orchestrator.types import Exchange, FinishReason, LLMRequest, LLMResponse, Messages, TokenUsage
-from llm_orchestrator.usage.estimates import estimate_prompt
+from llm_orchestrator.types import FinishReason, LLMRequest, LLMResponse, Messages
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
@@ -109,11 +109,5 @@ class RowCaller:
         self, request: LLMRequest, completion: int, *, batch: bool = False
     ) -> Optional[Decimal]:
         """What a row would cost with an answer of so many tokens; None where its price is not known."""
-        prompt = estimate_prompt(request)
-        usage = TokenUsage(prompt, completion, prompt + completion)
-        model = self._model or ""
-        answer = LLMResponse("", model, self._provider.name, requested_model=model, usage=usage)
-        owner = self._provider.price_provider_of(model)
-        exchange = Exchange("", {}, {}, batch=True) if batch else None
-        tracker = self._shared.tracker
-        return tracker.price_response(answer, owner, self._provider.base_url, exchange=exchange).total
+        named = evolve(request, model=request.model or self._model or "")
+        return estimated_cost(self._shared.tracker, self._provider, named, completion, batch=batch)

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from decimal import Decimal
-from typing import IO, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import IO, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
@@ -68,16 +68,23 @@ class LedgerBudget:
         with self._lock:
             self._catch_up()
             if tags is None:
-                claims += self._of_all_tags()
+                for group in self._limits.tag_claims():
+                    claims += group.found_in(self._spent)
             return [claim.status(self._spent.get(claim.key, ZERO)) for claim in claims]
 
-    def _of_all_tags(self) -> List[Claim]:
-        return [
-            claim._replace(scope=scope)
-            for claim in self._limits.tag_claims()
-            for scope, period in sorted(self._spent)
-            if period == claim.period and scope.startswith(claim.scope)
-        ]
+    def request(
+        self, session_id: str, tags: Mapping[str, str], amount: Callable[[], Decimal], seconds: float
+    ) -> None:
+        """Reserve nothing: a file can only be read."""
+
+    def spend(self, session_id: str, tags: Mapping[str, str], cost: Decimal) -> None:
+        """Count nothing: the row in the ledger counts."""
+
+    def flush(self) -> None:
+        """Wait for nothing."""
+
+    def close(self) -> None:
+        """Keep the sums, for a later call."""
 
     def _compare(self, claim: Claim, spent: Decimal) -> None:
         if not claim.fits(spent, ZERO, ZERO):

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
-from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from llm_orchestrator.exceptions import BudgetExceededError, ConfigurationError
 from llm_orchestrator.usage.periods import LAST_FIRST_DAY, Calendar, zone_of
@@ -74,6 +74,11 @@ class Claim(NamedTuple):
         name = tag.partition("=")[0]
         return f"cost_tracking.budget.tags.{name}.{kind}" if tag else f"cost_tracking.budget.{kind}"
 
+    def found_in(self, keys: Iterable[Tuple[str, str]]) -> List[Claim]:
+        """Those of its period whose scope begins as its own, for a claim of ``tag_claims``."""
+        scopes = sorted(scope for scope, period in keys if period == self.period)
+        return [self._replace(scope=scope) for scope in scopes if scope.startswith(self.scope)]
+
     def status(self, spent: Optional[Decimal], held: Decimal = ZERO) -> BudgetStatus:
         """What is left of it."""
         return BudgetStatus(self.scope, self.period, self.limit, spent, held, self.until)
@@ -91,7 +96,7 @@ class Claim(NamedTuple):
         if spent < self.limit:
             taken = (
                 f"has no room for this call: {format_cost(spent)} of {format_cost(self.limit)} is spent, "
-                f"{format_cost(held)} is reserved by calls under way, and this one may cost {format_cost(amount)}"
+                f"calls under way hold {format_cost(held)}, and this one may cost {format_cost(amount)}"
             )
         wait = f" or wait until {self.until.isoformat()}" if self.until else ""
         return BudgetExceededError(

@@ -43,6 +43,11 @@ class SerialWorker:
         self._is_at_work = False
         self._progress = time.monotonic()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing left to do."""
+        return not self._is_at_work
+
     def submit(self, work: Callable[[], Result]) -> Future[Result]:
         """Have work done after all that came before; waits for nothing."""
         future: Future[Result] = Future()
@@ -78,8 +83,9 @@ class SerialWorker:
             try:
                 return future.result(self._seconds_left())
             except TimeoutError:
-                if not future.done():
-                    self._check_progress(future)
+                if future.done():  # the work itself ended so
+                    raise
+                self._check_progress(future)
 
     async def await_(self, future: Future[Result]) -> Result:
         """Wait for work on a loop; a task that is cancelled takes back what was not begun."""

@@ -35,6 +35,8 @@ _TRIES = 5
 _IN_THE_WAY = ("40001", "40P01")
 #: The first version of SQLite with RETURNING.
 _OLDEST_SQLITE = (3, 35)
+#: Connections of parent processes, kept so that they are not closed here.
+_of_parents: List[Any] = []
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,18 @@ class BudgetTable:
     """
 
     def __init__(self, url: str, timeout: float) -> None:
-        self._engine = make_engine(url, timeout=timeout)
+        self._url, self._timeout = url, timeout
+        self._is_prepared = False
+        self._begin()
+        self.name = shown_url(self._engine)
+
+    def _begin(self) -> None:
+        self._connection: Optional[sa.Connection] = None
+        self._engine = make_engine(self._url, timeout=self._timeout)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         if self._is_sqlite:
             _check_sqlite()
             sa.event.listen(self._engine, "connect", budget_sql.set_up_sqlite)
-        self._connection: Optional[sa.Connection] = None
-        self._inherited: List[Any] = []
-        self._is_prepared = False
-        self.name = shown_url(self._engine)
 
     def reserve(self, claims: Sequence[Claim], amount: Decimal, seconds: float) -> Verdict:
         """Hold an amount of each of these budgets, or of none where one has no room."""
@@ -88,12 +93,20 @@ class BudgetTable:
 
         return self._run(send)
 
-    def settle(self, hold: Optional[UUID], spent: Mapping[Key, Decimal]) -> None:
-        """End a hold, and count what was spent of each budget."""
+    def settle(self, hold: Optional[UUID], spent: Mapping[Key, Decimal], *, is_again: bool = False) -> None:
+        """End a hold, and count what was spent of each budget.
+
+        ``is_again``: it was sent before over a connection that broke, so that it may be done already. Then
+        the hold is gone.
+        """
+        may_be_done = is_again and hold is not None
         hold = hold or uuid4()
 
         def send(connection: sa.Connection, is_again: bool) -> None:
-            values: Dict[str, Any] = {"id": hold.hex if self._is_sqlite else hold, "again": is_again}
+            values: Dict[str, Any] = {
+                "id": hold.hex if self._is_sqlite else hold,
+                "again": is_again or may_be_done,
+            }
             for index, ((scope, period), cost) in enumerate(sorted(spent.items())):
                 values.update({f"s{index}": scope, f"p{index}": period, f"m{index}": self._money(cost)})
             if self._is_sqlite:
@@ -102,14 +115,20 @@ class BudgetTable:
 
         self._run(send)
 
-    def sums(self, keys: Sequence[Key], prefixes: Sequence[Key] = ()) -> Mapping[Key, Tuple[Decimal, Decimal]]:
+    def sums(
+        self, keys: Sequence[Key], prefixes: Sequence[Key] = ()
+    ) -> Mapping[Key, Tuple[Decimal, Decimal]]:
         """What is spent and held of budgets, and of all whose scope begins so."""
         return self._run(lambda connection, is_again: self._sums(connection, keys, prefixes))
 
     def _sums(
         self, connection: sa.Connection, keys: Sequence[Key], prefixes: Sequence[Key] = ()
     ) -> Mapping[Key, Tuple[Decimal, Decimal]]:
-        now = sa.literal(datetime.now(timezone.utc), HOLDS.c.expires_at.type) if self._is_sqlite else sa.func.now()
+        now = (
+            sa.literal(datetime.now(timezone.utc), HOLDS.c.expires_at.type)
+            if self._is_sqlite
+            else sa.func.now()
+        )
         budgets = sa.select(BUDGETS.c.scope, BUDGETS.c.period, BUDGETS.c.spent).where(
             _among(BUDGETS.c, keys, prefixes)
         )
@@ -131,9 +150,8 @@ class BudgetTable:
 
     def renew_after_fork(self) -> None:
         """Leave the parent's connection to the parent: it must not even be closed here."""
-        self._inherited.append(self._connection)
-        self._connection = None
-        self._engine.dispose(close=False)
+        _of_parents.append((self._engine, self._connection))
+        self._begin()
 
     def _run(self, send: Callable[[sa.Connection, bool], Result]) -> Result:
         """Send a statement, again where another one got in its way or an idle connection was closed."""

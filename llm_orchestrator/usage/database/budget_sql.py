@@ -154,7 +154,12 @@ def _statement(text: str, count: int, is_sqlite: bool) -> sa.TextClause:
     one = "(CAST(:s{0} AS text), CAST(:p{0} AS text), CAST(:m{0} AS {1}))"
     text = text.format(values=", ".join(one.format(index, number) for index in range(count)))
     if not is_sqlite:
-        for name, kind in (("amount", "numeric"), ("id", "uuid"), ("seconds", "float8"), ("again", "boolean")):
+        for name, kind in (
+            ("amount", "numeric"),
+            ("id", "uuid"),
+            ("seconds", "float8"),
+            ("again", "boolean"),
+        ):
             text = text.replace(f":{name}", f"CAST(:{name} AS {kind})")
     return sa.text(text)
 
