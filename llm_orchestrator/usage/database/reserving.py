@@ -207,7 +207,8 @@ class DatabaseBudget:
 
     def _refusal(self, claim: Claim, reason: str) -> BudgetExceededError:
         return BudgetExceededError(
-            f"The budgets in {self._table.name} cannot be checked: {reason} Nothing was sent. Try again later, or set cost_tracking.budget.on_unreachable to allow.",
+            f"The budgets in {self._table.name} cannot be checked: {reason} Nothing was sent. "
+            "Try again later, or set cost_tracking.budget.on_unreachable to allow.",
             budget=claim.scope,
             period=claim.period,
             limit=claim.limit,
