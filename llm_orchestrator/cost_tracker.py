@@ -24,6 +24,7 @@ from llm_orchestrator.usage.selection import Selection
 from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.money import ZERO, format_cost
 from llm_orchestrator.utils.packaged import is_packaged
+from llm_orchestrator.utils.threads import NoThreadError, in_thread
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
@@ -264,6 +265,16 @@ class CostTracker:
         next program that uses the same spool.
         """
         self._recorder.close()
+
+    async def aclose(self) -> None:
+        """The same from an event loop, which goes on while a database is waited for."""
+        if self.log_path is not None or self.ledger_name is None:
+            self.close()
+            return
+        try:
+            await in_thread(self.close)
+        except NoThreadError:  # the program ends
+            self.close()
 
     def price_response(
         self,

@@ -563,7 +563,7 @@ class LLMOrchestrator:
         """Close the connections of the running loop too; otherwise as ``close``."""
         if self._begin_to_close():
             await self._providers.aclose()
-            self.cost_tracker.close()
+            await self.cost_tracker.aclose()
 
     def _begin_to_close(self) -> bool:
         """Whether there is something to close."""

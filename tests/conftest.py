@@ -19,6 +19,7 @@ pytest_plugins = [
     "llm_orchestrator.testing.pytest_plugin",  # what applications get
     "tests.support.scripted_server.fixtures",
     "tests.support.fixtures",
+    "tests.support.databases",
 ]
 
 #: Seconds above which a unit test is listed at the end.

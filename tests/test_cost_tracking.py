@@ -19,6 +19,7 @@ from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.pricing import CostDetails
 from llm_orchestrator.types import TokenUsage
 from tests.support.costs import EIGHT, TOKENS, FixedPrices, fill, make, read
+from tests.support.databases import Rows
 
 
 @pytest.fixture
@@ -27,7 +28,15 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tracker(path: Path) -> Iterator[CostTracker]:
+def tracker(path: Path, place: Dict[str, Any]) -> Iterator[CostTracker]:
+    """One with its ledger in each place in turn."""
+    tracker = make(path, **place)
+    yield tracker
+    tracker.close()
+
+
+@pytest.fixture
+def file_tracker(path: Path) -> Iterator[CostTracker]:
     tracker = make(path)
     yield tracker
     tracker.close()
@@ -36,8 +45,8 @@ def tracker(path: Path) -> Iterator[CostTracker]:
 # Records
 
 
-def test_a_logged_call_is_a_row_of_the_csv_file_at_once(tracker: CostTracker, path: Path) -> None:
-    tracker.log_usage("openai", "m", TOKENS, "session-1", cost=Decimal("0.25"))
+def test_a_logged_call_is_a_row_of_the_csv_file_at_once(file_tracker: CostTracker, path: Path) -> None:
+    file_tracker.log_usage("openai", "m", TOKENS, "session-1", cost=Decimal("0.25"))
 
     assert path.read_text().startswith(EIGHT + ",")
     (row,) = read(path)
@@ -49,7 +58,7 @@ def test_a_logged_call_is_a_row_of_the_csv_file_at_once(tracker: CostTracker, pa
     assert abs(datetime.now(timezone.utc) - written) < timedelta(seconds=10)
 
 
-def test_a_row_holds_what_is_known_about_the_attempt(tracker: CostTracker, path: Path) -> None:
+def test_a_row_holds_what_is_known_about_the_attempt(tracker: CostTracker, rows: Rows) -> None:
     usage = TokenUsage(100, 20, 120, cached_tokens=60, cache_write_tokens=30, reasoning_tokens=15)
     record = tracker.log_usage(
         "anthropic",
@@ -65,7 +74,7 @@ def test_a_row_holds_what_is_known_about_the_attempt(tracker: CostTracker, path:
         tags={"team": 'a "b", c'},
     )
 
-    (row,) = read(path)
+    (row,) = rows(tracker)
     expected = {
         "cached_tokens": "60",
         "cache_write_tokens": "30",
@@ -94,10 +103,10 @@ def test_a_total_left_out_is_the_sum_of_its_parts(tracker: CostTracker) -> None:
     assert tracker.log_usage("p", "m", {"prompt": 2}, cost=Decimal(0)).total_tokens is None
 
 
-def test_misspelled_tokens_are_refused_instead_of_lost(tracker: CostTracker, path: Path) -> None:
+def test_misspelled_tokens_are_refused_instead_of_lost(tracker: CostTracker, rows: Rows) -> None:
     with pytest.raises(ValueError, match="prompt_tokens"):
         tracker.log_usage("p", "m", {"prompt_tokens": 2})
-    assert not path.exists()
+    assert rows(tracker) == []
 
 
 @pytest.mark.parametrize("count", [1.5, 10.0, "10", -1, True])
@@ -112,10 +121,10 @@ def test_a_cost_that_is_no_money_is_refused_instead_of_lost(tracker: CostTracker
         tracker.log_usage("p", "m", TOKENS, cost=cost)
 
 
-def test_a_credit_is_counted_and_computed_again(tracker: CostTracker, path: Path) -> None:
+def test_a_credit_is_counted_and_computed_again(tracker: CostTracker, rows: Rows) -> None:
     tracker.log_usage("p", "m", TOKENS, cost=Decimal("-0.5"))
     assert tracker.get_usage_report().total_cost == Decimal("-0.5")
-    assert tracker.recompute(read(path)[0]) == Decimal("-0.5")
+    assert tracker.recompute(rows(tracker)[0]) == Decimal("-0.5")
 
 
 def test_without_a_cost_the_price_table_is_asked_once(tracker: CostTracker) -> None:
@@ -134,13 +143,13 @@ def test_without_a_table_of_its_own_the_tracker_uses_the_one_shipped() -> None:
 
 
 def test_an_unknown_price_stays_unknown_and_warns_once(
-    tracker: CostTracker, path: Path, caplog: pytest.LogCaptureFixture
+    tracker: CostTracker, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(3):
         assert tracker.log_usage("openai", "never-seen", TOKENS).cost is None
     tracker.log_usage("openai", "other", TOKENS)
 
-    assert [row["cost"] for row in read(path)] == [""] * 4
+    assert [row["cost"] for row in rows(tracker)] == [""] * 4
     assert tracker.get_session_cost() == 0
     report = tracker.get_usage_report()
     assert (report.unpriced_requests, report.total_requests, report.total_tokens) == (4, 4, 60)
@@ -151,11 +160,11 @@ def test_an_unknown_price_stays_unknown_and_warns_once(
 
 
 def test_usage_that_was_not_reported_is_not_zero(
-    tracker: CostTracker, path: Path, caplog: pytest.LogCaptureFixture
+    tracker: CostTracker, rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     tracker.log_usage("openai", "priced", None)
     assert "no usage was reported" in caplog.text
-    (row,) = read(path)
+    (row,) = rows(tracker)
     assert (row["total_tokens"], row["cost"], row["usage_status"]) == ("", "", "missing")
     assert tracker.get_usage_report().unpriced_requests == 1
 
@@ -173,9 +182,9 @@ def test_a_request_answered_with_an_error_costs_nothing_and_one_without_an_answe
 
 
 @pytest.mark.parametrize("amount", ["0.0000001", "0.000000000001", "0", "12345678.123456789012", "1E-7"])
-def test_amounts_are_written_in_full(tracker: CostTracker, path: Path, amount: str) -> None:
+def test_amounts_are_written_in_full(tracker: CostTracker, rows: Rows, amount: str) -> None:
     tracker.log_usage("p", "m", TOKENS, cost=Decimal(amount))
-    (row,) = read(path)
+    (row,) = rows(tracker)
     assert "e" not in row["cost"].lower()
     assert Decimal(row["cost"]) == Decimal(amount) == tracker.get_usage_report().total_cost
 
@@ -368,17 +377,17 @@ def test_an_export_can_be_limited_to_dates(tracker: CostTracker, tmp_path: Path)
 
 
 def test_an_export_never_overwrites_the_ledger_and_says_when_it_cannot_write(
-    tracker: CostTracker, path: Path, tmp_path: Path
+    file_tracker: CostTracker, path: Path, tmp_path: Path
 ) -> None:
-    fill(tracker)
+    fill(file_tracker)
     before = path.read_bytes()
     with pytest.raises(ConfigurationError, match="is the ledger itself"):
-        tracker.export_to_csv(path)
+        file_tracker.export_to_csv(path)
     for name in ("costs.1.csv", "costs.2026.csv"):
         with pytest.raises(ConfigurationError, match="would be read as one of its rotated files"):
-            tracker.export_to_csv(tmp_path / name)
+            file_tracker.export_to_csv(tmp_path / name)
     with pytest.raises(ConfigurationError, match="cannot be written"):
-        tracker.export_to_csv(tmp_path / "missing" / "out.csv")
+        file_tracker.export_to_csv(tmp_path / "missing" / "out.csv")
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == [path.name]
 
@@ -394,30 +403,29 @@ def test_a_disabled_tracker_stores_and_writes_nothing(path: Path) -> None:
     assert tracker.log_path is None
 
 
-def test_what_a_finalizer_hands_over_is_written_with_the_next_use(tracker: CostTracker, path: Path) -> None:
+def test_what_a_finalizer_hands_over_is_written_with_the_next_use(tracker: CostTracker, rows: Rows) -> None:
     before = datetime.now(timezone.utc)
     with tracker._recorder._lock:  # a finalizer may run while any thread holds it
         for model in ("a", "b"):
             tracker.log_usage_later(
                 provider="p", model=model, tokens=TOKENS, status="interrupted", cost=Decimal(1)
             )
-    assert not path.exists()
     after = datetime.now(timezone.utc)
     assert tracker.get_session_cost() == 2
-    rows = read(path)
-    assert [row["model"] for row in rows] == ["a", "b"]
-    assert before <= datetime.fromisoformat(rows[0]["timestamp"]) <= after
+    written = rows(tracker)
+    assert [row["model"] for row in written] == ["a", "b"]
+    assert before <= datetime.fromisoformat(written[0]["timestamp"]) <= after
     tracker.log_usage_later(provider="p", model="c", tokens=None)
     tracker.close()
-    assert [row["model"] for row in read(path)] == ["a", "b", "c"]
+    assert [row["model"] for row in rows(tracker)] == ["a", "b", "c"]
 
 
-def test_a_record_after_close_is_not_lost(tracker: CostTracker, path: Path) -> None:
+def test_a_record_after_close_is_not_lost(tracker: CostTracker, rows: Rows) -> None:
     fill(tracker)
     tracker.close()
     tracker.close()
     tracker.log_usage("p", "late", TOKENS)
-    assert read(path)[-1]["model"] == "late"
+    assert rows(tracker)[-1]["model"] == "late"
 
 
 def test_records_do_not_pile_up_beside_a_ledger_file(tracker: CostTracker) -> None:

@@ -16,6 +16,7 @@ from llm_orchestrator.cli.check import check
 from llm_orchestrator.cli.costs import costs
 from llm_orchestrator.cli.init import init
 from llm_orchestrator.cli.journal import journal
+from llm_orchestrator.cli.ledger import ledger
 from llm_orchestrator.cli.map import map_rows
 from llm_orchestrator.cli.models import models
 from llm_orchestrator.cli.price import price
@@ -52,6 +53,7 @@ for command in (init, check, models, ask, chat, costs, price):
     app.command()(command)
 app.command("map")(map_rows)
 app.add_typer(journal, name="journal")
+app.add_typer(ledger, name="ledger")
 
 
 def _show_version(wanted: bool) -> None:

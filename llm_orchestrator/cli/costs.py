@@ -133,11 +133,12 @@ def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:
             raise ConfigurationError(f"There is no ledger {ledger}. Pass the file set as log_path.")
         return CostTracker(log_path=ledger)
     tracker = configured_tracker(load_without_keys(config).cost_tracking)
-    if tracker.log_path is None:
+    if tracker.ledger_name is None:
         raise ConfigurationError(
-            "The configuration has no ledger. Set cost_tracking.log_path, or pass a file with --ledger."
+            "The configuration has no ledger. Set cost_tracking.log_path or database_url, or pass a file "
+            "with --ledger."
         )
-    if not tracker.log_path.exists():
+    if tracker.log_path and not tracker.log_path.exists():
         note(f"There is no ledger {tracker.log_path} yet. The first call creates it.", style="yellow")
     return tracker
 

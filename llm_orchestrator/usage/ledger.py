@@ -14,7 +14,7 @@ import os
 import sys
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import IO, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import IO, TYPE_CHECKING, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import COLUMNS, REPORT_COLUMNS
@@ -24,6 +24,9 @@ from llm_orchestrator.usage.selection import ALL, Selection
 from llm_orchestrator.utils.atomic_file import new_file_beside
 from llm_orchestrator.utils.file_lock import lock, unlock
 from llm_orchestrator.utils.files import OWN_MODE, open_regular, pinned
+
+if TYPE_CHECKING:
+    from llm_orchestrator.usage.tally import Tally
 
 __all__ = ["Identity", "Ledger", "identity"]
 
@@ -105,6 +108,16 @@ class Ledger:
         """Read what a report needs of the same rows, much faster than ``rows``."""
         for file, path in self.files():
             yield from read_cells(file, path, wanted)
+
+    def pinned(self, selection: Selection) -> Selection:
+        """The selection without rows that come later: those stand at the end, and are counted off."""
+        return selection
+
+    def summed(
+        self, tally: Tally, selection: Selection, groupings: Mapping[str, Sequence[str]]
+    ) -> Iterator[Sequence[str]]:
+        """Give the rows that a tally has to add up: all."""
+        return self.cells()
 
     def say_if_missing(self) -> None:
         """Say that there is nothing to read: the path may be another one than was meant."""

@@ -26,7 +26,7 @@ from typing import (
 )
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage.columns import DETAIL_COLUMNS, REPORT_COLUMNS
+from llm_orchestrator.usage.columns import DETAIL_COLUMNS
 from llm_orchestrator.usage.groups import KINDS, Naming, by_kind, by_kinds
 from llm_orchestrator.usage.selection import ALL, Selection
 from llm_orchestrator.usage.store import RecordStore
@@ -40,6 +40,8 @@ __all__ = [
     "UsageTotals",
 ]
 
+#: How a report groups.
+_GROUPINGS = {f"by_{kind}": (kind,) for kind in KINDS}
 #: The name of the calls that are kept as sums only, in groups that need their rows.
 EARLIER = "(earlier calls)"
 
@@ -75,6 +77,7 @@ class UsageReport(Readable):
     estimated_requests: int = 0
     _untagged: ClassVar[Optional[UsageTotals]] = None
     _source: ClassVar[Optional[_Source]] = None
+    _waiting: ClassVar[int] = 0
 
     @classmethod
     def of(cls, store: RecordStore, selection: Selection = ALL) -> UsageReport:
@@ -87,8 +90,8 @@ class UsageReport(Readable):
         Returns:
             The report.
         """
-        earlier, rows = store.report_source(selection)
-        tally = earlier or Tally()
+        selection = store.pinned(selection)
+        tally, rows = store.report_source(selection, _GROUPINGS)
         before = tally.totals()[0]
         size = tally.add_all(rows, None if selection.is_all else selection.has)
         overall, groups = tally.totals()
@@ -103,7 +106,9 @@ class UsageReport(Readable):
             **groups,
         )
         object.__setattr__(report, "_untagged", untagged)
-        object.__setattr__(report, "_source", _Source(store, selection, size, before))
+        object.__setattr__(report, "_waiting", store.waiting)
+        known_size = None if selection.as_of else size
+        object.__setattr__(report, "_source", _Source(store, selection, known_size, before))
         return report
 
     def __getstate__(self) -> Dict[str, Any]:
@@ -114,6 +119,11 @@ class UsageReport(Readable):
     def known_cost(self) -> Optional[Decimal]:
         """``total_cost``, or None where no call has a known price: unknown is not zero."""
         return known_cost(self.total_cost, self.total_requests, self.unpriced_requests)
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that could not be carried to the database yet, so that the report lacks them."""
+        return self._waiting
 
     def to_html(self, path: Union[str, os.PathLike[str], None] = None) -> str:
         """Make a page to look at: spend over time, tokens, caching, failures, latency, and tables that sort.
@@ -174,20 +184,21 @@ class UsageReport(Readable):
             ConfigurationError: The rows are needed and not at hand, as the report was copied.
         """
         if not isinstance(by, str):
-            return self._read_again(by_kinds(by), (EARLIER,) * len(by))
+            return self._read_again(by, by_kinds(by), (EARLIER,) * len(by))
         naming = by_kind(by)
         if by.startswith("tag:"):
             return self._by_value_of(by[len("tag:") :])
         if by == "tag" and self._untagged:
             return {**self.by_tag, "": self._untagged}
         groups: Mapping[str, UsageTotals] = (
-            self[f"by_{by}"] if by in KINDS else self._read_again(naming, EARLIER)
+            self[f"by_{by}"] if by in KINDS else self._read_again((by,), naming, EARLIER)
         )
         return groups
 
-    def _read_again(self, naming: Naming, earlier: Any) -> Dict[Any, UsageTotals]:
-        tally = Tally({"groups": naming})
-        tally.add_all(self._rows.again(REPORT_COLUMNS), self._rows.selection.has)
+    def _read_again(self, kinds: Sequence[str], naming: Naming, earlier: Any) -> Dict[Any, UsageTotals]:
+        tally, source = Tally({"groups": naming}), self._rows
+        rows = source.store.rows_to_add(tally, source.selection, {"groups": kinds})
+        tally.add_all(islice(rows, source.size), source.selection.has)
         groups = tally.totals()[1]["groups"]
         before = self._rows.before
         return {**groups, earlier: before} if before.requests else groups
@@ -262,10 +273,11 @@ class UsageReport(Readable):
 
     def __str__(self) -> str:
         """The totals in one line."""
+        lacks = f" + {number_of(self._waiting, 'row')} on the way" if self._waiting else ""
         return (
             f"{number_of(self.total_requests, 'call')}, {number_of(self.total_tokens, 'token')}: "
             f"reported {format_cost(self.known_cost)} + estimated {format_cost(self.estimated_cost)} "
-            f"({number_of(self.estimated_requests, 'call')}) + unpriced {self.unpriced_requests:,}"
+            f"({number_of(self.estimated_requests, 'call')}) + unpriced {self.unpriced_requests:,}{lacks}"
         )
 
 
@@ -292,7 +304,7 @@ class _Source(NamedTuple):
 
     store: RecordStore
     selection: Selection
-    size: int
+    size: Optional[int]  # None where the selection alone says which rows they were
     before: UsageTotals
 
     def again(self, columns: Sequence[str]) -> Iterable[Sequence[str]]:

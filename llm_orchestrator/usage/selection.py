@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+import copy
+from datetime import date, datetime
 from typing import Iterable, Iterator, Mapping, Optional, Sequence
 
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
@@ -34,6 +35,7 @@ class Selection:
         self.provider, self.model = _name("provider", provider), _name("model", model)
         self.session = _name("session", session)
         self.tags = _texts(tags)
+        self.as_of: Optional[datetime] = None  # only what a database had by then
         names = (provider, model, session)
         self.is_all = not (self.start or self.end or self.tags) and all(name is None for name in names)
 
@@ -56,6 +58,12 @@ class Selection:
             return True
         moment = parse_timestamp(timestamp)
         return (self.start is None or self.start <= moment) and (self.end is None or moment <= self.end)
+
+    def pinned(self, moment: datetime) -> Selection:
+        """The same rows, as far as a database had them at a moment of its clock."""
+        pinned = copy.copy(self)
+        pinned.as_of = moment
+        return pinned
 
     def rows(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Those of the rows that it has."""

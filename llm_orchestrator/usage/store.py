@@ -21,6 +21,7 @@ from typing import (
     Deque,
     Iterable,
     Iterator,
+    Mapping,
     Optional,
     Protocol,
     Sequence,
@@ -39,9 +40,12 @@ from llm_orchestrator.utils.plural import number_of
 if TYPE_CHECKING:
     from llm_orchestrator.usage.tally import Tally
 
-__all__ = ["AnyLedger", "RecordStore"]
+__all__ = ["AnyLedger", "Groupings", "RecordStore"]
 
 logger = logging.getLogger(__name__)
+
+#: The kinds that each way to group goes by, under its name.
+Groupings = Mapping[str, Sequence[str]]
 
 #: Seconds after which a row that an event loop could not write at once is written without the lock.
 OVERDUE = 1.0
@@ -57,6 +61,10 @@ class AnyLedger(Protocol):
     def rows(self, selection: Selection = ...) -> Iterator[Row]: ...
 
     def cells(self, wanted: Sequence[str] = ..., selection: Selection = ...) -> Iterator[Sequence[str]]: ...
+
+    def pinned(self, selection: Selection) -> Selection: ...
+
+    def summed(self, tally: Tally, selection: Selection, groupings: Groupings) -> Iterator[Sequence[str]]: ...
 
     def say_if_missing(self) -> None: ...
 
@@ -163,14 +171,34 @@ class RecordStore:
                 self.ledger,
             )
 
-    def report_source(self, selection: Selection = ALL) -> Tuple[Optional[Tally], Iterator[Sequence[str]]]:
-        """What a report is made of: the sums of what is no longer kept row by row, if any, and rows."""
+    def pinned(self, selection: Selection) -> Selection:
+        """The selection as it can be read again later, without what came meanwhile."""
+        self._get_ready()
+        return self.ledger.pinned(selection) if self.ledger else selection
+
+    def report_source(
+        self, selection: Selection, groupings: Groupings
+    ) -> Tuple[Tally, Iterator[Sequence[str]]]:
+        """What a report is made of: the sums of what is no longer kept row by row, and rows to add."""
+        from llm_orchestrator.usage.tally import Tally
+
         if self.ledger or not selection.is_all:
-            return None, self.cells(selection)
+            tally = Tally()
+            return tally, self.rows_to_add(tally, selection, groupings)
         self.flush(wait=True)
         sums, records = self._recent.whole()
         rows = (record.to_row() for record in records)
-        return sums, ([row[name] for name in REPORT_COLUMNS] for row in rows)
+        return sums or Tally(), ([row[name] for name in REPORT_COLUMNS] for row in rows)
+
+    def rows_to_add(
+        self, tally: Tally, selection: Selection, groupings: Groupings
+    ) -> Iterator[Sequence[str]]:
+        """Add to a tally what a database can sum up itself; gives the cells of all other rows.
+
+        ``groupings`` says of each way in which the tally groups what it goes by.
+        """
+        self._get_ready()
+        return self.ledger.summed(tally, selection, groupings) if self.ledger else self.cells(selection)
 
     def export(
         self,

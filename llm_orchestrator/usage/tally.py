@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from decimal import Decimal
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
 from llm_orchestrator.usage.days import LocalClock
@@ -24,7 +24,7 @@ class _Sums:
         self.requests = self.tokens = self.unpriced_requests = self.estimated_requests = 0
         self.cost = self.estimated_cost = ZERO
 
-    def merge(self, other: _Sums) -> None:
+    def merge(self, other: Union[_Sums, UsageTotals]) -> None:
         self.requests += other.requests
         self.tokens += other.tokens
         self.cost = add_money(self.cost, other.cost)
@@ -120,6 +120,20 @@ class Tally:
             sums.estimated_requests += estimate is not None
         else:
             self._count_once(row, self._groups_of(key), unpriced, estimate is not None)
+
+    def add_sums(self, grouping: str, key: Key, sums: UsageTotals) -> None:
+        """Add the sums of rows that are calls of their own, to the groups of one of the ways to group.
+
+        ``key`` has a moment in place of the day, as rows have.
+        """
+        day = self._clock.read(key[3])[0] if key[3] else ""
+        key = (*key[:3], day, key[4])
+        names_of, named = dict(zip(self._names, self._groups))[grouping]
+        for name in names_of(key):
+            named.setdefault(name, _Sums()).merge(sums)
+        if grouping == self._names[0]:  # the others are the same rows
+            self._overall.merge(sums)
+            self.rows += sums.requests
 
     def totals(self) -> Tuple[UsageTotals, Dict[str, Dict[Any, UsageTotals]]]:
         """Give the sums of all rows so far."""

@@ -12,12 +12,17 @@ import threading
 import time
 from typing import Callable, List, Optional
 
+import sqlalchemy as sa
+
 from llm_orchestrator.usage.database.setup import LedgerDatabaseError
 from llm_orchestrator.usage.database.spool import COLUMNS_OF_LINES, Chunk, Spool, read_chunks
 
 __all__ = ["LINGER", "Carrier", "reason_of"]
 
 logger = logging.getLogger(__name__)
+
+#: What only a person can mend, so that nobody waits for it: wrong tables, no rights.
+_FOR_PEOPLE = (LedgerDatabaseError, sa.exc.ProgrammingError)
 
 #: Seconds to wait for more rows before some are carried over.
 LINGER = 0.05
@@ -113,7 +118,7 @@ class Carrier:
             is_over = True
         except Exception as error:  # noqa: BLE001 (whatever is wrong, the rows stay in the spool)
             self._note_failure(error)
-            is_over = isinstance(error, LedgerDatabaseError)  # nobody waits for a person
+            is_over = isinstance(error, _FOR_PEOPLE)
         if is_over:
             with self._rounds:
                 self._answered = asked

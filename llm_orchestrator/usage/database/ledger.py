@@ -8,20 +8,22 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence, Union
+from typing import Dict, Iterator, List, Mapping, Sequence, Union
 
 import sqlalchemy as sa
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
-from llm_orchestrator.usage.database import reading
+from llm_orchestrator.usage.database import reading, summing
 from llm_orchestrator.usage.database.carrier import Carrier, reason_of
 from llm_orchestrator.usage.database.engine import make_engine, shown_url
+from llm_orchestrator.usage.database.schema import Now
 from llm_orchestrator.usage.database.setup import LedgerDatabaseError
 from llm_orchestrator.usage.database.spool import Chunk, Spool, spool_root
 from llm_orchestrator.usage.database.writing import Writer
 from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.usage.selection import ALL, Selection
+from llm_orchestrator.usage.tally import Tally
 
 __all__ = ["PATIENCE", "DatabaseLedger"]
 
@@ -82,14 +84,35 @@ class DatabaseLedger:
         with self._readable():
             yield from reading.cells(self.engine, selection, wanted)
 
+    def pinned(self, selection: Selection) -> Selection:
+        """The selection without rows that come later."""
+        with self._readable(), self.engine.connect() as connection:
+            return selection.pinned(connection.execute(sa.select(Now())).scalar_one())
+
+    def summed(
+        self, tally: Tally, selection: Selection, groupings: Mapping[str, Sequence[str]]
+    ) -> Iterator[Sequence[str]]:
+        """Have the server add up what it can; gives the cells of the rows that a tally has to look at."""
+        with self._readable():
+            if self.engine.dialect.name == "postgresql":
+                yield from summing.add_sums(self.engine, tally, selection, groupings)
+            else:
+                yield from reading.cells(self.engine, selection, REPORT_COLUMNS)
+
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        try:
+        with self.explained("read"):
             self.writer.get_ready()
+            yield
+
+    @contextmanager
+    def explained(self, done: str) -> Iterator[None]:
+        """Tell what the database answers, or that it does not, as an error of the configuration."""
+        try:
             yield
         except (sa.exc.SQLAlchemyError, LedgerDatabaseError) as error:
             raise ConfigurationError(
-                f"The ledger {self} cannot be read: {reason_of(error)} "
+                f"The ledger {self} cannot be {done}: {reason_of(error)} "
                 "Run `llm-orchestrator ledger status`, or change database_url."
             ) from error
 

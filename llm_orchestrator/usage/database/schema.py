@@ -12,10 +12,12 @@ from typing import Any, Optional
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import expression
 
 from llm_orchestrator.usage.columns import COLUMNS, DETAILS, LISTS
 
-__all__ = ["BUDGETS", "DETAIL", "HOLDS", "METADATA", "TYPED", "USAGE", "Moment", "Money"]
+__all__ = ["BUDGETS", "DETAIL", "HOLDS", "METADATA", "TYPED", "USAGE", "Moment", "Money", "Now"]
 
 
 class Money(sa.TypeDecorator[Decimal]):
@@ -53,6 +55,23 @@ class Moment(sa.TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> Optional[datetime]:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         return None if moment is None else moment.astimezone(timezone.utc)
+
+
+class Now(expression.FunctionElement[datetime]):
+    """The moment by the database's own clock."""
+
+    type = Moment()
+    inherit_cache = True
+
+
+@compiles(Now)
+def _now(element: Now, compiler: Any, **options: Any) -> str:
+    return "now()"
+
+
+@compiles(Now, "sqlite")
+def _now_in_sqlite(element: Now, compiler: Any, **options: Any) -> str:
+    return "(strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now'))"
 
 
 JSONB = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
@@ -94,6 +113,7 @@ USAGE = sa.Table(
     sa.Column("time_to_first_token", sa.Float(53)),
     sa.Column("started_at", Moment),
     sa.Column("detail", JSONB),
+    sa.Column("arrived_at", Moment, nullable=False, server_default=Now()),  # by the database's clock
     sa.Index("llm_usage_time", "timestamp", "id"),
     sa.Index("llm_usage_session", "session_id", "timestamp"),
 )

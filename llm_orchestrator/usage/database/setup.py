@@ -12,7 +12,16 @@ import sqlalchemy as sa
 from llm_orchestrator.usage.database.engine import BEGIN
 from llm_orchestrator.usage.database.schema import METADATA, USAGE
 
-__all__ = ["KNOWN", "NEWEST", "VERSIONS", "LedgerDatabaseError", "prepare", "version_of"]
+__all__ = [
+    "KNOWN",
+    "NEWEST",
+    "VERSIONS",
+    "LedgerDatabaseError",
+    "is_empty_database",
+    "lock_out_others",
+    "own_version",
+    "prepare",
+]
 
 #: The versions of the tables, oldest first; each has a script in ``migrations``.
 KNOWN = ("0001",)
@@ -31,12 +40,9 @@ class LedgerDatabaseError(Exception):
 
 def prepare(engine: sa.Engine) -> None:
     """Make the tables where there are none, and see that they are ours; safe for many processes at once."""
-    with engine.connect() as connection:
-        is_empty = _is_empty(connection)
-    if is_empty:
+    if is_empty_database(engine):
         with engine.connect().execution_options(**{BEGIN: "IMMEDIATE"}) as connection, connection.begin():
-            if connection.dialect.name == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            lock_out_others(connection)
             if _is_empty(connection):  # nobody was faster
                 METADATA.create_all(connection)
                 VERSIONS.create(connection)
@@ -45,12 +51,10 @@ def prepare(engine: sa.Engine) -> None:
         _check(connection)
 
 
-def version_of(connection: sa.Connection) -> Optional[str]:
-    """The version of the tables; None where there are none, or they are not ours."""
-    if not sa.inspect(connection).has_table(VERSIONS.name):
-        return None
-    version: Optional[str] = connection.execute(sa.select(VERSIONS.c.version_num)).scalar()
-    return version
+def is_empty_database(engine: sa.Engine) -> bool:
+    """Whether there is no table of the ledger yet."""
+    with engine.connect() as connection:
+        return _is_empty(connection)
 
 
 def _is_empty(connection: sa.Connection) -> bool:
@@ -58,11 +62,20 @@ def _is_empty(connection: sa.Connection) -> bool:
     return not any(inspector.has_table(name) for name in (*METADATA.tables, VERSIONS.name))
 
 
-def _check(connection: sa.Connection) -> None:
-    version = version_of(connection)
+def lock_out_others(connection: sa.Connection) -> None:
+    """Let no other process change the tables before the transaction ends; SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+
+def own_version(connection: sa.Connection) -> str:
+    """The version of the tables, which are ours, and not newer than this library."""
+    version: Optional[str] = None
+    if sa.inspect(connection).has_table(VERSIONS.name):
+        version = connection.execute(sa.select(VERSIONS.c.version_num)).scalar()
     if version is None:
         raise LedgerDatabaseError(
-            f"It has a table {USAGE.name}, llm_budget or llm_hold that this library did not make. "
+            f"It has a table {' or '.join(METADATA.tables)} that this library did not make. "
             "Use another database, or another schema by ?options=-csearch_path=NAME in the URL."
         )
     if version not in KNOWN:
@@ -70,15 +83,16 @@ def _check(connection: sa.Connection) -> None:
             f"Its tables are of version {version}, which is newer than this library knows ({NEWEST}). "
             "Install the newest llm-orchestrator."
         )
+    return version
+
+
+def _check(connection: sa.Connection) -> None:
+    version = own_version(connection)
     if version != NEWEST:
         raise LedgerDatabaseError(
             f"Its tables are of version {version}, and this library needs {NEWEST}. "
             "Run: llm-orchestrator ledger upgrade."
         )
-    _check_columns(connection)
-
-
-def _check_columns(connection: sa.Connection) -> None:
     found = {column["name"] for column in sa.inspect(connection).get_columns(USAGE.name)}
     missing = [column.name for column in USAGE.columns if column.name not in found]
     if missing:

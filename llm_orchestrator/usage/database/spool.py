@@ -153,6 +153,15 @@ class Spool:
                 own = sum(len(chunk.lines) for chunk in chunks)
         return own + sum(map(_rows_in, self.abandoned()))
 
+    def in_use(self) -> int:
+        """How many rows lie in the files of processes that run, some of which may be carried over already."""
+        free = set(self.abandoned())
+        return sum(_rows_in(path) for path in self.folder.glob("*.csv") if path not in free | {self._path})
+
+    def refused(self) -> List[Path]:
+        """The files of rows that were set aside."""
+        return sorted(self.folder.glob("*.refused"))
+
     def close(self) -> None:
         """Give the file back, for others to adopt what is in it; a later row begins another."""
         with self._lock:

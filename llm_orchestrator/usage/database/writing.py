@@ -38,15 +38,23 @@ class Writer:
             prepare(self._engine)
             self._is_ready = True
 
-    def insert(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Insert rows, all or none; returns how many were not there yet."""
+    def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, all or none."""
         self.get_ready()
         try:
             with self._engine.begin() as connection:
-                return connection.execute(self._insert, rows).rowcount if rows else 0
+                if rows:
+                    connection.execute(self._insert, rows)
         except sa.exc.ProgrammingError:
             self._is_ready = False  # somebody changed the tables: look at them again
             raise
+
+    def known(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """How many of some rows are there already."""
+        self.get_ready()
+        query = sa.select(sa.func.count()).where(USAGE.c.id.in_([row["id"] for row in rows]))
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one()
 
     def write(self, chunk: Chunk) -> List[bytes]:
         """Insert the rows of some lines; returns the lines that can never be inserted."""
