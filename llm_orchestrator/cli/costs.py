@@ -9,6 +9,7 @@ from typing import Annotated, Any, Dict, List, Optional
 import typer
 
 from llm_orchestrator.calls.tracker import configured_tracker
+from llm_orchestrator.cli.budgets import print_budgets
 from llm_orchestrator.cli.cost_formats import print_csv, print_json, print_table
 from llm_orchestrator.cli.periods import Period, month, month_before, period
 from llm_orchestrator.cli.settings import ConfigOption, load_without_keys
@@ -66,6 +67,9 @@ _Which = Annotated[
     Optional[str], typer.Argument(metavar="MONTH", help="After --month: which one, as 2026-10.")
 ]
 _Format = Annotated[Format, typer.Option("--format", "-f", help="How to print them.")]
+_Budget = Annotated[
+    bool, typer.Option("--budget", help="Show what is left of each budget instead; --tag says of which.")
+]
 _Html = Annotated[Optional[Path], _option("--html", "FILE", "Write a page with charts instead.")]
 
 
@@ -83,8 +87,12 @@ def costs(
     last_month: _LastMonth = False,
     form: _Format = Format.TABLE,
     html: _Html = None,
+    budget: _Budget = False,
 ) -> None:
     """Sum up what was used and spent, from the ledger. Needs no network and no key."""
+    if budget:
+        _budgets(config, ledger, tag, form)
+        return
     kinds = _kinds(by or ["model"])
     limits = _period(since, until, this_month, which, last_month)
     only: Dict[str, Any] = {"model": model, "provider": provider, "tags": _tags(tag or [])}
@@ -97,6 +105,12 @@ def costs(
         say(f"Wrote {html}.")
     else:
         _PRINTERS[form](report, kinds)
+
+
+def _budgets(config: Optional[Path], ledger: Optional[Path], tag: Optional[List[str]], form: Format) -> None:
+    if ledger:
+        raise typer.BadParameter("budgets are those of the configuration. Leave --ledger out.")
+    print_budgets(_tracker(config, None), _tags(tag) if tag else None, form.value)
 
 
 def _kinds(by: List[str]) -> List[str]:
