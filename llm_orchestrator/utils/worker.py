@@ -79,32 +79,34 @@ class SerialWorker:
 
     def wait(self, future: Future[Result]) -> Result:
         """Wait for work in this thread."""
+        began = time.monotonic()
         while True:
             try:
-                return future.result(self._seconds_left())
+                return future.result(self._seconds_left(began))
             except TimeoutError:
                 if future.done():  # the work itself ended so
                     raise
-                self._check_progress(future)
+                self._check_progress(future, began)
 
     async def await_(self, future: Future[Result]) -> Result:
         """Wait for work on a loop; a task that is cancelled takes back what was not begun."""
         import asyncio
 
+        began = time.monotonic()
         waiting = asyncio.wrap_future(future)
         try:
             while True:
-                done, _ = await asyncio.wait({waiting}, timeout=self._seconds_left())
+                done, _ = await asyncio.wait({waiting}, timeout=self._seconds_left(began))
                 if done:
                     return waiting.result()
-                self._check_progress(future)
+                self._check_progress(future, began)
         finally:
             waiting.cancel()
 
-    def _seconds_left(self) -> float:
-        return max(self._progress + self._patience - time.monotonic(), _SHORTEST)
+    def _seconds_left(self, began: float) -> float:
+        return max(max(self._progress, began) + self._patience - time.monotonic(), _SHORTEST)
 
-    def _check_progress(self, future: Future[Any]) -> None:
-        if time.monotonic() - self._progress >= self._patience:
+    def _check_progress(self, future: Future[Any], began: float) -> None:
+        if time.monotonic() - max(self._progress, began) >= self._patience:
             future.cancel()
             raise SilenceError
