@@ -2,6 +2,7 @@
 
 # No postponed annotations: on Python 3.9 typer finds no options in them.
 import enum
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Optional
@@ -96,15 +97,15 @@ def costs(
     kinds = _kinds(by or ["model"])
     limits = _period(since, until, this_month, which, last_month)
     only: Dict[str, Any] = {"model": model, "provider": provider, "tags": _tags(tag or [])}
-    tracker = _tracker(config, ledger)
-    with waiting("Reading the ledger ..."):
-        report = tracker.get_usage_report(*limits, **only)
-        _note_what_is_unknown(report, tracker, limits, only)
-    if html:
-        report.to_html(html)
-        say(f"Wrote {html}.")
-    else:
-        _PRINTERS[form](report, kinds)
+    with closing(_tracker(config, ledger)) as tracker:
+        with waiting("Reading the ledger ..."):
+            report = tracker.get_usage_report(*limits, **only)
+            _note_what_is_unknown(report, tracker, limits, only)
+        if html:
+            report.to_html(html)
+            say(f"Wrote {html}.")
+        else:
+            _PRINTERS[form](report, kinds)
 
 
 def _budgets(config: Optional[Path], ledger: Optional[Path], tag: Optional[List[str]], form: Format) -> None:

@@ -6,6 +6,7 @@ The store uses it as it uses a CSV ledger. Nothing on the way of a call waits fo
 from __future__ import annotations
 
 import hashlib
+import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, Sequence, Union
@@ -49,6 +50,8 @@ class DatabaseLedger:
 
     def _connect(self) -> None:
         self.engine = make_engine(self._url)
+        # What nobody closed is closed with its last user; not in a child process, where it is the parent's.
+        self._at_the_end = weakref.finalize(self, self.engine.dispose)
         self.writer = Writer(self.engine)
 
     def __str__(self) -> str:
@@ -130,6 +133,7 @@ class DatabaseLedger:
 
     def renew_after_fork(self) -> None:
         """Begin anew in a child process."""
+        self._at_the_end.detach()
         _of_parents.append(self.engine)
         self._connect()
         self.spool.renew_after_fork()

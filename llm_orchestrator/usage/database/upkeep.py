@@ -55,10 +55,10 @@ def status_of(ledger: DatabaseLedger) -> Status:
     version, problem, stored = None, None, Stored()
     try:
         version = _version(ledger.engine)
-        problem = _why_not_writable(ledger.engine, version)
-        stored = _stored(ledger.engine) if version else stored
         if version:
             prepare(ledger.engine)
+            stored = _stored(ledger.engine)
+        problem = _why_not_writable(ledger.engine, version)
     except (sa.exc.SQLAlchemyError, LedgerDatabaseError) as error:
         problem = reason_of(error)
     return Status(version, problem, stored, spool.waiting(), spool.in_use(), spool.refused())
@@ -83,7 +83,7 @@ def _why_not_writable(engine: sa.Engine, version: Optional[str]) -> Optional[str
     if engine.dialect.name != "postgresql":
         return None  # the file was looked at when the ledger was made
     if version:
-        may = sa.func.has_table_privilege(USAGE.name, "SELECT, INSERT")
+        may = sa.and_(*[sa.func.has_table_privilege(USAGE.name, right) for right in ("SELECT", "INSERT")])
         answer = f"Its role may not write. Run as the owner: GRANT SELECT, INSERT ON {USAGE.name} TO ROLE."
     else:
         may = sa.func.has_schema_privilege(sa.func.current_schema(), "CREATE")

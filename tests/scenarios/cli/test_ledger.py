@@ -1,0 +1,89 @@
+"""``ledger``: bring a file in, look, copy, and forget what is old, on SQLite and on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="a database needs the extra `database`")
+
+from tests.scenarios.cli.conftest import Command, write
+from tests.support.costs import TOKENS, fill, make
+from tests.support.databases import LEDGERS
+
+databases = pytest.mark.parametrize("ledger_kind", LEDGERS[1:])
+CONFIG: Dict[str, Any] = {
+    "active_provider": "local",
+    "active_model": "m",
+    "providers": {"local": {"model_path": "m.gguf"}},
+}
+
+
+@pytest.fixture
+def configured(folder: Path, place: Dict[str, Any]) -> None:
+    write(folder, {**CONFIG, "cost_tracking": {name: str(value) for name, value in place.items()}})
+
+
+@databases
+@pytest.mark.usefixtures("configured")
+def test_a_file_is_brought_in_looked_at_copied_and_forgotten(command: Command, folder: Path) -> None:
+    tracker = make(folder / "costs.csv")
+    fill(tracker)
+    assert "Tables: none yet" in command("ledger", "status").out
+    assert "5 rows brought in; 0 were there" in command("ledger", "import", "costs.csv").out
+    tracker.log_usage(
+        "p", "later", TOKENS, cost=Decimal(1), timestamp=datetime(2026, 2, 1, tzinfo=timezone.utc)
+    )
+    tracker.close()
+    (folder / "costs.csv").rename(folder / "moved.csv")
+    assert "1 row brought in; 5 were there" in command("ledger", "import", "moved.csv").out
+
+    status = command("ledger", "status")
+    assert status.code == 0
+    assert "Rows: 6, from 2026-01-01" in status.out and "On the way: 0 rows" in status.out
+    assert "Wrote 6 rows" in command("ledger", "export", "out.csv").out
+    assert (folder / "out.csv").read_bytes() == (folder / "moved.csv").read_bytes()
+    assert "Wrote 1 row " in command("ledger", "export", "out.jsonl", "--since", "2026-02").out
+    assert "6 calls" in command("costs").out + command("costs").err
+
+    refused = command("ledger", "prune", "--before", "2026-01-15", stdin="n\n")
+    assert refused.code == 1 and "Remove 5 rows" in refused.err + refused.out
+    assert "Removed 5 rows" in command("ledger", "prune", "--before", "2026-01-15", "--yes").out
+    assert "Rows: 1," in command("ledger", "status").out
+    assert "version 0001" in command("ledger", "upgrade").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["ledger", "status"], "no ledger in a database"),
+        (["ledger", "export", "out.xml"], ".parquet"),
+        (["ledger", "prune", "--before", "soon"], "2026-11-01"),
+    ],
+)
+def test_what_cannot_be_done_is_told(arguments: Any, told: str, command: Command, folder: Path) -> None:
+    write(folder, CONFIG)
+    ended = command(*arguments)
+    assert ended.code == 2
+    assert told in ended.err
+
+
+def test_a_database_that_is_away_is_told_and_what_waits_is_counted(command: Command, folder: Path) -> None:
+    url = "postgresql://me:secret@127.0.0.1:1/ledger"
+    write(folder, {**CONFIG, "cost_tracking": {"database_url": url, "spool_path": str(folder / "spool")}})
+    tracker = make(None, database_url=url, spool_path=folder / "spool")
+    tracker.log_usage("p", "m", TOKENS, cost=Decimal(1))
+    ended = command("ledger", "status")
+    assert ended.code == 1
+    assert "takes no rows" in ended.err and "Of programs that run: 1 row" in ended.out
+    tracker._recorder.store.ledger.close()  # type: ignore[union-attr]
+    assert "On the way: 1 row," in command("ledger", "status").out
+    assert "secret" not in ended.err + ended.out
+    missing = command("ledger", "import", "nothing.csv")
+    assert missing.code == 2 and "There is no ledger nothing.csv" in missing.err
+    (folder / "other.csv").write_text("a,b\n1,2\n")
+    assert "is not a ledger" in command("ledger", "import", "other.csv").err
