@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         ToolCallDelta,
         ToolResults,
     )
+    from llm_orchestrator.usage.limits import BudgetStatus
     from llm_orchestrator.usage.report import UsageReport
 
 __version__ = "0.1.0"
@@ -131,6 +132,7 @@ _HOMES = {
         "ToolCallDelta",
         "ToolResults",
     ],
+    "usage.limits": ["BudgetStatus"],
     "usage.report": ["UsageReport"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -144,6 +146,7 @@ __all__ = [
     "BaseLLMProvider",
     "BatchState",
     "BudgetExceededError",
+    "BudgetStatus",
     "BulkEstimate",
     "BulkProgress",
     "BulkResult",

@@ -11,7 +11,7 @@ from datetime import date, datetime, timezone
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.types import Attempt, CostDetails, Exchange, LLMResponse
@@ -22,19 +22,21 @@ from llm_orchestrator.usage.record import Tokens, UsageRecord, as_usage, as_utc
 from llm_orchestrator.usage.recorder import Recorder
 from llm_orchestrator.usage.selection import Selection
 from llm_orchestrator.utils.lazy import LazyModule
-from llm_orchestrator.utils.money import format_cost
+from llm_orchestrator.utils.money import ZERO, format_cost
 from llm_orchestrator.utils.packaged import is_packaged
 from llm_orchestrator.utils.threads import NoThreadError, in_thread
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator import pricing
-    from llm_orchestrator.usage import billing, budget, export, report
+    from llm_orchestrator.usage import billing, budgets, export, limits, report, reservation
     from llm_orchestrator.usage.report import UsageReport, UsageTotals
 else:  # imported with the first price, budget, export and report
     pricing = LazyModule("llm_orchestrator.pricing")
     billing = LazyModule("llm_orchestrator.usage.billing")
-    budget = LazyModule("llm_orchestrator.usage.budget")
+    budgets = LazyModule("llm_orchestrator.usage.budgets")
+    limits = LazyModule("llm_orchestrator.usage.limits")
+    reservation = LazyModule("llm_orchestrator.usage.reservation")
     export = LazyModule("llm_orchestrator.usage.export")
     report = LazyModule("llm_orchestrator.usage.report")
 
@@ -56,7 +58,9 @@ class CostTracker:
         price_table: Prices for records that come without a cost; None: the table shipped with the library.
         strict_pricing: Refuse models without a known price before anything is sent.
         session_budget: US dollars after which calls of a session are refused; None: no limit.
-        day_budget: US dollars after which calls of a day (local time) are refused; None: no limit.
+        day_budget: US dollars after which calls of a day are refused; None: no limit.
+        budget: The budgets as they stand in the configuration, in place of these two, such as ``{"month":
+            300, "timezone": "Europe/Berlin", "tags": {"customer": {"month": 50}}}``; None: no others.
         database_url: A database as the ledger, in place of ``log_path``, which many machines may share:
             ``postgresql+psycopg://USER@HOST/DATABASE`` or ``sqlite:///FILE``. Needs the extra ``database``.
         spool_path: The folder where rows wait on their way to the database, made when it is missing; all
@@ -82,6 +86,7 @@ class CostTracker:
         day_budget: Optional[Decimal] = None,
         database_url: Optional[str] = None,
         spool_path: Union[str, Path, None] = None,
+        budget: Optional[Mapping[str, Any]] = None,
     ) -> None:
         self.enabled = enabled
         self.session_id = session_id or _new_id()
@@ -93,9 +98,10 @@ class CostTracker:
         has_file = enabled and log_path and not database_url
         file = Ledger(log_path, fsync=fsync, rotate_mb=rotate_mb) if has_file and log_path else None
         shared = open_database(database_url, spool_path, fsync=fsync) if enabled and database_url else None
-        is_limited = session_budget is not None or day_budget is not None
-        limits = budget.make_budget(enabled, session_budget, day_budget, file) if is_limited else None
-        self._recorder = Recorder(shared or file, limits)
+        given = {"session": session_budget, "day": day_budget}
+        wanted = {**(budget or {}), **{kind: most for kind, most in given.items() if most is not None}}
+        limited = budgets.make_budget(wanted, file, database_url, enabled=enabled) if wanted else None
+        self._recorder = Recorder(shared or file, limited)
 
     @property
     def _billing(self) -> billing.Billing:
@@ -227,6 +233,7 @@ class CostTracker:
         )
         record = evolve(record, final=final)
         self.add(record)
+        self.spend_budget(record.session_id, record.tags, record.cost or ZERO)
         return record
 
     def log_usage_later(self, **fields: Any) -> None:
@@ -339,17 +346,69 @@ class CostTracker:
                 "Add the model to price_overrides, or turn strict_pricing off."
             )
 
-    def check_budget(self, session_id: str, pending: Optional[Decimal] = None) -> None:
+    def check_budget(
+        self,
+        session_id: str,
+        pending: Optional[Decimal] = None,
+        tags: Optional[Mapping[str, str]] = None,
+    ) -> None:
         """Refuse to go on when a budget is spent; before anything is sent.
+
+        With a ledger in a database nothing is checked here: what a call may cost is reserved before it.
 
         Args:
             session_id: The session the next request belongs to.
             pending: US dollars that are spent but not recorded yet.
+            tags: The tags of the call.
 
         Raises:
-            BudgetExceededError: The budget of the session or of the day is spent.
+            BudgetExceededError: A budget that applies to the call is spent.
         """
-        self._recorder.check_budget(session_id, pending)
+        self._recorder.check_budget(session_id, tags or {}, pending or ZERO)
+
+    def budget_status(
+        self, session_id: Optional[str] = None, tags: Optional[Mapping[str, str]] = None
+    ) -> List[limits.BudgetStatus]:
+        """Tell what is left of each budget in this session, day and month.
+
+        Args:
+            session_id: The session; None: the tracker's own.
+            tags: The tags of a call, for the budgets that apply to it; None: of tags, every value that
+                occurred in the period.
+
+        Returns:
+            One status for each budget. What is spent is None, and a warning logged, when the database cannot
+            be asked.
+        """
+        return self._recorder.budget_status(session_id or self.session_id, tags)
+
+    def request_budget(
+        self, session_id: str, tags: Mapping[str, str], amount: Callable[[], Decimal], seconds: float
+    ) -> Optional[reservation.BudgetRequest]:
+        """Ask for what a call may cost of its budgets, where the ledger is a database; for the library.
+
+        Args:
+            session_id: The session the call belongs to.
+            tags: Its tags.
+            amount: Tells US dollars that it may cost; not called where no budget applies.
+            seconds: How long it may take; afterwards its reservation ends by itself.
+
+        Returns:
+            What takes the reservation; None where there is none to take.
+        """
+        limited = self._recorder.budget
+        return limited.request(session_id, tags, amount, seconds) if limited else None
+
+    def spend_budget(self, session_id: str, tags: Mapping[str, str], cost: Decimal) -> None:
+        """Count what a call has spent without a reservation, where the ledger is a database; for the library.
+
+        Args:
+            session_id: The session the call belongs to.
+            tags: Its tags.
+            cost: US dollars.
+        """
+        if self._recorder.budget:
+            self._recorder.budget.spend(session_id, tags, cost)
 
     def get_usage_report(
         self,

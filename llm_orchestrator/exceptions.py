@@ -4,7 +4,7 @@
     |-- ConfigurationError              the YAML file, a key or a package is missing or cannot be used
     |-- ProviderSwitchError             a history of one provider was sent to another
     |-- InvalidMessagesError            the messages cannot be sent (names the index)
-    |-- BudgetExceededError             a configured budget is used up
+    |-- BudgetExceededError             a configured budget has no room for the call
     |-- TooManyTurnsError               a loop of tools did not end (has what was paid)
     |-- ToolTimeoutError                a tool did not end in time
     `-- ProviderError                   a provider refused, failed, or could not be reached
@@ -32,6 +32,8 @@ provider, may succeed where this attempt failed. All errors can be pickled and c
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar, Dict, FrozenSet, Iterator, List, Optional, Tuple, Type
 
 from llm_orchestrator.types import Attempt, LLMResponse, TokenUsage
@@ -132,7 +134,39 @@ class InvalidMessagesError(OrchestratorError):
 
 
 class BudgetExceededError(OrchestratorError):
-    """A configured budget is spent; nothing more was sent."""
+    """A configured budget is spent, or has no room for this call; nothing more was sent.
+
+    Args:
+        message: Which budget, how much of it is gone, and what to do.
+        budget: Which one: ``session``, ``day``, ``month``, or ``month tag:customer=acme``.
+        period: The session's id, the day (``2026-11-29``), or the month (``2026-11``).
+        limit: US dollars that may be spent in the period.
+        spent: US dollars that are spent; None when the database that knows could not be asked.
+        held: US dollars that calls under way have reserved.
+        needed: US dollars that this call would have reserved; None where nothing is reserved.
+        until: When the period ends, in the budget's time zone; None for a session.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        budget: Optional[str] = None,
+        period: Optional[str] = None,
+        limit: Optional[Decimal] = None,
+        spent: Optional[Decimal] = None,
+        held: Optional[Decimal] = None,
+        needed: Optional[Decimal] = None,
+        until: Optional[datetime] = None,
+    ) -> None:
+        super().__init__(message)
+        self.budget = budget
+        self.period = period
+        self.limit = limit
+        self.spent = spent
+        self.held = held
+        self.needed = needed
+        self.until = until
 
 
 class TooManyTurnsError(OrchestratorError):

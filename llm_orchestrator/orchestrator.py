@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.calls import rows as row_calls
     from llm_orchestrator.calls import warm_up as warming
     from llm_orchestrator.providers import base
+    from llm_orchestrator.usage import limits
 else:  # most programs start without these, and some never need them
     bulk = LazyModule("llm_orchestrator.bulk", unreadable_module)
     bulk_jobs = LazyModule("llm_orchestrator.bulk.job", unreadable_module)
@@ -64,6 +65,7 @@ else:  # most programs start without these, and some never need them
     factory = LazyModule("llm_orchestrator.calls.factory", unreadable_module)
     warming = LazyModule("llm_orchestrator.calls.warm_up", unreadable_module)
     base = LazyModule("llm_orchestrator.providers.base")
+    limits = LazyModule("llm_orchestrator.usage.limits")
 
 __all__ = ["LLMOrchestrator"]
 
@@ -551,6 +553,20 @@ class LLMOrchestrator:
             US dollars; calls with an unknown price are not in it.
         """
         return self.cost_tracker.get_session_cost(self.session_id)
+
+    def budget_status(self, tags: Optional[Mapping[str, str]] = None) -> List[limits.BudgetStatus]:
+        """Tell what is left of each budget: of this session, this day and this month.
+
+        Args:
+            tags: The tags of a call, for the budgets that apply to it; None: of tags, every value that
+                occurred in the period.
+
+        Returns:
+            One ``BudgetStatus`` for each budget: which one, ``limit``, ``spent``, ``held``, ``left`` in US
+            dollars, and ``until`` when. ``spent`` and ``left`` are None, and a warning is logged, when the
+            ledger's database cannot be asked.
+        """
+        return self.cost_tracker.budget_status(self.session_id, tags)
 
     # ---------------------------------------------------------------- siblings and the end
 

@@ -63,7 +63,7 @@ class Caller(Protocol):
     client: BatchClient
     provider: str
 
-    def check_may_send(self) -> None:
+    async def check_may_send(self) -> None:
         """Refuse to submit when the orchestrator is closed, or a budget is spent."""
 
 
@@ -89,7 +89,7 @@ class Submitter:
 
     async def submit(self, rows: List[Packed]) -> OpenBatch:
         """Submit rows as one batch; an error means that there is none."""
-        self._caller.check_may_send()
+        await self._caller.check_may_send()
         keys = [(packed.row.key_text, packed.row.fingerprint) for packed in rows]
         note = self._notes.intend(self._caller.provider, keys)
         batch = OpenBatch(note, {position: packed.row for position, packed in enumerate(rows)})

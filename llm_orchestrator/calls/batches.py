@@ -13,6 +13,7 @@ from llm_orchestrator.providers.batch_values import BatchItem, BatchResult
 from llm_orchestrator.providers.batches import BatchClient, error_of_batch
 from llm_orchestrator.request.arguments import CallArguments
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse
+from llm_orchestrator.utils.money import ZERO
 
 if TYPE_CHECKING:
     from llm_orchestrator.calls.call import Call
@@ -82,10 +83,14 @@ class BatchCaller:
         error.status_code = None
         return error
 
-    def check_may_send(self) -> None:
-        """Refuse to submit when the orchestrator is closed, or a budget is spent."""
+    async def check_may_send(self) -> None:
+        """Refuse to submit when the orchestrator is closed, or a budget is spent; reserves nothing."""
         self._shared.check_open()
-        self._shared.tracker.check_budget(self._shared.session_id, None)
+        tracker, session, tags = self._shared.tracker, self._shared.session_id, self._template.request.tags
+        tracker.check_budget(session, None, tags)
+        asked = tracker.request_budget(session, tags, lambda: ZERO, 0)
+        if asked is not None:
+            (await asked.atake()).settle(ZERO)
 
     def estimated_cost(self, request: LLMRequest, completion: int) -> Optional[Decimal]:
         """What a row would cost in a batch with an answer of so many tokens."""

@@ -9,6 +9,7 @@ import logging
 import math
 import os
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from types import TracebackType
 from typing import (
@@ -29,6 +30,7 @@ from typing import (
 from llm_orchestrator import policy
 from llm_orchestrator.calls.continuation import interruption, joined, partial_of, put_before, unfinished
 from llm_orchestrator.calls.embedding import Vectors, parts_of
+from llm_orchestrator.calls.expected_cost import most_it_costs
 from llm_orchestrator.calls.reasking import asked_again, keep_misfit_as_cause, reason_of, with_paid
 from llm_orchestrator.calls.reporter import CallReporter
 from llm_orchestrator.calls.shared import SharedState
@@ -64,12 +66,18 @@ if TYPE_CHECKING:
     from llm_orchestrator.providers.embedding import Embedded
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
     from llm_orchestrator.streaming import StreamCore
+    from llm_orchestrator.usage.reservation import BudgetRequest
 else:
     batches = LazyModule("llm_orchestrator.providers.batches")
 
 __all__ = ["Call", "CallSettings"]
 
 logger = logging.getLogger(__name__)
+
+#: Seconds that a call without a ``total_timeout`` is thought to take at most.
+LONGEST_CALL = 3600.0
+#: Seconds for which a call that ended may still be on its way to say so.
+SPARE_SECONDS = 60.0
 
 
 class CallSettings(NamedTuple):
@@ -119,6 +127,7 @@ class Call:
         self._turn = turn
         self._is_streamed = streamed
         self._is_counting = counting
+        self._has_reserved = False
         self._deadline = math.inf
         self._chain = settings.chain
         self._earlier: Optional[LLMResponse] = None  # the parts of a paused answer so far, as one
@@ -136,6 +145,7 @@ class Call:
     def send(self) -> LLMResponse:
         """Get a whole answer."""
         with self:
+            self._reserve()
             while True:
                 part = policy.run(self._plan(), self._attempt)
                 answer = None if self.goes_on(part) else self.succeed(part)
@@ -146,6 +156,7 @@ class Call:
         """Get a whole answer, async."""
         attempt = self._aattempt if self._settings.pace is None else self._apaced_attempt
         with self:
+            await self._areserve()
             while True:
                 part = await policy.arun(self._plan(), attempt)
                 answer = None if self.goes_on(part) else self.succeed(part)
@@ -155,12 +166,43 @@ class Call:
     def open(self) -> ProviderStream:
         """Open a streamed answer, or what follows it; its owner ends the call by a method below."""
         with self:
+            self._reserve()
             return policy.run(self._plan(), self._open_attempt)
 
     async def aopen(self) -> AsyncProviderStream:
         """Open a streamed answer, async; see ``open``."""
         with self:
+            await self._areserve()
             return await policy.arun(self._plan(), self._aopen_attempt)
+
+    def _reserve(self) -> None:
+        """Reserve what it may cost, once, where a budget in a database asks for it."""
+        asked = self._budget_request()
+        if asked is not None:
+            self._reporter.hold(asked.take())
+
+    async def _areserve(self) -> None:
+        """Reserve what it may cost, async; see ``_reserve``."""
+        asked = self._budget_request()
+        if asked is not None:
+            self._reporter.hold(await asked.atake())
+
+    def _budget_request(self) -> Optional[BudgetRequest]:
+        if self._has_reserved:
+            return None
+        self._has_reserved = True
+        self._shared.check_open()
+        lifetime = (self._settings.total_timeout or LONGEST_CALL) + SPARE_SECONDS
+        tracker, session = self._shared.tracker, self._shared.session_id
+        return tracker.request_budget(session, self._request.tags, self._most_it_costs, lifetime)
+
+    def _most_it_costs(self) -> Decimal:
+        """What its dearest model may cost for one answer: a fallback may be asked without asking again."""
+        models = [(evolve(self._request, model=name), name) for name in self._chain]
+        return max(
+            most_it_costs(self._shared.tracker, self._provider, request, self._settings.known_model(name))
+            for request, name in models
+        )
 
     def _attempt(self, step: Attempt) -> LLMResponse:
         context = self._context_of(step)
@@ -265,6 +307,7 @@ class Call:
         """Get the vectors of its texts instead, batch by batch; each is a request with a row of its own."""
         vectors = Vectors()
         with self:
+            self._reserve()
             for batch in self._batches():
                 self._take(vectors, policy.run(self._plan(), partial(self._embed_attempt, batch, vectors)))
             return self._succeed_with(vectors)
@@ -273,6 +316,7 @@ class Call:
         """Get the vectors of its texts, async; see ``embed``."""
         vectors = Vectors()
         with self:
+            await self._areserve()
             for batch in self._batches():
                 attempt = partial(self._aembed_attempt, batch, vectors)
                 self._take(vectors, await policy.arun(self._plan(), attempt))

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from llm_orchestrator.calls.batches import BatchCaller
+from llm_orchestrator.calls.expected_cost import estimated_cost
 from llm_orchestrator.calls.factory import CallFactory
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import ConfigurationError
@@ -13,8 +14,7 @@ from llm_orchestrator.request.arguments import call_arguments
 from llm_orchestrator.request.messages import read_messages
 from llm_orchestrator.request.options import check_options
 from llm_orchestrator.request.output import parse_output
-from llm_orchestrator.types import Exchange, FinishReason, LLMRequest, LLMResponse, Messages, TokenUsage
-from llm_orchestrator.usage.estimates import estimate_prompt
+from llm_orchestrator.types import FinishReason, LLMRequest, LLMResponse, Messages
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
@@ -117,12 +117,6 @@ class RowCaller:
 
         That is in the mode of the run, or else in a batch, or ``now``.
         """
-        prompt = estimate_prompt(request)
-        usage = TokenUsage(prompt, completion, prompt + completion)
-        model = self._model or ""
-        answer = LLMResponse("", model, self._provider.name, requested_model=model, usage=usage)
-        owner = self._provider.price_provider_of(model)
         sent = request if now or batch else self._in_window(request)
-        exchange = Exchange("", sent.provider_options, {}, batch=batch)
-        tracker = self._shared.tracker
-        return tracker.price_response(answer, owner, self._provider.base_url, exchange=exchange).total
+        named = evolve(sent, model=request.model or self._model or "")
+        return estimated_cost(self._shared.tracker, self._provider, named, completion, batch=batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Optional
 
-from llm_orchestrator.config.manager import CostTrackingConfig
+from llm_orchestrator.config.manager import BudgetConfig, CostTrackingConfig
 from llm_orchestrator.cost_tracker import CostTracker
 
 __all__ = ["configured_tracker", "warn_of_unused_settings"]
@@ -28,6 +28,11 @@ def configured_tracker(config: CostTrackingConfig, session_id: Optional[str] = N
             discount=config.discount,
             stale_after_days=config.stale_after_days,
         )
+    if config.budget.is_set and config.database_url is None and _was_set(config.budget, "reserve"):
+        logger.warning(
+            "cost_tracking.budget.reserve has no effect on a CSV ledger: a budget is checked before each "
+            "request, and requests under way may exceed it. Set database_url, or remove reserve."
+        )
     return CostTracker(
         enabled=config.enabled,
         log_path=config.log_path,
@@ -38,9 +43,12 @@ def configured_tracker(config: CostTrackingConfig, session_id: Optional[str] = N
         session_id=session_id,
         price_table=table,
         strict_pricing=config.strict_pricing,
-        session_budget=config.budget.session,
-        day_budget=config.budget.day,
+        budget=config.budget.model_dump() if config.budget.is_set else None,
     )
+
+
+def _was_set(budget: BudgetConfig, name: str) -> bool:
+    return name in budget.model_fields_set and bool(getattr(budget, name))
 
 
 def warn_of_unused_settings(config: CostTrackingConfig) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Dict, List, Optional
 import typer
 
 from llm_orchestrator.calls.tracker import configured_tracker
+from llm_orchestrator.cli.budgets import print_budgets
 from llm_orchestrator.cli.cost_formats import print_csv, print_json, print_table
 from llm_orchestrator.cli.periods import Period, month, month_before, period
 from llm_orchestrator.cli.settings import ConfigOption, load_without_keys
@@ -68,12 +69,15 @@ _Which = Annotated[
     Optional[str], typer.Argument(metavar="MONTH", help="After --month: which one, as 2026-10.")
 ]
 _Format = Annotated[Format, typer.Option("--format", "-f", help="How to print them.")]
+_Budget = Annotated[
+    bool, typer.Option("--budget", help="Show what is left of each budget instead; --tag says of which.")
+]
 _Html = Annotated[Optional[Path], _option("--html", "FILE", "Write a page with charts instead.")]
 _Title = Annotated[Optional[str], _option("--title", "TEXT", "The heading of that page.")]
-_Budget = Annotated[
+_MonthBudget = Annotated[
     Optional[float],
     typer.Option(
-        "--budget",
+        "--month-budget",
         metavar="DOLLARS",
         min=0.01,
         help="For a month: that page says whether it will hold. Default: the configured one.",
@@ -97,23 +101,35 @@ def costs(
     form: _Format = Format.TABLE,
     html: _Html = None,
     title: _Title = None,
-    budget: _Budget = None,
+    month_budget: _MonthBudget = None,
+    budget: _Budget = False,
 ) -> None:
     """Sum up what was used and spent, from the ledger. Needs no network and no key."""
+    if budget:
+        _budgets(config, ledger, tag, form)
+        return
     kinds = _kinds(by or ["model"])
     limits = _period(since, until, this_month, which, last_month)
     only: Dict[str, Any] = {"model": model, "provider": provider, "tags": _tags(tag or [])}
-    if (title is not None or budget is not None) and html is None:
-        raise typer.BadParameter("they are for the page. Add --html FILE.", param_hint="--title, --budget")
+    if (title is not None or month_budget is not None) and html is None:
+        raise typer.BadParameter(
+            "they are for the page. Add --html FILE.", param_hint="--title, --month-budget"
+        )
     with closing(_tracker(config, ledger)) as tracker:
         with waiting("Reading the ledger ..."):
             report = tracker.get_usage_report(*limits, **only)
             _note_what_is_unknown(report, tracker, limits, only)
         if html:
-            report.to_html(html, title=title, budget=budget or _month_budget(config, ledger))
+            report.to_html(html, title=title, budget=month_budget or _month_budget(config, ledger))
             say(f"Wrote {html}.")
         else:
             _PRINTERS[form](report, kinds)
+
+
+def _budgets(config: Optional[Path], ledger: Optional[Path], tag: Optional[List[str]], form: Format) -> None:
+    if ledger:
+        raise typer.BadParameter("budgets are those of the configuration. Leave --ledger out.")
+    print_budgets(_tracker(config, None), _tags(tag) if tag else None, form.value)
 
 
 def _kinds(by: List[str]) -> List[str]:

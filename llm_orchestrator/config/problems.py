@@ -76,6 +76,8 @@ def schema_problems(error: ValidationError, sections: Mapping[str, Type[BaseMode
 
 #: So long is the path of a key of an entry: ``providers``, the entry's name, the key.
 ENTRY_KEY = 3
+#: Where the budgets of tags stand, each below the tag's name.
+_TAG_BUDGETS: Path = ("cost_tracking", "budget", "tags")
 #: Errors that pydantic reports only as a consequence of another one.
 _CONSEQUENCES = {"default_factory_not_called"}
 
@@ -130,5 +132,7 @@ def _bracketed(value: Any) -> str:
 def _known_keys(path: Path, sections: Mapping[str, Type[BaseModel]]) -> Iterable[str]:
     # The names of the entries below `providers` are free; one may be the name of a section.
     inside = path[:1] if path[0] == "providers" and len(path) <= ENTRY_KEY else path[:-1]
+    if path[:-2] == _TAG_BUDGETS:  # the names of tags are free, too
+        inside = _TAG_BUDGETS
     section = next((part for part in reversed(inside) if isinstance(part, str)), "")
     return [field.alias or name for name, field in sections[section].model_fields.items()]

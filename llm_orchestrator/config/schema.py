@@ -42,7 +42,7 @@ from llm_orchestrator.config.values import (
     default_section,
     replaced,
 )
-from llm_orchestrator.exceptions import InvalidRequestError
+from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError
 from llm_orchestrator.models.names import foreign_owner
 from llm_orchestrator.request.options import check_entry_options
 from llm_orchestrator.utils.suggestions import did_you_mean
@@ -57,6 +57,7 @@ __all__ = [
     "OrchestratorConfig",
     "PriceOverride",
     "ProviderConfig",
+    "TagBudgetConfig",
 ]
 
 #: The names of rates; all are in US dollars per million tokens.
@@ -308,19 +309,72 @@ class PriceOverride(ConfigModel):
         return rates
 
 
-class BudgetConfig(ConfigModel):
-    """The most that may be spent before calls are refused, in US dollars.
-
-    The sums are those of the ledger, so processes that share it share its budgets. The budget is checked
-    before each request and reserves nothing: requests in progress may exceed it.
+class TagBudgetConfig(ConfigModel):
+    """The most that calls with one value of a tag may spend, in US dollars.
 
     Attributes:
         session: Most for one session; None is no limit.
-        day: Most for one day in local time; None is no limit.
+        day: Most for one day; None is no limit.
+        month: Most for one month; None is no limit.
     """
 
     session: Optional[Dollars] = None
     day: Optional[Dollars] = None
+    month: Optional[Dollars] = None
+
+
+class BudgetConfig(TagBudgetConfig):
+    """The most that may be spent before calls are refused, in US dollars.
+
+    With a database as the ledger a call reserves what it may cost. A CSV ledger is read before each request,
+    and reserves nothing: requests in progress may exceed the budget.
+
+    Attributes:
+        session: Most for one session; None is no limit.
+        day: Most for one day; None is no limit.
+        month: Most for one month; None is no limit.
+        tags: The same for each value of a tag, by the tag's name.
+        timezone: Where days and months begin, such as ``Europe/Berlin``; None is local time, and UTC for a
+            database.
+        month_starts_on: The day on which months begin, from 1 to 28.
+        reserve: Whether calls reserve what they may cost; only in a database.
+        on_unreachable: Whether a call is allowed or refused while the database cannot be asked.
+    """
+
+    tags: Annotated[Dict[Text, Annotated[TagBudgetConfig, Section]], Frozen] = FrozenDict()
+    timezone: Optional[Text] = None
+    month_starts_on: Annotated[int, Number] = Field(default=1, ge=1, le=28)
+    reserve: bool = True
+    on_unreachable: Literal["allow", "refuse"] = "allow"
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is any limit."""
+        return any(_has_limit(budget) for budget in (self, *self.tags.values()))
+
+    @field_validator("tags")
+    @classmethod
+    def _plain_names(cls, tags: Mapping[str, Any]) -> Mapping[str, Any]:
+        for name in tags:
+            if "=" in name:
+                raise ValueError(f"has the name {name!r}. Write the tag alone: every value has this budget.")
+        return tags
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: Optional[str]) -> Optional[str]:
+        if name is not None:
+            from llm_orchestrator.usage.periods import zone_of  # few files name one
+
+            try:
+                zone_of(name)
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return name
+
+
+def _has_limit(budget: TagBudgetConfig) -> bool:
+    return any(most is not None for most in (budget.session, budget.day, budget.month))
 
 
 class CostTrackingConfig(ConfigModel):
@@ -380,8 +434,7 @@ class CostTrackingConfig(ConfigModel):
     @field_validator("budget")
     @classmethod
     def _is_counted(cls, budget: BudgetConfig, info: ValidationInfo) -> BudgetConfig:
-        limits = (budget.session, budget.day)
-        if info.data.get("enabled") is False and any(limit is not None for limit in limits):
+        if info.data.get("enabled") is False and budget.is_set:
             raise ValueError("has no effect without `enabled: true`. Set that, or remove the budget.")
         return budget
 
@@ -477,5 +530,6 @@ SECTIONS: Mapping[str, Any] = {
     "compat": CompatConfig,
     "price_overrides": PriceOverride,
     "budget": BudgetConfig,
+    "tags": TagBudgetConfig,
     "model_registry": ModelRegistryConfig,
 }

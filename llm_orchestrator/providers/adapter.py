@@ -76,6 +76,8 @@ class Adapter(ABC):
     embedding_texts: ClassVar[Optional[int]] = None
     #: Most tokens of all texts in one request of ``embed``; None where no limit is known.
     embedding_tokens: ClassVar[Optional[int]] = None
+    #: Most tokens of an answer where a call sets no ``max_tokens``; None where the provider decides.
+    default_max_tokens: ClassVar[Optional[int]] = None
     #: Reply headers that may hold the provider's id of the request.
     request_id_headers: ClassVar[Tuple[str, ...]] = ("x-request-id", "request-id")
     #: Reply headers that decide a price, in lower case.

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers import anthropic
 from llm_orchestrator.providers.anthropic import batches, failures, models
+from llm_orchestrator.providers.anthropic.requests import DEFAULT_MAX_TOKENS
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.finishes import failure_of_finish, says_failure
@@ -37,6 +38,7 @@ class AnthropicAdapter(SDKProvider):
     service: ClassVar[str] = "anthropic"
     extra: ClassVar[str] = "anthropic"
     batch_api: ClassVar[Any] = batches
+    default_max_tokens: ClassVar[Optional[int]] = DEFAULT_MAX_TOKENS
     #: How the names of the SDK's two client classes end; subclasses for other hosts name theirs.
     platform: ClassVar[str] = ""
 

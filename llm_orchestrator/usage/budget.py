@@ -1,6 +1,6 @@
-"""What may still be spent: sums of a shared ledger, kept up to date, and the limits they are compared with.
+"""What may still be spent by a ledger file: its sums, kept up to date, and the limits they are compared with.
 
-A budget is a check before each attempt, not a reservation: requests under way at that moment may still
+Such a budget is a check before each attempt, not a reservation: requests under way at that moment may still
 overshoot it. What other processes wrote to the ledger counts, and so do estimates; a call without a price
 cannot count.
 """
@@ -10,47 +10,39 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from datetime import datetime, timezone
 from decimal import Decimal
-from typing import IO, Dict, Iterable, Iterator, Optional, Sequence, Set, Tuple
+from typing import IO, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
-from llm_orchestrator.exceptions import BudgetExceededError, ConfigurationError
+from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
-from llm_orchestrator.usage.days import LocalClock
+from llm_orchestrator.usage.groups import tags_of
 from llm_orchestrator.usage.ledger import Identity, Ledger, identity
 from llm_orchestrator.usage.ledger_csv import LineReader
+from llm_orchestrator.usage.limits import BudgetLimits, BudgetStatus, Claim
 from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.utils.money import ZERO, add_money, format_cost
 
-__all__ = ["Budget", "LedgerTail", "make_budget"]
+__all__ = ["LedgerBudget", "LedgerTail", "is_nearly_spent", "warn_of_nearly_spent"]
 
 logger = logging.getLogger(__name__)
 
 #: Share of a budget from which on it warns.
 WARNING_SHARE = Decimal("0.8")
 
-_TIME, _COST, _SESSION = map(REPORT_COLUMNS.index, ("timestamp", "cost", "session_id"))
+_TIME, _COST, _SESSION, _TAGS = map(REPORT_COLUMNS.index, ("timestamp", "cost", "session_id", "tags"))
 
 
-def make_budget(
-    enabled: bool, session: Optional[Decimal], day: Optional[Decimal], ledger: Optional[Ledger]
-) -> Budget:
-    """Make the budget of a tracker."""
-    if not enabled:
-        raise ConfigurationError(
-            "A budget is set, but cost tracking is off, so nothing would be counted. Turn it on."
-        )
-    return Budget(session, day, ledger)
+class LedgerBudget:
+    """Compares what a ledger says was spent with the limits, for many threads and all its processes.
 
+    Args:
+        limits: The budgets.
+        ledger: The file with the sums; None: those of this process.
+    """
 
-class Budget:
-    """Compares what was spent with the limits, for many threads and for all processes of one ledger."""
-
-    def __init__(self, session: Optional[Decimal], day: Optional[Decimal], ledger: Optional[Ledger]) -> None:
-        limits = {"session": session, "day": day}
-        self._limits = {kind: None if most is None else Decimal(str(most)) for kind, most in limits.items()}
-        self._spent: Dict[str, Dict[str, Decimal]] = {"session": {}, "day": {}}
-        self._clock = LocalClock()
+    def __init__(self, limits: BudgetLimits, ledger: Optional[Ledger]) -> None:
+        self._limits = limits
+        self._spent: Dict[Tuple[str, str], Decimal] = {}
         self._tail = LedgerTail(ledger) if ledger else None
         self._warned: Set[Tuple[str, str]] = set()
         self._lock = threading.Lock()
@@ -60,57 +52,83 @@ class Budget:
         """Count a record that is in no ledger file."""
         if record.cost:
             with self._lock:
-                self._add(str(record.timestamp), record.session_id, record.cost)
+                self._add(str(record.timestamp), record.session_id, record.tags, record.cost)
 
-    def check(self, session_id: str, pending: Optional[Decimal] = None) -> None:
-        """Refuse to go on when a budget is spent."""
-        today, _ = self._clock.read(str(datetime.now(timezone.utc)))
+    def check(self, session_id: str, tags: Mapping[str, str], pending: Decimal) -> None:
+        """Refuse to go on when a budget is spent; ``pending`` is spent, and not recorded yet."""
+        claims = self._limits.claims(session_id, tags)
         with self._lock:
             self._catch_up()
-            for kind, name in (("session", session_id), ("day", today)):
-                limit = self._limits[kind]
-                if limit is not None:
-                    spent = add_money(self._spent[kind].get(name, ZERO), pending or ZERO)
-                    self._compare(kind, name, spent, limit)
+            for claim in claims:
+                self._compare(claim, add_money(self._spent.get(claim.key, ZERO), pending))
 
-    def _compare(self, kind: str, name: str, spent: Decimal, limit: Decimal) -> None:
-        if spent >= limit:
-            raise BudgetExceededError(
-                f"The budget for one {kind} is spent: {format_cost(spent)} of {format_cost(limit)} "
-                f"({kind} {name}). Nothing more was sent. Raise cost_tracking.budget.{kind} to go on."
-            )
-        if spent >= WARNING_SHARE * limit and (kind, name) not in self._warned:
-            self._warned.add((kind, name))
-            logger.warning(
-                "%s of %s has been spent of the budget for %s %s.",
-                format_cost(spent),
-                format_cost(limit),
-                kind,
-                name,
-            )
+    def status(self, session_id: str, tags: Optional[Mapping[str, str]]) -> List[BudgetStatus]:
+        """What is left of each budget; without ``tags``, of every value of a tag that occurred."""
+        claims = self._limits.claims(session_id, tags or {})
+        with self._lock:
+            self._catch_up()
+            if tags is None:
+                for group in self._limits.tag_claims():
+                    claims += group.found_in(self._spent)
+            return [claim.status(self._spent.get(claim.key, ZERO)) for claim in claims]
+
+    def request(
+        self, session_id: str, tags: Mapping[str, str], amount: Callable[[], Decimal], seconds: float
+    ) -> None:
+        """Reserve nothing: a file can only be read."""
+
+    def spend(self, session_id: str, tags: Mapping[str, str], cost: Decimal) -> None:
+        """Count nothing: the row in the ledger counts."""
+
+    def flush(self) -> None:
+        """Wait for nothing."""
+
+    def close(self) -> None:
+        """Keep the sums, for a later call."""
+
+    def _compare(self, claim: Claim, spent: Decimal) -> None:
+        if not claim.fits(spent, ZERO, ZERO):
+            raise claim.exceeded(spent)
+        if claim.key not in self._warned and is_nearly_spent(claim, spent):
+            self._warned.add(claim.key)
+            warn_of_nearly_spent(claim, spent)
 
     def _catch_up(self) -> None:
         new_rows: Iterable[Sequence[str]] = self._tail.read() if self._tail else ()
         try:
             for cells in new_rows:
                 if cells[_COST]:
-                    self._add(cells[_TIME], cells[_SESSION], Decimal(cells[_COST]))
+                    tags = tags_of(cells[_TAGS]) if self._limits.uses_tags else {}
+                    self._add(cells[_TIME], cells[_SESSION], tags, Decimal(cells[_COST]))
         except OSError as error:
             raise ConfigurationError(
                 f"The ledger cannot be read, so that no budget can be checked: {error}. "
                 "Make the file readable or remove the budget."
             ) from error
 
-    def _add(self, timestamp: str, session_id: str, cost: Decimal) -> None:
-        day, _ = self._clock.read(timestamp)
-        for kind, name in (("session", session_id), ("day", day)):
-            if self._limits[kind] is not None:
-                spent = self._spent[kind]
-                spent[name] = add_money(spent.get(name, ZERO), cost)
+    def _add(self, timestamp: str, session_id: str, tags: Mapping[str, str], cost: Decimal) -> None:
+        for key in self._limits.keys(timestamp, session_id, tags):
+            self._spent[key] = add_money(self._spent.get(key, ZERO), cost)
 
     def renew_after_fork(self) -> None:
         """Forget a lock that a thread of the parent may hold."""
         self._lock = threading.Lock()
+
+
+def is_nearly_spent(claim: Claim, spent: Decimal) -> bool:
+    """Whether so much of a budget is spent that it is time to say so."""
+    return spent >= WARNING_SHARE * claim.limit
+
+
+def warn_of_nearly_spent(claim: Claim, spent: Decimal) -> None:
+    """Say that a budget comes to its end."""
+    logger.warning(
+        "%s of %s has been spent of the budget for %s %s.",
+        format_cost(spent),
+        format_cost(claim.limit),
+        claim.scope,
+        claim.period,
+    )
 
 
 class LedgerTail:

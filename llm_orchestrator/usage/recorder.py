@@ -1,8 +1,8 @@
 """The recorder keeps records: each goes to the store and is added to the cost of its session.
 
-A budget reads the ledger file when it is checked; only a record that is in no file is counted when it is
-kept. One recorder serves many threads; after a fork it begins anew in the child, and at the end of the
-program it writes what still waits.
+A budget of a ledger file reads it when it is checked; only a record that is in no file is counted when it is
+kept. One of a database is settled by the calls. One recorder serves many threads; after a fork it begins anew
+in the child, and at the end of the program it writes what still waits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import weakref
 from collections import deque
 from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Mapping, Optional, Protocol, Set, Tuple
 
 from llm_orchestrator.usage.recent import MOST_SESSIONS
 from llm_orchestrator.usage.record import UsageRecord
@@ -24,7 +24,8 @@ from llm_orchestrator.usage.store import AnyLedger, RecordStore
 from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
 
 if TYPE_CHECKING:
-    from llm_orchestrator.usage.budget import Budget
+    from llm_orchestrator.usage.limits import BudgetStatus
+    from llm_orchestrator.usage.reservation import BudgetRequest
 
 __all__ = ["Recorder"]
 
@@ -36,16 +37,39 @@ _NO_USAGE = "no usage was reported. Look it up in the provider's own billing"
 _BAD_USAGE = "the reported usage is not valid. Look it up in the provider's own billing"
 
 
+class AnyBudget(Protocol):
+    """What a budget does: that of a ledger file is checked, that of a database reserved and settled."""
+
+    def request(
+        self, session_id: str, tags: Mapping[str, str], amount: Callable[[], Decimal], seconds: float
+    ) -> Optional[BudgetRequest]: ...
+
+    def check(self, session_id: str, tags: Mapping[str, str], pending: Decimal) -> None: ...
+
+    def note(self, record: UsageRecord) -> None: ...
+
+    def spend(self, session_id: str, tags: Mapping[str, str], cost: Decimal) -> None: ...
+
+    def status(self, session_id: str, tags: Optional[Mapping[str, str]]) -> List[BudgetStatus]: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def renew_after_fork(self) -> None: ...
+
+
 class Recorder:
     """Keeps records, for many threads and processes at once.
 
     Attributes:
         store: Where the records are, to be read back.
+        budget: What limits the calls; None: nothing does.
     """
 
-    def __init__(self, ledger: Optional[AnyLedger], budget: Optional[Budget]) -> None:
+    def __init__(self, ledger: Optional[AnyLedger], budget: Optional[AnyBudget]) -> None:
         self.store = RecordStore(ledger, budget.note if budget else None)
-        self._budget = budget
+        self.budget = budget
         # By session, the last used at the end: its cost, and whether that is all of it.
         self._session_costs: Dict[str, Tuple[Decimal, bool]] = {}
         self._forgot_sessions = False
@@ -82,11 +106,16 @@ class Recorder:
         found = UsageReport.of(self.store, Selection(session=session_id)).by_session.get(session_id)
         return found.cost if found else ZERO
 
-    def check_budget(self, session_id: str, pending: Optional[Decimal]) -> None:
+    def check_budget(self, session_id: str, tags: Mapping[str, str], pending: Decimal) -> None:
         """Refuse to go on when a budget is spent."""
-        if self._budget:
+        if self.budget:
             self.flush()
-            self._budget.check(session_id, pending)
+            self.budget.check(session_id, tags, pending)
+
+    def budget_status(self, session_id: str, tags: Optional[Mapping[str, str]]) -> List[BudgetStatus]:
+        """What is left of each budget."""
+        self.flush()
+        return self.budget.status(session_id, tags) if self.budget else []
 
     def flush(self, wait: Optional[bool] = None) -> None:
         """Write what finalizers handed over, and what an event loop could not write at once."""
@@ -103,6 +132,8 @@ class Recorder:
         """Write what is waiting and give the ledger file back; a record that comes later opens it again."""
         self.flush(wait=True)
         self.store.close()
+        if self.budget:
+            self.budget.close()
 
     def _add_to_session(self, session_id: str, cost: Decimal, estimate: Optional[Decimal]) -> None:
         reported = subtract_money(cost, estimate) if estimate else cost
@@ -124,7 +155,7 @@ class Recorder:
             "The cost of %s/%s is unknown and not part of any sum%s: %s.",
             record.provider,
             record.model,
-            " or budget" if self._budget else "",
+            " or budget" if self.budget else "",
             _why_unknown(record),
         )
 
@@ -132,8 +163,8 @@ class Recorder:
         self._lock = threading.Lock()
         self._handed_over.clear()  # the parent writes it
         self.store.renew_after_fork()
-        if self._budget:
-            self._budget.renew_after_fork()
+        if self.budget:
+            self.budget.renew_after_fork()
 
 
 def _why_unknown(record: UsageRecord) -> str:
@@ -157,6 +188,8 @@ def _flush_all() -> None:
     for recorder in list(_living):
         recorder.flush(wait=True)
         recorder.store.settle()
+        if recorder.budget:
+            recorder.budget.flush()
         recorder.store.report_lost()
 
 

@@ -29,7 +29,8 @@ _DRIVERS = {
     "sqlite+pysqlite": "sqlite",
 }
 _USE = "Use postgresql+psycopg://USER@HOST/DATABASE or sqlite:///FILE"
-#: The option of a connection that says how its transactions begin in SQLite: ``IMMEDIATE`` to write at once.
+#: The option of a connection that says how its transactions begin in SQLite: ``IMMEDIATE`` to write at once,
+#: None where each statement is one.
 BEGIN = "llm_begin"
 
 
@@ -135,4 +136,6 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get(BEGIN, 'DEFERRED')}")
+    how = connection.get_execution_options().get(BEGIN, "DEFERRED")
+    if how is not None:
+        connection.exec_driver_sql(f"BEGIN {how}")

@@ -124,23 +124,23 @@ DETAIL = tuple(name for name in COLUMNS if name not in USAGE.columns)
 assert {*DETAILS, *LISTS, "usage_raw", "price_facts"} <= set(DETAIL), "prices are for audits"
 
 #: What a budget has spent and holds in one period. ``scope`` is which budget, such as ``day`` or
-#: ``tag:customer=acme``; ``period`` is which day, month or session.
+#: ``month tag:customer=acme``; ``period`` is which day, month or session.
 BUDGETS = sa.Table(
     "llm_budget",
     METADATA,
     sa.Column("scope", sa.Text, primary_key=True),
     sa.Column("period", sa.Text, primary_key=True),
     sa.Column("spent", Money, nullable=False),
-    sa.Column("held", Money, nullable=False),
+    sa.Column("held", Money, nullable=False),  # in SQLite always 0: the holds themselves are added up
 )
 
 #: What a call under way holds of each of its budgets; one that expired is held by nobody any more.
 HOLDS = sa.Table(
     "llm_hold",
     METADATA,
-    sa.Column("id", sa.Uuid, primary_key=True),
     sa.Column("scope", sa.Text, primary_key=True),
     sa.Column("period", sa.Text, primary_key=True),
+    sa.Column("id", sa.Uuid, primary_key=True),  # last, so that all of one budget stand together
     sa.Column("amount", Money, nullable=False),
     sa.Column("expires_at", Moment, nullable=False),
 )

@@ -26,7 +26,7 @@ def test_costs_writes_the_page(command: Command, configured: Path) -> None:
     assert (run.code, run.out) == (0, "Wrote page.html.\n")
     assert (configured / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
-    command("costs", "--html", "page.html", "--title", "Ours", "--budget", "12.5")
+    command("costs", "--html", "page.html", "--title", "Ours", "--month-budget", "12.5")
     page = (configured / "page.html").read_text(encoding="utf-8")
     assert "<h1>Ours</h1>" in page and "Within the budget of $12.50?" in page
 
@@ -251,9 +251,9 @@ def test_a_ledger_that_is_none_says_so(
         (("--since", "yesterday"), "use a month"),
         (("--html", "no/folder/page.html"), "cannot be written"),
         (("--by", "colour"), "colour"),
-        (("--budget", "5"), "Add --html FILE"),
+        (("--month-budget", "5"), "Add --html FILE"),
         (("--title", "Ours"), "Add --html FILE"),
-        (("--html", "page.html", "--budget", "0"), "--budget"),
+        (("--html", "page.html", "--month-budget", "0"), "--month-budget"),
     ],
 )
 def test_costs_says_what_it_needs(command: Command, configured: Path, arguments: Any, told: str) -> None:
