@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import abc
 from typing import Any, List, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
@@ -19,6 +18,7 @@ from llm_orchestrator.providers.openai.chat.turns import (
 from llm_orchestrator.providers.openai.usage import find_usage, read_usage
 from llm_orchestrator.providers.reading import as_count, as_mapping, as_mappings, as_text
 from llm_orchestrator.types import JSON, FinishReason, LLMResponse, ToolCall
+from llm_orchestrator.utils.json import MAPPINGS
 from llm_orchestrator.utils.values import make
 
 __all__ = ["failure_in_choice", "first_choice", "other_choices", "parse_reply"]
@@ -65,7 +65,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
 def _message(choice: JSON) -> JSON:
     """The message of a choice; one that was blocked may have none, and is an answer all the same."""
     message = choice.get("message")
-    if isinstance(message, abc.Mapping):
+    if isinstance(message, MAPPINGS):
         return message
     if message is None and isinstance(choice.get("text"), str):
         return {"content": choice["text"]}  # as in the API before Chat

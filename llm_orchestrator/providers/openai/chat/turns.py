@@ -62,8 +62,9 @@ def _call_entries(message: JSON) -> List[JSON]:
 
 def _all_entries(message: JSON) -> List[JSON]:
     entries = as_mappings(message.get("tool_calls"))
-    if not entries and isinstance(message.get("function_call"), abc.Mapping):
-        return [{"function": message["function_call"]}]  # the form before there were parallel calls
+    called = as_mapping(message.get("function_call"))
+    if not entries and called:
+        return [{"function": called}]  # the form before there were parallel calls
     return entries
 
 
