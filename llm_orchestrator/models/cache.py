@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import math
 import os
 import sys
 import threading
@@ -78,7 +77,7 @@ class ModelCache:
         self._lock = threading.RLock()
         self._listings: Dict[Key, Listing] = {}  # replaced, never changed, so that reading needs no lock
         self._version: Optional[Tuple[int, ...]] = None
-        self._looked_at = -math.inf
+        self._looked_at = float("-inf")
 
     def listing(self, provider: str, *, max_age: float = 0.0) -> Listing:
         """What is known about one provider's models, also from other processes ``max_age`` seconds ago."""
