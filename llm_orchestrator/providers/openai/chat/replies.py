@@ -41,7 +41,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     text = text_in(parts)
     calls = read_calls(message)
     refusal = read_content(message.get("refusal")) or refusal_in(parts) or None
-    check_read([*parts, *unread_calls(message)], text, calls, refusal)
+    if not (text or calls or refusal):
+        check_read([*parts, *unread_calls(message)])
     reason = choice.get("finish_reason")
     state = state_to_keep(message, calls)
     return make(

@@ -53,7 +53,8 @@ PLAIN_FIELDS = frozenset({"role", "content", "refusal", "tool_calls", "annotatio
 
 def read_calls(message: JSON) -> Tuple[ToolCall, ...]:
     """Read the tool calls of a message."""
-    return with_own_ids(_read_call(entry) for entry in _call_entries(message))
+    entries = _call_entries(message)
+    return with_own_ids(map(_read_call, entries)) if entries else ()
 
 
 def _call_entries(message: JSON) -> List[JSON]:
