@@ -42,15 +42,19 @@ class ModelChooser:
 
     def _check_own(self, provider: str, model: str) -> None:
         """Refuse a model that belongs to another configured provider."""
-        if self._entries[provider].adapter not in (None, provider):
-            return  # an entry that borrows its protocol may be a gateway, whose names carry their makers'
-        owner = foreign_owner(model, provider, self._entries)
-        if owner is None and self._registry.known(provider, model) is None:
-            listing = [name for name in self._registry.providers_listing(model) if name in self._entries]
-            owner = next((name for name in listing if name != provider), None)
+        # An entry that borrows its protocol may be a gateway, whose names carry their makers'.
+        is_foreign = self._entries[provider].adapter not in (None, provider)
+        owner = None if is_foreign else self._owner(provider, model)
         if owner is not None:
             raise InvalidRequestError(
                 f"The model {model!r} belongs to provider {owner!r}, but {provider!r} is active. "
                 f"Use for_provider({owner!r}) for it."
             )
         self._own.add((provider, model))
+
+    def _owner(self, provider: str, model: str) -> Optional[str]:
+        owner = foreign_owner(model, provider, self._entries)
+        if owner is None and self._registry.known(provider, model) is None:
+            listing = [name for name in self._registry.providers_listing(model) if name in self._entries]
+            owner = next((name for name in listing if name != provider), None)
+        return owner

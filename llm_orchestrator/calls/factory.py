@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["CallFactory"]
 
 
+#: Seconds until calls notice what another process has listed: none of them is worth a look at the file.
+LISTING_AGE = 1.0
+
+
 class CallFactory:
     """Makes the calls of an orchestrator and its siblings."""
 
@@ -102,7 +106,7 @@ class CallFactory:
 
     def _known_model(self, provider: str, model: str) -> Optional[ModelInfo]:
         """Look up what the registry knows of a model; warns once of a deprecated one."""
-        known = self._registry.known(provider, model)
+        known = self._registry.known(provider, model, max_age=LISTING_AGE)
         if known is not None and known.deprecated:
             self._registry.warn_if_deprecated(provider, model)
         return known

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from dataclasses import dataclass, field, fields
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple, Union
 
@@ -77,10 +78,12 @@ class ModelCache:
         self._lock = threading.RLock()
         self._listings: Dict[Key, Listing] = {}  # replaced, never changed, so that reading needs no lock
         self._version: Optional[Tuple[int, ...]] = None
+        self._looked_at = float("-inf")
 
-    def listing(self, provider: str) -> Listing:
-        """What is known about one provider's models, also from other processes."""
-        self._read_if_replaced()
+    def listing(self, provider: str, *, max_age: float = 0.0) -> Listing:
+        """What is known about one provider's models, also from other processes ``max_age`` seconds ago."""
+        if time.monotonic() - self._looked_at >= max_age:
+            self._read_if_replaced()
         return self._listings.get(self._key(provider), _EMPTY)
 
     def update(self, provider: str, change: Callable[[Listing], Listing]) -> None:
@@ -125,6 +128,7 @@ class ModelCache:
         self._version = self._version_on_disk()
 
     def _read_if_replaced(self) -> None:
+        self._looked_at = time.monotonic()
         if self._version_on_disk() == self._version:
             return
         with forks_wait, self._lock:

@@ -197,17 +197,18 @@ class ModelRegistry:
             (info for info in listed if include_deprecated or not info.deprecated), key=lambda info: info.name
         )
 
-    def known(self, provider_name: str, model: str) -> Optional[ModelInfo]:
+    def known(self, provider_name: str, model: str, *, max_age: float = 0.0) -> Optional[ModelInfo]:
         """Return what is known about a model, also when it is not a chat model.
 
         Args:
             provider_name: Name of the configured entry.
             model: The model's name.
+            max_age: Seconds that what another process found out may go unnoticed.
 
         Returns:
             The model; None when no refresh and no validation has found it.
         """
-        return self._cache.listing(provider_name).models.get(model)
+        return self._cache.listing(provider_name, max_age=max_age).models.get(model)
 
     def is_model_deprecated(self, provider_name: str, model: str) -> bool:
         """Whether the provider has deprecated a model, or no longer lists it.

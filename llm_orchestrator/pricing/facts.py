@@ -6,11 +6,10 @@ the few fields that a price depends on, so that pricing the facts later gives th
 
 from __future__ import annotations
 
-from collections import abc
 from typing import Any, Dict, List, Mapping
 
 from llm_orchestrator.pricing.terms import TIER_HEADER, find_header
-from llm_orchestrator.utils.json import JSON
+from llm_orchestrator.utils.json import JSON, MAPPINGS
 
 __all__ = ["price_facts"]
 
@@ -65,13 +64,13 @@ def _reported(response: JSON) -> Dict[str, Any]:
 
 
 def _mapping(value: Any) -> JSON:
-    return value if isinstance(value, abc.Mapping) else {}
+    return value if isinstance(value, MAPPINGS) else {}
 
 
 def _mappings(values: Any) -> List[JSON]:
     """The objects in a list; a provider may send anything in its place."""
     values = values if isinstance(values, (list, tuple)) else ()
-    return [value for value in values if isinstance(value, abc.Mapping)]
+    return [value for value in values if isinstance(value, MAPPINGS)]
 
 
 def _is_billed(item: JSON) -> bool:

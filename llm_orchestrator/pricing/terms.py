@@ -6,13 +6,12 @@ served counts; what was requested is only believed where nothing says what was s
 
 from __future__ import annotations
 
-from collections import abc
 from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from llm_orchestrator.pricing.book import STANDARD, PriceBook
 from llm_orchestrator.pricing.query import PricingQuery
 from llm_orchestrator.pricing.usage import InvalidUsageError, Request, image_generation
-from llm_orchestrator.utils.json import JSON
+from llm_orchestrator.utils.json import JSON, MAPPINGS
 from llm_orchestrator.utils.numbers import MOST_TOOL_CALLS, is_count, shown
 
 __all__ = ["TIER_HEADER", "Terms", "find_header", "read_terms"]
@@ -93,7 +92,9 @@ def _tier(book: PriceBook, usage: JSON, query: PricingQuery) -> Tuple[str, Tuple
 
 def _window(book: PriceBook, request: JSON) -> Optional[str]:
     options = request.get("background_options")
-    return book.window(options.get("completion_window")) if isinstance(options, abc.Mapping) else None
+    if not options or not isinstance(options, MAPPINGS):
+        return None
+    return book.window(options.get("completion_window"))
 
 
 def find_header(headers: Mapping[str, str], name: str) -> Optional[str]:
@@ -137,7 +138,7 @@ def _used(calls: Dict[str, int]) -> Dict[str, int]:
 
 
 def _items(response: JSON) -> List[JSON]:
-    return [item for item in response.get("output") or () if isinstance(item, abc.Mapping)]
+    return [item for item in response.get("output") or () if isinstance(item, MAPPINGS)]
 
 
 def _of_type(items: List[JSON], kind: str) -> int:

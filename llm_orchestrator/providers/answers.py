@@ -25,7 +25,7 @@ def warnings_of_answer(response: LLMResponse, wire: WireRequest) -> Tuple[str, .
     several = _several(max(_asked(wire), 1 + len(response.alternatives)))
     lacks_calls = response.finish_reason is FinishReason.TOOL_CALLS and not response.tool_calls
     found = (is_empty and EMPTY, lacks_calls and NO_CALLS, several)
-    return tuple(warning for warning in found if warning)
+    return tuple([warning for warning in found if warning])
 
 
 def holds_only(kinds: Iterable[str]) -> Tuple[str, ...]:

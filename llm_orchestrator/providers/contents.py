@@ -41,8 +41,10 @@ NAMELESS_CALL: JSON = {"type": "call without a name"}
 
 def parts_in(content: Any) -> List[JSON]:
     """The parts of a content; a structured answer that came as an object, or a list of them, is its JSON."""
-    if content is None or content in ("", [], {}):
+    if not content and content in (None, "", [], {}):
         return []
+    if isinstance(content, str):
+        return [part_of(content)]
     if isinstance(content, list) and any(isinstance(part, str) or _is_part(part) for part in content):
         return [part if _is_part(part) else part_of(part) for part in content]
     if as_text(as_mapping(content).get("type")) in PARTS:

@@ -70,7 +70,7 @@ class CallArguments(NamedTuple):
 def hide_headers(arguments: Dict[str, Any]) -> Dict[str, Any]:
     """Keep keys in the extra headers of a call out of tracebacks; the dict is changed where it is."""
     headers = arguments.get("extra_headers")
-    if isinstance(headers, abc.Mapping):
+    if headers is not None and isinstance(headers, abc.Mapping):
         arguments["extra_headers"] = hidden(headers)
     return arguments
 

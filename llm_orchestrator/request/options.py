@@ -126,6 +126,8 @@ def check_entry_options(options: JSON) -> None:
 
 def misnamed(options: JSON) -> Tuple[str, ...]:
     """Warn about options that look like a mistyped parameter, or are a provider's name for one of ours."""
+    if not options:
+        return ()
     meant = {name: FOREIGN_NAMES.get(name) or closest(name, PARAMETERS) for name in options}
     return tuple(
         f"{name} is not a parameter of the library and was sent to the provider as it is. "

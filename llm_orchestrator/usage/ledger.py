@@ -202,10 +202,12 @@ class Ledger:
                 self._descriptor = self._open()
                 self._opened = identity(os.fstat(self._descriptor))
             locked = self._lock(self._descriptor, lock_timeout)
-            with suppress(FileNotFoundError):  # somebody removed it: it is made anew
+            try:
                 status = os.stat(self.path)
                 if identity(status) == self._opened:
                     return self._descriptor, status.st_size, locked
+            except FileNotFoundError:
+                pass  # somebody removed it: it is made anew
             self.close()  # this gives the lock back, too
         raise OSError(errno.EBUSY, "another program keeps replacing the file", str(self.path))
 

@@ -7,7 +7,14 @@ follow each other are joined to the character they mean, and a lone one is repla
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, List
+from typing import TYPE_CHECKING, Any, List
+
+from llm_orchestrator.utils.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import pydantic_core
+else:
+    pydantic_core = LazyModule("pydantic_core")  # the types are imported without it
 
 __all__ = ["has_halves", "lone_halves", "whole_text", "with_whole_characters"]
 
@@ -16,10 +23,8 @@ REPLACEMENT = "\ufffd"
 
 def has_halves(value: Any) -> bool:
     """Whether a JSON value holds a half of a character anywhere; one that can be written holds none."""
-    from pydantic_core import to_json  # whoever reads a reply has it; the types are imported without it
-
     try:
-        to_json(value)
+        pydantic_core.to_json(value)
     except ValueError:  # it may be for another reason, such as a number of many digits
         return _holds_half(value)
     return False

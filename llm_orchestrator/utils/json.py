@@ -6,10 +6,22 @@ import json
 from collections import abc
 from typing import Any, Dict, List, Mapping
 
-__all__ = ["JSON", "MAX_DEPTH", "beside", "is_deeper", "merged", "overridden", "read_json", "without_none"]
+__all__ = [
+    "JSON",
+    "MAPPINGS",
+    "MAX_DEPTH",
+    "beside",
+    "is_deeper",
+    "merged",
+    "overridden",
+    "read_json",
+    "without_none",
+]
 
 #: A JSON object that is not changed.
 JSON = Mapping[str, Any]
+#: What ``isinstance`` is asked for an object: a dict, as most are, is recognized several times faster.
+MAPPINGS = (dict, abc.Mapping)
 
 #: Deeper nesting is no data, and whoever writes it again may run out of stack.
 MAX_DEPTH = 200

@@ -6,12 +6,11 @@ Answers and prices are both made of these, so that they count alike.
 from __future__ import annotations
 
 import re
-from collections import abc
 from decimal import Decimal
 from operator import is_
 from typing import Any, Dict, Mapping, Optional
 
-from llm_orchestrator.utils.json import JSON
+from llm_orchestrator.utils.json import JSON, MAPPINGS
 
 __all__ = [
     "counted_by_gemini",
@@ -99,7 +98,7 @@ def _with_later(before: JSON, after: JSON) -> Dict[str, Any]:
 def _later(old: Any, new: Any, is_counted: bool) -> Any:
     if new is None or (not is_counted and _is_count(new) and not new and _is_count(old)):
         return old
-    if isinstance(old, abc.Mapping) and isinstance(new, abc.Mapping):
+    if isinstance(old, MAPPINGS) and isinstance(new, MAPPINGS):
         return updated_usage(old, new)
     return new
 
@@ -140,7 +139,7 @@ def _adds_up(usage: JSON, prompt: str, completion: str) -> bool:
 def _with_detail(usage: JSON, place: str, name: str, count: Any) -> Dict[str, Any]:
     """A detail that stands beside the counts instead of in its own object."""
     details = usage.get(place)
-    known = details if isinstance(details, abc.Mapping) else {}
+    known = details if isinstance(details, MAPPINGS) else {}
     return {place: {**known, name: count}} if _is_count(count) and not known.get(name) else {}
 
 
@@ -170,11 +169,11 @@ def counted_by_gemini(usage: JSON) -> JSON:
 
 def reported_cost(usage: Any) -> Optional[Decimal]:
     """What the host itself says that the call costs, in dollars."""
-    if not isinstance(usage, abc.Mapping):
+    if not isinstance(usage, MAPPINGS) or usage.keys().isdisjoint(COSTS):
         return None
     for name, unit in COSTS.items():
         value = usage.get(name)
-        if isinstance(value, abc.Mapping):  # a cost in parts
+        if isinstance(value, MAPPINGS):  # a cost in parts
             value = value.get("total_cost")
         if (
             isinstance(value, (int, float))

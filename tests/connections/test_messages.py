@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple, Type
+from contextlib import suppress
+from typing import Any, Dict, List, Tuple, Type
 
+import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +67,62 @@ def test_one_parser_reads_many_replies() -> None:
     for case in [case for case in SHORT if case.reused and case.error is None]:
         for _ in range(3):
             assert read([case.sent], ends=False, parser=parser) == (case.status, case.body, True)
+
+
+class _Reference:
+    """The headers of the last head that is whole, as httptools takes it apart."""
+
+    def __init__(self, sent: bytes) -> None:
+        self.headers: Dict[str, List[str]] = {}
+        self.is_whole = False
+        self._parser = httptools.HttpResponseParser(self)
+        with suppress(httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._parser.feed_data(sent)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.is_whole:
+            self.headers.setdefault(name.decode().lower(), []).append(value.decode("latin-1").strip(" \t"))
+
+    def on_headers_complete(self) -> None:
+        if not self.is_whole:
+            self.is_whole = self._parser.get_status_code() >= 200
+            self.headers = self.headers if self.is_whole else {}
+
+
+_LINES = st.sampled_from(
+    [
+        b"A: b",
+        b"a:c \t",
+        b"Set-Cookie: a=b:c",
+        b"B:",
+        b"C: \x80\xff",
+        b"content-encoding: identity",
+        b" folded",
+        b"x",
+        b"",
+    ]
+)
+_ENDS = st.sampled_from([b"\r\n"] * 9 + [b"\n", b"\r"])
+_STARTS = st.sampled_from(
+    [b"HTTP/1.1 200 OK\r\n", b"\r\nHTTP/1.1 200\r\n", b"HTTP/1.1 103 E\r\nq: r\r\n\r\nHTTP/1.1 200 OK\r\n"]
+)
+
+
+@given(_STARTS, st.lists(st.tuples(_LINES, _ENDS), max_size=6), st.integers(0, 120))
+def test_headers_are_those_that_the_parser_finds(
+    start: bytes, lines: List[Tuple[bytes, bytes]], cut: int
+) -> None:
+    sent = start + b"".join(line + end for line, end in lines) + b"\r\n"
+    reference, parser = _Reference(sent), ReplyParser()
+    parser.begin("POST")
+    with suppress(InvalidResponseError, ProviderConnectionError):
+        parser.feed(sent[:cut])
+        parser.feed(sent[cut:])
+    assert parser.head_done <= reference.is_whole
+    if parser.head_done:
+        assert dict(parser.headers) == {name: ", ".join(values) for name, values in reference.headers.items()}
+        assert len(parser.headers) == len(reference.headers)
+        assert "A" in parser.headers or "a" not in reference.headers
 
 
 @given(st.binary(max_size=300), st.integers(0, 40), st.sampled_from(SHORT))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import abc
 from typing import Any, Dict, Mapping, Sequence, Tuple
 
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text
+from llm_orchestrator.utils.json import MAPPINGS
 
 __all__ = [
     "check_tool_results",
@@ -47,7 +47,7 @@ def read_image(part: JSON, index: int) -> Dict[str, Any]:
     image = part.get("image_url")
     if isinstance(image, str):
         image = {"url": image}
-    if not isinstance(image, abc.Mapping) or not isinstance(image.get("url"), str):
+    if not isinstance(image, MAPPINGS) or not isinstance(image.get("url"), str):
         raise message_error(
             index,
             "holds an image without a URL",
@@ -106,13 +106,13 @@ def warnings_of_state(messages: Sequence[Message], api: str) -> Tuple[str, ...]:
 
 def says_something(value: Any) -> bool:
     """Whether a field is more than empty, as some servers send them, and no number, which is no state."""
-    values = value.values() if isinstance(value, abc.Mapping) else [value]
-    return any(each and isinstance(each, (str, list, abc.Mapping)) for each in values)
+    values = value.values() if isinstance(value, MAPPINGS) else [value]
+    return any(each and isinstance(each, (str, list, MAPPINGS)) for each in values)
 
 
 def is_plain_part(part: Any) -> bool:
     """Whether a part of an answer is nothing but text, which our message has a place for."""
-    if not isinstance(part, abc.Mapping):
+    if not isinstance(part, MAPPINGS):
         return isinstance(part, str)
     more = (says_something(value) for key, value in part.items() if key not in PLAIN_PART_KEYS)
     is_text = part.get("type") in ("text", "output_text") and isinstance(part.get("text"), str)

@@ -35,7 +35,8 @@ def read_usage(raw: Any, prompt: str, completion: str) -> TokenUsage:
     usage = documented_usage(reported)
     if prompt not in usage and completion not in usage and OTHER_NAMES[prompt] in usage:
         prompt, completion = OTHER_NAMES[prompt], OTHER_NAMES[completion]
-    read, written, total = (as_count(usage.get(name)) for name in (prompt, completion, "total_tokens"))
+    read, written = as_count(usage.get(prompt)), as_count(usage.get(completion))
+    total = as_count(usage.get("total_tokens"))
     if not (read or written or total):
         return MISSING_USAGE  # a request always has a prompt: zeros alone were not counted
     if total is None and read is not None and written is not None:

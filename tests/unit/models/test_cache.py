@@ -36,6 +36,18 @@ def test_capabilities_and_limits_survive_the_cache(make):
     assert make(one=Listed()).known("one", "m") == replace(told, first_seen=FIRST, last_seen=FIRST)
 
 
+def test_who_asks_often_looks_at_the_file_now_and_then(make):
+    one = Listed("a")
+    here, there = make(one=one), make(one=one)
+    assert here.known("one", "a") is None
+    there.refresh_models("one")
+    assert here.known("one", "a", max_age=3600.0) is None
+    assert here.known("one", "a").name == here.known("one", "a", max_age=3600.0).name == "a"
+    one.offer("b")
+    here.refresh_models("one")
+    assert here.known("one", "b", max_age=3600.0).name == "b"
+
+
 def test_a_refresh_elsewhere_is_seen_and_not_undone(make):
     one, two = Listed("a"), Listed("b")
     here, there = make(one=one, two=two), make(one=one, two=two)

@@ -131,13 +131,15 @@ class Connections:
     def _close_forgotten(self, idle: Deque[Connection]) -> None:
         """Close what has been idle for too long: it stands at the bottom, where nobody would look."""
         now = math.inf if self._is_closed else time.monotonic()  # another thread may just have closed
-        with suppress(IndexError):
+        try:
             while idle[0].idle_until <= now:
                 forgotten = idle.popleft()
                 if forgotten.idle_until > now:  # another thread was faster, and this is one in its place
                     idle.append(forgotten)
                     return
                 forgotten.close()
+        except IndexError:
+            pass  # none is left
 
     def _close_idle(self) -> None:
         with suppress(IndexError):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import Any, Deque, Iterator, List, Mapping, Optional, Tuple
+from functools import lru_cache
+from typing import Any, Deque, Dict, Iterator, Mapping, Optional
 
 import httptools
 
@@ -95,16 +96,17 @@ def request_bytes(origin: Origin, method: str, path: str, headers: bytes, body: 
 
 
 class ReplyHeaders(Mapping[str, str]):
-    """Headers of a reply, looked up when they are asked for: a reply has 24, and two of them are read.
+    """Headers of a reply, looked for in its head when they are asked for: a reply has 24, and two are read.
 
     Args:
-        pairs: Names in lower case and values, as they came.
+        head: The head as it came, with the end of its last line.
     """
 
-    __slots__ = ("_pairs",)
+    __slots__ = ("_head", "_lower")
 
-    def __init__(self, pairs: List[Tuple[bytes, bytes]]) -> None:
-        self._pairs = pairs
+    def __init__(self, head: bytes) -> None:
+        self._head = head
+        self._lower = head.lower()
 
     def __getitem__(self, name: str) -> str:
         found = self._find(name)
@@ -121,18 +123,37 @@ class ReplyHeaders(Mapping[str, str]):
         return default if found is None else found
 
     def _find(self, name: str) -> Optional[str]:
-        wanted = name.lower().encode("latin-1", "replace")
-        values = [value for key, value in self._pairs if key == wanted]
-        return b", ".join(values).decode("latin-1") if values else None
+        wanted = _line_start(name)
+        at = self._lower.find(wanted)
+        if at < 0:
+            return None
+        values = []
+        while at >= 0:
+            end = self._head.index(b"\r\n", at + len(wanted))
+            values.append(self._head[at + len(wanted) : end].strip(b" \t"))
+            at = self._lower.find(wanted, end)
+        return b", ".join(values).decode("latin-1")
+
+    def _names(self) -> Dict[str, None]:
+        lines = self._lower.split(b"\r\n")[1:-1]  # between the status and the end of the last line
+        return {line.partition(b":")[0].decode("latin-1"): None for line in lines}
 
     def __iter__(self) -> Iterator[str]:
-        return iter({name.decode("latin-1"): None for name, _ in self._pairs})
+        return iter(self._names())
 
     def __len__(self) -> int:
-        return len({name for name, _ in self._pairs})
+        return len(self._names())
 
     def __repr__(self) -> str:
         return f"ReplyHeaders({', '.join(self)})"  # without values, which may be secret
+
+
+@lru_cache(maxsize=256)
+def _line_start(name: str) -> bytes:
+    return b"\r\n%b:" % name.lower().encode("latin-1", "replace")
+
+
+_NO_HEADERS = ReplyHeaders(b"")
 
 
 class ReplyParser:
@@ -140,7 +161,7 @@ class ReplyParser:
 
     Attributes:
         status: Status of the reply; 0 before its head is whole.
-        pairs: Its headers.
+        headers: Its headers.
         head_done: The head is whole.
         complete: The reply has ended, or none was asked for.
         spoiled: Bytes came that nobody asked for, or the connection is otherwise not fit for another request.
@@ -161,7 +182,8 @@ class ReplyParser:
 
     def _reset(self, has_body: bool) -> None:
         self.status = 0
-        self.pairs: List[Tuple[bytes, bytes]] = []
+        self.headers = _NO_HEADERS
+        self._head = b""  # what has come of it
         self.head_done = self.began = False
         self.unread = 0
         self._has_body = has_body
@@ -196,6 +218,8 @@ class ReplyParser:
             return
         self.began = True
         self._idle_bytes += len(data)
+        if not self.head_done:
+            self._head += data
         self._parse(data)
         if self._fault:
             raise broken_reply(self._fault, self.status)
@@ -249,11 +273,8 @@ class ReplyParser:
 
     def idle_seconds(self) -> Optional[float]:
         """How long the server keeps the idle connection, where it says so."""
-        for name, value in self.pairs:
-            if name == b"keep-alive":
-                found = re.search(rb"timeout\s*=\s*(\d{1,6})", value, re.IGNORECASE)
-                return float(found[1]) if found else None
-        return None
+        found = re.search(r"timeout\s*=\s*(\d{1,6})", self.headers.get("keep-alive", ""), re.IGNORECASE)
+        return float(found[1]) if found else None
 
     def _take_plain(self) -> bytes:
         """What has come, but not more at a time than is unpacked at a time: to read it takes time, too."""
@@ -283,23 +304,20 @@ class ReplyParser:
         if self.complete:
             self.spoiled = True
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which nobody reads."""
-        if not self.head_done and not self.complete:  # else it is a trailer, or nobody's
-            self.pairs.append((name.lower(), value))
-
     def on_headers_complete(self) -> None:
         """The head of a reply, interim or not."""
         if self.complete or self._fault:
             return
         status: int = self._parser.get_status_code()
-        if self._idle_bytes > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
+        head = self._take_head()
+        if len(head) > MAX_HEAD_BYTES:
             self._fault = f"its head is larger than {MAX_HEAD_BYTES} bytes"
         elif status < 200:
             self._note_interim(status)
         else:
             self._idle_bytes = 0
             self.status = status
+            self.headers, self._head = ReplyHeaders(head), b""  # what follows it is the body
             self._judge_head()
             self.head_done = not self._fault
 
@@ -318,11 +336,14 @@ class ReplyParser:
             self._idle_bytes = 0
             self._is_kept_alive = self._parser.should_keep_alive()
 
-    def _head_bytes(self) -> int:
-        return sum(len(name) + len(value) + 4 for name, value in self.pairs)
+    def _take_head(self) -> bytes:
+        """Cut off a head that is whole, with the end of its last line; empty lines may stand before it."""
+        came = self._head.lstrip(b"\r\n")
+        end = came.index(b"\r\n\r\n") + 2
+        self._head = came[end + 2 :]
+        return came[:end]
 
     def _note_interim(self, status: int) -> None:
-        self.pairs.clear()
         self._interim_replies += 1
         if status == 101 or status < 100:
             self._fault = f"it has the status {status}, which was not asked for"
@@ -334,27 +355,20 @@ class ReplyParser:
         version = self._parser.get_http_version()
         if version not in {"1.0", "1.1"}:
             self._fault = f"it is HTTP/{version}, not HTTP/1.1"
-        packing, coding, has_length = b"", b"", False
-        for name, value in self.pairs:
-            if name == b"content-encoding":
-                packing = packing + b", " + value if packing else value
-            elif name == b"transfer-encoding":
-                coding = coding + b", " + value if coding else value
-            elif name == b"content-length":
-                has_length = True
-        if coding and coding.strip().lower() != b"chunked":
+        coding = self.headers.get("transfer-encoding")
+        if coding and coding.strip().lower() != "chunked":
             self._fault = "its transfer-encoding is not chunked"
         if self.status >= 300:
             self._limit = MAX_ERROR_BODY_BYTES
         if not self._has_body:
             self.complete = self.spoiled = True  # the parser waits for a body that will not come
         elif not self._fault:
-            self._ends_with_connection = not coding and not has_length
-            self._choose_unpacker(packing)
+            self._ends_with_connection = not coding and "content-length" not in self.headers
+            self._choose_unpacker(self.headers.get("content-encoding"))
 
-    def _choose_unpacker(self, packing: bytes) -> None:
+    def _choose_unpacker(self, packing: Optional[str]) -> None:
         try:
-            self._unpacker = unpacker_for(packing.decode("latin-1"), self.status) if packing else None
+            self._unpacker = unpacker_for(packing, self.status) if packing else None
         except Exception as error:  # noqa: BLE001 (kept for ``feed``, see above)
             self._fault = str(error)
 

@@ -7,7 +7,7 @@ from typing import AsyncIterator, Iterator, Optional
 
 from llm_orchestrator.exceptions import ProviderConnectionError
 from llm_orchestrator.providers.http.core.clock import Clock
-from llm_orchestrator.providers.http.core.messages import ReplyHeaders, ReplyParser
+from llm_orchestrator.providers.http.core.messages import ReplyParser
 
 __all__ = ["BaseReply"]
 
@@ -28,7 +28,7 @@ class BaseReply:
 
     def __init__(self, parser: ReplyParser, clock: Clock) -> None:
         self.status_code = parser.status
-        self.headers = ReplyHeaders(parser.pairs)
+        self.headers = parser.headers
         self._parser = parser
         self._clock = clock
         clock.answered()

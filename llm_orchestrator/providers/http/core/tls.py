@@ -44,6 +44,8 @@ class TLSStream:
                 piece = self._ssl.read(RECORD_BYTES)
                 if piece:
                     pieces.append(piece)
+                    if not (self._incoming.pending or self._ssl.pending()):
+                        break  # reading on would say so too, by an exception
                 else:
                     self.is_closed = True
         except ssl.SSLWantReadError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import abc
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
@@ -21,6 +20,7 @@ from llm_orchestrator.providers.openai.chat.turns import (
 from llm_orchestrator.providers.openai.usage import find_usage, read_usage
 from llm_orchestrator.providers.reading import as_mapping, as_text, other_answers
 from llm_orchestrator.types import JSON, Citation, FinishReason, LLMResponse, ToolCall
+from llm_orchestrator.utils.json import MAPPINGS
 from llm_orchestrator.utils.values import make
 
 __all__ = ["failure_in_choice", "first_choice", "other_choices", "parse_reply"]
@@ -43,7 +43,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     text = text_in(parts)
     calls = read_calls(message)
     refusal = read_content(message.get("refusal")) or refusal_in(parts) or None
-    check_read([*parts, *unread_calls(message)], text, calls, refusal)
+    if not (text or calls or refusal):
+        check_read([*parts, *unread_calls(message)])
     images, audio = media_of_message(message, parts)
     reason = choice.get("finish_reason")
     state = state_to_keep(message, calls)
@@ -77,7 +78,7 @@ def _citations(message: JSON, parts: Sequence[JSON], text: str, body: JSON) -> T
 def _message(choice: JSON) -> JSON:
     """The message of a choice; one that was blocked may have none, and is an answer all the same."""
     message = choice.get("message")
-    if isinstance(message, abc.Mapping):
+    if isinstance(message, MAPPINGS):
         return message
     if message is None and isinstance(choice.get("text"), str):
         return {"content": choice["text"]}  # as in the API before Chat

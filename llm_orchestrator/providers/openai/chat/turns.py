@@ -53,7 +53,8 @@ PLAIN_FIELDS = frozenset({"role", "content", "refusal", "tool_calls", "annotatio
 
 def read_calls(message: JSON) -> Tuple[ToolCall, ...]:
     """Read the tool calls of a message."""
-    return with_own_ids(_read_call(entry) for entry in _call_entries(message))
+    entries = _call_entries(message)
+    return with_own_ids(map(_read_call, entries)) if entries else ()
 
 
 def _call_entries(message: JSON) -> List[JSON]:
@@ -62,8 +63,9 @@ def _call_entries(message: JSON) -> List[JSON]:
 
 def _all_entries(message: JSON) -> List[JSON]:
     entries = as_mappings(message.get("tool_calls"))
-    if not entries and isinstance(message.get("function_call"), abc.Mapping):
-        return [{"function": message["function_call"]}]  # the form before there were parallel calls
+    called = as_mapping(message.get("function_call"))
+    if not entries and called:
+        return [{"function": called}]  # the form before there were parallel calls
     return entries
 
 
