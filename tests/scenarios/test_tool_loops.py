@@ -410,9 +410,9 @@ def test_what_decides_may_answer_for_a_tool_that_is_no_function(
     server.script(calls(dialect, way, Call("City", {"name": "Rome"}, "id_1")), says(dialect, way, "Done."))
     conversation = orchestrate().start_conversation(tools=[City])
 
-    loop(conversation, way, before_tool=lambda call: call.result({"degrees": 21}))
+    loop(conversation, way, before_tool=lambda call: call.result("21 degrees"))
 
-    assert sent(server, dialect)[-1] == ("tool", '{"degrees":21}')
+    assert sent(server, dialect)[-1] == ("tool", "21 degrees")
 
 
 @synchronous
