@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import re
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
@@ -164,6 +166,7 @@ def test_rows_that_were_carried_over_but_not_forgotten_are_not_doubled(place: Di
         file.with_name(name).write_bytes(kept)
     assert tracker.get_usage_report().total_requests == 1
     tracker.close()
+    assert list(place["spool_path"].glob("*/*")) == []
 
 
 @databases
@@ -239,9 +242,12 @@ def test_parent_and_child_both_work_after_a_fork(place: Dict[str, Any]) -> None:
     tracker.log_usage("p", "waits", TOKENS, cost=Decimal(1))
 
     def work() -> None:
+        carrying.notify = lambda: None  # it ends before its thread could carry anything
         tracker.log_usage("p", "child", TOKENS, cost=Decimal(1))
-        tracker.close()
+        assert {path.name.split("-")[1] for path in files()} == {str(os.getpid()), str(os.getppid())}
 
+    files = partial(place["spool_path"].glob, "*/*.csv")
+    carrying = tracker._recorder.store.ledger._carrier  # type: ignore[union-attr]
     child = start_child(work)
     tracker.log_usage("p", "parent", TOKENS, cost=Decimal(1))
     assert succeeded(child)
