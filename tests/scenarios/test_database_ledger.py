@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from llm_orchestrator import CostTracker, LLMOrchestrator, TokenUsage
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.testing import FakeProvider
 from llm_orchestrator.types import CostDetails
-from llm_orchestrator.usage.database import carrier, ledger
+from llm_orchestrator.usage.database import carrier, ledger, spool
 from llm_orchestrator.usage.database.spool import Spool
 from tests.support.configs import ROOT
 from tests.support.costs import TOKENS, make
@@ -167,6 +168,36 @@ def test_rows_that_were_carried_over_but_not_forgotten_are_not_doubled(place: Di
     assert tracker.get_usage_report().total_requests == 1
     tracker.close()
     assert list(place["spool_path"].glob("*/*")) == []
+
+
+def test_a_new_file_that_another_process_takes_for_an_old_one_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, real = [], spool.lock
+
+    def slow(descriptor: int, timeout: float) -> bool:
+        made.append(descriptor)
+        return len(made) > 2 and real(descriptor, timeout)
+
+    monkeypatch.setattr(spool, "lock", slow)
+    waiting = Spool(tmp_path)
+    waiting.append(make(None).log_usage("p", "m", TOKENS, cost=Decimal(1)))
+    assert len(made) == 3
+    (file,) = tmp_path.glob("*.csv")
+    assert len(file.read_text().splitlines()) == 2
+    waiting.close()
+
+
+@databases
+def test_a_spool_that_somebody_removed_loses_nothing_that_can_still_be_read(place: Dict[str, Any]) -> None:
+    tracker = make(None, **place)
+    tracker.log_usage("p", "before", TOKENS, cost=Decimal(1))
+    shutil.rmtree(place["spool_path"])
+    tracker.log_usage("p", "meanwhile", TOKENS, cost=Decimal(1))
+    assert set(tracker.get_usage_report().by_model) == {"before", "meanwhile"}
+    tracker.log_usage("p", "after", TOKENS, cost=Decimal(1))
+    assert tracker.get_usage_report().total_requests == 3
+    tracker.close()
 
 
 @databases
