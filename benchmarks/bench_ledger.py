@@ -1,4 +1,4 @@
-"""How long the ledger takes: one row, eight processes at once, and a report of a million rows.
+"""How long the ledger takes: a row in a file and in a database, eight processes, a report of a million rows.
 
     python benchmarks/bench_ledger.py [rows of the report]
 
@@ -15,7 +15,7 @@ import tempfile
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Tuple
 
 from measure import peak_mb
 
@@ -29,6 +29,9 @@ from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.utils.values import evolve
 
 APPEND_US = 60.0
+#: What a call may cost its own thread with a database, as against a file.
+DATABASE_RATIO = 1.15
+CALLS = 4_000
 REPORT_S = 6.0
 REPORT_MB = 100.0
 PROCESSES = 8
@@ -82,6 +85,32 @@ def append_us(path: Path) -> float:
         fastest = min(fastest, (time.process_time() - start) / 100)
     ledger.close()
     return fastest * 1e6
+
+
+def call_us(tracker: CostTracker) -> Tuple[float, float]:
+    """Microseconds of CPU of a priced and recorded call: on its own thread, and on others."""
+    log(tracker)
+    fastest, start, whole = float("inf"), time.thread_time(), time.process_time()
+    for _ in range(CALLS // 100):
+        begun = time.thread_time()
+        for _ in range(100):
+            log(tracker)
+        fastest = min(fastest, (time.thread_time() - begun) / 100)
+    own = time.thread_time() - start
+    tracker.close()
+    others = (time.process_time() - whole - own) / CALLS
+    return fastest * 1e6, others * 1e6
+
+
+def compare_with_database(folder: Path) -> None:
+    """Print what a call costs with a file and with a database, whose server is a file, too."""
+    file, _ = call_us(CostTracker(log_path=folder / "calls.csv"))
+    url = f"sqlite:///{folder}/calls.db"
+    database, carrying = call_us(CostTracker(database_url=url, spool_path=folder / "spool"))
+    print(
+        f"a call: {file:.0f} us with a file, {database:.0f} us with a database: {database / file:.2f}   "
+        f"target {DATABASE_RATIO:g}; {carrying:.0f} us more on the thread that carries its row over"
+    )
 
 
 def write_rows(path: str, name: str) -> None:
@@ -143,6 +172,7 @@ def main() -> None:
         seconds = time.process_time() - start
         print(f"report of {team.total_requests:,} rows of one tag since a day: {seconds:.2f} s")
         print(f"memory at most: {peak_mb():.0f} MB   target {REPORT_MB:g} MB")
+        compare_with_database(Path(folder))
         print(f"append a row: {append_us(Path(folder) / 'one.csv'):.1f} us   target {APPEND_US:g} us")
         rows = rows_of_processes(Path(folder) / "shared.csv")
         print(f"{PROCESSES} processes: {sum(rows.values()):,} rows   target {PROCESSES * ROWS_EACH:,}")

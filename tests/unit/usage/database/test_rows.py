@@ -14,8 +14,9 @@ pytest.importorskip("sqlalchemy", reason="a database needs the extra `database`"
 
 from llm_orchestrator.usage.columns import COLUMNS
 from llm_orchestrator.usage.database.rows import row_of, values_of
-from llm_orchestrator.usage.database.schema import TYPED, USAGE
+from llm_orchestrator.usage.database.schema import TYPED
 from llm_orchestrator.usage.database.spool import _new_id
+from llm_orchestrator.usage.export import TYPES
 from tests.support.ledgers import row
 
 CELLS = st.one_of(
@@ -32,7 +33,7 @@ CELLS = st.one_of(
 def test_any_row_comes_back_as_it_was(cells: Dict[str, str]) -> None:
     given_row = row(**cells)
     values = values_of(uuid4(), given_row)
-    kinds = {name: USAGE.c[name].type.python_type for name in TYPED if values[name] is not None}
+    kinds = {name: TYPES[name] for name in TYPED if values[name] is not None}
     assert all(isinstance(values[name], kind) for name, kind in kinds.items())
     assert "\0" not in str(values["tags"])
     assert row_of(values) == given_row
