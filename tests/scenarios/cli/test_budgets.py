@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 import yaml
 
 from llm_orchestrator import CostTracker
@@ -47,6 +48,25 @@ def test_what_is_left_of_each_budget(command: Command, configured: Path) -> None
     assert of_acme["until"].endswith("-01T00:00:00+00:00")
     rows = list(csv.DictReader(command("costs", "--budget", "-f", "csv").out.splitlines()))
     assert [row["left"] for row in rows] == ["237.5", "37.5", "0"]
+
+
+def test_the_budgets_of_a_database(command: Command, configured: Path) -> None:
+    pytest.importorskip("sqlalchemy", reason="a database needs the extra `database`")
+    path = configured / "config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    place = {"database_url": f"sqlite:///{configured}/ledger.db", "spool_path": str(configured / "spool")}
+    config["cost_tracking"] = {**place, "budget": BUDGET}
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    tracker = CostTracker(**place, budget=BUDGET)
+    tracker.log_usage("p", "m", None, cost=Decimal("12.5"), tags={"customer": "acme"})
+    tracker.close()
+
+    rows = list(csv.DictReader(command("costs", "--budget", "-f", "csv").out.splitlines()))
+
+    assert [(row["budget"], row["spent"], row["left"]) for row in rows] == [
+        ("month", "12.5", "287.5"),
+        ("month tag:customer=acme", "12.5", "37.5"),
+    ]
 
 
 def test_where_there_is_no_budget_it_is_said(command: Command, configured: Path) -> None:
