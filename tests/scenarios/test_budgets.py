@@ -427,6 +427,47 @@ def test_what_was_spent_meanwhile_is_counted_afterwards(
     assert sums(orchestrator) == (5 * CENT, 0)
 
 
+def test_a_database_that_came_back_is_asked_again_however_many_calls_there_are(
+    sqlite_url: str, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reserving, "PAUSE", 0.2)
+    orchestrator = make(sqlite_url, {"day": 1, "on_unreachable": "refuse"})
+    table = budget_of(orchestrator)._table
+    run, asked = table._run, []
+
+    def refuse_at_first(send: Any) -> Any:
+        asked.append(send)
+        if len(asked) == 1:
+            raise sa.exc.OperationalError("", {}, Exception("It is away"))
+        return run(send)
+
+    monkeypatch.setattr(table, "_run", refuse_at_first)
+    answer, refused = None, 0
+    while answer is None:
+        try:
+            answer = orchestrator.send_request("Hi", max_tokens=1)
+        except BudgetExceededError:
+            refused += 1
+            time.sleep(0.001)
+    assert refused > 1
+
+
+def test_what_is_granted_to_a_task_that_is_cancelled_is_given_back(
+    sqlite_url: str, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestrator = make(sqlite_url, {"day": 1})
+    worker = budget_of(orchestrator).worker
+
+    async def cancelled(asked: Any) -> None:
+        assert worker.wait(asked).hold
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(worker, "await_", cancelled)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(orchestrator.asend_request("Hi", max_tokens=1))
+    assert sums(orchestrator) == (0, 0)
+
+
 def test_a_grant_that_comes_too_late_is_given_back(
     sqlite_url: str, make: Make, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:

@@ -159,14 +159,13 @@ class DatabaseBudget:
                     _remember(self._spent, key, spent)
         return verdict
 
-    def give_back_if_late(self, asked: Future[_Outcome]) -> None:
-        """Give back what is granted after nobody waits for it any more."""
-        if not asked.done():
-            asked.add_done_callback(self._give_back)
-            asked.cancel()
+    def give_back(self, asked: Future[_Outcome]) -> None:
+        """Give back what is, or will be, granted to somebody who does not wait for it any more."""
+        asked.cancel()
+        asked.add_done_callback(self._give_back)
 
     def _give_back(self, asked: Future[_Outcome]) -> None:
-        verdict = None if asked.cancelled() else asked.result()
+        verdict = None if asked.cancelled() or asked.exception() else asked.result()
         if isinstance(verdict, Verdict) and verdict.hold is not None:
             self._submit(_Settlement(verdict.hold, dict.fromkeys(verdict.sums, ZERO)))
 
@@ -267,6 +266,8 @@ class DatabaseBudget:
     # ---------------------------------------------------------------- the database goes and comes
 
     def _note_away(self, reason: str) -> None:
+        if time.monotonic() < self._away_until:
+            return  # it was not asked again
         is_new, self._reason = not self._reason, reason
         self._away_until = time.monotonic() + PAUSE
         if is_new:
@@ -292,7 +293,7 @@ class DatabaseBudget:
             return
         with suppress(TimeoutError):  # of a database that is silent; what is left is told below
             self.worker.submit(self._count_all).result(PATIENCE)
-        left = list(self._unsettled)
+        left = self._unsettled.copy()
         if left:
             most = max((max(one.spent.values()) for one in left), default=ZERO)
             logger.warning(
