@@ -77,8 +77,8 @@ class DatabaseBudget:
 
     def __init__(self, limits: BudgetLimits, url: str) -> None:
         self._limits = limits
-        self._table = BudgetTable(url, TIMEOUT)
         self.worker = SerialWorker("llm-budget", TIMEOUT)
+        self._table = BudgetTable(url, TIMEOUT, self.worker.go_on)
         self._spent: Dict[Key, Decimal] = {}  # as far as this process knows
         self._held: Dict[Key, Decimal] = {}  # by calls of this process
         self._warned: Set[Key] = set()
