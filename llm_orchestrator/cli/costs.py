@@ -111,7 +111,11 @@ def costs(
 def _budgets(config: Optional[Path], ledger: Optional[Path], tag: Optional[List[str]], form: Format) -> None:
     if ledger:
         raise typer.BadParameter("budgets are those of the configuration. Leave --ledger out.")
-    print_budgets(_tracker(config, None), _tags(tag) if tag else None, form.value)
+    tracker = _tracker(config, None)
+    try:
+        print_budgets(tracker, _tags(tag) if tag else None, form.value)
+    finally:
+        tracker.close()  # a connection to a database, too
 
 
 def _kinds(by: List[str]) -> List[str]:

@@ -289,10 +289,20 @@ class DatabaseBudget:
 
     def flush(self) -> None:
         """Wait, for a short time, until all that was spent is counted, and say what is not."""
-        if self.worker.is_idle and not self._unsettled:
-            return
+        if not self.worker.is_idle or self._unsettled:
+            self._finish(self._count_all)
+
+    def close(self) -> None:
+        """Count what is to be counted, and give the connection back; a later call opens another one."""
+        self._finish(self._count_and_close)
+
+    def _count_and_close(self) -> None:
+        self._count_all()
+        self._table.close()
+
+    def _finish(self, work: Callable[[], None]) -> None:
         with suppress(TimeoutError):  # of a database that is silent; what is left is told below
-            self.worker.submit(self._count_all).result(PATIENCE)
+            self.worker.submit(work).result(PATIENCE)
         left = self._unsettled.copy()
         if left:
             most = max((max(one.spent.values()) for one in left), default=ZERO)
@@ -303,11 +313,6 @@ class DatabaseBudget:
                 format_cost(most),
                 self._reason or NO_ANSWER,
             )
-
-    def close(self) -> None:
-        """Count what is to be counted, and give the connection back; a later call opens another one."""
-        self.flush()
-        self.worker.submit(self._table.close)
 
     def renew_after_fork(self) -> None:
         """Begin anew in a child process; what waits and what is held is the parent's."""
