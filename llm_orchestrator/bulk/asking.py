@@ -110,7 +110,7 @@ class RowAsker:
             await self._ask(prepared, deliver)
             return
         row = prepared.key_text, prepared.fingerprint
-        known = await self._journal.claim(*row)
+        known = await self._journal.claim(*row, self.gate.check_open)
         if known is not None:
             deliver(resumed(prepared, known, self._caller))
             return

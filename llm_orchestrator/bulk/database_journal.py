@@ -66,8 +66,13 @@ class DatabaseJournal:
 
     # ---------------------------------------------------------------- for a run, on its loop
 
-    async def claim(self, key: str, fingerprint: bytes) -> Optional[Kept]:
-        """Find the answer to a row, waiting for another run that asks for it; None: it is ours to ask."""
+    async def claim(
+        self, key: str, fingerprint: bytes, check: Callable[[], None] = lambda: None
+    ) -> Optional[Kept]:
+        """Find the answer to a row, waiting for another run that asks for it; None: it is ours to ask.
+
+        ``check`` raises when the run ends, and with it the wait.
+        """
         wanted = Claim.to(key, fingerprint)
         while True:
             found = await self._do("find", wanted.id)
@@ -75,7 +80,9 @@ class DatabaseJournal:
                 return found
             if not found and await self._is_granted(wanted):
                 return None
+            check()
             await asyncio.sleep(POLL)
+            check()
 
     async def _is_granted(self, wanted: Claim) -> bool:
         if self._places is None:

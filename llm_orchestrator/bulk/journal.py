@@ -11,7 +11,7 @@ import sqlite3
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from decimal import Decimal
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from llm_orchestrator.bulk.claim import Claim
 from llm_orchestrator.exceptions import ConfigurationError
@@ -140,7 +140,9 @@ class Journal:
         content, is_parsed, cost = found
         return Kept(content, bool(is_parsed), None if cost is None else Decimal(cost))
 
-    async def claim(self, key: str, fingerprint: bytes) -> Optional[Kept]:
+    async def claim(
+        self, key: str, fingerprint: bytes, check: Callable[[], None] = lambda: None
+    ) -> Optional[Kept]:
         """Find the answer to a row; None: it is ours to ask, as every row is in a file."""
         return self.find(key, fingerprint)
 

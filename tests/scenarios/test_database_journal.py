@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -13,10 +14,12 @@ from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
-sa = pytest.importorskip("sqlalchemy", reason="a database needs the extra `database`")
+pytest.importorskip("sqlalchemy", reason="a database needs the extra `database`")
 
-from llm_orchestrator import ConfigurationError, InvalidRequestError
-from llm_orchestrator.bulk import database_journal
+import sqlalchemy as sa
+
+from llm_orchestrator import AuthenticationError, ConfigurationError, InvalidRequestError
+from llm_orchestrator.bulk import Worker, database_journal
 from llm_orchestrator.bulk.answer_table import ANSWERS, AnswerTable, Claim
 from llm_orchestrator.bulk.database_journal import DatabaseJournal
 from llm_orchestrator.bulk.journals import open_journal, pinned_journal, shown_journal
@@ -325,6 +328,44 @@ def test_a_run_that_is_left_gives_its_rows_back(
     table.close()
     assert open_claims == 0
     assert len(list(orchestrator.map(rows, messages="{text}", key="text", journal=url))) == 100
+
+
+@chat
+def test_a_run_that_ends_waits_for_no_other(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, url: str
+) -> None:
+    may_answer = threading.Event()
+    server.default = lambda request: (may_answer.wait(60), echo(request))[1]
+    rows = [{"text": str(number)} for number in range(4)]
+    arguments: Dict[str, Any] = {"messages": "{text}", "key": "text", "journal": url}
+    with ThreadPoolExecutor(1) as pool, orchestrate(max_retries=0) as other:
+        first = pool.submit(lambda: list(other.map(rows, **arguments)))
+        try:
+            assert server.wait_for_requests(4, timeout=60)
+            server.default = lambda request: dialect.failure("bad_key")
+            with pytest.raises(AuthenticationError):
+                list(orchestrate(max_retries=0).map([*rows, {"text": "new"}], **arguments))
+            assert not first.done()
+        finally:
+            may_answer.set()
+        assert len(first.result(60)) == 4
+
+
+@chat
+def test_workers_share_the_rows_whichever_they_are_given(
+    server: ScriptedServer, dialect: Dialect, url: str, tmp_path: Path
+) -> None:
+    server.default = lambda request: echo(request).but(delay=0.01)
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps(dialect.config(server.url, max_retries=0)))
+    columns = {"id": list(range(60)), "text": [f"row {number}" for number in range(60)]}
+    workers = [Worker(config, messages="{text}", key="id", journal=url, concurrency=8) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda worker: worker(columns)["answer"], workers))
+    for worker in workers:
+        worker.close()
+    assert answers == [columns["text"]] * 3
+    assert len(server.requests) == 60
 
 
 # ---------------------------------------------------------------- a server that goes away
