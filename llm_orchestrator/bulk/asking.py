@@ -109,15 +109,15 @@ class RowAsker:
         if self._journal is None:
             await self._ask(prepared, deliver)
             return
-        row = prepared.key_text, prepared.fingerprint
-        known = await self._journal.claim(*row, self.gate.check_open)
+        key, fingerprint = prepared.key_text, prepared.fingerprint
+        known = await self._journal.claim(key, fingerprint, self.gate.check_open)
         if known is not None:
             deliver(resumed(prepared, known, self._caller))
             return
         try:
             await self._ask(prepared, deliver)
         finally:
-            self._journal.release(*row)
+            self._journal.release(key, fingerprint)
 
     def close(self) -> None:
         """Commit what was answered, and close all files."""
