@@ -176,12 +176,15 @@ def test_the_claims_of_the_dead_end_and_those_of_the_living_do_not(
     url: str, journals: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> None:
-        dead, living, third = journals(), journals(), journals()
+        dead, third = journals(), journals()
+        monkeypatch.setattr(database_journal, "_BEAT", 0.05)
+        living, row = journals(), Claim.to("b", PRINT)
         assert await dead.claim("a", PRINT) is None
         assert await living.claim("b", PRINT) is None
         let_leases_end(url)
-        monkeypatch.setattr(database_journal, "_BEAT", 0.0)
-        assert living._renew(), "as its thread does every quarter of a minute"
+        while third._table.find([row.id]) != [True]:  # until its thread has renewed it
+            await asyncio.sleep(0.01)
+        assert third._table.claim([row]) == [False]
         assert await asyncio.wait_for(third.claim("a", PRINT), 30) is None
         waiting = asyncio.ensure_future(third.claim("b", PRINT))
         await third.add("a", PRINT, ANSWER)
@@ -299,15 +302,16 @@ def test_a_run_resumes_and_a_changed_prompt_asks_again(
 
 
 @chat
-def test_a_row_that_failed_is_asked_again_at_once(
+def test_a_row_that_failed_may_be_asked_by_another_run_at_once(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, url: str
 ) -> None:
-    orchestrator = orchestrate(max_retries=0)
     server.default = lambda request: dialect.failure("bad_request")
-    arguments: Dict[str, Any] = {"messages": "{text}", "key": "text", "journal": url}
-    assert [result.error is None for result in orchestrator.map([{"text": "a"}], **arguments)] == [False]
-    server.default = echo
-    assert [result.content for result in orchestrator.map([{"text": "a"}], **arguments)] == ["a"]
+    rows = [{"text": "a"}, {"text": "b"}]
+    arguments: Dict[str, Any] = {"messages": "{text}", "key": "text", "journal": url, "concurrency": 1}
+    with orchestrate(max_retries=0).map(rows, **arguments) as run:
+        assert next(run).error is not None
+        server.default = echo
+        assert [result.content for result in orchestrate().map(rows[:1], **arguments)] == ["a"]
 
 
 @chat
