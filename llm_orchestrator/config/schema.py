@@ -341,7 +341,7 @@ class BudgetConfig(TagBudgetConfig):
         on_unreachable: Whether a call is allowed or refused while the database cannot be asked.
     """
 
-    tags: Annotated[Dict[Text, Annotated[TagBudgetConfig, Section]], Frozen] = FrozenDict()
+    tags: Annotated[Dict[Text, Annotated[TagBudgetConfig, Section]], Frozen, Section] = FrozenDict()
     timezone: Optional[Text] = None
     month_starts_on: Annotated[int, Number] = Field(default=1, ge=1, le=28)
     reserve: bool = True

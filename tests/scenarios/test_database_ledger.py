@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import subprocess
 import sys
 import time
@@ -200,6 +201,35 @@ def test_a_row_that_no_database_takes_is_kept_for_a_person_and_stops_no_other(
     tracker.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="this system limits no file sizes")
+@databases
+def test_a_full_disk_at_the_spool_is_logged_and_never_raised(
+    place: Dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    import resource
+
+    tracker = make(None, **place)
+    carrying = tracker._recorder.store.ledger._carrier  # type: ignore[union-attr]
+    tracker.log_usage("p", "before", TOKENS, cost=Decimal(1))
+    tracker.get_usage_report()
+    carrying.notify = lambda: None
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    (file,) = place["spool_path"].glob("*/*.csv")
+    with pytest.warns(RuntimeWarning, match="costs in the ledger are too low"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 40, unlimited[1]))
+        try:
+            assert tracker.log_usage("p", "lost", TOKENS, cost=Decimal(2)).cost == 2
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    del carrying.notify
+    tracker.log_usage("p", "after", TOKENS, cost=Decimal(8))
+    assert "'model': 'lost'" in caplog.text
+    assert tracker.get_session_cost() == 11
+    assert list(tracker.get_usage_report().by_model) == ["before", "after"]
+    tracker.close()
+    assert list(place["spool_path"].glob("*/*")) == []
+
+
 @needs_fork
 @databases
 def test_parent_and_child_both_work_after_a_fork(place: Dict[str, Any]) -> None:
@@ -352,6 +382,7 @@ def test_l3_the_same_calls_give_the_same_reports_exports_and_page(
         for kinds in (["provider", "model"], ["tag:customer", "day"], ["month", "tag", "provider"]):
             assert dict(ours.grouped(kinds)) == dict(theirs.grouped(kinds))
         assert str(ours) == str(theirs)
+        assert without_time(ours.to_html()) == without_time(theirs.to_html())
         assert database.export_to_csv(tmp_path / "a.csv", **only) == file.export_to_csv(
             tmp_path / "b.csv", **only
         )
@@ -362,6 +393,11 @@ def test_l3_the_same_calls_give_the_same_reports_exports_and_page(
     ]
     database.close()
     file.close()
+
+
+def without_time(page: str) -> str:
+    """A page without the minute it was made in."""
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "", page)
 
 
 @databases
