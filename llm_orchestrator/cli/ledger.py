@@ -106,6 +106,8 @@ def status(config: ConfigOption = None) -> None:
 def _say_what_is_stored(found: "Status") -> None:
     if found.problem:
         note(f"It takes no rows: {found.problem}", style="red")
+    if found.budget_problem:
+        note(f"It takes rows, and keeps no budgets: {found.budget_problem}", style="yellow")
     if found.version is None:
         say("Tables: none yet; the first row makes them." if not found.problem else "Tables: not known")
         return

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple
 
 from llm_orchestrator.utils.json import read_json
 
-__all__ = ["KINDS", "Key", "Naming", "by_kind", "by_kinds", "tags_of"]
+__all__ = ["KINDS", "Key", "Naming", "by_kind", "by_kinds", "storable", "tags_of"]
 
 #: The kinds of groups that every report holds.
 KINDS = ("provider", "model", "session", "tag", "day")
@@ -25,7 +25,19 @@ def tags_of(text: str) -> Mapping[str, str]:
         tags = read_json(text) if text else None
     except ValueError:  # a file may have been edited by hand
         tags = None
-    return {name: f"{value}" for name, value in tags.items()} if isinstance(tags, dict) else {}
+    if not isinstance(tags, dict):
+        return {}
+    return {storable(name): storable(f"{value}") for name, value in tags.items()}
+
+
+def storable(text: str) -> str:
+    """The name or value of a tag as every ledger can hold it, so that all of them have the same groups.
+
+    No column of PostgreSQL takes NUL or half a character.
+    """
+    if text.isprintable():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", " ")
 
 
 _MONTH = len("2026-01")
