@@ -179,7 +179,8 @@ def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:
 def _month_budget(config: Optional[Path], ledger: Optional[Path]) -> Optional[Decimal]:
     """The configured budget for a month; a ledger that was named may be of another configuration."""
     budget = None if ledger else load_without_keys(config).cost_tracking.budget
-    return getattr(budget, "month", None)
+    # The page's months are those of the calendar.
+    return getattr(budget, "month", None) if getattr(budget, "month_starts_on", 1) == 1 else None
 
 
 def _note_what_is_unknown(

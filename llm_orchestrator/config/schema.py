@@ -175,7 +175,7 @@ class ProviderConfig(ConfigModel):
         allow_missing_finish_reason: Whether a stream that ends without a finish reason counts as complete.
         options: Request options used where a call gives none.
         transport: ``direct`` is over connections of the library's own, without an SDK; ``sdk`` through the
-            vendor's; ``auto`` is ``sdk`` in this version.
+            vendor's; ``auto`` is ``direct`` where the credential is a key.
         limits: What the rows of one ``map`` together keep to.
         http: Proxy, certificates and idle connections of the direct transport.
         compat: Where a host that speaks OpenAI's protocol differs from OpenAI.
