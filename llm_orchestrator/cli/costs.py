@@ -112,9 +112,7 @@ def costs(
     limits = _period(since, until, this_month, which, last_month)
     only: Dict[str, Any] = {"model": model, "provider": provider, "tags": _tags(tag or [])}
     if (title is not None or month_budget is not None) and html is None:
-        raise typer.BadParameter(
-            "they are for the page. Add --html FILE.", param_hint="--title, --month-budget"
-        )
+        raise typer.BadParameter("for pages. Add --html FILE.", param_hint="--title, --month-budget")
     with closing(_tracker(config, ledger)) as tracker:
         with waiting("Reading the ledger ..."):
             report = tracker.get_usage_report(*limits, **only)
@@ -129,7 +127,8 @@ def costs(
 def _budgets(config: Optional[Path], ledger: Optional[Path], tag: Optional[List[str]], form: Format) -> None:
     if ledger:
         raise typer.BadParameter("budgets are those of the configuration. Leave --ledger out.")
-    print_budgets(_tracker(config, None), _tags(tag) if tag else None, form.value)
+    with closing(_tracker(config, None)) as tracker:
+        print_budgets(tracker, _tags(tag) if tag else None, form.value)
 
 
 def _kinds(by: List[str]) -> List[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from itertools import product
 from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple
@@ -14,6 +15,8 @@ __all__ = ["KINDS", "Key", "Naming", "by_kind", "by_kinds", "storable", "tags_of
 KINDS = ("provider", "model", "session", "tag", "day")
 #: What decides the groups of a row: its provider, model, session, local day, and tags as they stand there.
 Key = Tuple[str, str, str, str, str]
+#: What PostgreSQL takes in no text, and what ends a line of a file where JSON does not escape it.
+_UNSTORABLE = re.compile("[\0\x7f\x85\u2028\u2029]")
 #: Gives the names of the groups that a row belongs to.
 Naming = Callable[[Key], Iterable[Any]]
 
@@ -31,13 +34,10 @@ def tags_of(text: str) -> Mapping[str, str]:
 
 
 def storable(text: str) -> str:
-    """The name or value of a tag as every ledger can hold it, so that all of them have the same groups.
-
-    No column of PostgreSQL takes NUL or half a character.
-    """
+    """The name or value of a tag as every ledger can hold it, so that all of them have the same groups."""
     if text.isprintable():
         return text
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", " ")
+    return _UNSTORABLE.sub(" ", text.encode("utf-8", "backslashreplace").decode())
 
 
 _MONTH = len("2026-01")

@@ -209,7 +209,7 @@ class BudgetLimits:
         for name, limits in self._tags.items():
             if name in tags:
                 for kind in limits:
-                    yield scope_of(kind, f"{name}={tags[name]}"), names[kind]
+                    yield scope_of(kind, f"{name}={storable(str(tags[name]))}"), names[kind]
 
     @property
     def uses_tags(self) -> bool:

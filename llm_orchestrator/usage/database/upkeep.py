@@ -75,9 +75,7 @@ def status_of(ledger: DatabaseLedger) -> Status:
         problem = f"{reason_of(error)} Check the server, and user, password and database in database_url."
     except (sa.exc.SQLAlchemyError, LedgerDatabaseError) as error:
         problem = reason_of(error)
-    return Status(
-        version, problem, budget_problem, stored, spool.waiting(), spool.in_use(), spool.refused()
-    )
+    return Status(version, problem, budget_problem, stored, spool.waiting(), spool.in_use(), spool.refused())
 
 
 def _version(engine: sa.Engine) -> str:
