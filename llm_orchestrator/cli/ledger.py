@@ -110,6 +110,8 @@ def status(config: ConfigOption = None) -> None:
         from llm_orchestrator.usage.database.upkeep import status_of
 
         found = status_of(opened)
+        if not load_without_keys(config).cost_tracking.budget.is_set:
+            found = found._replace(budget_problem=None)  # nobody misses what is not used
         say(f"Ledger: {opened}")
         _say_what_is_stored(found)
         say(f"On the way: {number_of(found.waiting, 'row')}, in {opened.spool.folder}")
@@ -117,7 +119,7 @@ def status(config: ConfigOption = None) -> None:
             say(f"Of programs that run: {number_of(found.in_use, 'row')}")
         for path in found.refused:
             note(f"Rows that the database refused lie in {path}.", style="yellow")
-    if found.problem:
+    if found.problem or found.budget_problem:
         raise typer.Exit(FAILED)
 
 

@@ -116,9 +116,9 @@ def test_a_role_without_rights_is_told_and_its_rows_wait(
     assert tracker.get_usage_report().waiting_rows == 1  # it may read
     assert "permission denied" in caplog.text
     problem = str(status_of(opened(reader)).problem)
-    assert problem.endswith("GRANT SELECT, INSERT ON llm_usage TO ROLE;")
+    assert problem.endswith("GRANT SELECT, INSERT ON llm_usage TO reader;")
     postgres.execute("REVOKE ALL ON llm_alembic_version FROM reader", database=name)
-    assert "GRANT SELECT ON llm_alembic_version TO ROLE; GRANT" in str(status_of(opened(reader)).problem)
+    assert "GRANT SELECT ON llm_alembic_version TO reader; GRANT" in str(status_of(opened(reader)).problem)
 
     postgres.execute(*_grants("problem", reader), database=name)
     assert tracker.get_usage_report().total_requests == 1
@@ -135,10 +135,18 @@ def test_a_role_without_rights_is_told_and_its_rows_wait(
         assert sums(allowed) == (CENT, 0)
 
 
+def test_nobody_is_asked_for_rights_on_a_table_of_someone_else(postgres: PostgreSQL, tmp_path: Path) -> None:
+    name = postgres.new_database().rpartition("/")[2]
+    postgres.execute("DROP ROLE IF EXISTS stranger", "CREATE ROLE stranger LOGIN")
+    postgres.execute("CREATE TABLE llm_usage (id int)", database=name)
+    place = {"database_url": postgres.url(name, user="stranger"), "spool_path": tmp_path}
+    assert "that this library did not make" in str(status_of(opened(place)).problem)
+
+
 def _grants(field: str, place: Dict[str, Any]) -> List[str]:
     """The statements that `ledger status` tells the owner to run, for the role of the test."""
     told = getattr(status_of(opened(place)), field)
-    statements: List[str] = re.findall(r"GRANT [^;]*", told.replace("TO ROLE", "TO reader"))
+    statements: List[str] = re.findall(r"GRANT [^;]*", told)
     return statements
 
 

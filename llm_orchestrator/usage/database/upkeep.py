@@ -103,17 +103,25 @@ def _missing_rights(engine: sa.Engine, needed: _Rights) -> Optional[str]:
     """What the role of the URL may not do with the tables, and what its owner has to run."""
     if engine.dialect.name != "postgresql":
         return None
-    missing: _Rights = {}
     with engine.connect() as connection:
-        for table, rights in needed.items():
-            if sa.inspect(connection).has_table(table.name):  # else the tables are not ours, which comes next
-                may = [sa.func.has_table_privilege(table.name, right) for right in rights]
-                if not all(connection.execute(sa.select(*may)).one()):
-                    missing[table] = rights
-    if not missing:
+        if not sa.inspect(connection).has_table(VERSIONS.name):
+            return None  # the tables are not ours, which is told next
+        role = connection.execute(sa.text("SELECT quote_ident(current_user)")).scalar_one()
+        grants = [
+            f"GRANT {', '.join(rights)} ON {table.name} TO {role};"
+            for table, rights in needed.items()
+            if not _may(connection, table, rights)
+        ]
+    if not grants:
         return None
-    grants = [f"GRANT {', '.join(rights)} ON {table.name} TO ROLE;" for table, rights in missing.items()]
     return f"Its role lacks rights. Run as the owner of the tables: {' '.join(grants)}"
+
+
+def _may(connection: sa.Connection, table: sa.Table, rights: Tuple[str, ...]) -> bool:
+    if not sa.inspect(connection).has_table(table.name):
+        return True  # something else is wrong with the tables, which is told next
+    may = [sa.func.has_table_privilege(table.name, right) for right in rights]
+    return all(connection.execute(sa.select(*may)).one())
 
 
 def count_before(ledger: DatabaseLedger, moment: datetime) -> int:
