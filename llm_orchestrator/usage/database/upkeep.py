@@ -25,6 +25,7 @@ _Rights = Dict[sa.Table, Tuple[str, ...]]
 #: What a role has to be allowed so that it can write rows and read them, and so that it can keep budgets.
 _FOR_ROWS: _Rights = {VERSIONS: ("SELECT",), USAGE: ("SELECT", "INSERT")}
 _FOR_BUDGETS: _Rights = {BUDGETS: ("SELECT", "INSERT", "UPDATE"), HOLDS: ("SELECT", "INSERT", "DELETE")}
+_FOR_PRUNING: _Rights = {USAGE: ("DELETE",)}
 _MAY_NOT_CREATE = "Its role may not make the tables. Run `ledger upgrade` with the URL of one that may."
 
 
@@ -125,8 +126,11 @@ def _may(connection: sa.Connection, table: sa.Table, rights: Tuple[str, ...]) ->
 
 
 def count_before(ledger: DatabaseLedger, moment: datetime) -> int:
-    """How many rows are older than a moment."""
+    """How many rows are older than a moment, for a role that may remove them."""
     ledger.writer.get_ready()
+    problem = _missing_rights(ledger.engine, _FOR_PRUNING)
+    if problem:
+        raise LedgerDatabaseError(problem)
     with ledger.engine.connect() as connection:
         query = sa.select(sa.func.count()).where(USAGE.c.timestamp < moment)
         return connection.execute(query).scalar_one()

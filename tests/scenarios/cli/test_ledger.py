@@ -109,4 +109,7 @@ def test_a_role_that_cannot_keep_budgets_is_told_where_there_are_some(
     ended = command("ledger", "status")
     assert "Rows: 0" in ended.out
     assert (ended.code, "keeps no budgets" in ended.err) == ((1, True) if budget else (0, False))
+    assert "GRANT DELETE ON llm_usage TO writer" in " ".join(
+        command("ledger", "prune", "--before", "2026-01-01", "--yes").err.split()
+    )
     postgres.execute("DROP OWNED BY writer", database=name)
