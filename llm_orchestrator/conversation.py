@@ -74,7 +74,7 @@ class Conversation:
         # First, so that a traceback with local variables can show a conversation that is refused.
         self._orchestrator, self._history = orchestrator, History(ConversationState(()))
         checked = call_arguments("Hi", **hide_headers(defaults)).request
-        self._tools = defaults.get("tools")
+        self._tools = tuple(defaults.get("tools") or ())  # themselves: a request has only their schemas
         # The schemas of functions are made here once, and not with every turn.
         self._defaults = {**defaults, "tools": checked.tools} if checked.tools else defaults
         self._orchestrator = orchestrator.for_provider(orchestrator.active_provider, checked.model or None)
@@ -343,7 +343,7 @@ class Conversation:
         return AsyncLLMStream(StreamedLoop(loop))
 
     def _loop(self, given: LoopArguments, *, awaits: bool, streamed: bool) -> ToolLoop:
-        tools = given.arguments.get("tools", self._tools)  # themselves: a request has only their schemas
+        tools = given.arguments.get("tools", self._tools)
         return ToolLoop(self._history, self._turn, given, tools, awaits=awaits, streamed=streamed)
 
     # ---------------------------------------------------------------- JSON

@@ -14,6 +14,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from llm_orchestrator import ConfigurationError
+from llm_orchestrator.calls.tracker import configured_tracker
 from llm_orchestrator.config import reader
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig, ProviderConfig
 from llm_orchestrator.config.schema import RATE_NAMES, SECTIONS
@@ -92,6 +94,45 @@ def test_money_is_exact():
     assert (loaded.budget.day, loaded.budget.session) == (Decimal("10.50"), None)
     assert loaded.price_overrides[0].rates == {"in": Decimal("0.1"), "out": Decimal("0.30")}
     assert str(loaded.price_overrides[0].start) == "2026-02-03"
+
+
+def test_budgets_of_months_tags_and_zones():
+    budget = {"month": 300, "tags": {"customer": {"month": "0.1"}, "team": None}, "timezone": "Europe/Berlin"}
+    loaded = ConfigManager.load(costs(budget={**budget, "month_starts_on": 15})).cost_tracking.budget
+    assert (loaded.month, loaded.tags["customer"].month) == (300, Decimal("0.1"))
+    assert (loaded.timezone, loaded.month_starts_on, loaded.reserve) == ("Europe/Berlin", 15, True)
+    assert loaded.on_unreachable == "allow"
+    assert ConfigManager.load(costs(budget={"tags": None})).cost_tracking.budget.tags == {}
+    with pytest.raises(TypeError, match="frozen"):
+        loaded.tags["another"] = loaded.tags["customer"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "text"),
+    [
+        ({"timezone": "Europe/Bonn"}, r"budget\.timezone: There is no time zone 'Europe/Bonn'"),
+        ({"month_starts_on": 31}, r"budget\.month_starts_on: should be less than or equal to 28"),
+        ({"on_unreachable": "maybe"}, r"budget\.on_unreachable: should be 'allow' or 'refuse'"),
+        ({"tags": {"customer": {"monht": 1}}}, r"budget\.tags\.customer\.monht: unknown key.*'month'"),
+        ({"tags": {"limits": {"dya": 1}}}, r"budget\.tags\.limits\.dya: unknown key.*'day'"),
+        ({"tags": {"customer=acme": {"day": 1}}}, r"budget\.tags: has the name 'customer=acme'"),
+        ({"mont": 1}, r"budget\.mont: unknown key.*'month'"),
+        ({"month": 0}, r"budget\.month: should be greater than 0"),
+    ],
+)
+def test_budgets_that_cannot_be_kept(budget, text):
+    with pytest.raises(ConfigurationError, match=text):
+        ConfigManager.load(costs(budget=budget))
+
+
+def test_a_reservation_without_a_database_is_said(caplog):
+    for budget in ({"day": 1}, {"day": 1, "reserve": False}, {"reserve": True}):
+        configured_tracker(ConfigManager.load(costs(budget=budget, log_path=None)).cost_tracking)
+    assert caplog.messages == []
+    configured_tracker(
+        ConfigManager.load(costs(budget={"day": 1, "reserve": True}, log_path=None)).cost_tracking
+    )
+    assert len(caplog.messages) == 1 and "reserve has no effect on a CSV ledger" in caplog.messages[0]
 
 
 def test_every_known_rate_is_accepted():

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from llm_orchestrator.bulk.journal import Kept, make_private
+from llm_orchestrator.bulk.journal import Kept
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.types import LLMResponse
 from llm_orchestrator.usage.database.carrier import reason_of
@@ -103,8 +103,6 @@ class AnswerTable:
         """See once that the table is there and ours, or make it; safe for many processes at once."""
         if self._is_ready:
             return
-        if self._is_sqlite and not must_exist:
-            make_private(str(self._engine.url.database))
         if not self.exists():
             if must_exist:
                 raise ConfigurationError(f"There is no journal in {self.name}. Check the URL.")

@@ -118,8 +118,7 @@ class ToolLoop:
         awaits: bool,
         streamed: bool,
     ) -> None:
-        if given.before_tool is None:  # which may answer the calls of what cannot be run
-            Toolbox(tools).check(awaits=awaits)
+        Toolbox(tools).check(awaits=awaits, may_answer=given.before_tool is not None)
         self.held = HeldHistory(history)
         self._make_call = make_call
         self._streamed = streamed

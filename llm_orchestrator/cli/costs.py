@@ -112,9 +112,8 @@ def costs(
     limits = _period(since, until, this_month, which, last_month)
     only: Dict[str, Any] = {"model": model, "provider": provider, "tags": _tags(tag or [])}
     if (title is not None or month_budget is not None) and html is None:
-        raise typer.BadParameter(
-            "they are for the page. Add --html FILE.", param_hint="--title, --month-budget"
-        )
+        option = "--month-budget" if title is None else "--title"
+        raise typer.BadParameter("it is for the page. Add --html FILE.", param_hint=option)
     with closing(_tracker(config, ledger)) as tracker:
         with waiting("Reading the ledger ..."):
             report = tracker.get_usage_report(*limits, **only)
@@ -129,7 +128,11 @@ def costs(
 def _budgets(config: Optional[Path], ledger: Optional[Path], tag: Optional[List[str]], form: Format) -> None:
     if ledger:
         raise typer.BadParameter("budgets are those of the configuration. Leave --ledger out.")
-    print_budgets(_tracker(config, None), _tags(tag) if tag else None, form.value)
+    tracker = _tracker(config, None)
+    try:
+        print_budgets(tracker, _tags(tag) if tag else None, form.value)
+    finally:
+        tracker.close()  # a connection to a database, too
 
 
 def _kinds(by: List[str]) -> List[str]:
@@ -179,7 +182,8 @@ def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:
 def _month_budget(config: Optional[Path], ledger: Optional[Path]) -> Optional[Decimal]:
     """The configured budget for a month; a ledger that was named may be of another configuration."""
     budget = None if ledger else load_without_keys(config).cost_tracking.budget
-    return getattr(budget, "month", None)
+    # The page's months are those of the calendar.
+    return getattr(budget, "month", None) if getattr(budget, "month_starts_on", 1) == 1 else None
 
 
 def _note_what_is_unknown(

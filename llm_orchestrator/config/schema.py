@@ -175,7 +175,7 @@ class ProviderConfig(ConfigModel):
         allow_missing_finish_reason: Whether a stream that ends without a finish reason counts as complete.
         options: Request options used where a call gives none.
         transport: ``direct`` is over connections of the library's own, without an SDK; ``sdk`` through the
-            vendor's; ``auto`` is ``sdk`` in this version.
+            vendor's; ``auto`` is ``direct`` where the credential is a key.
         limits: What the rows of one ``map`` together keep to.
         http: Proxy, certificates and idle connections of the direct transport.
         compat: Where a host that speaks OpenAI's protocol differs from OpenAI.
@@ -341,7 +341,7 @@ class BudgetConfig(TagBudgetConfig):
         on_unreachable: Whether a call is allowed or refused while the database cannot be asked.
     """
 
-    tags: Annotated[Dict[Text, Annotated[TagBudgetConfig, Section]], Frozen] = FrozenDict()
+    tags: Annotated[Dict[Text, Annotated[TagBudgetConfig, Section]], Frozen, Section] = FrozenDict()
     timezone: Optional[Text] = None
     month_starts_on: Annotated[int, Number] = Field(default=1, ge=1, le=28)
     reserve: bool = True

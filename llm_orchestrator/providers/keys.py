@@ -27,6 +27,7 @@ from typing import (
 from llm_orchestrator.exceptions import (
     AuthenticationError,
     ConfigurationError,
+    OrchestratorError,
     ProviderError,
     RateLimitError,
 )
@@ -167,7 +168,11 @@ class KeyedRequests:
             return False
         key, value = sent_with
         if isinstance(error, AuthenticationError):
-            if key.renew(value):
+            may_go_on = key.renew(value)
+            if key.value != value:
+                with self._lock:
+                    self._adapters.pop(value, None)  # its clients are closed once no reply needs them
+            if may_go_on:
                 return True
             rest = float("inf") if isinstance(key.source, str) else USUAL_REST
         elif isinstance(error, RateLimitError):
@@ -283,6 +288,8 @@ _MARK = "_sent_with_key"
 
 
 def _mark(error: Exception, key: _Key, value: str) -> None:
+    if isinstance(error, OrchestratorError):
+        return  # no reply came, so that no key was refused
     try:
         setattr(error, _MARK, (key, _Secret(value)))
     except AttributeError:  # an exception without room for it: the key is not known, and not tried again

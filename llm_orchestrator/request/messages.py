@@ -30,7 +30,9 @@ def read_messages(messages: Messages) -> Tuple[Message, ...]:
     read = tuple(read_message(message, index) for index, message in enumerate(messages))
     # A turn that says nothing is the application's choice: the system prompt may hold the whole task.
     if not any(map(_says_something, read)):
-        raise InvalidMessagesError("None of the messages holds any text. Pass at least one that does.")
+        raise InvalidMessagesError(
+            "messages[0] is empty, and so is whatever follows. Pass at least one message with text.", index=0
+        )
     return read
 
 

@@ -140,6 +140,8 @@ def misnamed(options: JSON) -> Tuple[str, ...]:
 def near_misses(request: LLMRequest) -> Tuple[str, ...]:
     """Warn about a word that looks like a mistyped one; it is sent as it is, for providers may know more."""
     effort = request.reasoning_effort
+    if effort is None and request.tool_choice is None:
+        return ()
     meant = None if effort is None or effort in EFFORTS else closest(effort, EFFORTS, cutoff=0.6)
     found = [("reasoning_effort", effort, meant)] if meant else []
     chosen = mistyped_choice(request.tool_choice, request.tools)

@@ -169,10 +169,13 @@ class Toolbox:
             self._tools.update((_name_in(tool), tool) for tool in tools or ())
             self._tools.pop("", None)  # the provider runs it itself
 
-    def check(self, *, awaits: bool, only: Optional[str] = None) -> None:
-        """Refuse tools that cannot be run: a mistake of the application, of which no model is told."""
+    def check(self, *, awaits: bool, only: Optional[str] = None, may_answer: bool = False) -> None:
+        """Refuse tools that cannot be run: a mistake of the application, of which no model is told.
+
+        One that may answer calls itself may have tools that are no functions.
+        """
         for name in self._tools if only is None else (only,):
-            if name in self._tools:
+            if name in self._tools and not (may_answer and not _is_function(self._tools[name])):
                 self._function(name, awaits=awaits)
 
     def work_of(self, name: str, text: str, *, awaits: bool) -> Work:
@@ -197,7 +200,7 @@ class Toolbox:
         from llm_orchestrator.exceptions import InvalidRequestError
 
         tool = self._tools[name]
-        if isinstance(tool, (type, abc.Mapping)) or not callable(tool):
+        if not _is_function(tool):
             kind = "class" if isinstance(tool, type) else type(tool).__name__
             raise InvalidRequestError(
                 f"The tool {name!r} is a {kind}, which cannot be run. Pass a function, or answer its calls "
@@ -207,6 +210,10 @@ class Toolbox:
             raise _is_async(name)
         function: Callable[..., Any] = tool
         return function
+
+
+def _is_function(tool: Any) -> bool:
+    return callable(tool) and not isinstance(tool, (type, abc.Mapping))
 
 
 def _is_async(name: str) -> Exception:

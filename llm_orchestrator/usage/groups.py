@@ -35,7 +35,8 @@ _NAMINGS: Mapping[str, Naming] = {
     "session": lambda key: (key[2],),
     "day": lambda key: (key[3],),
     "month": lambda key: (key[3][:_MONTH],),
-    "tag": lambda key: [f"{name}={value}" for name, value in tags_of(key[4]).items()] or [""],
+    # Sorted, as a database gives the tags of a row back in an order of its own.
+    "tag": lambda key: sorted(f"{name}={value}" for name, value in tags_of(key[4]).items()) or [""],
 }
 
 

@@ -19,6 +19,7 @@ LAST_FIRST_DAY = 28
 #: So many minutes are remembered at once.
 _REMEMBERED = 4096
 _DAY = timedelta(days=1)
+_NEVER = datetime.max.replace(tzinfo=timezone.utc)
 
 
 class Period(NamedTuple):
@@ -58,17 +59,25 @@ class Calendar:
         self._zone = zone
         self._first = month_starts_on
         self._of_minute: Dict[str, Tuple[str, str]] = {}
+        self._last = (_NEVER, Period("", _NEVER), Period("", _NEVER))
 
     def day(self, moment: datetime) -> Period:
         """The day that a moment is in."""
-        day = self._date(moment)
-        return Period(day.isoformat(), self._shown(day + _DAY))
+        return self._periods(moment)[0]
 
     def month(self, moment: datetime) -> Period:
         """The month that a moment is in."""
-        day = self._date(moment)
-        following = self._next_month(day)
-        return Period(self._month_name(day), self._shown(following))
+        return self._periods(moment)[1]
+
+    def _periods(self, moment: datetime) -> Tuple[Period, Period]:
+        """The day and the month of a moment; those of the last one are remembered, for it is mostly now."""
+        start, day, month = self._last
+        if not start <= moment < day.until:
+            date_of = self._date(moment)
+            day = Period(date_of.isoformat(), self._shown(date_of + _DAY))
+            month = Period(self._month_name(date_of), self._shown(self._next_month(date_of)))
+            self._last = self._start(date_of), day, month
+        return day, month
 
     def names(self, timestamp: str) -> Tuple[str, str]:
         """The names of day and month of a row's timestamp; fast, as rows of one minute come together."""

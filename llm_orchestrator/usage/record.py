@@ -10,18 +10,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from llm_orchestrator.types import MISSING_USAGE, CostDetails, TokenUsage
 from llm_orchestrator.usage.columns import COLUMNS, DETAILS, LISTS, SCHEMA
-from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.numbers import is_count, shown
 from llm_orchestrator.utils.values import evolve
-
-if TYPE_CHECKING:
-    import pydantic_core
-else:
-    pydantic_core = LazyModule("pydantic_core")  # a report can do without it
 
 __all__ = [
     "WRITERS",
@@ -299,16 +293,11 @@ def parse_counts(text: str) -> Dict[str, int]:
     return {name: int(count) for name, _, count in pairs}
 
 
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+_JSON = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def _as_json(value: Any) -> str:
-    if not value:
-        return ""
-    try:
-        return pydantic_core.to_json(value).decode()
-    except ValueError:  # values that it does not know, or halves of characters
-        return _JSON(value)
+    return _JSON(value) if value else ""
 
 
 def _as_moment(value: datetime) -> str:

@@ -55,9 +55,11 @@ class BudgetRequest:
         try:
             outcome = self._budget.worker.wait(asked)
         except SilenceError:
+            self._budget.give_back(asked)
             outcome = NO_ANSWER
-        finally:
-            self._budget.give_back_if_late(asked)
+        except BaseException:  # a Ctrl-C or a cancellation, which may come just after it was granted
+            self._budget.give_back(asked)
+            raise
         return self._budget.conclude(self._claims, self._amount, outcome)
 
     async def atake(self) -> Reservation:
@@ -66,7 +68,9 @@ class BudgetRequest:
         try:
             outcome = await self._budget.worker.await_(asked)
         except SilenceError:
+            self._budget.give_back(asked)
             outcome = NO_ANSWER
-        finally:
-            self._budget.give_back_if_late(asked)
+        except BaseException:  # a Ctrl-C or a cancellation, which may come just after it was granted
+            self._budget.give_back(asked)
+            raise
         return self._budget.conclude(self._claims, self._amount, outcome)

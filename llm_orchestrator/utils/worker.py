@@ -27,8 +27,8 @@ class SerialWorker:
 
     Args:
         name: What its thread is called.
-        patience: Seconds without any end of work after which waiting is given up. Work that is in line
-            behind other work is waited for as long as that goes on.
+        patience: Seconds after which waiting is given up when no work comes to its end, or says that it goes
+            on. Work that is in line behind other work is waited for as long as that goes on.
     """
 
     def __init__(self, name: str, patience: float) -> None:
@@ -75,7 +75,11 @@ class SerialWorker:
                     future.set_result(work())
                 except BaseException as error:  # noqa: BLE001 (whoever waits for it gets it)
                     future.set_exception(error)
-            self._progress = time.monotonic()
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Note that the work goes on, although it is not at its end."""
+        self._progress = time.monotonic()
 
     def wait(self, future: Future[Result]) -> Result:
         """Wait for work in this thread."""

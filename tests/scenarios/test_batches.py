@@ -775,6 +775,25 @@ def test_b3_a_spent_budget_submits_nothing(
     assert len(batches.batches) == 1
 
 
+def test_b3_rows_count_for_a_budget_in_a_database(
+    batches: BatchServer, server: ScriptedServer, dialect: Dialect, tmp_path: Path
+) -> None:
+    pytest.importorskip("sqlalchemy", reason="a database needs the extra `database`")
+    config = dialect.config(server.url, batches.model)
+    config["cost_tracking"] = {
+        "database_url": f"sqlite:///{tmp_path}/ledger.db",
+        "spool_path": str(tmp_path / "spool"),
+        "budget": {"session": 0.000001, "tags": {"job": {"day": 5}}},
+    }
+    with LLMOrchestrator(config) as orchestrator:
+        first = list(orchestrator.map(rows(1), **ARGUMENTS, tags={"job": "a"}))
+        spent = [status.spent for status in orchestrator.budget_status()]
+        assert spent == [first[0].cost, first[0].cost]
+        with pytest.raises(BudgetExceededError):
+            list(orchestrator.map(rows(2), **ARGUMENTS))
+    assert len(batches.batches) == 1
+
+
 def test_b3_hooks_hear_of_every_row(batches: BatchServer, server: ScriptedServer, dialect: Dialect) -> None:
     events: List[CallEvent] = []
     config = dialect.config(server.url, batches.model)

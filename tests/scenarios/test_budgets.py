@@ -8,7 +8,6 @@ import os
 import pickle
 import signal
 import socket
-import sqlite3
 import threading
 import time
 from contextlib import suppress
@@ -70,6 +69,10 @@ def make(tmp_path: Path) -> Iterator[Make]:
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+def budget_of(orchestrator: LLMOrchestrator) -> Any:
+    return orchestrator.cost_tracker._recorder.budget
 
 
 # ---------------------------------------------------------------- many processes
@@ -154,7 +157,7 @@ def test_l3_a_call_sends_two_statements(url: str, make: Make, statements: List[s
         ask(orchestrator, way, tags=TAGS, max_tokens=ONE_CENT)
     while len(statements) < 6:
         time.sleep(0.01)
-    orchestrator.cost_tracker._recorder.budget.flush()  # type: ignore[union-attr]
+    budget_of(orchestrator).flush()
 
     assert len(statements) == 6
     assert "named" in statements[0]
@@ -401,37 +404,79 @@ def test_a_server_that_says_nothing_is_waited_for_a_second(make: Make, way: str)
 
 
 def test_what_was_spent_meanwhile_is_counted_afterwards(
-    sqlite_url: str, make: Make, monkeypatch: pytest.MonkeyPatch
+    url: str, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reserving, "TIMEOUT", 0.1)
-    monkeypatch.setattr(reserving, "PAUSE", 0.1)
-    orchestrator = make(sqlite_url, {"day": 1})
+    monkeypatch.setattr(reserving, "PAUSE", 0.0)
+    orchestrator = make(url, {"day": 1})
     orchestrator.send_request("Hi", max_tokens=1)
     begun = orchestrator.send_streaming_request("Hi", max_tokens=5)
     next(begun)
     assert sums(orchestrator) == (CENT, 5 * CENT)
 
-    other = sqlite3.connect(sqlite_url[len("sqlite:///") :], isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    for _ in range(3):
-        orchestrator.send_request("Hi", max_tokens=1)
-    begun.final_response()
-    other.execute("ROLLBACK")
-    other.close()
-    time.sleep(0.1)
+    def refuse(*_: Any) -> None:
+        raise sa.exc.OperationalError("", {}, Exception("It is away"))
+
+    table = budget_of(orchestrator)._table
+    with monkeypatch.context() as away:
+        away.setattr(table, "_run", refuse)
+        for _ in range(3):
+            orchestrator.send_request("Hi", max_tokens=1)
+        begun.final_response()
+        assert sums(orchestrator) == (None, 0)
 
     assert sums(orchestrator) == (5 * CENT, 0)
+
+
+def test_a_database_that_came_back_is_asked_again_however_many_calls_there_are(
+    sqlite_url: str, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reserving, "PAUSE", 0.2)
+    orchestrator = make(sqlite_url, {"day": 1, "on_unreachable": "refuse"})
+    table = budget_of(orchestrator)._table
+    run, asked = table._run, []
+
+    def refuse_at_first(send: Any) -> Any:
+        asked.append(send)
+        if len(asked) == 1:
+            raise sa.exc.OperationalError("", {}, Exception("It is away"))
+        return run(send)
+
+    monkeypatch.setattr(table, "_run", refuse_at_first)
+    answer, refused = None, 0
+    while answer is None:
+        try:
+            answer = orchestrator.send_request("Hi", max_tokens=1)
+        except BudgetExceededError:
+            refused += 1
+            time.sleep(0.001)
+    assert refused > 1
+
+
+def test_what_is_granted_to_a_task_that_is_cancelled_is_given_back(
+    sqlite_url: str, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestrator = make(sqlite_url, {"day": 1})
+    worker = budget_of(orchestrator).worker
+
+    async def cancelled(asked: Any) -> None:
+        assert worker.wait(asked).hold
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(worker, "await_", cancelled)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(orchestrator.asend_request("Hi", max_tokens=1))
+    assert sums(orchestrator) == (0, 0)
 
 
 def test_a_grant_that_comes_too_late_is_given_back(
     sqlite_url: str, make: Make, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(reserving, "TIMEOUT", 0.2)
     orchestrator = make(sqlite_url, {"day": 1, "on_unreachable": "refuse"})
     orchestrator.send_request("Hi", max_tokens=1)
     answered = threading.Event()
-    budget: Any = orchestrator.cost_tracker._recorder.budget
+    budget = budget_of(orchestrator)
     reserve = budget._table.reserve
+    monkeypatch.setattr(budget.worker, "_patience", 0.2)
 
     def late(*arguments: Any) -> Any:
         verdict = reserve(*arguments)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
+import re
+import shutil
 import subprocess
 import sys
 import time
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
@@ -21,7 +25,7 @@ from llm_orchestrator import CostTracker, LLMOrchestrator, TokenUsage
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.testing import FakeProvider
 from llm_orchestrator.types import CostDetails
-from llm_orchestrator.usage.database import carrier, ledger
+from llm_orchestrator.usage.database import carrier, ledger, spool
 from llm_orchestrator.usage.database.spool import Spool
 from tests.support.configs import ROOT
 from tests.support.costs import TOKENS, make
@@ -77,7 +81,8 @@ def test_l1_eight_processes_lose_and_double_nothing(place: Dict[str, Any], tmp_p
     tracker = make(None, **place)
     report = tracker.get_usage_report()
     assert (report.total_requests, report.total_cost, report.waiting_rows) == (24_000, 2400, 0)
-    assert len(set(calls_in(tracker))) == len(calls_in(tracker)) == 24_000
+    found = calls_in(tracker)
+    assert len(set(found)) == len(found) == 24_000
     tracker.close()
     assert list(tmp_path.glob("spool/*/*")) == []
 
@@ -163,6 +168,37 @@ def test_rows_that_were_carried_over_but_not_forgotten_are_not_doubled(place: Di
         file.with_name(name).write_bytes(kept)
     assert tracker.get_usage_report().total_requests == 1
     tracker.close()
+    assert list(place["spool_path"].glob("*/*")) == []
+
+
+def test_a_new_file_that_another_process_takes_for_an_old_one_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, real = [], spool.lock
+
+    def slow(descriptor: int, timeout: float) -> bool:
+        made.append(descriptor)
+        return len(made) > 2 and real(descriptor, timeout)
+
+    monkeypatch.setattr(spool, "lock", slow)
+    waiting = Spool(tmp_path)
+    waiting.append(make(None).log_usage("p", "m", TOKENS, cost=Decimal(1)))
+    assert len(made) == 3
+    (file,) = tmp_path.glob("*.csv")
+    assert len(file.read_text().splitlines()) == 2
+    waiting.close()
+
+
+@databases
+def test_a_spool_that_somebody_removed_loses_nothing_that_can_still_be_read(place: Dict[str, Any]) -> None:
+    tracker = make(None, **place)
+    tracker.log_usage("p", "before", TOKENS, cost=Decimal(1))
+    shutil.rmtree(place["spool_path"])
+    tracker.log_usage("p", "meanwhile", TOKENS, cost=Decimal(1))
+    assert set(tracker.get_usage_report().by_model) == {"before", "meanwhile"}
+    tracker.log_usage("p", "after", TOKENS, cost=Decimal(1))
+    assert tracker.get_usage_report().total_requests == 3
+    tracker.close()
 
 
 @databases
@@ -200,6 +236,35 @@ def test_a_row_that_no_database_takes_is_kept_for_a_person_and_stops_no_other(
     tracker.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="this system limits no file sizes")
+@databases
+def test_a_full_disk_at_the_spool_is_logged_and_never_raised(
+    place: Dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    import resource
+
+    tracker = make(None, **place)
+    carrying = tracker._recorder.store.ledger._carrier  # type: ignore[union-attr]
+    tracker.log_usage("p", "before", TOKENS, cost=Decimal(1))
+    tracker.get_usage_report()
+    carrying.notify = lambda: None
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    (file,) = place["spool_path"].glob("*/*.csv")
+    with pytest.warns(RuntimeWarning, match="costs in the ledger are too low"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 40, unlimited[1]))
+        try:
+            assert tracker.log_usage("p", "lost", TOKENS, cost=Decimal(2)).cost == 2
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    del carrying.notify
+    tracker.log_usage("p", "after", TOKENS, cost=Decimal(8))
+    assert "'model': 'lost'" in caplog.text
+    assert tracker.get_session_cost() == 11
+    assert list(tracker.get_usage_report().by_model) == ["before", "after"]
+    tracker.close()
+    assert list(place["spool_path"].glob("*/*")) == []
+
+
 @needs_fork
 @databases
 def test_parent_and_child_both_work_after_a_fork(place: Dict[str, Any]) -> None:
@@ -209,9 +274,12 @@ def test_parent_and_child_both_work_after_a_fork(place: Dict[str, Any]) -> None:
     tracker.log_usage("p", "waits", TOKENS, cost=Decimal(1))
 
     def work() -> None:
+        carrying.notify = lambda: None  # it ends before its thread could carry anything
         tracker.log_usage("p", "child", TOKENS, cost=Decimal(1))
-        tracker.close()
+        assert {path.name.split("-")[1] for path in files()} == {str(os.getpid()), str(os.getppid())}
 
+    files = partial(place["spool_path"].glob, "*/*.csv")
+    carrying = tracker._recorder.store.ledger._carrier  # type: ignore[union-attr]
     child = start_child(work)
     tracker.log_usage("p", "parent", TOKENS, cost=Decimal(1))
     assert succeeded(child)
@@ -352,6 +420,7 @@ def test_l3_the_same_calls_give_the_same_reports_exports_and_page(
         for kinds in (["provider", "model"], ["tag:customer", "day"], ["month", "tag", "provider"]):
             assert dict(ours.grouped(kinds)) == dict(theirs.grouped(kinds))
         assert str(ours) == str(theirs)
+        assert without_time(ours.to_html()) == without_time(theirs.to_html())
         assert database.export_to_csv(tmp_path / "a.csv", **only) == file.export_to_csv(
             tmp_path / "b.csv", **only
         )
@@ -362,6 +431,11 @@ def test_l3_the_same_calls_give_the_same_reports_exports_and_page(
     ]
     database.close()
     file.close()
+
+
+def without_time(page: str) -> str:
+    """A page without the minute it was made in."""
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "", page)
 
 
 @databases
@@ -384,3 +458,12 @@ def test_l3_what_a_column_cannot_hold_is_exported_all_the_same(place: Dict[str, 
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     database.close()
     file.close()
+
+
+def test_a_spool_that_is_dropped_leaves_no_file_open(tmp_path: Path) -> None:
+    dropped = Spool(tmp_path)
+    dropped.append(make(None).log_usage("p", "m", TOKENS, cost=Decimal(1)))
+    reading = dropped._reading
+    assert reading is not None and not reading.closed
+    del dropped
+    assert reading.closed and len(list(tmp_path.glob("*.csv"))) == 1  # its row waits for who adopts it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -165,6 +166,17 @@ def test_a_tracker_that_only_reads_gets_an_empty_report(place: Dict[str, Any]) -
     tracker = CostTracker(**place)
     assert tracker.get_usage_report().total_requests == 0
     assert tracker.to_dicts() == []
+    tracker.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no such modes")
+def test_what_was_spent_is_readable_by_its_user_alone(tmp_path: Path) -> None:
+    tracker = make(None, database_url=f"sqlite:///{tmp_path}/x.db", spool_path=tmp_path / "spool")
+    tracker.log_usage("p", "m", TOKENS, cost=Decimal(1))
+    (file,) = tmp_path.glob("spool/*/*.csv")
+    assert file.stat().st_mode & 0o77 == 0
+    assert tracker.get_usage_report().total_requests == 1
+    assert all(path.stat().st_mode & 0o77 == 0 for path in tmp_path.glob("x.db*"))
     tracker.close()
 
 

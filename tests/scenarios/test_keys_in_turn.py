@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +17,13 @@ from llm_orchestrator import (
     AuthenticationError,
     ConfigurationError,
     LLMOrchestrator,
+    ProviderConnectionError,
     RateLimitError,
 )
 from llm_orchestrator.testing import FakeProvider
 from tests.support.fixtures import Orchestrate
 from tests.support.marks import chat
-from tests.support.scripted_server import Dialect, Reply, ScriptedServer
+from tests.support.scripted_server import Dialect, Reply, ScriptedServer, refusing_url
 from tests.support.scripted_server.connection import Request
 from tests.support.scripted_server.smart import smart_reply
 from tests.support.ways import ask, run_async
@@ -256,6 +258,28 @@ def test_k3_an_async_function_cannot_be_awaited_by_a_sync_call_on_a_loop(
         await orchestrator.asend_request("Hi")
 
     asyncio.run(main())
+
+
+@chat
+def test_k3_what_went_wrong_on_the_way_can_be_pickled(
+    orchestrate: Orchestrate, dialect: Dialect, way: str
+) -> None:
+    with refusing_url() as url, pytest.raises(ProviderConnectionError) as caught:
+        ask(orchestrate(url, api_key=[FIRST, SECOND]), way)
+    assert type(pickle.loads(pickle.dumps(caught.value))) is type(caught.value)
+
+
+@chat
+def test_k3_the_connections_of_a_key_that_is_gone_are_closed(
+    orchestrate: Orchestrate, server: ScriptedServer, door: Door, dialect: Dialect, way: str
+) -> None:
+    orchestrator = orchestrate(api_key=Vault(FIRST, SECOND, THIRD))
+    for key in (FIRST, SECOND):
+        ask(orchestrator, way)
+        door.refuse(key)
+    ask(orchestrator, way)
+    keyed = orchestrator._providers["openai"]._keyed  # type: ignore[attr-defined]
+    assert list(keyed._adapters) == [THIRD]
 
 
 @chat

@@ -409,6 +409,35 @@ def test_a_budget_holds_across_trackers_that_share_a_ledger(path: Path) -> None:
         second.check_budget("a third")
 
 
+def test_budgets_of_months_and_tags_are_checked(path: Path) -> None:
+    budget = {"month": 10, "timezone": "UTC", "tags": {"customer": {"month": 2}}}
+    tracker = make(path, budget=budget)
+    tracker.log_usage("p", "m", TOKENS, cost=Decimal(2), tags={"customer": "acme", "team": "x"})
+    long_ago = datetime.now(timezone.utc) - timedelta(days=32)
+    tracker.log_usage("p", "m", TOKENS, cost=Decimal(50), tags={"customer": "b"}, timestamp=long_ago)
+
+    with pytest.raises(BudgetExceededError, match=r"one month of customer=acme is spent") as refused:
+        tracker.check_budget("s", tags={"customer": "acme"})
+    tracker.check_budget("s", tags={"customer": "b"})
+    tracker.check_budget("s")
+
+    now = datetime.now(timezone.utc)
+    assert refused.value.until is not None and refused.value.until > now
+    assert (refused.value.budget, refused.value.spent) == ("month tag:customer=acme", 2)
+    shown = [
+        (one.budget, one.period, one.spent, one.left) for one in make(path, budget=budget).budget_status()
+    ]
+    assert shown == [
+        ("month", f"{now:%Y-%m}", 2, 8),
+        ("month tag:customer=acme", f"{now:%Y-%m}", 2, 0),
+    ]
+    assert tracker.budget_status(tags={"customer": "b"})[1].left == 2
+
+
+def test_a_tracker_without_a_budget_has_no_status(path: Path) -> None:
+    assert make(path).budget_status() == make(path, budget={"month": None}).budget_status() == []
+
+
 def test_a_budget_counts_what_is_in_the_ledger_already(path: Path) -> None:
     yesterday = datetime.now(timezone.utc) - timedelta(days=2)
     make(path).log_usage("p", "m", TOKENS, cost=Decimal(3), timestamp=yesterday)

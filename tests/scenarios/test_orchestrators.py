@@ -88,7 +88,7 @@ def test_a_sibling_without_a_model_needs_one_in_the_call(orchestrator: LLMOrches
 
 def test_a_sibling_uses_the_settings_of_its_entry(orchestrator: LLMOrchestrator) -> None:
     sibling = orchestrator.for_provider("b", "b-1")
-    provider(orchestrator, "b")._script = [broken(), "From b-2."]
+    provider(orchestrator, "b").answers(broken(), "From b-2.")
     assert sibling.send_request("Hi").model == "b-2"
 
 

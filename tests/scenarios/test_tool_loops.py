@@ -404,6 +404,26 @@ def test_calls_are_approved_changed_refused_and_answered(
     check_goes_on(conversation, server, dialect)
 
 
+def test_what_decides_may_answer_for_a_tool_that_is_no_function(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    server.script(calls(dialect, way, Call("City", {"name": "Rome"}, "id_1")), says(dialect, way, "Done."))
+    conversation = orchestrate().start_conversation(tools=[City])
+
+    loop(conversation, way, before_tool=lambda call: call.result("21 degrees"))
+
+    assert sent(server, dialect)[-1] == ("tool", "21 degrees")
+
+
+@synchronous
+def test_an_async_function_is_refused_also_where_something_decides(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match="'slow' is async"):
+        loop(orchestrate().start_conversation(tools=[slow]), way, before_tool=lambda call: True)
+    assert server.requests == []
+
+
 @asynchronous
 def test_what_decides_may_be_async(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str

@@ -58,10 +58,11 @@ class BudgetTable:
     Args:
         url: The database.
         timeout: Seconds to wait for a connection, and in SQLite for another writer.
+        on_answer: Called whenever the database has answered: the first time it is asked several questions.
     """
 
-    def __init__(self, url: str, timeout: float) -> None:
-        self._url, self._timeout = url, timeout
+    def __init__(self, url: str, timeout: float, on_answer: Callable[[], None] = lambda: None) -> None:
+        self._url, self._timeout, self._on_answer = url, timeout, on_answer
         self._is_prepared = False
         self._begin()
         self.name = shown_url(self._engine)
@@ -73,6 +74,11 @@ class BudgetTable:
         if self._is_sqlite:
             _check_sqlite()
             sa.event.listen(self._engine, "connect", budget_sql.set_up_sqlite)
+        for answer in ("connect", "after_cursor_execute"):
+            sa.event.listen(self._engine, answer, self._note_answer)
+
+    def _note_answer(self, *_: Any) -> None:
+        self._on_answer()
 
     def reserve(self, claims: Sequence[Claim], amount: Decimal, seconds: float) -> Verdict:
         """Hold an amount of each of these budgets, or of none where one has no room."""

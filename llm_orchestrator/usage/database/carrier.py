@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from contextlib import suppress
 from typing import Callable, List, Optional
 
 import sqlalchemy as sa
@@ -139,7 +140,10 @@ class Carrier:
         for path in self._spool.abandoned():
             chunks = read_chunks(path)
             if all(self._carry(chunk) for chunk in chunks):
-                os.remove(path)
+                with suppress(
+                    OSError
+                ):  # a file that stays is carried over again, and its rows are there once
+                    os.remove(path)
         self._adopted_at = time.monotonic()
 
     def _carry(self, chunk: Chunk) -> bool:

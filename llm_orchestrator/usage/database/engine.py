@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, NamedTuple
+from contextlib import suppress
+from typing import Any, Dict, NamedTuple, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.utils.files import pinned
+from llm_orchestrator.utils.files import OWN_MODE, pinned
 
 __all__ = ["BEGIN", "TIMEOUT", "Use", "make_engine", "shown_url"]
 
@@ -69,6 +70,7 @@ def make_engine(url: str, *, timeout: float = TIMEOUT, use: Use = LEDGER) -> sa.
     except (ArgumentError, ValueError, TypeError):
         raise _bad_url(use, "has settings that its driver does not know") from None  # the cause shows the URL
     if is_sqlite:
+        sa.event.listen(engine, "do_connect", _make_file)
         sa.event.listen(engine, "connect", _set_up_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -145,6 +147,12 @@ def _check_options(engine: sa.Engine) -> None:
             conninfo.make_conninfo(**{name: value for name, value in options.items() if type(value) is str})
         except ProgrammingError as error:
             raise ValueError from error
+
+
+def _make_file(_dialect: sa.Dialect, _record: Any, arguments: Sequence[Any], _named: Dict[str, Any]) -> None:
+    """Let the file be its user's alone, as a CSV ledger is; SQLite would make one that all may read."""
+    with suppress(OSError):  # connecting tells what is wrong
+        os.close(os.open(arguments[0], os.O_RDWR | os.O_CREAT, OWN_MODE))
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:

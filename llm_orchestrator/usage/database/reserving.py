@@ -77,8 +77,8 @@ class DatabaseBudget:
 
     def __init__(self, limits: BudgetLimits, url: str) -> None:
         self._limits = limits
-        self._table = BudgetTable(url, TIMEOUT)
         self.worker = SerialWorker("llm-budget", TIMEOUT)
+        self._table = BudgetTable(url, TIMEOUT, self.worker.go_on)
         self._spent: Dict[Key, Decimal] = {}  # as far as this process knows
         self._held: Dict[Key, Decimal] = {}  # by calls of this process
         self._warned: Set[Key] = set()
@@ -159,14 +159,13 @@ class DatabaseBudget:
                     _remember(self._spent, key, spent)
         return verdict
 
-    def give_back_if_late(self, asked: Future[_Outcome]) -> None:
-        """Give back what is granted after nobody waits for it any more."""
-        if not asked.done():
-            asked.add_done_callback(self._give_back)
-            asked.cancel()
+    def give_back(self, asked: Future[_Outcome]) -> None:
+        """Give back what is, or will be, granted to somebody who does not wait for it any more."""
+        asked.cancel()
+        asked.add_done_callback(self._give_back)
 
     def _give_back(self, asked: Future[_Outcome]) -> None:
-        verdict = None if asked.cancelled() else asked.result()
+        verdict = None if asked.cancelled() or asked.exception() else asked.result()
         if isinstance(verdict, Verdict) and verdict.hold is not None:
             self._submit(_Settlement(verdict.hold, dict.fromkeys(verdict.sums, ZERO)))
 
@@ -267,6 +266,8 @@ class DatabaseBudget:
     # ---------------------------------------------------------------- the database goes and comes
 
     def _note_away(self, reason: str) -> None:
+        if time.monotonic() < self._away_until:
+            return  # it was not asked again
         is_new, self._reason = not self._reason, reason
         self._away_until = time.monotonic() + PAUSE
         if is_new:
@@ -288,11 +289,21 @@ class DatabaseBudget:
 
     def flush(self) -> None:
         """Wait, for a short time, until all that was spent is counted, and say what is not."""
-        if self.worker.is_idle and not self._unsettled:
-            return
+        if not self.worker.is_idle or self._unsettled:
+            self._finish(self._count_all)
+
+    def close(self) -> None:
+        """Count what is to be counted, and give the connection back; a later call opens another one."""
+        self._finish(self._count_and_close)
+
+    def _count_and_close(self) -> None:
+        self._count_all()
+        self._table.close()
+
+    def _finish(self, work: Callable[[], None]) -> None:
         with suppress(TimeoutError):  # of a database that is silent; what is left is told below
-            self.worker.submit(self._count_all).result(PATIENCE)
-        left = list(self._unsettled)
+            self.worker.submit(work).result(PATIENCE)
+        left = self._unsettled.copy()
         if left:
             most = max((max(one.spent.values()) for one in left), default=ZERO)
             logger.warning(
@@ -302,11 +313,6 @@ class DatabaseBudget:
                 format_cost(most),
                 self._reason or NO_ANSWER,
             )
-
-    def close(self) -> None:
-        """Count what is to be counted, and give the connection back; a later call opens another one."""
-        self.flush()
-        self.worker.submit(self._table.close)
 
     def renew_after_fork(self) -> None:
         """Begin anew in a child process; what waits and what is held is the parent's."""

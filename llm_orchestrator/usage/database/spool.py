@@ -87,13 +87,14 @@ class Spool:
 
     def _begin(self) -> None:
         self._release()
-        while self._path is None or not self._path.exists():  # who looks for old files may have removed it
-            self._release()
-            name = f"{time.time_ns():020}-{os.getpid()}-{os.urandom(4).hex()}.csv"
-            self._path = self.folder / name
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)  # somebody may have tidied up
+        while self._path is None:
+            self._path = self.folder / f"{time.time_ns():020}-{os.getpid()}-{os.urandom(4).hex()}.csv"
             self._file = open_regular(self._path, _NEW)
-            with suppress(OSError):  # where there are no locks nobody adopts anything
-                lock(self._file, _PATIENCE)
+            if not (
+                _is_locked(self._file) and self._path.exists()
+            ):  # one that looks for old files was faster
+                self._release()
         self._reading = open(open_regular(self._path), "rb")  # noqa: SIM115 (closed with the other one)
         self._write(HEADER)
         self._carried = self._size
@@ -167,6 +168,9 @@ class Spool:
         with self._lock:
             self._release()
 
+    def __del__(self) -> None:
+        self._forget()  # of a tracker that was never closed; what its file holds is adopted
+
     def _release(self) -> None:
         if self._path is not None and self.is_empty:
             with suppress(OSError):
@@ -226,6 +230,14 @@ def _locked(path: Path) -> Iterator[bool]:
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Lock a new file; where there are no locks nobody adopts anything, and none is needed."""
+    try:
+        return lock(descriptor, _PATIENCE)
+    except OSError:
+        return True
 
 
 def _is_free(descriptor: int) -> bool:

@@ -25,6 +25,7 @@ __all__ = ["make_page", "write_page"]
 
 #: The decimal context is the application's, and may have few digits.
 _EXACT = Context(prec=60)
+_FIRST_DAY = date(1970, 1, 2)
 
 
 def make_page(
@@ -77,7 +78,8 @@ def _local_day(moment: Optional[datetime], now: datetime) -> Optional[date]:
     """The local day of a limit; one that is still to come is none."""
     if moment is None or moment >= now.astimezone():
         return None
-    return moment.astimezone().date()
+    # There were no ledgers before, and the first days of all calendars have no local time everywhere.
+    return _FIRST_DAY if moment.date() <= _FIRST_DAY else moment.astimezone().date()
 
 
 def write_page(page: str, path: Union[str, os.PathLike[str]]) -> None:

@@ -8,7 +8,7 @@ from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tupl
 
 from llm_orchestrator.usage.page.cube import Cube
 from llm_orchestrator.usage.page.figures import Figures
-from llm_orchestrator.usage.page.outlook import Month, Outlook
+from llm_orchestrator.usage.page.outlook import FEWEST_DAYS, Month, Outlook
 from llm_orchestrator.usage.page.words import day_name, month_name, percent
 from llm_orchestrator.usage.report import UsageReport, UsageTotals
 from llm_orchestrator.utils.money import add_money, format_cost, subtract_money
@@ -92,8 +92,10 @@ def _compared(spent: Optional[Decimal], before: Decimal) -> str:
 
 def _forecast(outlook: Outlook) -> Answer:
     forecast, question = outlook.forecast, f"Forecast to {day_name(outlook.month.last)}"
-    if forecast is None:
+    if forecast is None and outlook.whole_days < FEWEST_DAYS:
         return Answer(question, "too early to tell", ["A forecast needs three whole days."])
+    if forecast is None:
+        return Answer(question, "unknown", ["No call of the last days has a known price."])
     notes = [
         f"A forecast, not a bill: {format_cost(forecast.a_day)} a day goes on, "
         f"the mean of the last {forecast.days} whole days."
@@ -116,7 +118,7 @@ def _budget(outlook: Outlook, budget: Decimal) -> Answer:
     if outlook.is_over:
         return Answer(question, "Yes", [left, *lacking], "good")
     if forecast is None:
-        return Answer(question, "so far", [left, "It is too early for a forecast.", *lacking])
+        return Answer(question, "so far", [left, "There is no forecast.", *lacking])
     if ends:
         over = format_cost(subtract_money(forecast.total, budget))
         notes = [f"The forecast passes it on {day_name(ends)}, and by {over} at the month's end.", left]

@@ -127,9 +127,9 @@ def _month(outlook: Outlook) -> Optional[Dict[str, Any]]:
         return None
     number = len(month.days)
     lines: Dict[str, Sequence[Optional[Decimal]]] = {
-        "spent": month.days[: outlook.today.day],
-        "sums": month.sums[: outlook.today.day],
-        "before": before.sums[:number] if before else [],
+        "spent": month.known[: outlook.today.day],
+        "sums": month.known_sums[: outlook.today.day],
+        "before": before.known_sums[:number] if before else [],
         "forecast": _forecast(outlook),
         "budget": [] if outlook.budget is None else [outlook.budget] * number,
     }

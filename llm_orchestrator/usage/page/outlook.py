@@ -17,7 +17,7 @@ from typing import Iterable, List, Mapping, Optional
 from llm_orchestrator.usage.totals import UsageTotals
 from llm_orchestrator.utils.money import ZERO, add_money, known_cost
 
-__all__ = ["Forecast", "Month", "Outlook", "outlook_of"]
+__all__ = ["FEWEST_DAYS", "Forecast", "Month", "Outlook", "outlook_of"]
 
 #: Whole days whose mean a forecast takes.
 DAYS_OF_FORECAST = 14
@@ -37,7 +37,8 @@ class Month:
         calls: Number of calls.
         unpriced: Number of calls whose cost, or a part of it, is unknown.
         since: The first day of it that the report knows of; None where it knows the whole month.
-        days: US dollars of each day, the first of the month first.
+        days: US dollars of each day, the first of the month first, as far as known.
+        known: The same, and None for a day of which no call has a known price.
     """
 
     first: date
@@ -47,6 +48,7 @@ class Month:
     unpriced: int
     since: Optional[date]
     days: List[Decimal] = field(repr=False)
+    known: List[Optional[Decimal]] = field(repr=False)
 
     @property
     def last(self) -> date:
@@ -55,8 +57,14 @@ class Month:
 
     @property
     def sums(self) -> List[Decimal]:
-        """What had been spent by the end of each day."""
+        """What had been spent by the end of each day, as far as known."""
         return list(accumulate(self.days, add_money))
+
+    @property
+    def known_sums(self) -> List[Optional[Decimal]]:
+        """The same, and None as long as nothing but calls without a price is known."""
+        lacks = accumulate(day is None for day in self.known)
+        return [None if lacking and not total else total for total, lacking in zip(self.sums, lacks)]
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,8 @@ class Outlook:
         is_over: Whether the month is over.
         month: The month.
         before: The month before; None where the report knows nothing of it.
-        forecast: Where the month is going; None where it is over, or it is too early to tell.
+        whole_days: Days before today that the report knows of.
+        forecast: Where the month is going; None where it is over, too young, or without any known price.
         budget: US dollars for the month; None where there is none.
     """
 
@@ -93,6 +102,7 @@ class Outlook:
     is_over: bool
     month: Month
     before: Optional[Month]
+    whole_days: int
     forecast: Optional[Forecast]
     budget: Optional[Decimal]
 
@@ -101,7 +111,7 @@ class Outlook:
         """What the month before had cost by the same day; None where that is not known."""
         if self.before is None or self.before.spent is None or self.before.since is not None:
             return None
-        return self.before.sums[min(self.today.day, len(self.before.days)) - 1]
+        return self.before.known_sums[min(self.today.day, len(self.before.days)) - 1]
 
     @property
     def budget_ends(self) -> Optional[date]:
@@ -138,12 +148,14 @@ def outlook_of(
     month = _month(first, days, known_from)
     before = _month((first - _DAY).replace(day=1), days, known_from)
     seen = month.last if is_over else today
+    whole_days = (seen - known_from).days if known_from else 0
     return Outlook(
         today=seen,
         is_over=is_over,
         month=month,
         before=None if known_from is None or known_from >= first else before,
-        forecast=None if is_over else _forecast(month, before, seen, known_from),
+        whole_days=whole_days,
+        forecast=None if is_over else _forecast(month, before, seen.day, whole_days),
         budget=budget,
     )
 
@@ -157,6 +169,7 @@ def _month(first: date, days: Mapping[str, UsageTotals], known_from: Optional[da
     found = [days[day.isoformat()] for day in dates if day.isoformat() in days]
     spent = _sum(map(_spent, found))
     calls, unpriced = sum(day.requests for day in found), sum(day.unpriced_requests for day in found)
+    known = [_known(days[day.isoformat()]) if day.isoformat() in days else ZERO for day in dates]
     return Month(
         first,
         known_cost(spent, calls, unpriced),
@@ -164,20 +177,28 @@ def _month(first: date, days: Mapping[str, UsageTotals], known_from: Optional[da
         calls,
         unpriced,
         known_from if known_from and dates[0] < known_from <= dates[-1] else None,
-        [_spent(days[day.isoformat()]) if day.isoformat() in days else ZERO for day in dates],
+        [ZERO if amount is None else amount for amount in known],
+        known,
     )
 
 
-def _forecast(month: Month, before: Month, today: date, known_from: Optional[date]) -> Optional[Forecast]:
-    if known_from is None or (today - known_from).days < FEWEST_DAYS or not month.calls + before.calls:
+def _forecast(month: Month, before: Month, today: int, whole_days: int) -> Optional[Forecast]:
+    if whole_days < FEWEST_DAYS:
         return None
-    past = (before.days + month.days[: today.day - 1])[-min(DAYS_OF_FORECAST, (today - known_from).days) :]
-    a_day = _sum(past) / len(past)
-    so_far = month.days[today.day - 1]
-    rest = [max(so_far, a_day)] + [a_day] * (len(month.days) - today.day)
-    start = _sum(month.days[: today.day - 1])
+    past = (before.known + month.known[: today - 1])[-min(DAYS_OF_FORECAST, whole_days) :]
+    spent = [day for day in past if day is not None]
+    a_day = _sum(spent) / len(past)
+    so_far = month.days[today - 1]
+    if not (a_day or so_far) and len(spent) < len(past):
+        return None  # nothing but calls without a price
+    rest = [max(so_far, a_day)] + [a_day] * (len(month.days) - today)
+    start = _sum(month.days[: today - 1])
     sums = [add_money(start, later) for later in accumulate(rest, add_money)]
     return Forecast(sums[-1], a_day, len(past), sums)
+
+
+def _known(totals: UsageTotals) -> Optional[Decimal]:
+    return known_cost(_spent(totals), totals.requests, totals.unpriced_requests)
 
 
 def _spent(totals: UsageTotals) -> Decimal:

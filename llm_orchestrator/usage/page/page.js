@@ -149,7 +149,7 @@ function spendChart(found, filter) {
   });
   const total = line("sum", sums.map((value) => numberOf(value, data.scale)), sums.map(money), inks().ink);
   return {
-    label: `Bars: what was spent ${unitNames[unit]}, from ${filter.from} to ${filter.to}; the line: their sum, ${money(sum)} at the end.`,
+    label: `Bars: what was spent ${unitNames[unit]}, from ${filter.from} to ${filter.to}; the line: their sum, ${money(spentOf(totalOf(found)))} at the end.`,
     type: "bar",
     data: { labels: periods.map((period) => periodName(period, unit)), datasets: [...bars, total] },
     options: {

@@ -46,6 +46,9 @@ class Cell(NamedTuple):
     value: Any
 
 
+_EMPTY = Cell("", -1)
+
+
 def render(
     report: UsageReport,
     cube: Cube,
@@ -115,23 +118,21 @@ def _month(outlook: Outlook) -> str:
 
 def _month_table(outlook: Outlook) -> str:
     month, before, day = outlook.month, outlook.before, outlook.today.day
-    forecast = [*[None] * (day - 1), *outlook.forecast.sums] if outlook.forecast else []
-    columns: Dict[str, Sequence[Optional[Decimal]]] = {
-        "spent that day": month.days[:day],
-        f"sum of {month_name(month.first)}": month.sums[:day],
-        f"sum of {month_name(before.first)}" if before else "": before.sums if before else [],
-        "forecast of the sum": forecast,
+    columns = {
+        "spent that day": _amounts(month.known[:day]),
+        f"sum of {month_name(month.first)}": _amounts(month.known_sums[:day]),
     }
-    used = {name: amounts for name, amounts in columns.items() if amounts}
-    numbers = range(1, len(month.days) + 1)
-    rows = [
-        [
-            Cell(str(number), number),
-            *(Cell("" if a is None else format_cost(a), -1 if a is None else a) for a in line),
-        ]
-        for number, line in zip(numbers, zip_longest(*used.values()))
-    ]
-    return _table(f"Spend of {month_name(month.first)}", ["day", *used], rows)
+    if before:
+        columns[f"sum of {month_name(before.first)}"] = _amounts(before.known_sums[: len(month.days)])
+    if outlook.forecast:
+        columns["forecast of the sum"] = [_EMPTY] * (day - 1) + _amounts(outlook.forecast.sums)
+    numbers = [Cell(str(number), number) for number in range(1, len(month.days) + 1)]
+    rows = [list(line) for line in zip_longest(numbers, *columns.values(), fillvalue=_EMPTY)]
+    return _table(f"Spend of {month_name(month.first)}", ["day", *columns], rows)
+
+
+def _amounts(amounts: Sequence[Optional[Decimal]]) -> List[Cell]:
+    return [Cell(format_cost(amount), -1 if amount is None else amount) for amount in amounts]
 
 
 # -------------------------------------------------------------------------------- what can be filtered
@@ -227,7 +228,7 @@ def _number(value: int) -> Cell:
 
 def _time(durations: Durations, share: float) -> Cell:
     value = durations.quantile(share)
-    return Cell("", -1) if value is None else Cell(seconds(value), value)
+    return _EMPTY if value is None else Cell(seconds(value), value)
 
 
 def seconds(number: float) -> str:

@@ -10,7 +10,18 @@ import threading
 from typing import Any, List
 
 #: Not to be imported by the core; asyncio because it costs a third of the start-up.
-HEAVY = ("openai", "anthropic", "google", "xllamacpp", "httpx", "httpx2", "aiohttp", "pydantic", "asyncio")
+HEAVY = (
+    "openai",
+    "anthropic",
+    "google",
+    "xllamacpp",
+    "httpx",
+    "httpx2",
+    "aiohttp",
+    "pydantic",
+    "asyncio",
+    "sqlalchemy",
+)
 #: Audit events that an import has no reason for.
 DEEDS = ("socket.", "subprocess.", "os.system", "os.fork", "os.mkdir", "os.remove", "os.rename", "urllib.")
 

@@ -120,7 +120,7 @@ BAD = [
     *[(name, value, SWITCH) for name in ("parallel_tool_calls", "fallback") for value in (1, "yes", [])],
     *[(name, value, TEXT) for name in ("model", "reasoning_effort") for value in ("", "  ", 5)],
     *[("stop", value, "Use a string, or a list of strings") for value in ("", [""], [5], 5, {"a"})],
-    *[("cache", value, "Use one of auto, off.") for value in ("on", True, [])],
+    *[("cache", value, "Use one of auto, 1h, off.") for value in ("on", True, [])],
     *[("tags", value, MAPPING) for value in ("a", ["a"], 5)],
     *[("extra_headers", value, MAPPING) for value in ("a", [("a", "b")])],
 ]

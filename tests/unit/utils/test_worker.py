@@ -57,6 +57,18 @@ def test_work_behind_other_work_is_waited_for_as_long_as_that_goes_on() -> None:
     assert worker.wait(futures[-1]) is False
 
 
+def test_work_that_says_that_it_goes_on_is_waited_for() -> None:
+    worker, pause = SerialWorker("test", 0.5), threading.Event()
+
+    def slow() -> int:
+        for _ in range(20):
+            pause.wait(0.05)
+            worker.go_on()
+        return 7
+
+    assert worker.wait(worker.submit(slow)) == 7
+
+
 def test_a_task_that_is_cancelled_takes_its_work_back() -> None:
     worker, over = SerialWorker("test", 60), threading.Event()
     done: List[str] = []

@@ -93,6 +93,22 @@ def test_a_month_without_a_known_price_is_unknown_and_one_without_calls_is_zero(
     assert found.before is not None and (found.before.spent, found.before.calls) == (0, 0)
 
 
+def test_days_and_sums_without_a_known_price_are_unknown_and_not_zero() -> None:
+    days = {**each_day(date(2026, 10, 1), date(2026, 10, 31), 1), "2026-11-02": spent(0, unpriced=1)}
+    days["2026-11-04"] = spent(3, calls=2, unpriced=1)
+    month = look(days).month
+    assert month.known[:5] == [0, None, 0, 3, 0]
+    assert month.known_sums[:5] == [0, None, None, 3, 3]
+
+
+def test_a_forecast_of_nothing_but_calls_without_a_price_is_none() -> None:
+    days = {f"2026-11-{day:02}": spent(0, unpriced=1) for day in range(1, 19)}
+    assert look(days).forecast is None
+    days["2026-11-10"] = spent(14)
+    forecast = look(days).forecast
+    assert forecast is not None and forecast.a_day == 1
+
+
 def test_a_report_of_an_earlier_time_looks_at_its_last_month() -> None:
     days = each_day(date(2026, 8, 1), date(2026, 9, 20), 1)
     found = look(days, end=date(2026, 9, 30))

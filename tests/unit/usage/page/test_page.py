@@ -6,6 +6,7 @@ import json
 import pickle
 import random
 import re
+from datetime import date
 from decimal import Context, Decimal, Inexact, localcontext
 from html.parser import HTMLParser
 from pathlib import Path
@@ -144,8 +145,6 @@ def test_who_cost_most_is_answered_for_every_tag(tmp_path: Path) -> None:
 
 
 def test_a_month_that_is_not_in_the_report_is_not_shown_as_zero(tmp_path: Path) -> None:
-    from datetime import date
-
     path = write(tmp_path / "costs.csv", iter(two_months()))
     report = CostTracker(log_path=path).get_usage_report(start_date=date(2026, 11, 1))
     found = answers_of(report.to_html())
@@ -187,14 +186,27 @@ def test_prices_out_of_date_are_named(tmp_path: Path) -> None:
     assert "may be out of date: old (3 requests)" in line and "stale_after_days" in line
 
 
-def test_where_no_price_is_known_no_sum_is_zero(tmp_path: Path) -> None:
-    rows = [row(timestamp="2026-11-18T09:00:00+00:00", cost="", total_tokens=5, price_status="unpriced")]
+@pytest.mark.parametrize("first", [1, 18])
+def test_where_no_price_is_known_no_sum_is_zero(tmp_path: Path, first: int) -> None:
+    days = [f"2026-11-{day:02}T09:00:00+00:00" for day in range(first, 19)]
+    rows = [row(timestamp=day, call_id=day, cost="", total_tokens=5, price_status="unpriced") for day in days]
     page = page_of(tmp_path, rows, budget=5)
     found = answers_of(page)
+    assert found["Forecast to 30 November"][0] == ("unknown" if first == 1 else "too early to tell")
     assert found["Spent in November 2026, up to 18 November"][0] == "unknown"
     assert found["Within the budget of $5.00?"][0] == "unknown"
     assert "$0.00" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
-    assert "1 call of 1 (100 %)" in unknown_of(page)[1]
+    assert "(100 %) without a price" in unknown_of(page)[1]
+
+
+def test_a_day_whose_calls_have_no_price_is_unknown_in_the_table_of_the_month(tmp_path: Path) -> None:
+    rows = [row(timestamp="2026-11-01T09:00:00+00:00", call_id=1, cost="", price_status="unpriced")]
+    rows.append(row(timestamp="2026-11-02T09:00:00+00:00", call_id=2, cost="1"))
+    page = page_of(tmp_path, rows)
+    assert '<th data-value="1">1</th><td data-value="-1">unknown</td><td data-value="-1">unknown</td>' in (
+        page.replace('<th scope="row"', "<th")
+    )
+    assert data_of(page)["month"]["spent"][:3] == [None, 1.0, 0.0]
 
 
 # ---------------------------------------------------------------------------------------- what it holds
@@ -378,6 +390,16 @@ def test_a_selected_report_makes_a_page_of_what_was_selected(tmp_path: Path) -> 
     tracker = CostTracker(log_path=write(tmp_path / "costs.csv", iter(rows)))
     data = data_of(tracker.get_usage_report(model="b").to_html())
     assert data["models"] == [["p", "b"]] and sums_of(data)["cost"] == 2
+
+
+@pytest.mark.parametrize("name", ["America/New_York", "Pacific/Auckland"])
+def test_a_period_as_wide_as_the_calendar_makes_a_page(zone: Callable[[str], None], name: str) -> None:
+    zone(name)
+    tracker = CostTracker(log_path=None)
+    tracker.log_usage("p", "m", {"prompt": 1, "completion": 1}, cost=Decimal(1))
+    wide = tracker.get_usage_report(date.min, date.max).to_html()
+    assert sums_of(data_of(wide))["cost"] == 1
+    assert "There are no calls" in tracker.get_usage_report(None, date.min).to_html()
 
 
 def test_calls_whose_rows_are_no_longer_kept_are_part_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
