@@ -6,6 +6,7 @@ by the database's clock, so that those of a worker that died are free again.
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Union
@@ -121,6 +122,8 @@ class AnswerTable:
 
     def exists(self) -> bool:
         """Whether there is a table of this name."""
+        if self._is_sqlite and not os.path.exists(str(self._engine.url.database)):
+            return False  # looking would make the file
         with self._engine.connect() as connection:
             return sa.inspect(connection).has_table(ANSWERS.name)
 

@@ -443,13 +443,14 @@ def test_a_table_of_another_program_is_left_alone(url: str) -> None:
     journal.close()
 
 
-def test_a_journal_that_must_exist_is_not_made(url: str) -> None:
+def test_a_journal_that_must_exist_is_not_made(url: str, tmp_path: Path) -> None:
     for _ in range(2):
         journal = DatabaseJournal(url, must_exist=True)
         with pytest.raises(ConfigurationError, match="There is no journal in"):
             journal.sums()
         assert not journal.has_answers()
         journal.close()
+        assert not list(tmp_path.iterdir()), "no empty file either"
 
 
 WRONG = {
