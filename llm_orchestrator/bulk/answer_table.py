@@ -6,6 +6,7 @@ by the database's clock, so that those of a worker that died are free again.
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Union
@@ -14,7 +15,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from llm_orchestrator.bulk.journal import Kept, make_private
+from llm_orchestrator.bulk.journal import Kept
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.types import LLMResponse
 from llm_orchestrator.usage.database.carrier import reason_of
@@ -103,8 +104,6 @@ class AnswerTable:
         """See once that the table is there and ours, or make it; safe for many processes at once."""
         if self._is_ready:
             return
-        if self._is_sqlite and not must_exist:
-            make_private(str(self._engine.url.database))
         if not self.exists():
             if must_exist:
                 raise ConfigurationError(f"There is no journal in {self.name}. Check the URL.")
@@ -123,6 +122,8 @@ class AnswerTable:
 
     def exists(self) -> bool:
         """Whether there is a table of this name."""
+        if self._is_sqlite and not os.path.exists(str(self._engine.url.database)):
+            return False  # looking would make the file
         with self._engine.connect() as connection:
             return sa.inspect(connection).has_table(ANSWERS.name)
 

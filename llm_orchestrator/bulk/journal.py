@@ -17,7 +17,7 @@ from llm_orchestrator.bulk.claim import Claim
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.types import LLMResponse
 
-__all__ = ["Journal", "Kept", "make_private"]
+__all__ = ["Journal", "Kept"]
 
 #: Marks the file as ours, and says which columns it has.
 APPLICATION, VERSION = 0x4C4C4D4A, 1
@@ -69,7 +69,7 @@ class Journal:
         if must_exist and not os.path.isfile(path):
             raise ConfigurationError(f"There is no journal {path}. Check the path.")
         try:
-            make_private(path)
+            _make_private(path)
             self._database = sqlite3.connect(
                 path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -268,7 +268,7 @@ class Journal:
         return removed
 
 
-def make_private(path: str) -> None:
+def _make_private(path: str) -> None:
     """Make the file before SQLite does, which would let others read it."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -138,6 +139,15 @@ def test_answers_that_come_together_are_kept_together(
 
     asyncio.run(ask_all())
     assert sum(sizes) == 200 == journal.sums()["answers"] and len(sizes) < 100
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_only_the_owner_may_read_a_file_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = DatabaseJournal(f"sqlite:///{path}")
+    assert journal.sums()["answers"] == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    journal.close()
 
 
 # ---------------------------------------------------------------- who asks
@@ -433,13 +443,14 @@ def test_a_table_of_another_program_is_left_alone(url: str) -> None:
     journal.close()
 
 
-def test_a_journal_that_must_exist_is_not_made(url: str) -> None:
+def test_a_journal_that_must_exist_is_not_made(url: str, tmp_path: Path) -> None:
     for _ in range(2):
         journal = DatabaseJournal(url, must_exist=True)
         with pytest.raises(ConfigurationError, match="There is no journal in"):
             journal.sums()
         assert not journal.has_answers()
         journal.close()
+        assert not list(tmp_path.iterdir()), "no empty file either"
 
 
 WRONG = {
