@@ -1,7 +1,7 @@
 """CostTracker: records what every request used and cost, keeps the sums, and reports them.
 
-It holds the parts that do so: ``usage.recorder`` keeps records and sums, ``usage.billing`` knows prices,
-``usage.attempts`` makes the record of an attempt, ``usage.report`` the sums of a report.
+It holds the parts that do so: ``usage.recorder`` keeps records and sums, ``usage.reader`` gives them back,
+``usage.billing`` knows prices, ``usage.attempts`` makes the record of an attempt.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from llm_orchestrator.types import Attempt, CostDetails, Exchange, LLMResponse
 from llm_orchestrator.usage.attempts import CallFacts, given_cost, is_refused, usage_record_of
 from llm_orchestrator.usage.database import open_database
 from llm_orchestrator.usage.ledger import Ledger
+from llm_orchestrator.usage.reader import RecordReader
 from llm_orchestrator.usage.record import Tokens, UsageRecord, as_usage, as_utc
 from llm_orchestrator.usage.recorder import Recorder
 from llm_orchestrator.usage.selection import Selection
@@ -29,15 +30,14 @@ from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator import pricing
-    from llm_orchestrator.usage import billing, budgets, export, limits, report, reservation
+    from llm_orchestrator.usage import billing, budgets, limits, report, reservation
     from llm_orchestrator.usage.report import UsageReport, UsageTotals
-else:  # imported with the first price, budget, export and report
+else:  # imported with the first price, budget and report
     pricing = LazyModule("llm_orchestrator.pricing")
     billing = LazyModule("llm_orchestrator.usage.billing")
     budgets = LazyModule("llm_orchestrator.usage.budgets")
     limits = LazyModule("llm_orchestrator.usage.limits")
     reservation = LazyModule("llm_orchestrator.usage.reservation")
-    export = LazyModule("llm_orchestrator.usage.export")
     report = LazyModule("llm_orchestrator.usage.report")
 
 __all__ = ["CostTracker", "UsageRecord", "UsageReport", "UsageTotals", "format_cost"]
@@ -102,6 +102,7 @@ class CostTracker:
         wanted = {**(budget or {}), **{kind: most for kind, most in given.items() if most is not None}}
         limited = budgets.make_budget(wanted, file, database_url, enabled=enabled) if wanted else None
         self._recorder = Recorder(shared or file, limited)
+        self._reader = RecordReader(self._recorder.store)
 
     @property
     def _billing(self) -> billing.Billing:
@@ -438,8 +439,7 @@ class CostTracker:
                 or the database cannot be read.
             TypeError: An argument is not of its type.
         """
-        selection = Selection(start_date, end_date, provider, model, tags)
-        return report.UsageReport.of(self._recorder.store, selection)
+        return self._reader.report(Selection(start_date, end_date, provider, model, tags))
 
     def export_to_csv(
         self,
@@ -467,8 +467,7 @@ class CostTracker:
         Raises:
             ConfigurationError: The file cannot be written, or is the ledger itself.
         """
-        selection = Selection(start_date, end_date, provider, model, tags)
-        return self._recorder.store.export(path, export.write_csv, selection)
+        return self._reader.to_csv(path, Selection(start_date, end_date, provider, model, tags))
 
     def export_to_jsonl(
         self,
@@ -496,8 +495,7 @@ class CostTracker:
         Raises:
             ConfigurationError: The file cannot be written, or is the ledger itself.
         """
-        selection = Selection(start_date, end_date, provider, model, tags)
-        return self._recorder.store.export(path, export.write_jsonl, selection)
+        return self._reader.to_jsonl(path, Selection(start_date, end_date, provider, model, tags))
 
     def export_to_parquet(
         self,
@@ -526,8 +524,7 @@ class CostTracker:
             ConfigurationError: The file cannot be written, or is the ledger itself; or the extra
                 ``arrow`` is not installed.
         """
-        selection = Selection(start_date, end_date, provider, model, tags)
-        return self._recorder.store.export(path, export.write_parquet, selection)
+        return self._reader.to_parquet(path, Selection(start_date, end_date, provider, model, tags))
 
     def to_dicts(
         self,
@@ -551,8 +548,7 @@ class CostTracker:
             One dict for each row: numbers, ``datetime`` in UTC, ``Decimal`` for money, a dict of tags, None
             for what is not known.
         """
-        rows = self._recorder.store.rows(Selection(start_date, end_date, provider, model, tags))
-        return [export.typed(row) for row in rows]
+        return self._reader.to_dicts(Selection(start_date, end_date, provider, model, tags))
 
     def to_arrow(
         self,
@@ -579,8 +575,7 @@ class CostTracker:
         Raises:
             ConfigurationError: The extra ``arrow`` is not installed.
         """
-        rows = self._recorder.store.rows(Selection(start_date, end_date, provider, model, tags))
-        return export.to_table(rows)
+        return self._reader.to_arrow(Selection(start_date, end_date, provider, model, tags))
 
 
 def _check_prices() -> None:

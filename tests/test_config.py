@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from llm_orchestrator import ConfigurationError
 from llm_orchestrator.calls.tracker import configured_tracker
 from llm_orchestrator.config import reader
+from llm_orchestrator.config.cost_tracking import RATE_NAMES
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig, ProviderConfig
-from llm_orchestrator.config.schema import RATE_NAMES, SECTIONS
+from llm_orchestrator.config.schema import SECTIONS
 from tests.support.configs import (
     KEY,
     LOCAL,

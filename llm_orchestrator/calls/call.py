@@ -28,10 +28,11 @@ from typing import (
 )
 
 from llm_orchestrator import policy
+from llm_orchestrator.calls.budget import CallBudget
 from llm_orchestrator.calls.continuation import interruption, joined, partial_of, put_before, unfinished
 from llm_orchestrator.calls.embedding import Vectors, parts_of
-from llm_orchestrator.calls.expected_cost import most_it_costs
-from llm_orchestrator.calls.reasking import asked_again, keep_misfit_as_cause, reason_of, with_paid
+from llm_orchestrator.calls.expected_cost import dearest
+from llm_orchestrator.calls.reasking import Misfits, asked_again, reason_of
 from llm_orchestrator.calls.reporter import CallReporter
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import (
@@ -39,7 +40,6 @@ from llm_orchestrator.exceptions import (
     OutputTruncatedError,
     ProviderError,
     StreamInterruptedError,
-    forget_frames,
 )
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.request.output import parse_output, wrapped_under
@@ -66,18 +66,12 @@ if TYPE_CHECKING:
     from llm_orchestrator.providers.embedding import Embedded
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
     from llm_orchestrator.streaming import StreamCore
-    from llm_orchestrator.usage.reservation import BudgetRequest
 else:
     batches = LazyModule("llm_orchestrator.providers.batches")
 
 __all__ = ["Call", "CallSettings"]
 
 logger = logging.getLogger(__name__)
-
-#: Seconds that a call without a ``total_timeout`` is thought to take at most.
-LONGEST_CALL = 3600.0
-#: Seconds for which a call that ended may still be on its way to say so.
-SPARE_SECONDS = 60.0
 
 
 class CallSettings(NamedTuple):
@@ -127,7 +121,6 @@ class Call:
         self._turn = turn
         self._is_streamed = streamed
         self._is_counting = counting
-        self._has_reserved = False
         self._deadline = math.inf
         self._chain = settings.chain
         self._earlier: Optional[LLMResponse] = None  # the parts of a paused answer so far, as one
@@ -135,10 +128,12 @@ class Call:
         self._is_unfinished = self._was_bounded = False
         #: What is asked, without the parts of a paused answer; None until the call begins.
         self._question: Optional[LLMRequest] = None
-        self._reasks_left = settings.reask
-        self._misfit: Optional[OutputParseError] = None  # of the last answer; it has all that came before
+        self._misfits = Misfits(settings.reask)
         self._process = os.getpid()
-        self._reporter = CallReporter(provider, request, shared, streamed=streamed, counting=counting)
+        self._budget = CallBudget(shared, request.tags)
+        self._reporter = CallReporter(
+            provider, request, shared, self._budget, streamed=streamed, counting=counting
+        )
 
     # ---------------------------------------------------------------- the four ways
 
@@ -177,31 +172,19 @@ class Call:
 
     def _reserve(self) -> None:
         """Reserve what it may cost, once, where a budget in a database asks for it."""
-        asked = self._budget_request()
+        asked = self._budget.request(self._most_it_costs, self._settings.total_timeout)
         if asked is not None:
-            self._reporter.hold(asked.take())
+            self._budget.hold(asked.take())
 
     async def _areserve(self) -> None:
         """Reserve what it may cost, async; see ``_reserve``."""
-        asked = self._budget_request()
+        asked = self._budget.request(self._most_it_costs, self._settings.total_timeout)
         if asked is not None:
-            self._reporter.hold(await asked.atake())
-
-    def _budget_request(self) -> Optional[BudgetRequest]:
-        if self._has_reserved:
-            return None
-        self._has_reserved = True
-        self._shared.check_open()
-        lifetime = (self._settings.total_timeout or LONGEST_CALL) + SPARE_SECONDS
-        tracker, session = self._shared.tracker, self._shared.session_id
-        return tracker.request_budget(session, self._request.tags, self._most_it_costs, lifetime)
+            self._budget.hold(await asked.atake())
 
     def _most_it_costs(self) -> Decimal:
-        """What its dearest model may cost for one answer: a fallback may be asked without asking again."""
-        models = [(evolve(self._request, model=name), name) for name in self._chain]
-        return max(
-            most_it_costs(self._shared.tracker, self._provider, request, self._settings.known_model(name))
-            for request, name in models
+        return dearest(
+            self._shared.tracker, self._provider, self._request, self._chain, self._settings.known_model
         )
 
     def _attempt(self, step: Attempt) -> LLMResponse:
@@ -287,7 +270,7 @@ class Call:
             response = batches.answer_of(self._provider, result, item, context)
             continued = self._provider.continuation(item.request, response) is not None
             self._is_unfinished = continued or self._provider.is_unfinished(response)
-            self._reasks_left = 0
+            self._misfits.left = 0
             answer = self.succeed(response)
             assert isinstance(answer, LLMResponse), "nothing is asked again in the same batch"
             return answer
@@ -451,7 +434,7 @@ class Call:
         The mark in its place says that it does not fit, and is asked for again.
         """
         status = "interrupted" if self._is_unfinished else "ok"
-        record = self._reporter.end_part if self._reasks_left else self._reporter.record
+        record = self._reporter.end_part if self._misfits.left else self._reporter.record
         response = joined(self._provider, self._earlier, record(response, status))
         try:
             if self._is_unfinished:
@@ -459,12 +442,12 @@ class Call:
             else:  # after it was recorded: it was paid for, fit or not
                 response = parse_output(response, self._request)
         except (OutputParseError, OutputTruncatedError) as error:
-            if self._reasks_left and isinstance(error, OutputParseError):
+            if self._misfits.left and isinstance(error, OutputParseError):
                 return self._ask_again(error, response)
-            self._add_paid(error)
+            self._misfits.add_paid(error)
             raise
-        if self._misfit is not None:
-            response = with_paid(self._misfit.responses, response) or response
+        if self._misfits.last is not None:
+            response = self._misfits.with_paid(response) or response
         self._reporter.succeed(response, status)
         if self._turn is not None:
             self._turn.end_with_cost_of(response) if self._is_unfinished else self._turn.keep(response)
@@ -473,22 +456,13 @@ class Call:
     def _ask_again(self, error: OutputParseError, response: LLMResponse) -> OutputRejected:
         """Send the answer back with what is wrong, to the model that gave it, or those after it."""
         assert self._question is not None, "an answer comes after the call has begun"
-        self._add_paid(error)
-        forget_frames(error)  # they would keep a stream alive
-        self._reasks_left -= 1
-        self._misfit = error
+        self._misfits.add(error)
         chain, model = self._settings.chain, response.requested_model
         self._chain = chain[chain.index(model) :] if model in chain else chain
         self._question = self._request = evolve(asked_again(self._question, error), model=self._chain[0])
         self._earlier, self._continuations = None, 0
         self._reporter.ask_again(error, self._request)
         return OutputRejected(reason_of(error), response)
-
-    def _add_paid(self, error: Union[OutputParseError, OutputTruncatedError]) -> None:
-        """Keep the answers before on the error of the last one."""
-        earlier = self._misfit.responses if self._misfit is not None else ()
-        error.responses = earlier + error.responses
-        error.response = with_paid(earlier, error.response)
 
     def _failure_of(self, error: Exception) -> Exception:
         """What a streamed answer that cannot go on ends with: its first parts were delivered."""
@@ -499,8 +473,7 @@ class Call:
     def fail(self, error: Exception) -> None:
         """Record that the call failed, and add its attempts to the error."""
         try:
-            if self._misfit is not None and not isinstance(error, (OutputParseError, OutputTruncatedError)):
-                keep_misfit_as_cause(error, self._misfit)
+            self._misfits.keep_as_cause(error)
             self._reporter.fail(error)
             if self._earlier is not None and isinstance(error, StreamInterruptedError):
                 put_before(self._earlier, error)
@@ -514,7 +487,7 @@ class Call:
             partial = self._reporter.abandon(partial, status)
         finally:
             if self._turn is not None:
-                self._turn.end_with_cost_of(self._all_paid(partial_of(self._earlier, partial)))
+                self._turn.end_with_cost_of(self._misfits.with_paid(partial_of(self._earlier, partial)))
 
     def opened(self, stream: StreamCore) -> None:
         """Note a stream that was opened, so that it does not go unrecorded when the program ends."""
@@ -541,12 +514,8 @@ class Call:
         if isinstance(error, (OutputTruncatedError, OutputParseError)):
             turn.end_with_cost_of(error.response)
         elif isinstance(error, StreamInterruptedError):
-            turn.end_with_cost_of(self._all_paid(error.partial_response))
-        elif self._earlier is not None or self._misfit is not None:
-            turn.end_with_cost_of(self._all_paid(self._earlier))
+            turn.end_with_cost_of(self._misfits.with_paid(error.partial_response))
+        elif self._earlier is not None or self._misfits.last is not None:
+            turn.end_with_cost_of(self._misfits.with_paid(self._earlier))
         else:
             turn.end()
-
-    def _all_paid(self, answer: Optional[LLMResponse]) -> Optional[LLMResponse]:
-        """What came last, with the cost of the answers that did not fit."""
-        return answer if self._misfit is None else with_paid(self._misfit.responses, answer)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Set, Tuple
 
 from llm_orchestrator.request.options import FOREIGN_NAMES
 from llm_orchestrator.types import EmbeddingRequest, Exchange, LLMRequest, LLMResponse, TokenUsage
 from llm_orchestrator.usage.estimates import estimate_prompt
 from llm_orchestrator.utils.money import ZERO
+from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.cost_tracker import CostTracker
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.types import ModelInfo
 
-__all__ = ["estimated_cost", "most_it_costs"]
+__all__ = ["dearest", "estimated_cost", "most_it_costs"]
 
 logger = logging.getLogger(__name__)
 _unbounded: Set[Tuple[str, str]] = set()
@@ -47,6 +48,18 @@ def most_it_costs(
     if most is None:
         _warn_of_no_bound(provider.name, request.model)
     return estimated_cost(tracker, provider, request, most or 0) or ZERO
+
+
+def dearest(
+    tracker: CostTracker,
+    provider: BaseLLMProvider,
+    request: LLMRequest,
+    chain: Sequence[str],
+    known_model: Callable[[str], Optional[ModelInfo]],
+) -> Decimal:
+    """What the dearest model of a chain may cost for one answer: a fallback is asked without asking again."""
+    requests = [evolve(request, model=name) for name in chain]
+    return max(most_it_costs(tracker, provider, each, known_model(each.model)) for each in requests)
 
 
 def _most_tokens(provider: BaseLLMProvider, request: LLMRequest, known: Optional[ModelInfo]) -> Optional[int]:

@@ -2,19 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.calls.continuation import sum_of_details
 from llm_orchestrator.calls.conversation_state import sum_of_usage
-from llm_orchestrator.exceptions import OutputParseError
+from llm_orchestrator.exceptions import OutputParseError, OutputTruncatedError, forget_frames
 from llm_orchestrator.request.output import what_is_wrong
 from llm_orchestrator.types import LLMRequest, LLMResponse, Message
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["asked_again", "keep_misfit_as_cause", "reason_of", "with_paid"]
+__all__ = ["Misfits", "asked_again", "reason_of", "with_paid"]
 
 #: Faults that the model is told of.
 _MOST_FAULTS = 20
+
+
+class Misfits:
+    """The answers of one call that did not fit, and how often it may still ask again.
+
+    Attributes:
+        left: How often it may.
+        last: The error of the last one; it has all that came before. None: there was none.
+    """
+
+    __slots__ = ("last", "left")
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+        self.last: Optional[OutputParseError] = None
+
+    def add(self, error: OutputParseError) -> None:
+        """Note one more, which is asked for again."""
+        self.add_paid(error)
+        forget_frames(error)  # they would keep a stream alive
+        self.left -= 1
+        self.last = error
+
+    def add_paid(self, error: Union[OutputParseError, OutputTruncatedError]) -> None:
+        """Keep those before on the error of the last answer."""
+        earlier = self._responses
+        error.responses = earlier + error.responses
+        error.response = with_paid(earlier, error.response)
+
+    def with_paid(self, answer: Optional[LLMResponse]) -> Optional[LLMResponse]:
+        """What came last, with what those before cost."""
+        return with_paid(self._responses, answer)
+
+    def keep_as_cause(self, error: BaseException) -> None:
+        """Put them at the end of the causes of what came instead of another answer."""
+        if self.last is not None and not isinstance(error, (OutputParseError, OutputTruncatedError)):
+            _keep_as_cause(error, self.last)
+
+    @property
+    def _responses(self) -> Tuple[LLMResponse, ...]:
+        return self.last.responses if self.last is not None else ()
 
 
 def reason_of(error: OutputParseError) -> str:
@@ -56,7 +97,7 @@ def _with_paid(paid: LLMResponse, answer: LLMResponse) -> LLMResponse:
     )
 
 
-def keep_misfit_as_cause(error: BaseException, misfit: OutputParseError) -> None:
+def _keep_as_cause(error: BaseException, misfit: OutputParseError) -> None:
     """Put the answers that were paid for at the end of the causes of what came instead of another one."""
     last = error
     while last.__cause__ is not None and last.__cause__ is not misfit:

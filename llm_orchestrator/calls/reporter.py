@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Type
 
+from llm_orchestrator.calls.budget import CallBudget
 from llm_orchestrator.calls.secrets import with_hidden_headers, without_secrets
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import (
@@ -42,14 +43,13 @@ from llm_orchestrator.usage.attempts import (
 )
 from llm_orchestrator.usage.estimates import missing_tokens
 from llm_orchestrator.usage.record import UsageRecord
-from llm_orchestrator.utils.money import ZERO, add_money
+from llm_orchestrator.utils.money import ZERO
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.hooks import Hook, Listeners
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.types import CostDetails
-    from llm_orchestrator.usage.reservation import Reservation
 
 __all__ = ["CallReporter"]
 
@@ -69,6 +69,7 @@ class CallReporter:
         provider: BaseLLMProvider,
         request: LLMRequest,
         shared: SharedState,
+        budget: CallBudget,
         *,
         streamed: bool,
         counting: bool = False,
@@ -84,8 +85,7 @@ class CallReporter:
         self._facts = CallFacts(shared.session_id, self.id, streamed, request.tags, provider.base_url)
         self._rejections: Dict[Tuple[str, str], FrozenSet[str]] = {}  # by model and name, and beside what
         self._unwritten: Optional[UsageRecord] = None
-        self._reservation: Optional[Reservation] = None
-        self._spent = ZERO
+        self._budget = budget
         self._is_open = False
         self._step = _NO_STEP
         self._context = AttemptContext()
@@ -145,12 +145,7 @@ class CallReporter:
         self._context.check_time()
         if self._is_counting:
             return
-        pending = self._unwritten.cost if self._unwritten else None
-        self._shared.tracker.check_budget(self._shared.session_id, pending, self._facts.tags)
-
-    def hold(self, reservation: Reservation) -> None:
-        """Note what the call has reserved; its end settles it."""
-        self._reservation = reservation
+        self._budget.check(self._unwritten.cost if self._unwritten else None)
 
     def note_first_piece(self) -> None:
         """Note that the first piece of a streamed answer has arrived."""
@@ -359,19 +354,10 @@ class CallReporter:
         """Write the row of the last attempt; only what follows it tells whether it ended the call."""
         record, self._unwritten = self._unwritten, None
         if record is not None and not self._is_recorded:
-            self._spent = add_money(self._spent, record.cost or ZERO)
+            self._budget.spend(record.cost or ZERO)
             self._keep(evolve(record, final=final))
         if final:
-            self._settle()
-
-    def _settle(self) -> None:
-        """Settle what the call has spent: with what it reserved, or without, as of a request in a batch."""
-        spent, self._spent = self._spent, ZERO
-        reservation, self._reservation = self._reservation, None
-        if reservation is not None:
-            reservation.settle(spent)
-        elif spent:
-            self._shared.tracker.spend_budget(self._shared.session_id, self._facts.tags, spent)
+            self._budget.settle()
 
     def _keep(self, record: UsageRecord) -> None:
         try:

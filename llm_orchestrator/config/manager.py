@@ -13,18 +13,12 @@ from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Uni
 
 from pydantic import ValidationError
 
+from llm_orchestrator.config.cost_tracking import BudgetConfig, CostTrackingConfig, PriceOverride
+from llm_orchestrator.config.entry import ProviderConfig
 from llm_orchestrator.config.frozen import FrozenDict
 from llm_orchestrator.config.problems import MOST_SHOWN, Problem, configuration_error, schema_problems
 from llm_orchestrator.config.reader import YamlFile, read_yaml
-from llm_orchestrator.config.schema import (
-    SECTIONS,
-    BudgetConfig,
-    CostTrackingConfig,
-    ModelRegistryConfig,
-    OrchestratorConfig,
-    PriceOverride,
-    ProviderConfig,
-)
+from llm_orchestrator.config.schema import SECTIONS, ModelRegistryConfig, OrchestratorConfig
 from llm_orchestrator.config.substitution import Substitution
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.files import pinned

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Dict, Generator, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
+from llm_orchestrator.exceptions import InvalidResponseError
+from llm_orchestrator.providers.reading import as_text_or_none
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
 
@@ -28,6 +30,7 @@ __all__ = [
     "BatchTranslation",
     "Submission",
     "encoded",
+    "id_and_state",
     "moment_of",
     "write_lines",
 ]
@@ -182,6 +185,14 @@ class BatchTranslation(Protocol):
 def encoded(value: Any) -> bytes:
     """Write one line of a file."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+
+
+def id_and_state(identifier: Any, state: Optional[str]) -> Tuple[str, str]:
+    """What every batch has: its id, and its state, which is None for one that is not known."""
+    name = as_text_or_none(identifier)
+    if name is None or state is None:
+        raise InvalidResponseError("The provider's reply is not a batch. Try again, or check base_url.")
+    return name, state
 
 
 def moment_of(value: Any) -> Optional[float]:

@@ -19,17 +19,14 @@ from typing import (
     Any,
     Callable,
     Deque,
-    Iterable,
     Iterator,
     Mapping,
     Optional,
     Protocol,
     Sequence,
     Tuple,
-    Union,
 )
 
-from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
 from llm_orchestrator.usage.ledger_csv import Row
 from llm_orchestrator.usage.recent import RecentRecords
@@ -203,26 +200,6 @@ class RecordStore:
         ``groupings`` says of each way in which the tally groups what it goes by.
         """
         return self.ledger.summed(tally, selection, groupings) if self.ledger else self.cells(selection)
-
-    def export(
-        self,
-        path: Union[str, Path],
-        write: Callable[[Path, Iterable[Row]], int],
-        selection: Selection,
-    ) -> int:
-        """Write the records of a selection to another file."""
-        target = Path(path).expanduser()
-        if self.ledger and self.ledger.would_read(target):
-            raise ConfigurationError(
-                f"{target} is the ledger itself, or would be read as one of its rotated files. "
-                "Export to a file with another name."
-            )
-        try:
-            return write(target, self.rows(selection))
-        except OSError as error:
-            raise ConfigurationError(
-                f"The export {target} cannot be written: {error.strerror}. Choose another path."
-            ) from error
 
     def close(self) -> None:
         """Write what is waiting and give the ledger back; a record that comes later opens it again."""

@@ -19,7 +19,8 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 
 from llm_orchestrator import BudgetExceededError, LLMOrchestrator, OrchestratorError, ServerError, TokenUsage
-from llm_orchestrator.calls import call, expected_cost
+from llm_orchestrator.calls import budget as call_budget
+from llm_orchestrator.calls import expected_cost
 from llm_orchestrator.testing import FakeReply
 from tests.support.budgets import CENT, ONE_CENT, spender, sums
 from tests.support.forks import in_child, needs_fork, start_child, succeeded
@@ -102,7 +103,7 @@ def test_l2_of_a_dollar_eight_processes_spend_exactly_a_dollar(url: str, tmp_pat
 def test_l2_what_a_dead_worker_has_reserved_ends(
     url: str, tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(call, "SPARE_SECONDS", 0.0)
+    monkeypatch.setattr(call_budget, "SPARE_SECONDS", 0.0)
     budget = {"month": 1}
 
     def hang() -> None:

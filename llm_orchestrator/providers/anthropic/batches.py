@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, List, Optional, Sequence, Tuple
 from urllib.parse import quote
 
-from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.batch_values import (
     ENDED,
     ENDING,
@@ -19,6 +18,7 @@ from llm_orchestrator.providers.batch_values import (
     BatchResult,
     BatchStatus,
     Submission,
+    id_and_state,
 )
 from llm_orchestrator.providers.reading import as_count, as_mapping, as_mappings, as_text_or_none
 from llm_orchestrator.providers.wire import WireRequest
@@ -80,9 +80,7 @@ def parse_list(body: JSON) -> Tuple[List[BatchStatus], Optional[str]]:
 
 def parse_status(body: JSON) -> BatchStatus:
     """Read a batch; each of its requests says for itself whether it expired."""
-    identifier, state = as_text_or_none(body.get("id")), STATES.get(str(body.get("processing_status")))
-    if identifier is None or state is None:
-        raise InvalidResponseError("The provider's reply is not a batch. Try again, or check base_url.")
+    identifier, state = id_and_state(body.get("id"), STATES.get(str(body.get("processing_status"))))
     counts = {name: as_count(count) for name, count in as_mapping(body.get("request_counts")).items()}
     results = WireRequest(f"{PATH}/{quote(identifier, safe='')}/results")
     return BatchStatus(

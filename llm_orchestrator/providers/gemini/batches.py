@@ -23,6 +23,7 @@ from llm_orchestrator.providers.batch_values import (
     BatchResult,
     BatchStatus,
     Submission,
+    id_and_state,
     write_lines,
 )
 from llm_orchestrator.providers.reading import as_mapping, as_mappings, as_text_or_none
@@ -149,10 +150,8 @@ def parse_list(body: JSON) -> Tuple[List[BatchStatus], Optional[str]]:
 def parse_status(body: JSON) -> BatchStatus:
     """Read a batch, with the results that came with it."""
     facts = as_mapping(body.get("metadata"))
-    identifier = as_text_or_none(body.get("name"))
     state = STATES.get(str(facts.get("state")).partition("_STATE_")[2] or "UNSPECIFIED")
-    if identifier is None or state is None:
-        raise InvalidResponseError("The provider's reply is not a batch. Try again, or check base_url.")
+    identifier, state = id_and_state(body.get("name"), state)
     output = as_mapping(facts.get("output")) or as_mapping(body.get("response"))
     inline = as_mapping(output.get("inlinedResponses")).get("inlinedResponses")
     file, stats = output.get("responsesFile"), as_mapping(facts.get("batchStats"))

@@ -22,6 +22,7 @@ from llm_orchestrator.providers.batch_values import (
     BatchResult,
     BatchStatus,
     Submission,
+    id_and_state,
     write_lines,
 )
 from llm_orchestrator.providers.reading import as_count, as_mapping, as_mappings, as_text_or_none
@@ -125,9 +126,7 @@ def parse_list(body: JSON) -> Tuple[List[BatchStatus], Optional[str]]:
 
 def parse_status(body: JSON) -> BatchStatus:
     """Read a batch."""
-    identifier, state = as_text_or_none(body.get("id")), STATES.get(str(body.get("status")))
-    if identifier is None or state is None:
-        raise InvalidResponseError("The provider's reply is not a batch. Try again, or check base_url.")
+    identifier, state = id_and_state(body.get("id"), STATES.get(str(body.get("status"))))
     counts = as_mapping(body.get("request_counts"))
     errors = list(as_mappings(as_mapping(body.get("errors")).get("data")))
     lines = (as_count(error.get("line")) for error in errors)
