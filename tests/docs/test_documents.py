@@ -31,6 +31,7 @@ LINKED = [
     *PAGES,
     ROOT / "CHANGELOG.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *sorted((ROOT / "tests").rglob("README.md")),
 ]
 API_PAGE = ROOT / "docs" / "api.md"
@@ -122,6 +123,12 @@ def test_the_python_of_a_page_runs(page: Path, folder: Path, request: pytest.Fix
             del sys.modules[module]
 
 
+@pytest.mark.parametrize("block", blocks("py"))
+def test_programs_of_other_libraries_are_python(block: Block) -> None:
+    """They are not installed here, and pages write `py` beside their programs so that none of them runs."""
+    compile(block.text, name_of(block.page), "exec", dont_inherit=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", THEMES)
 def test_the_python_of_a_theme_runs_on_every_provider(
@@ -203,7 +210,7 @@ def test_the_site_and_the_index_have_the_same_chapters() -> None:
 def test_the_site_shows_every_page_that_it_names() -> None:
     nav = str(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
     named = {ROOT / name for name in re.findall(r"[\w/-]+\.md", nav)}
-    assert named == {*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"}
+    assert named == {*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))}
 
 
 @pytest.mark.parametrize("page", LINKED, ids=name_of)
