@@ -2,8 +2,7 @@
 
 The Python blocks of one page share a namespace and run from the page's top to its end, against the scripted
 server; a block that begins with a file's name in a comment is that file too. Functions named ``test_...``
-are called; what they take are fixtures. The page for authors of providers has a test of its own, which builds
-what it shows.
+are called; what they take are fixtures. The pages for authors of providers and of services have tests of their own.
 """
 
 from __future__ import annotations
@@ -35,6 +34,8 @@ LINKED = [
     *sorted((ROOT / "tests").rglob("README.md")),
 ]
 API_PAGE = ROOT / "docs" / "api.md"
+#: Pages that tests of their own run.
+ELSEWHERE = (API_PAGE, PROVIDER_PAGE, ROOT / "docs" / "web.md")
 #: The columns of the table of what is supported, but the last.
 ADAPTERS: List[Tuple[str, Dict[str, str]]] = [
     ("openai", {"api": "responses"}),
@@ -109,9 +110,7 @@ def run_page(page: Path, folder: Path, fixture: Callable[[str], Any]) -> Dict[st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if page not in (API_PAGE, PROVIDER_PAGE)], ids=name_of
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ELSEWHERE], ids=name_of)
 def test_the_python_of_a_page_runs(page: Path, folder: Path, request: pytest.FixtureRequest) -> None:
     before = set(sys.modules)
     names = run_page(page, folder, request.getfixturevalue)
