@@ -324,7 +324,8 @@ class LLMOrchestrator:
             key: The name of a field, or a function of a row, whose value is each row's own; None: the row's
                 position.
             journal: A file in which the answers are kept, and from which they are taken when it holds them
-                already; their texts stand in it, and one run at a time may use it. None keeps nothing.
+                already; their texts stand in it, and one run at a time may use it. Or the URL of a database
+                (extra ``database``), by which runs on many machines share the rows. None keeps nothing.
             concurrency: Most requests under way at once.
             mode: ``now``; ``batch``, the provider's batch API at half the price; or OpenAI's windows
                 ``background:2h`` and ``background:8h``. See the how-to "Half price by batches".

@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional, Protocol
 from llm_orchestrator.bulk.collecting import BatchCaller
 from llm_orchestrator.bulk.gate import Gate, Limits, RowPace, RunEndedError
 from llm_orchestrator.bulk.job import BulkJob
-from llm_orchestrator.bulk.journal import Journal
+from llm_orchestrator.bulk.journals import AnyJournal, open_journal
 from llm_orchestrator.bulk.outcomes import paid_answer, refused, result_of, resumed
 from llm_orchestrator.bulk.prepare import Preparation, Prepared
 from llm_orchestrator.bulk.results import BulkResult
@@ -82,6 +82,7 @@ class RowAsker:
 
     Attributes:
         gate: What all its requests pass.
+        width: How many rows may be given to it at once; some may wait for other runs.
     """
 
     def __init__(self, job: BulkJob, caller: Caller, *, may_repeat: bool = False) -> None:
@@ -89,7 +90,10 @@ class RowAsker:
         self._caller = caller
         self._preparation = Preparation(job, caller, may_repeat=may_repeat)
         # Workers of an engine share a journal, and each gets rows of its own.
-        self._journal = None if job.journal is None else Journal(job.journal, is_alone=not may_repeat)
+        self._journal: Optional[AnyJournal] = None
+        if job.journal is not None:
+            self._journal = open_journal(job.journal, is_alone=not may_repeat, concurrency=job.concurrency)
+        self.width = job.concurrency * (self._journal.width if self._journal else 1)
         self._spending = Spending(job.max_cost, caller)
 
     async def ask(self, index: int, row: Any, deliver: Callable[[BulkResult], None]) -> None:
@@ -102,11 +106,18 @@ class RowAsker:
         except OrchestratorError as error:
             deliver(refused(self._preparation.key_of(row, index), index, row, error))
             return
-        known = self._journal.find(prepared.key_text, prepared.fingerprint) if self._journal else None
+        if self._journal is None:
+            await self._ask(prepared, deliver)
+            return
+        key, fingerprint = prepared.key_text, prepared.fingerprint
+        known = await self._journal.claim(key, fingerprint, self.gate.check_open)
         if known is not None:
             deliver(resumed(prepared, known, self._caller))
-        else:
+            return
+        try:
             await self._ask(prepared, deliver)
+        finally:
+            self._journal.release(key, fingerprint)
 
     def close(self) -> None:
         """Commit what was answered, and close all files."""

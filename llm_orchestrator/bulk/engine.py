@@ -33,7 +33,8 @@ class Engine:
         self._tally = tally
         self._asker = RowAsker(job, caller)
         self._gate = tally.gate = self._asker.gate
-        self._room_left = job.concurrency * (ROOM_IN_ORDER if job.keeps_order else ROOM)
+        room = job.concurrency * (ROOM_IN_ORDER if job.keeps_order else ROOM)
+        self._room_left = max(room, self._asker.width)
         self._room = Line()
         self._pulled = 0
         self._outbox = Outbox(job, tally)
@@ -45,7 +46,7 @@ class Engine:
     def start(self) -> None:
         """Begin to ask."""
         loop = asyncio.get_running_loop()
-        self._active = self._job.concurrency
+        self._active = self._asker.width
         self._workers = [loop.create_task(self._work()) for _ in range(self._active)]
         for worker in self._workers:
             worker.add_done_callback(self._note_end)

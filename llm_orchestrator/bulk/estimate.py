@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from decimal import Decimal
 from functools import partial
 from typing import Any, Iterable, Optional, Protocol
 
 from llm_orchestrator.bulk.job import BulkJob
-from llm_orchestrator.bulk.journal import Journal
+from llm_orchestrator.bulk.journals import is_begun, open_journal
 from llm_orchestrator.bulk.prepare import Preparation
 from llm_orchestrator.bulk.results import BulkEstimate
 from llm_orchestrator.exceptions import OrchestratorError
@@ -62,7 +61,7 @@ def _sum(total: Optional[Decimal], price: Optional[Decimal]) -> Optional[Decimal
 def estimated(job: BulkJob, caller: _Caller, rows: Iterable[Any]) -> BulkEstimate:
     """Prepare all rows as a run would, and add up what the new ones would cost."""
     preparation = Preparation(job, caller)
-    journal = Journal(job.journal) if job.journal and os.path.exists(job.journal) else None
+    journal = open_journal(job.journal) if job.journal and is_begun(job.journal) else None
     count = wrong = kept = prompt = completion = 0
     costs = _Costs(caller, uses_batches=job.uses_batches)
     try:

@@ -137,7 +137,7 @@ class Gate:
                 if max(pause, due - now) <= 0:
                     break
                 await asyncio.sleep(max(pause, due - now))
-                self._check_open()
+                self.check_open()
                 if pause > 0:  # or all that waited would be sent at its end
                     due = max(allowed, self._learned.reserve(time.monotonic()))
         except BaseException:  # a row that is cancelled gives its place back, too
@@ -148,7 +148,7 @@ class Gate:
 
     async def _take_place(self) -> None:
         while True:
-            self._check_open()
+            self.check_open()
             pause = self._pause_ends - time.monotonic()
             if pause > 0:
                 await asyncio.sleep(pause)
@@ -173,7 +173,8 @@ class Gate:
         if self._tokens is not None:
             self._tokens.correct(more)
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise RunEndedError when nothing is let through any more."""
         if self._is_closed:
             raise RunEndedError
 

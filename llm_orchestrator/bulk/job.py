@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Callable, Mapping, Optional, Union
 
+from llm_orchestrator.bulk.journals import is_url
 from llm_orchestrator.bulk.messages import Field
 from llm_orchestrator.bulk.results import BulkProgress
 from llm_orchestrator.exceptions import InvalidRequestError
@@ -25,7 +26,7 @@ class BulkJob:
     rows: Any
     messages: Optional[Field]
     key: Optional[Field]
-    journal: Optional[str]
+    journal: Optional[str] = field(repr=False)  # a URL may have a password
     concurrency: int
     uses_batches: bool
     waits: bool
@@ -66,6 +67,10 @@ def bulk_job(
     if not wait and (mode != BATCH or journal is None):
         raise InvalidRequestError(
             'wait=False needs mode="batch" and a journal, from which a later run collects the answers.'
+        )
+    if mode == BATCH and journal is not None and is_url(os.fspath(journal)):
+        raise InvalidRequestError(
+            'mode="batch" keeps notes on its batches beside the answers, in a file. Name a file as journal.'
         )
     return BulkJob(
         rows,

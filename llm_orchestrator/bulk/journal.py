@@ -11,13 +11,13 @@ import sqlite3
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from decimal import Decimal
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from llm_orchestrator.bulk.claim import Claim
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.types import LLMResponse
 
-__all__ = ["Journal", "Kept"]
+__all__ = ["Journal", "Kept", "make_private"]
 
 #: Marks the file as ours, and says which columns it has.
 APPLICATION, VERSION = 0x4C4C4D4A, 1
@@ -58,19 +58,18 @@ class Journal:
             locked, read-only or damaged, or its folder is missing.
     """
 
+    #: Rows that are looked at, for each that is asked: nobody else asks, so none is waited for.
+    width = 1
+
     def __init__(self, path: str, *, must_exist: bool = False, is_alone: bool = False) -> None:
         self.path = path
         self._claim: Optional[Claim] = None
-        if "://" in path:
-            raise ConfigurationError(
-                f"The journal {path} is an address. This version keeps journals in files: name one."
-            )
         self._waiting: List[Tuple[Any, ...]] = []
         self._commit: Optional[asyncio.Future[None]] = None
         if must_exist and not os.path.isfile(path):
             raise ConfigurationError(f"There is no journal {path}. Check the path.")
         try:
-            _make_private(path)
+            make_private(path)
             self._database = sqlite3.connect(
                 path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -140,6 +139,15 @@ class Journal:
             return None
         content, is_parsed, cost = found
         return Kept(content, bool(is_parsed), None if cost is None else Decimal(cost))
+
+    async def claim(
+        self, key: str, fingerprint: bytes, check: Callable[[], None] = lambda: None
+    ) -> Optional[Kept]:
+        """Find the answer to a row; None: it is ours to ask, as every row is in a file."""
+        return self.find(key, fingerprint)
+
+    def release(self, key: str, fingerprint: bytes) -> None:
+        """Say that a claimed row got no answer, which nobody else waits for."""
 
     async def add(self, key: str, fingerprint: bytes, response: LLMResponse) -> None:
         """Keep an answer; returns when it is committed, with others that came meanwhile."""
@@ -260,7 +268,7 @@ class Journal:
         return removed
 
 
-def _make_private(path: str) -> None:
+def make_private(path: str) -> None:
     """Make the file before SQLite does, which would let others read it."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

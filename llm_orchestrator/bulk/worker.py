@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from llm_orchestrator.bulk.asking import Caller, RowAsker
 from llm_orchestrator.bulk.job import BulkJob, bulk_job
+from llm_orchestrator.bulk.journals import pinned_journal
 from llm_orchestrator.bulk.loops import PrivateLoop, private_loop
 from llm_orchestrator.bulk.messages import Field, messages_function
 from llm_orchestrator.bulk.results import BulkResult
@@ -42,6 +43,7 @@ class Worker:
         key: The name of a field, or a function of a row, whose value is each row's own. A journal needs it:
             an engine's rows have no positions.
         journal: A file in which the answers are kept, as in ``map``; the workers of one machine may share it.
+            Workers of several machines share the URL of a database.
         concurrency: Most requests under way at once in each process.
         provider: Provider entry; None: the active one.
         model: Model; None: the active one.
@@ -64,7 +66,7 @@ class Worker:
         **arguments: Any,
     ) -> None:
         messages_function(messages)  # says now that it is wrong, not in another process
-        file = None if journal is None else os.path.abspath(journal)
+        file = None if journal is None else pinned_journal(os.fspath(journal))
         self._job = bulk_job((), messages=messages, key=key, journal=file, concurrency=concurrency)
         if journal is not None and key is None:
             raise InvalidRequestError("A journal needs to know the rows again. Pass key= as well.")

@@ -13,8 +13,9 @@ import typer
 from llm_orchestrator.calls.tracker import configured_tracker
 from llm_orchestrator.cli.budgets import print_budgets
 from llm_orchestrator.cli.cost_formats import print_csv, print_json, print_table
-from llm_orchestrator.cli.periods import Period, month, month_before, period
+from llm_orchestrator.cli.periods import Period, chosen_period
 from llm_orchestrator.cli.settings import ConfigOption, load_without_keys
+from llm_orchestrator.cli.tags import wanted_tags
 from llm_orchestrator.cli.terminal import note, say, waiting
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import ConfigurationError
@@ -110,7 +111,7 @@ def costs(
         return
     kinds = _kinds(by or ["model"])
     limits = _period(since, until, this_month, which, last_month)
-    only: Dict[str, Any] = {"model": model, "provider": provider, "tags": _tags(tag or [])}
+    only: Dict[str, Any] = {"model": model, "provider": provider, "tags": wanted_tags(tag or [])}
     if (title is not None or month_budget is not None) and html is None:
         option = "--month-budget" if title is None else "--title"
         raise typer.BadParameter("it is for the page. Add --html FILE.", param_hint=option)
@@ -128,11 +129,8 @@ def costs(
 def _budgets(config: Optional[Path], ledger: Optional[Path], tag: Optional[List[str]], form: Format) -> None:
     if ledger:
         raise typer.BadParameter("budgets are those of the configuration. Leave --ledger out.")
-    tracker = _tracker(config, None)
-    try:
-        print_budgets(tracker, _tags(tag) if tag else None, form.value)
-    finally:
-        tracker.close()  # a connection to a database, too
+    with closing(_tracker(config, None)) as tracker:
+        print_budgets(tracker, wanted_tags(tag) if tag else None, form.value)
 
 
 def _kinds(by: List[str]) -> List[str]:
@@ -148,19 +146,8 @@ def _period(
 ) -> Period:
     if which and not this_month:
         raise typer.BadParameter(f"{which} stands alone. Put --month before it.", param_hint="MONTH")
-    if this_month + last_month + bool(since or until) > 1:
-        raise typer.BadParameter("use one of --month, --last-month, and --since with --until")
-    if last_month:
-        return month_before(date.today())
-    return month(which or f"{date.today():%Y-%m}") if this_month else period(since, until)
-
-
-def _tags(texts: List[str]) -> Dict[str, str]:
-    pairs = [text.partition("=") for text in texts]
-    tags = {name: value for name, _, value in pairs}
-    if not all(name and sign for name, sign, _ in pairs) or len(tags) < len(texts):
-        raise typer.BadParameter("write NAME=VALUE, each name once", param_hint="--tag")
-    return tags
+    this = (which or f"{date.today():%Y-%m}") if this_month else None
+    return chosen_period(since, until, this, last_month=last_month)
 
 
 def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:

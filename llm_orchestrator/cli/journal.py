@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from llm_orchestrator.bulk.journal import Journal
+from llm_orchestrator.bulk.journals import AnyJournal, open_journal
 from llm_orchestrator.cli.tables import open_table
 from llm_orchestrator.cli.terminal import say
 from llm_orchestrator.utils.money import format_cost
@@ -19,13 +19,16 @@ journal = typer.Typer(
     no_args_is_help=True, help="Look at the answers that map has kept, copy them, or forget them."
 )
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The journal.", show_default=False)]
+JournalArgument = Annotated[
+    str,
+    typer.Argument(metavar="JOURNAL", help="The file, or the URL of a database.", show_default=False),
+]
 
 
 @journal.command()
-def show(file: FileArgument) -> None:
+def show(place: JournalArgument) -> None:
     """Tell how many answers a journal holds, from when they are, and what they cost."""
-    with closing(_opened(file)) as opened:
+    with closing(_opened(place)) as opened:
         sums = opened.sums()
     say(
         f"Answers: {sums['answers']:,}, to {sums['rows']:,} rows, with {sums['prompts']:,} different prompts."
@@ -38,7 +41,7 @@ def show(file: FileArgument) -> None:
 
 @journal.command()
 def export(
-    file: FileArgument,
+    place: JournalArgument,
     out: Annotated[
         Optional[Path],
         typer.Argument(
@@ -49,7 +52,7 @@ def export(
     ] = None,
 ) -> None:
     """Copy all answers, with their keys, tokens and costs."""
-    with closing(_opened(file)) as opened:
+    with closing(_opened(place)) as opened:
         if out is None:
             for row in opened.answers():
                 print(json.dumps(row, ensure_ascii=False))
@@ -62,7 +65,7 @@ def export(
 
 @journal.command()
 def forget(
-    file: FileArgument,
+    place: JournalArgument,
     key: Annotated[
         Optional[str],
         typer.Option("--key", metavar="KEY", help="Forget the answers to this row.", show_default=False),
@@ -72,7 +75,7 @@ def forget(
     """Remove answers, whose rows are then asked again; their texts leave the file, too."""
     if everything == (key is not None):
         raise typer.BadParameter("pass either --key KEY or --all")
-    with closing(_opened(file)) as opened:
+    with closing(_opened(place)) as opened:
         if key is None:
             removed = opened.forget()
         else:  # as a text, and as the number or list that it may be
@@ -80,5 +83,5 @@ def forget(
     say(f"Forgot {removed:,} answers.")
 
 
-def _opened(file: Path) -> Journal:
-    return Journal(str(file), must_exist=True)
+def _opened(place: str) -> AnyJournal:
+    return open_journal(place, must_exist=True)

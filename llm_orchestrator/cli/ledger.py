@@ -4,13 +4,14 @@
 from contextlib import closing, contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Iterator, Optional
+from typing import TYPE_CHECKING, Annotated, Iterator, List, Optional
 
 import typer
 
 from llm_orchestrator.calls.tracker import configured_tracker
-from llm_orchestrator.cli.periods import period
+from llm_orchestrator.cli.periods import chosen_period
 from llm_orchestrator.cli.settings import ConfigOption, load_without_keys
+from llm_orchestrator.cli.tags import wanted_tags
 from llm_orchestrator.cli.terminal import FAILED, note, say, waiting
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.database import open_database
@@ -34,6 +35,16 @@ _Since = Annotated[
 ]
 _Until = Annotated[
     Optional[str], typer.Option("--until", metavar="WHEN", help="Up to this month, day or time, included.")
+]
+_LastMonth = Annotated[bool, typer.Option("--last-month", help="Only last month.")]
+_Tags = Annotated[
+    Optional[List[str]],
+    typer.Option(
+        "--tag",
+        metavar="NAME=VALUE",
+        help="Only calls with this tag; `NAME=` for those without it. Repeatable.",
+        show_default=False,
+    ),
 ]
 _Before = Annotated[
     str, typer.Option("--before", metavar="DATE", help="The first day to keep.", show_default=False)
@@ -66,9 +77,16 @@ def import_file(file: _Csv, config: ConfigOption = None) -> None:
 
 
 @ledger.command()
-def export(out: _Out, config: ConfigOption = None, since: _Since = None, until: _Until = None) -> None:
+def export(
+    out: _Out,
+    config: ConfigOption = None,
+    since: _Since = None,
+    until: _Until = None,
+    last_month: _LastMonth = False,
+    tag: _Tags = None,
+) -> None:
     """Copy the rows of the ledger to a file, as programs and spreadsheets read it."""
-    start, end = period(since, until)
+    (start, end), tags = chosen_period(since, until, last_month=last_month), wanted_tags(tag or [])
     tracker = configured_tracker(load_without_keys(config).cost_tracking)
     writers = {
         ".csv": tracker.export_to_csv,
@@ -81,7 +99,7 @@ def export(out: _Out, config: ConfigOption = None, since: _Since = None, until: 
     if tracker.ledger_name is None:
         raise ConfigurationError("The configuration has no ledger. Set cost_tracking.database_url.")
     with closing(tracker), waiting("Copying ..."):
-        count = write(out, start_date=start, end_date=end)
+        count = write(out, start_date=start, end_date=end, tags=tags)
     say(f"Wrote {number_of(count, 'row')} to {out}.")
 
 
@@ -92,6 +110,8 @@ def status(config: ConfigOption = None) -> None:
         from llm_orchestrator.usage.database.upkeep import status_of
 
         found = status_of(opened)
+        if not load_without_keys(config).cost_tracking.budget.is_set:
+            found = found._replace(budget_problem=None)  # nobody misses what is not used
         say(f"Ledger: {opened}")
         _say_what_is_stored(found)
         say(f"On the way: {number_of(found.waiting, 'row')}, in {opened.spool.folder}")
@@ -99,13 +119,15 @@ def status(config: ConfigOption = None) -> None:
             say(f"Of programs that run: {number_of(found.in_use, 'row')}")
         for path in found.refused:
             note(f"Rows that the database refused lie in {path}.", style="yellow")
-    if found.problem:
+    if found.problem or found.budget_problem:
         raise typer.Exit(FAILED)
 
 
 def _say_what_is_stored(found: "Status") -> None:
     if found.problem:
         note(f"It takes no rows: {found.problem}", style="red")
+    if found.budget_problem:
+        note(f"It takes rows, and keeps no budgets: {found.budget_problem}", style="yellow")
     if found.version is None:
         say("Tables: none yet; the first row makes them." if not found.problem else "Tables: not known")
         return

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from llm_orchestrator.bulk import BulkEstimate, BulkResult, BulkRun, BulkSummary
 from llm_orchestrator.bulk.claim import Claim
+from llm_orchestrator.bulk.journals import is_begun, is_url, shown_journal
 from llm_orchestrator.bulk.rows import Rows
 from llm_orchestrator.cli.columns import Columns
 from llm_orchestrator.cli.map_options import (
@@ -55,7 +56,7 @@ class _Files(NamedTuple):
 
     rows: Path
     out: Path
-    journal: Path
+    journal: str
     errors: Optional[Path]
 
     @property
@@ -63,17 +64,24 @@ class _Files(NamedTuple):
         """Whether OUT has cells, not objects."""
         return self.out.suffix.lower() != ".jsonl"
 
+    @property
+    def shown_journal(self) -> str:
+        """The journal, without a password."""
+        return shown_journal(self.journal)
+
     def check(self, *, may_replace: bool) -> None:
         """Refuse files that would harm each other."""
-        places = [path.resolve() for path in self if path is not None]
+        places = [path.resolve() for path in (self.rows, self.out, self.errors) if path is not None]
+        if not is_url(self.journal):
+            places.append(Path(self.journal).resolve())
         if len(set(places)) < len(places):
             raise ConfigurationError(
                 "Two of IN, OUT, the journal and the errors are one file. Name another one."
             )
-        if self.out.exists() and not self.journal.exists() and not may_replace:
+        if self.out.exists() and not may_replace and not is_begun(self.journal):
             raise ConfigurationError(
-                f"{self.out} exists, and does not come from a journal {self.journal}. Name another file, or "
-                "pass --force."
+                f"{self.out} exists, and does not come from a journal {self.shown_journal}. Name another "
+                "file, or pass --force."
             )
         if self.errors is not None and self.errors.suffix.lower() != ".jsonl":
             raise ConfigurationError(f"{self.errors} cannot hold the errors. Name a .jsonl file.")
@@ -117,7 +125,7 @@ def map_rows(
 
     Example: llm-orchestrator map in.csv out.csv --prompt "Classify: {text}" --key id
     """
-    files = _Files(rows, out, journal or out.with_name(out.name + ".journal"), errors)
+    files = _Files(rows, out, journal or f"{out}.journal", errors)
     files.check(may_replace=force or dry_run)
     form, fields = _schema(schema) if schema else (None, None)
     shown = Columns(_names(columns), fields, is_flat=files.is_flat, with_error=errors is None)
@@ -197,7 +205,7 @@ def _carry_out(run: BulkRun, files: _Files, columns: Columns) -> None:
             for result in run:
                 write(result)
     except KeyboardInterrupt:
-        note(f"{run.summary.answered:,} answers are in {files.journal}. The same command goes on.")
+        note(f"{run.summary.answered:,} answers are in {files.shown_journal}. The same command goes on.")
         raise
 
 

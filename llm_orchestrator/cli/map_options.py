@@ -73,11 +73,11 @@ ErrorsOption = Annotated[
     ),
 ]
 JournalOption = Annotated[
-    Optional[Path],
+    Optional[str],
     typer.Option(
         "--journal",
-        metavar="FILE",
-        help="Where answers are kept; default: OUT.journal.",
+        metavar="JOURNAL",
+        help="Where answers are kept, a file or the URL of a database; default: OUT.journal.",
         show_default=False,
     ),
 ]

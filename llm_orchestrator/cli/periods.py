@@ -8,13 +8,24 @@ from typing import Optional, Tuple
 
 import typer
 
-__all__ = ["Period", "month", "month_before", "period"]
+__all__ = ["Period", "chosen_period", "month", "month_before", "period"]
 
 #: The first and the last day or moment that count; None: no limit.
 Period = Tuple[Optional[date], Optional[date]]
 
 _AGO = re.compile(r"(\d{1,5})([dhw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+def chosen_period(
+    since: Optional[str], until: Optional[str], which: Optional[str] = None, *, last_month: bool = False
+) -> Period:
+    """Read a period by the one way in which it was given: two ends, a month, or last month."""
+    if bool(which) + last_month + bool(since or until) > 1:
+        raise typer.BadParameter("use one of --month, --last-month, and --since with --until")
+    if last_month:
+        return month_before(date.today())
+    return month(which) if which else period(since, until)
 
 
 def period(since: Optional[str], until: Optional[str]) -> Period:

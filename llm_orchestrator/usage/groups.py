@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from itertools import product
 from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple
 
 from llm_orchestrator.utils.json import read_json
 
-__all__ = ["KINDS", "Key", "Naming", "by_kind", "by_kinds", "tags_of"]
+__all__ = ["KINDS", "Key", "Naming", "by_kind", "by_kinds", "storable", "tags_of"]
 
 #: The kinds of groups that every report holds.
 KINDS = ("provider", "model", "session", "tag", "day")
 #: What decides the groups of a row: its provider, model, session, local day, and tags as they stand there.
 Key = Tuple[str, str, str, str, str]
+#: What PostgreSQL takes in no text, and what ends a line of a file where JSON does not escape it.
+_UNSTORABLE = re.compile("[\0\x7f\x85\u2028\u2029]")
 #: Gives the names of the groups that a row belongs to.
 Naming = Callable[[Key], Iterable[Any]]
 
@@ -25,7 +28,16 @@ def tags_of(text: str) -> Mapping[str, str]:
         tags = read_json(text) if text else None
     except ValueError:  # a file may have been edited by hand
         tags = None
-    return {name: f"{value}" for name, value in tags.items()} if isinstance(tags, dict) else {}
+    if not isinstance(tags, dict):
+        return {}
+    return {storable(name): storable(f"{value}") for name, value in tags.items()}
+
+
+def storable(text: str) -> str:
+    """The name or value of a tag as every ledger can hold it, so that all of them have the same groups."""
+    if text.isprintable():
+        return text
+    return _UNSTORABLE.sub(" ", text.encode("utf-8", "backslashreplace").decode())
 
 
 _MONTH = len("2026-01")

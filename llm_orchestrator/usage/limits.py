@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from llm_orchestrator.exceptions import BudgetExceededError, ConfigurationError
+from llm_orchestrator.usage.groups import storable
 from llm_orchestrator.usage.periods import LAST_FIRST_DAY, Calendar, zone_of
 from llm_orchestrator.utils.money import ZERO, add_money, format_cost, subtract_money
 
@@ -176,7 +177,7 @@ class BudgetLimits:
         groups = [("", self._limits)]
         for name, limits in self._tags.items():
             if name in tags:
-                groups.append((f"{name}={_storable(str(tags[name]))}", limits))
+                groups.append((f"{name}={storable(str(tags[name]))}", limits))
         found = [
             self._claim(kind, tag, limit, session_id, at)
             for tag, limits in groups
@@ -208,7 +209,7 @@ class BudgetLimits:
         for name, limits in self._tags.items():
             if name in tags:
                 for kind in limits:
-                    yield scope_of(kind, f"{name}={tags[name]}"), names[kind]
+                    yield scope_of(kind, f"{name}={storable(str(tags[name]))}"), names[kind]
 
     @property
     def uses_tags(self) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Mapping, Opt
 
 from llm_orchestrator.usage.recent import MOST_SESSIONS
 from llm_orchestrator.usage.record import UsageRecord
-from llm_orchestrator.usage.selection import Selection
+from llm_orchestrator.usage.selection import ALL, Selection
 from llm_orchestrator.usage.store import AnyLedger, RecordStore
 from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
 
@@ -103,7 +103,10 @@ class Recorder:
     def _cost_in_records(self, session_id: str) -> Decimal:
         from llm_orchestrator.usage.report import UsageReport
 
-        found = UsageReport.of(self.store, Selection(session=session_id)).by_session.get(session_id)
+        kept = (
+            Selection(session=session_id) if self.store.ledger else ALL
+        )  # in memory only the sums hold all of it
+        found = UsageReport.of(self.store, kept).by_session.get(session_id)
         return found.cost if found else ZERO
 
     def check_budget(self, session_id: str, tags: Mapping[str, str], pending: Decimal) -> None:

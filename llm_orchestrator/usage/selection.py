@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Iterable, Iterator, Mapping, Optional, Sequence
 
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
-from llm_orchestrator.usage.groups import tags_of
+from llm_orchestrator.usage.groups import storable, tags_of
 from llm_orchestrator.usage.ledger_csv import Row
 from llm_orchestrator.usage.record import as_utc, parse_timestamp
 
@@ -80,7 +80,7 @@ def _name(what: str, name: Optional[str]) -> Optional[str]:
 def _texts(tags: Optional[Mapping[str, str]]) -> Mapping[str, str]:
     if tags is not None and not isinstance(tags, Mapping):
         raise TypeError(f"{tags!r} are not tags. Use a dict such as {{'customer': 'acme'}}.")
-    return {str(name): str(value) for name, value in (tags or {}).items()}
+    return {storable(str(name)): storable(str(value)) for name, value in (tags or {}).items()}
 
 
 #: Every row.

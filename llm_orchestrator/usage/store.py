@@ -202,7 +202,6 @@ class RecordStore:
 
         ``groupings`` says of each way in which the tally groups what it goes by.
         """
-        self._get_ready()
         return self.ledger.summed(tally, selection, groupings) if self.ledger else self.cells(selection)
 
     def export(

@@ -136,10 +136,11 @@ class Tally:
             self.rows += sums.requests
 
     def totals(self) -> Tuple[UsageTotals, Dict[str, Dict[Any, UsageTotals]]]:
-        """Give the sums of all rows so far."""
+        """Give the sums of all rows so far, of groups in the order of their names."""
         self._fold()
+        # A database sums rows up in another order than a file has them.
         groups = {
-            kind: {name: sums.totals() for name, sums in named.items()}
+            kind: {name: named[name].totals() for name in sorted(named)}
             for kind, (_, named) in zip(self._names, self._groups)
         }
         return self._overall.totals(), groups

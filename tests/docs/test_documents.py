@@ -46,7 +46,7 @@ ADAPTERS: List[Tuple[str, Dict[str, str]]] = [
 #: Pages that show one program for all providers.
 THEMES = ("tools", "structured-output", "images-and-files", "reasoning", "caching", "parameters")
 #: What configurations in the pages take from the environment.
-VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "AZURE_OPENAI_API_KEY")
+VARIABLES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "AZURE_OPENAI_API_KEY", "LEDGER_URL")
 #: Parameters of a call that never leave the library.
 OWN_PARAMETERS = {"timeout", "total_timeout", "max_retries", "fallback", "reask", "tags"}
 

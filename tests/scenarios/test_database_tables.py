@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import pytest
 
@@ -22,6 +23,7 @@ from llm_orchestrator.usage.database.engine import make_engine
 from llm_orchestrator.usage.database.ledger import DatabaseLedger
 from llm_orchestrator.usage.database.schema import USAGE
 from llm_orchestrator.usage.database.upkeep import status_of
+from tests.support.budgets import CENT, spender, sums
 from tests.support.costs import TOKENS, make
 from tests.support.databases import PostgreSQL
 
@@ -113,12 +115,39 @@ def test_a_role_without_rights_is_told_and_its_rows_wait(
     tracker.log_usage("p", "m", TOKENS, cost=Decimal(1))
     assert tracker.get_usage_report().waiting_rows == 1  # it may read
     assert "permission denied" in caplog.text
-    assert "GRANT SELECT, INSERT" in str(status_of(opened(reader)).problem)
+    problem = str(status_of(opened(reader)).problem)
+    assert problem.endswith("GRANT SELECT, INSERT ON llm_usage TO reader;")
+    postgres.execute("REVOKE ALL ON llm_alembic_version FROM reader", database=name)
+    assert "GRANT SELECT ON llm_alembic_version TO reader; GRANT" in str(status_of(opened(reader)).problem)
 
-    postgres.execute("GRANT INSERT ON llm_usage TO reader", database=name)
+    postgres.execute(*_grants("problem", reader), database=name)
     assert tracker.get_usage_report().total_requests == 1
     assert status_of(opened(reader)).problem is None
     tracker.close()
+
+    assert status_of(opened(place)).budget_problem is None
+    postgres.execute(*_grants("budget_problem", reader), database=name)
+    assert status_of(opened(reader)).budget_problem is None
+    with spender(
+        reader["database_url"], reader["spool_path"], {"day": 1, "on_unreachable": "refuse"}
+    ) as allowed:
+        allowed.send_request("Hi", max_tokens=1)
+        assert sums(allowed) == (CENT, 0)
+
+
+def test_nobody_is_asked_for_rights_on_a_table_of_someone_else(postgres: PostgreSQL, tmp_path: Path) -> None:
+    name = postgres.new_database().rpartition("/")[2]
+    postgres.execute("DROP ROLE IF EXISTS stranger", "CREATE ROLE stranger LOGIN")
+    postgres.execute("CREATE TABLE llm_usage (id int)", database=name)
+    place = {"database_url": postgres.url(name, user="stranger"), "spool_path": tmp_path}
+    assert "that this library did not make" in str(status_of(opened(place)).problem)
+
+
+def _grants(field: str, place: Dict[str, Any]) -> List[str]:
+    """The statements that `ledger status` tells the owner to run, for the role of the test."""
+    told = getattr(status_of(opened(place)), field)
+    statements: List[str] = re.findall(r"GRANT [^;]*", told)
+    return statements
 
 
 @databases

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, NamedTuple, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.files import OWN_MODE, pinned
 
-__all__ = ["TIMEOUT", "make_engine", "shown_url"]
+__all__ = ["BEGIN", "TIMEOUT", "Use", "make_engine", "shown_url"]
 
 #: Seconds to wait for a connection, or for SQLite's one writer, where nothing else is said.
 TIMEOUT = 10.0
@@ -35,12 +35,22 @@ _USE = "Use postgresql+psycopg://USER@HOST/DATABASE or sqlite:///FILE"
 BEGIN = "llm_begin"
 
 
-def make_engine(url: str, *, timeout: float = TIMEOUT) -> sa.Engine:
+class Use(NamedTuple):
+    """What a database is used for, as errors say it: the setting that names it, and the thing it holds."""
+
+    setting: str
+    thing: str
+
+
+LEDGER = Use("cost_tracking.database_url", "ledger")
+
+
+def make_engine(url: str, *, timeout: float = TIMEOUT, use: Use = LEDGER) -> sa.Engine:
     """Make an engine that connects when it is first used.
 
     ``timeout`` is how many seconds to wait for a connection, and in SQLite for another writer.
     """
-    parsed = _parsed(url)
+    parsed = _parsed(url, use)
     is_sqlite = parsed.drivername == "sqlite"
     arguments = {"timeout": timeout} if is_sqlite else _patience(parsed, timeout)
     try:
@@ -54,11 +64,11 @@ def make_engine(url: str, *, timeout: float = TIMEOUT) -> sa.Engine:
         _check_options(engine)
     except (ImportError, NoSuchModuleError) as error:
         raise ConfigurationError(
-            f"cost_tracking.database_url needs a driver for {parsed.drivername}, which cannot be imported "
+            f"{use.setting} needs a driver for {parsed.drivername}, which cannot be imported "
             f'({type(error).__name__}). Run: pip install "llm-orchestrator[database]".'
         ) from error
     except (ArgumentError, ValueError, TypeError):
-        raise _bad_url("has settings that its driver does not know") from None  # the cause shows the URL
+        raise _bad_url(use, "has settings that its driver does not know") from None  # the cause shows the URL
     if is_sqlite:
         sa.event.listen(engine, "do_connect", _make_file)
         sa.event.listen(engine, "connect", _set_up_sqlite)
@@ -74,36 +84,44 @@ def shown_url(engine: sa.Engine) -> str:
     return sa.URL.create("postgresql", host=url.host, port=url.port, database=url.database).render_as_string()
 
 
-def _parsed(url: str) -> sa.URL:
+def _parsed(url: str, use: Use) -> sa.URL:
     try:
         parsed = sa.make_url(url.strip())
     except (ArgumentError, ValueError):
-        raise _bad_url("is not a URL") from None  # the cause shows the URL
+        raise _bad_url(use, "is not a URL") from None  # the cause shows the URL
     driver = _DRIVERS.get(parsed.drivername)
     if driver is None:
-        raise _bad_url("names a database that cannot hold a ledger")
-    return _with_file(parsed.set(drivername=driver)) if driver == "sqlite" else parsed.set(drivername=driver)
+        raise _bad_url(use, f"names a database that cannot hold a {use.thing}")
+    parsed = parsed.set(drivername=driver)
+    return _with_file(parsed, use) if driver == "sqlite" else parsed
 
 
-def _with_file(url: sa.URL) -> sa.URL:
+def _with_file(url: sa.URL, use: Use) -> sa.URL:
     """The URL with the whole path of its file."""
     if not url.database or url.database == ":memory:" or url.database.startswith("file:") or url.host:
-        raise _bad_url("names no file. After sqlite: come three slashes, and a fourth before a whole path")
+        raise _bad_url(
+            use, "names no file. After sqlite: come three slashes, and a fourth before a whole path"
+        )
     path = pinned(url.database)
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         raise ConfigurationError(
-            f"The folder of the ledger {path} does not exist. Create it or change database_url."
+            f"The folder of the {use.thing} {path} does not exist. Create it or change {_last(use)}."
         )
     if os.path.isdir(path) or not os.access(path if os.path.exists(path) else folder, os.R_OK | os.W_OK):
         raise ConfigurationError(
-            f"The ledger {path} cannot be written. Change its permissions or database_url."
+            f"The {use.thing} {path} cannot be written. Change its permissions or {_last(use)}."
         )
     return url.set(database=path)
 
 
-def _bad_url(what: str) -> ConfigurationError:
-    return ConfigurationError(f"cost_tracking.database_url {what}. {_USE}.")
+def _last(use: Use) -> str:
+    """The setting without its section."""
+    return use.setting.rpartition(".")[2]
+
+
+def _bad_url(use: Use, what: str) -> ConfigurationError:
+    return ConfigurationError(f"{use.setting} {what}. {_USE}.")
 
 
 def _patience(url: sa.URL, timeout: float) -> Dict[str, Any]:

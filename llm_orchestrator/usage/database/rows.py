@@ -50,19 +50,12 @@ def _storable(name: str, text: str, value: Any) -> Any:
     if not isinstance(value, kind):
         return None
     if kind is dict:
-        return {_clean(tag): _clean(value) for tag, value in tags_of(text).items()}
+        return dict(tags_of(text))
     if kind is int:
         return value if -_MOST <= value < _MOST else None
     if kind is Decimal:
         return value if value.is_finite() else None
     return value[:_INDEXED] if name == "session_id" else value
-
-
-def _clean(text: str) -> str:
-    """A text as JSON of a database may hold it."""
-    if text.isprintable():
-        return text
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", " ")
 
 
 def row_of(values: Mapping[str, Any]) -> Dict[str, str]:

@@ -168,6 +168,9 @@ class Spool:
         with self._lock:
             self._release()
 
+    def __del__(self) -> None:
+        self._forget()  # of a tracker that was never closed; what its file holds is adopted
+
     def _release(self) -> None:
         if self._path is not None and self.is_empty:
             with suppress(OSError):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import sqlalchemy as sa
 
 from llm_orchestrator.usage.database.carrier import reason_of
 from llm_orchestrator.usage.database.ledger import DatabaseLedger
-from llm_orchestrator.usage.database.schema import USAGE
+from llm_orchestrator.usage.database.schema import BUDGETS, HOLDS, USAGE
 from llm_orchestrator.usage.database.setup import (
+    VERSIONS,
     LedgerDatabaseError,
     is_empty_database,
     own_version,
@@ -19,6 +20,13 @@ from llm_orchestrator.usage.database.setup import (
 )
 
 __all__ = ["Status", "Stored", "count_before", "prune", "status_of"]
+
+_Rights = Dict[sa.Table, Tuple[str, ...]]
+#: What a role has to be allowed so that it can write rows and read them, and so that it can keep budgets.
+_FOR_ROWS: _Rights = {VERSIONS: ("SELECT",), USAGE: ("SELECT", "INSERT")}
+_FOR_BUDGETS: _Rights = {BUDGETS: ("SELECT", "INSERT", "UPDATE"), HOLDS: ("SELECT", "INSERT", "DELETE")}
+_FOR_PRUNING: _Rights = {USAGE: ("DELETE",)}
+_MAY_NOT_CREATE = "Its role may not make the tables. Run `ledger upgrade` with the URL of one that may."
 
 
 class Stored(NamedTuple):
@@ -35,6 +43,7 @@ class Status(NamedTuple):
     Attributes:
         version: The version of its tables; None where there are none, or none of ours.
         problem: Why it takes no rows; None when it does.
+        budget_problem: Why it takes rows and keeps no budgets; None when it does, or takes no rows.
         stored: What is in it.
         waiting: Rows in the spool whose program has ended.
         in_use: Rows in the spool of programs that run.
@@ -43,6 +52,7 @@ class Status(NamedTuple):
 
     version: Optional[str]
     problem: Optional[str]
+    budget_problem: Optional[str]
     stored: Stored
     waiting: int
     in_use: int
@@ -52,21 +62,25 @@ class Status(NamedTuple):
 def status_of(ledger: DatabaseLedger) -> Status:
     """Look at a ledger; makes no table and carries nothing over."""
     spool = ledger.spool
-    version, problem, stored = None, None, Stored()
+    version, problem, budget_problem, stored = None, None, None, Stored()
     try:
-        version = _version(ledger.engine)
-        if version:
-            prepare(ledger.engine)
-            stored = _stored(ledger.engine)
-        problem = _why_not_writable(ledger.engine, version)
+        if is_empty_database(ledger.engine):
+            problem = _why_not_creatable(ledger.engine)
+        else:
+            problem = _missing_rights(ledger.engine, _FOR_ROWS)
+            if problem is None:
+                version = _version(ledger.engine)
+                stored = _stored(ledger.engine)
+                budget_problem = _missing_rights(ledger.engine, _FOR_BUDGETS)
+    except sa.exc.OperationalError as error:
+        problem = f"{reason_of(error)} Check the server, and user, password and database in database_url."
     except (sa.exc.SQLAlchemyError, LedgerDatabaseError) as error:
         problem = reason_of(error)
-    return Status(version, problem, stored, spool.waiting(), spool.in_use(), spool.refused())
+    return Status(version, problem, budget_problem, stored, spool.waiting(), spool.in_use(), spool.refused())
 
 
-def _version(engine: sa.Engine) -> Optional[str]:
-    if is_empty_database(engine):
-        return None
+def _version(engine: sa.Engine) -> str:
+    prepare(engine)
     with engine.connect() as connection:
         return own_version(connection)
 
@@ -78,23 +92,45 @@ def _stored(engine: sa.Engine) -> Stored:
     return Stored(*row)
 
 
-def _why_not_writable(engine: sa.Engine, version: Optional[str]) -> Optional[str]:
-    """What the role of the URL may not do, and needs to."""
+def _why_not_creatable(engine: sa.Engine) -> Optional[str]:
     if engine.dialect.name != "postgresql":
         return None  # the file was looked at when the ledger was made
-    if version:
-        may = sa.and_(*[sa.func.has_table_privilege(USAGE.name, right) for right in ("SELECT", "INSERT")])
-        answer = f"Its role may not write. Run as the owner: GRANT SELECT, INSERT ON {USAGE.name} TO ROLE."
-    else:
-        may = sa.func.has_schema_privilege(sa.func.current_schema(), "CREATE")
-        answer = "Its role may not make the tables. Run `ledger upgrade` with the URL of one that may."
+    may = sa.func.has_schema_privilege(sa.func.current_schema(), "CREATE")
     with engine.connect() as connection:
-        return None if connection.execute(sa.select(may)).scalar() else answer
+        return None if connection.execute(sa.select(may)).scalar() else _MAY_NOT_CREATE
+
+
+def _missing_rights(engine: sa.Engine, needed: _Rights) -> Optional[str]:
+    """What the role of the URL may not do with the tables, and what its owner has to run."""
+    if engine.dialect.name != "postgresql":
+        return None
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table(VERSIONS.name):
+            return None  # the tables are not ours, which is told next
+        role = connection.execute(sa.text("SELECT quote_ident(current_user)")).scalar_one()
+        grants = [
+            f"GRANT {', '.join(rights)} ON {table.name} TO {role};"
+            for table, rights in needed.items()
+            if not _may(connection, table, rights)
+        ]
+    if not grants:
+        return None
+    return f"Its role lacks rights. Run as the owner of the tables: {' '.join(grants)}"
+
+
+def _may(connection: sa.Connection, table: sa.Table, rights: Tuple[str, ...]) -> bool:
+    if not sa.inspect(connection).has_table(table.name):
+        return True  # something else is wrong with the tables, which is told next
+    may = [sa.func.has_table_privilege(table.name, right) for right in rights]
+    return all(connection.execute(sa.select(*may)).one())
 
 
 def count_before(ledger: DatabaseLedger, moment: datetime) -> int:
-    """How many rows are older than a moment."""
+    """How many rows are older than a moment, for a role that may remove them."""
     ledger.writer.get_ready()
+    problem = _missing_rights(ledger.engine, _FOR_PRUNING)
+    if problem:
+        raise LedgerDatabaseError(problem)
     with ledger.engine.connect() as connection:
         query = sa.select(sa.func.count()).where(USAGE.c.timestamp < moment)
         return connection.execute(query).scalar_one()

@@ -13,7 +13,7 @@ pytest.importorskip("sqlalchemy", reason="a database needs the extra `database`"
 
 from tests.scenarios.cli.conftest import Command, write
 from tests.support.costs import TOKENS, fill, make
-from tests.support.databases import LEDGERS
+from tests.support.databases import LEDGERS, PostgreSQL
 
 databases = pytest.mark.parametrize("ledger_kind", LEDGERS[1:])
 CONFIG: Dict[str, Any] = {
@@ -50,6 +50,9 @@ def test_a_file_is_brought_in_looked_at_copied_and_forgotten(command: Command, f
     assert "Wrote 1 row " in command("ledger", "export", "out.jsonl", "--since", "2026-02").out
     assert "6 calls" in command("costs").out + command("costs").err
 
+    assert "Wrote 1 row " in command("ledger", "export", "one.csv", "--tag", "n=3").out
+    assert "Wrote 0 rows" in command("ledger", "export", "none.csv", "--last-month", "--tag", "n=3").out
+
     refused = command("ledger", "prune", "--before", "2026-01-15", stdin="n\n")
     assert refused.code == 1 and "Remove 5 rows" in refused.err + refused.out
     assert "Removed 5 rows" in command("ledger", "prune", "--before", "2026-01-15", "--yes").out
@@ -79,7 +82,8 @@ def test_a_database_that_is_away_is_told_and_what_waits_is_counted(command: Comm
     tracker.log_usage("p", "m", TOKENS, cost=Decimal(1))
     ended = command("ledger", "status")
     assert ended.code == 1
-    assert "takes no rows" in ended.err and "Of programs that run: 1 row" in ended.out
+    assert "takes no rows" in ended.err and "Check the server, and user" in " ".join(ended.err.split())
+    assert "Of programs that run: 1 row" in ended.out
     tracker._recorder.store.ledger.close()  # type: ignore[union-attr]
     assert "On the way: 1 row," in command("ledger", "status").out
     assert "secret" not in ended.err + ended.out
@@ -87,3 +91,25 @@ def test_a_database_that_is_away_is_told_and_what_waits_is_counted(command: Comm
     assert missing.code == 2 and "There is no ledger nothing.csv" in missing.err
     (folder / "other.csv").write_text("a,b\n1,2\n")
     assert "is not a ledger" in command("ledger", "import", "other.csv").err
+
+
+@pytest.mark.parametrize("budget", [{}, {"month": 5}])
+def test_a_role_that_cannot_keep_budgets_is_told_where_there_are_some(
+    budget: Dict[str, Any], command: Command, folder: Path, postgres: PostgreSQL
+) -> None:
+    name = postgres.new_database().rpartition("/")[2]
+    place = {"spool_path": str(folder / "spool"), "budget": budget}
+    write(folder, {**CONFIG, "cost_tracking": {"database_url": postgres.url(name), **place}})
+    command("ledger", "upgrade")
+    postgres.execute("DROP ROLE IF EXISTS writer", "CREATE ROLE writer LOGIN")
+    grants = ("GRANT SELECT ON llm_alembic_version TO writer", "GRANT SELECT, INSERT ON llm_usage TO writer")
+    postgres.execute(*grants, database=name)
+    write(folder, {**CONFIG, "cost_tracking": {"database_url": postgres.url(name, user="writer"), **place}})
+
+    ended = command("ledger", "status")
+    assert "Rows: 0" in ended.out
+    assert (ended.code, "keeps no budgets" in ended.err) == ((1, True) if budget else (0, False))
+    assert "GRANT DELETE ON llm_usage TO writer" in " ".join(
+        command("ledger", "prune", "--before", "2026-01-01", "--yes").err.split()
+    )
+    postgres.execute("DROP OWNED BY writer", database=name)

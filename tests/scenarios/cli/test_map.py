@@ -288,6 +288,35 @@ def test_a_journal_is_shown_exported_and_forgotten(
     assert "Forgot 5 answers" in command("journal", "forget", "out.csv.journal", "--all").out
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_journal_may_be_in_a_database(
+    command: Command,
+    configured: Path,
+    server: ScriptedServer,
+    kind: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    pytest.importorskip("sqlalchemy", reason="a database needs the extra `database`")
+    sqlite = f"sqlite:///{configured}/journal.db"
+    url = sqlite if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    write_csv(configured, 5)
+    server.default = echo
+    (configured / "out.csv").write_text("mine")
+    assert "does not come from a journal" in command(*MAP, "--journal", url).err
+    (configured / "out.csv").unlink()
+    for _ in range(2):  # the same command replaces its output
+        assert command(*MAP, "--journal", url).code == 0
+    assert len(server.requests) == 5 == len(rows_of(configured / "out.csv"))
+    assert "5 are answered" in command(*MAP, "--journal", url, "--dry-run").out
+
+    assert "Answers: 5, to 5 rows" in command("journal", "show", url).out
+    exported = [json.loads(line) for line in command("journal", "export", url).out.splitlines()]
+    assert {row["content"] for row in exported} == {f"Say row {n}, with a comma" for n in range(5)}
+    assert "Forgot 1 answers" in command("journal", "forget", url, "--key", "2").out
+    assert command(*MAP, "--journal", url).code == 0
+    assert len(server.requests) == 6
+
+
 # ---------------------------------------------------------------- as a process of its own
 
 

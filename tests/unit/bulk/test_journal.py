@@ -165,10 +165,6 @@ def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
     refused(str(tmp_path), "cannot be opened")
 
 
-def test_an_address(tmp_path: Path) -> None:
-    refused("postgresql://host/database", "is an address")
-
-
 def test_a_full_disk(path: str) -> None:
     journal = Journal(path)
     pages = journal._database.execute("PRAGMA page_count").fetchone()[0]

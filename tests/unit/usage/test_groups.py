@@ -58,7 +58,7 @@ def test_two_kinds_together_have_a_row_for_the_calls_without_the_tag(tracker: Co
     }
     assert costs_of(report, "tag") == {"customer=acme": 3, "customer=globex": 4, "team=docs": 16, "": 8}
     assert "" not in report.by_tag
-    assert report.to_dicts(["tag:customer", "model"])[1] == {
+    assert report.to_dicts(["tag:customer", "model"])[2] == {
         "tag:customer": "acme",
         "model": "b",
         "requests": 1,

@@ -113,7 +113,7 @@ def test_p6_a_full_disk_is_logged_and_never_raised(
     assert len(errors) == 2
     assert str(path) in errors[0]
     assert "'model': 'lost'" in errors[0]
-    assert list(tracker.get_usage_report().by_model) == ["before", "after"]
+    assert set(tracker.get_usage_report().by_model) == {"before", "after"}
 
 
 def test_a_file_deleted_meanwhile_is_begun_anew(tracker: CostTracker, path: Path) -> None:
@@ -347,7 +347,7 @@ def test_rotation_keeps_every_row_readable_in_order(path: Path, tmp_path: Path) 
     for number in range(100):
         tracker.log_usage("p", f"m{number}", TOKENS, cost=Decimal(1))
     assert (tmp_path / "costs.10.csv").exists()
-    assert list(tracker.get_usage_report().by_model) == [f"m{number}" for number in range(100)]
+    assert [row["model"] for row in tracker.to_dicts()] == [f"m{number}" for number in range(100)]
     assert tracker.export_to_csv(tmp_path / "all.csv") == 100
     tracker.close()
 
