@@ -118,7 +118,7 @@ integration: $(venv)/ready ## Call the real providers whose keys are set (costs 
 	$(python) -m pytest -m integration $(ARGS)
 
 # What the documentation site shows.
-site = README.md CONTRIBUTING.md CHANGELOG.md LICENSE config.example.yaml docs examples \
+site = README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE config.example.yaml docs examples \
 	tests/scenarios/README.md tests/support/README.md tests/support/scripted_server/README.md
 
 docs: $(venv)/ready ## Build the documentation site into site/; a warning is an error

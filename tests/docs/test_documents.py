@@ -2,8 +2,7 @@
 
 The Python blocks of one page share a namespace and run from the page's top to its end, against the scripted
 server; a block that begins with a file's name in a comment is that file too. Functions named ``test_...``
-are called; what they take are fixtures. The page for authors of providers has a test of its own, which builds
-what it shows.
+are called; what they take are fixtures. The pages for authors of providers and of services have tests of their own.
 """
 
 from __future__ import annotations
@@ -31,9 +30,12 @@ LINKED = [
     *PAGES,
     ROOT / "CHANGELOG.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *sorted((ROOT / "tests").rglob("README.md")),
 ]
 API_PAGE = ROOT / "docs" / "api.md"
+#: Pages that tests of their own run.
+ELSEWHERE = (API_PAGE, PROVIDER_PAGE, ROOT / "docs" / "web.md")
 #: The columns of the table of what is supported, but the last.
 ADAPTERS: List[Tuple[str, Dict[str, str]]] = [
     ("openai", {"api": "responses"}),
@@ -108,9 +110,7 @@ def run_page(page: Path, folder: Path, fixture: Callable[[str], Any]) -> Dict[st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if page not in (API_PAGE, PROVIDER_PAGE)], ids=name_of
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ELSEWHERE], ids=name_of)
 def test_the_python_of_a_page_runs(page: Path, folder: Path, request: pytest.FixtureRequest) -> None:
     before = set(sys.modules)
     names = run_page(page, folder, request.getfixturevalue)
@@ -120,6 +120,12 @@ def test_the_python_of_a_page_runs(page: Path, folder: Path, request: pytest.Fix
     for module in set(sys.modules) - before:
         if Path(getattr(sys.modules[module], "__file__", None) or "/").parent == folder:
             del sys.modules[module]
+
+
+@pytest.mark.parametrize("block", blocks("py"))
+def test_programs_of_other_libraries_are_python(block: Block) -> None:
+    """They are not installed here, and pages write `py` beside their programs so that none of them runs."""
+    compile(block.text, name_of(block.page), "exec", dont_inherit=True)
 
 
 @pytest.mark.slow
@@ -203,7 +209,7 @@ def test_the_site_and_the_index_have_the_same_chapters() -> None:
 def test_the_site_shows_every_page_that_it_names() -> None:
     nav = str(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
     named = {ROOT / name for name in re.findall(r"[\w/-]+\.md", nav)}
-    assert named == {*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"}
+    assert named == {*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))}
 
 
 @pytest.mark.parametrize("page", LINKED, ids=name_of)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.configs import ROOT
 from tests.support.scripted_server import DIALECTS, ScriptedServer
-from tests.support.wheels import build_wheel, install
+from tests.support.wheels import build_release, build_wheel, copy_sources, install
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +59,15 @@ def test_the_wheel_holds_the_package_its_types_and_its_data_and_nothing_else(whe
     assert sources >= {"llm_orchestrator/py.typed", "llm_orchestrator/pricing/prices.json"}
     assert {name for name in names if ".dist-info/" not in name} == sources
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_two_builds_of_one_source_are_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+    python = install(tmp_path / "empty", "build>=1.2,<2", "hatchling>=1.27,<2")
+    first = build_release(python, copy_sources(tmp_path / "first"))
+    second = build_release(python, copy_sources(tmp_path / "elsewhere" / "second"))
+    assert [name.rpartition(".")[2] for name in first] == ["whl", "gz"]
+    assert first == second
+    assert wheel.name in first  # also what a wheel made without the sdist is called
 
 
 @pytest.mark.parametrize(
