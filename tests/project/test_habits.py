@@ -17,7 +17,7 @@ from llm_orchestrator.testing.conformance import Answer, ProviderConformance
 from tests.support.configs import ROOT
 
 #: The four ways of calling take the same parameters; they are written out once, and the others refer to them.
-SHARED = ("send_request", "count_tokens", "embed", "send_streaming_request")
+SHARED = ("send_request", "map", "run", "count_tokens", "embed", "send_streaming_request")
 
 
 def run_pytest(folder: Path, source: str, *options: str) -> str:
