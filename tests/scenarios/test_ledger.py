@@ -87,7 +87,7 @@ def test_p6_a_killed_process_loses_at_most_the_row_in_flight(path: Path) -> None
 
     tracker = make(path)
     tracker.log_usage("p", "after", TOKENS, cost=Decimal(1))
-    models = list(tracker.get_usage_report().by_model)
+    models = [row["model"] for row in tracker.to_dicts()]
     assert models[-1] == "after"
     assert models[:-1] == [f"m{number}" for number in range(len(models) - 1)]
     assert finished <= len(models) - 1 <= finished + 1
