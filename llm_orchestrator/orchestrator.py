@@ -470,8 +470,9 @@ class LLMOrchestrator:
     def openai(self) -> openai_shape.OpenAIClient:
         """A client in the shape of the OpenAI SDK's, for programs that are written for that one.
 
-        ``chat.completions.create`` and ``parse`` and ``embeddings.create`` ask the active provider, whichever
-        it is, with its retries, its fallback and the ledger. See the how-to "The OpenAI client".
+        ``chat.completions`` and ``responses``, each with ``create`` and ``parse``, and ``embeddings.create``
+        ask the active provider, whichever it is, with its retries, its fallback and the ledger. See the
+        how-to "The OpenAI client".
         """
         return openai_shape.OpenAIClient(self)
 

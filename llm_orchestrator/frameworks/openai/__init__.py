@@ -23,6 +23,7 @@ from llm_orchestrator.frameworks.openai.errors import (
     RateLimitError,
     UnprocessableEntityError,
 )
+from llm_orchestrator.frameworks.openai.response_values import Response, ResponseStreamEvent
 from llm_orchestrator.frameworks.openai.streams import AsyncStream, Stream
 from llm_orchestrator.frameworks.openai.values import (
     ChatCompletion,
@@ -51,6 +52,8 @@ __all__ = [
     "OpenAIError",
     "PermissionDeniedError",
     "RateLimitError",
+    "Response",
+    "ResponseStreamEvent",
     "Stream",
     "UnprocessableEntityError",
 ]

@@ -12,7 +12,15 @@ from typing import Any, Dict, List, Mapping, Tuple
 from llm_orchestrator.frameworks.openai.errors import bad_request
 from llm_orchestrator.types import Message
 
-__all__ = ["call_options", "chat_arguments", "embedding_arguments", "given_only", "read_turn"]
+__all__ = [
+    "call_options",
+    "chat_arguments",
+    "embedding_arguments",
+    "given_only",
+    "read_turn",
+    "refuse_rest",
+    "taken",
+]
 
 #: Arguments that both have under one name.
 SAME = (
@@ -74,8 +82,8 @@ def chat_arguments(method: str, arguments: Mapping[str, Any]) -> Dict[str, Any]:
     """Read the arguments of ``chat.completions.create`` but ``stream`` and ``stream_options``."""
     given = given_only(arguments)
     read = call_options(given)
-    read["messages"] = read_messages(_taken(method, given, "messages"))
-    read["model"] = _taken(method, given, "model")
+    read["messages"] = read_messages(taken(method, given, "messages"))
+    read["model"] = taken(method, given, "model")
     for name in ("max_tokens", "max_completion_tokens"):
         if name in given:
             read["max_tokens"] = given.pop(name)
@@ -102,8 +110,8 @@ def embedding_arguments(arguments: Mapping[str, Any]) -> Tuple[Dict[str, Any], b
     method = "embeddings.create"
     given = given_only(arguments)
     read = call_options(given)
-    read["texts"] = _texts(_taken(method, given, "input"))
-    read["model"] = _taken(method, given, "model")
+    read["texts"] = _texts(taken(method, given, "input"))
+    read["model"] = taken(method, given, "model")
     encoding = given.pop("encoding_format", "float")
     if encoding not in ("float", "base64"):
         raise bad_request(
@@ -124,7 +132,8 @@ def _texts(texts: Any) -> List[str]:
     return listed
 
 
-def _taken(method: str, given: Dict[str, Any], name: str) -> Any:
+def taken(method: str, given: Dict[str, Any], name: str) -> Any:
+    """Take an argument that must be given."""
     if name not in given:
         raise TypeError(f"{method}() needs the argument {name!r}.")
     return given.pop(name)

@@ -8,6 +8,10 @@ from llm_orchestrator.frameworks.openai.arguments import chat_arguments, embeddi
 from llm_orchestrator.frameworks.openai.completions import ChunkWriter, completion_of
 from llm_orchestrator.frameworks.openai.embeddings import embeddings_of
 from llm_orchestrator.frameworks.openai.errors import bad_request, translated
+from llm_orchestrator.frameworks.openai.response_arguments import response_arguments
+from llm_orchestrator.frameworks.openai.response_events import EventWriter
+from llm_orchestrator.frameworks.openai.response_items import response_of
+from llm_orchestrator.frameworks.openai.response_values import Response
 from llm_orchestrator.frameworks.openai.streams import AsyncStream, Stream
 from llm_orchestrator.frameworks.openai.values import (
     ChatCompletion,
@@ -56,12 +60,14 @@ class OpenAIClient:
         chat: Has ``completions`` with ``create`` and ``parse``.
         beta: Has the same ``chat``, for programs of the time when ``parse`` was there.
         embeddings: Has ``create``.
+        responses: Has ``create`` and ``parse``.
     """
 
     def __init__(self, calls: Calls) -> None:
         self.chat = Chat(Completions(calls))
         self.beta = Beta(self.chat)
         self.embeddings = Embeddings(calls)
+        self.responses = Responses(calls)
 
 
 class AsyncOpenAIClient:
@@ -74,12 +80,14 @@ class AsyncOpenAIClient:
         chat: Has ``completions`` with ``create`` and ``parse``.
         beta: Has the same ``chat``.
         embeddings: Has ``create``.
+        responses: Has ``create`` and ``parse``.
     """
 
     def __init__(self, calls: Calls) -> None:
         self.chat = Chat(AsyncCompletions(calls))
         self.beta = Beta(self.chat)
         self.embeddings = AsyncEmbeddings(calls)
+        self.responses = AsyncResponses(calls)
 
 
 class Chat:
@@ -221,3 +229,77 @@ class AsyncEmbeddings:
         with translated():
             options, in_base64 = embedding_arguments(_hidden(arguments))
             return embeddings_of(await self._calls.aembed(**options), in_base64)
+
+
+class Responses:
+    """What stands below ``client.responses``."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def create(self, **arguments: Any) -> Any:
+        """Ask for an answer.
+
+        Args:
+            **arguments: Those of the SDK's method, and the library's own, as in ``chat.completions.create``.
+
+        Returns:
+            A ``Response``; with ``stream=True`` a ``Stream`` of events, once the provider answers.
+
+        Raises:
+            OpenAIError: Its subclasses are those of the SDK.
+            TypeError: An argument is unknown, or ``input`` or ``model`` is missing.
+        """
+        with translated():
+            options, writer = _read_response("responses.create", arguments)
+            if writer is not None:
+                return Stream(self._calls.send_streaming_request(**options), writer)
+            return response_of(self._calls.send_request(**options), options)
+
+    def parse(self, **arguments: Any) -> Response:
+        """Ask for an answer that is a value of ``text_format``, a pydantic class.
+
+        Args:
+            **arguments: Those of ``create``, but ``stream``.
+
+        Returns:
+            The answer; ``output_parsed`` is the value.
+
+        Raises:
+            OpenAIError: As in ``chat.completions.parse``.
+        """
+        with translated():
+            options, _ = _read_response("responses.parse", arguments)
+            return response_of(self._calls.send_request(**options), options)
+
+
+class AsyncResponses:
+    """What stands below ``client.responses`` of an async client."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def create(self, **arguments: Any) -> Any:
+        """Ask for an answer; arguments, result and errors are those of ``Responses.create``."""
+        with translated():
+            options, writer = _read_response("responses.create", arguments)
+            if writer is not None:
+                return await AsyncStream(self._calls.asend_streaming_request(**options), writer).opened()
+            return response_of(await self._calls.asend_request(**options), options)
+
+    async def parse(self, **arguments: Any) -> Response:
+        """Ask for an answer that is a value of ``text_format``; see ``Responses.parse``."""
+        with translated():
+            options, _ = _read_response("responses.parse", arguments)
+            return response_of(await self._calls.asend_request(**options), options)
+
+
+def _read_response(method: str, arguments: Mapping[str, Any]) -> Tuple[Dict[str, Any], Optional[EventWriter]]:
+    """The arguments of the library's method, and for a stream what writes its events."""
+    given = _hidden(arguments)
+    streamed = bool(given.pop("stream", False))
+    given.pop("stream_options", None)  # the usage is in the last event anyway
+    options = response_arguments(method, given)
+    if streamed and method.endswith("parse"):
+        raise bad_request("parse gives whole answers. Leave out stream, or use create.", param="stream")
+    return options, EventWriter(options) if streamed else None

@@ -30,7 +30,7 @@ from llm_orchestrator.types import (
     arguments_text,
 )
 
-__all__ = ["ChunkWriter", "completion_of", "raw_arguments", "usage_of"]
+__all__ = ["ChunkWriter", "completion_of", "raw_arguments", "state_of", "usage_of"]
 
 
 def completion_of(response: LLMResponse, *, parsed: bool = False) -> ChatCompletion:
@@ -60,7 +60,7 @@ def _message_of(response: LLMResponse, parsed: bool) -> ChatCompletionMessage:
         "content": response.content or (None if response.tool_calls or response.refusal else ""),
         "refusal": response.refusal,
         "tool_calls": [_tool_call(call) for call in response.tool_calls] or None,
-        **_state_of(response),
+        **state_of(response),
     }
     if response.reasoning is not None:
         fields["reasoning_content"] = response.reasoning
@@ -69,7 +69,7 @@ def _message_of(response: LLMResponse, parsed: bool) -> ChatCompletionMessage:
     return ChatCompletionMessage(**fields)
 
 
-def _state_of(response: LLMResponse) -> Dict[str, Any]:
+def state_of(response: LLMResponse) -> Dict[str, Any]:
     """What only the provider can read of the answer, as ``Message.to_dict`` writes it."""
     message = response.message
     if message is None or message.provider_state is None:
@@ -150,7 +150,7 @@ class ChunkWriter:
         self._model = response.model
         refusal = {} if response.refusal is None else {"refusal": response.refusal}
         ended = self._chunk(
-            ChoiceDelta(**refusal, **_state_of(response)), finish_reason=response.finish_reason.value
+            ChoiceDelta(**refusal, **state_of(response)), finish_reason=response.finish_reason.value
         )
         told = [self._usage_chunk(response)] if self._with_usage else []
         for chunk in (ended, *told):

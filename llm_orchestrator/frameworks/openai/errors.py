@@ -7,9 +7,8 @@ too, so that an ``except openai.RateLimitError`` of that program holds.
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
-from types import SimpleNamespace
-from typing import Any, ClassVar, Dict, Iterator, Optional, Tuple, Type
+from types import SimpleNamespace, TracebackType
+from typing import Any, ClassVar, Dict, Optional, Tuple, Type
 
 from llm_orchestrator import exceptions as own
 from llm_orchestrator.frameworks.openai.completions import completion_of
@@ -191,13 +190,23 @@ _CODES: Tuple[Tuple[Type[own.OrchestratorError], str], ...] = (
 )
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raise the library's errors in the SDK's shape."""
-    try:
-        yield
-    except own.OrchestratorError as error:
-        raise _translation(error) from error
+class translated:  # noqa: N801  # used as a statement
+    """Raise the library's errors in the SDK's shape.
+
+    Not a generator: one would keep the frames of a dropped stream alive on Python 3.9.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if isinstance(error, own.OrchestratorError):
+            raise _translation(error) from error
 
 
 def bad_request(message: str, param: str) -> OpenAIError:
