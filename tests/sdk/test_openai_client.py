@@ -9,7 +9,7 @@ import pytest
 from openai.types import CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from tests.support.fixtures import Orchestrate
 from tests.support.marks import chat
@@ -53,6 +53,23 @@ def without_usage(document: Any) -> Any:
     """A count that was not told is None, which the SDK's types do not know."""
     (document.get("response") or document).pop("usage", None)
     return document
+
+
+class Query(BaseModel):
+    """The arguments of a tool."""
+
+    table: str
+
+
+def test_o3_arguments_are_instances_of_the_tools_class(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
+) -> None:
+    call = Call("Query", {"table": "orders"})
+    server.script(dialect.whole("", tool_calls=[call], finish="tool_calls"))
+    tools = [openai.pydantic_function_tool(Query)]
+    made = orchestrate().openai.chat.completions.parse(model=MODEL, messages=HI, tools=tools)
+    (written,) = made.choices[0].message.tool_calls or []
+    assert written.function.parsed_arguments == Query(table="orders")
 
 
 @chat

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Tuple
 
 from llm_orchestrator.frameworks.openai.arguments import chat_arguments, embedding_arguments, given_only
-from llm_orchestrator.frameworks.openai.completions import ChunkWriter, completion_of
+from llm_orchestrator.frameworks.openai.completions import ChunkWriter, completion_of, parsed_completion_of
 from llm_orchestrator.frameworks.openai.embeddings import embeddings_of
 from llm_orchestrator.frameworks.openai.errors import bad_request, translated
 from llm_orchestrator.frameworks.openai.response_arguments import response_arguments
@@ -146,7 +146,7 @@ class Completions:
         """
         with translated():
             options, _ = _read("chat.completions.parse", arguments)
-            return completion_of(self._calls.send_request(**options), parsed=True)
+            return parsed_completion_of(self._calls.send_request(**options), options.get("tools", ()))
 
 
 class AsyncCompletions:
@@ -167,7 +167,8 @@ class AsyncCompletions:
         """Ask for an answer that is a value of ``response_format``; see ``Completions.parse``."""
         with translated():
             options, _ = _read("chat.completions.parse", arguments)
-            return completion_of(await self._calls.asend_request(**options), parsed=True)
+            response = await self._calls.asend_request(**options)
+            return parsed_completion_of(response, options.get("tools", ()))
 
 
 def _read(method: str, arguments: Mapping[str, Any]) -> Tuple[Dict[str, Any], Optional[ChunkWriter]]:

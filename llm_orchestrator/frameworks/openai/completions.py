@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Any, Dict, Iterator, List, Optional
+from collections import abc
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 from llm_orchestrator.frameworks.openai.values import (
     ChatCompletion,
@@ -30,17 +31,19 @@ from llm_orchestrator.types import (
     arguments_text,
 )
 
-__all__ = ["ChunkWriter", "completion_of", "raw_arguments", "state_of", "usage_of"]
+__all__ = ["ChunkWriter", "completion_of", "parsed_completion_of", "raw_arguments", "state_of", "usage_of"]
 
 
-def completion_of(response: LLMResponse, *, parsed: bool = False) -> ChatCompletion:
+def completion_of(response: LLMResponse) -> ChatCompletion:
     """Write an answer as a ``ChatCompletion``, with the texts of further answers as further choices."""
     made = ChatCompletion(
         id=f"chatcmpl-{uuid.uuid4().hex}",
         created=int(time.time()),
         model=response.model,
         choices=[
-            Choice(finish_reason=response.finish_reason.value, message=_message_of(response, parsed)),
+            Choice(
+                finish_reason=response.finish_reason.value, message=ChatCompletionMessage(**_fields(response))
+            ),
             *_other_choices(response),
         ],
         usage=usage_of(response.usage),
@@ -55,7 +58,25 @@ def _other_choices(response: LLMResponse) -> Iterator[Choice]:
         yield Choice(index=index, message=ChatCompletionMessage(content=text))
 
 
-def _message_of(response: LLMResponse, parsed: bool) -> ChatCompletionMessage:
+def parsed_completion_of(response: LLMResponse, tools: Sequence[Any]) -> ChatCompletion:
+    """The same with the value of ``response_format``, and the arguments of calls as values of their tools."""
+    made = completion_of(response)
+    made.choices[0].message = ParsedChatCompletionMessage(**_fields(response), parsed=response.parsed)
+    models = {tool["function"]["name"]: _model_of(tool) for tool in tools if _model_of(tool) is not None}
+    for call, written in zip(response.tool_calls, made.choices[0].message.tool_calls or ()):
+        model = models.get(call.name)
+        arguments = call.arguments if model is None else call.parse(model)
+        written.function.parsed_arguments = arguments  # type: ignore[attr-defined]
+    return made
+
+
+def _model_of(tool: Any) -> Any:
+    """The class that the SDK's ``pydantic_function_tool`` made a tool of; None for any other."""
+    return getattr(tool.get("function"), "model", None) if isinstance(tool, abc.Mapping) else None
+
+
+def _fields(response: LLMResponse) -> Dict[str, Any]:
+    """The fields of the assistant's message."""
     fields: Dict[str, Any] = {
         "content": response.content or (None if response.tool_calls or response.refusal else ""),
         "refusal": response.refusal,
@@ -64,9 +85,7 @@ def _message_of(response: LLMResponse, parsed: bool) -> ChatCompletionMessage:
     }
     if response.reasoning is not None:
         fields["reasoning_content"] = response.reasoning
-    if parsed:
-        return ParsedChatCompletionMessage(**fields, parsed=response.parsed)
-    return ChatCompletionMessage(**fields)
+    return fields
 
 
 def state_of(response: LLMResponse) -> Dict[str, Any]:
