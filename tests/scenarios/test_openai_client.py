@@ -116,7 +116,7 @@ def test_o1_a_stream_that_is_left_is_closed_and_recorded(
 ) -> None:
     server.script(*[dialect.stream(["a", "b", "c"])] * 3)
     orchestrator = orchestrate()
-    for leave in ("close", "with", "drop"):
+    for place, leave in enumerate(("close", "with", "drop"), start=1):
         stream = orchestrator.openai.chat.completions.create(model=MODEL, messages=HI, stream=True)
         next(stream)
         assert next(stream).choices[0].delta.content == "a"
@@ -125,6 +125,7 @@ def test_o1_a_stream_that_is_left_is_closed_and_recorded(
         elif leave == "with":
             with stream:
                 pass
+        assert len(orchestrator.cost_tracker.to_dicts()) == (place if leave != "drop" else place - 1)
         del stream
     assert [row["status"] for row in orchestrator.cost_tracker.to_dicts()] == ["interrupted"] * 3
 

@@ -58,6 +58,7 @@ def checked(events: List[Any]) -> Response:
     done = [event.item for event in events if event.type == "response.output_item.done"]
     added = [event for event in events if event.type == "response.output_item.added"]
     assert [item.id for item in response.output] == [item.id for item in done]
+    assert [event.item.id for event in added] == [item.id for item in done]
     assert [event.output_index for event in added] == list(range(len(added))) == list(range(len(done)))
     assert joined(events, "response.output_text.delta") == response.output_text
     calls = [item.arguments for item in done if item.type == "function_call"]
