@@ -14,9 +14,18 @@ from typing import Any, Dict, List, Type
 import pytest
 from pydantic import BaseModel
 
-from llm_orchestrator import LLMOrchestrator, OrchestratorError
+from llm_orchestrator import (
+    AllFallbacksFailedError,
+    BudgetExceededError,
+    ContextLengthError,
+    LLMOrchestrator,
+    OrchestratorError,
+    ProviderTimeoutError,
+    QuotaExceededError,
+)
 from llm_orchestrator.frameworks import openai as shape
 from llm_orchestrator.frameworks.openai import OpenAIError
+from llm_orchestrator.frameworks.openai.errors import translated
 from llm_orchestrator.testing.fake_vectors import fake_vector
 from tests.support.fixtures import Orchestrate
 from tests.support.marks import anthropic, chat, streamed
@@ -326,6 +335,31 @@ def test_o4_an_except_of_the_sdk_holds_where_the_program_has_imported_it(
         create(orchestrate(), way)
     assert isinstance(raised.value, shape.InternalServerError)
     assert isinstance(pickle.loads(pickle.dumps(raised.value)), sdk.InternalServerError)
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "code"),
+    [
+        (BudgetExceededError("The budget is spent."), "RateLimitError", "budget_exceeded"),
+        (QuotaExceededError("No credit.", code="billing"), "RateLimitError", "insufficient_quota"),
+        (ContextLengthError("Too long."), "BadRequestError", "context_length_exceeded"),
+        (ProviderTimeoutError("Too late."), "APITimeoutError", None),
+    ],
+)
+def test_o4_what_has_a_word_of_the_sdk_is_told_by_it(error: Any, name: str, code: Any) -> None:
+    with pytest.raises(getattr(shape, name)) as raised, translated():
+        raise error
+    assert (raised.value.code, raised.value.__cause__) == (code, error)
+
+
+def test_o4_when_all_models_failed_it_is_the_first_failure(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    server.script(dialect.failure("context_length"), dialect.failure("overloaded"))
+    with pytest.raises(shape.BadRequestError) as raised:
+        create(orchestrate(fallback_models=["scripted-2"]), way)
+    assert isinstance(raised.value.__cause__, AllFallbacksFailedError)
+    assert len(raised.value.attempts) == 2
 
 
 @streamed
