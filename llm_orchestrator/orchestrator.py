@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.calls import call, factory, signatures
     from llm_orchestrator.calls import rows as row_calls
     from llm_orchestrator.calls import warm_up as warming
+    from llm_orchestrator.frameworks import openai as openai_shape
     from llm_orchestrator.providers import base
     from llm_orchestrator.usage import limits
 else:  # most programs start without these, and some never need them
@@ -64,6 +65,7 @@ else:  # most programs start without these, and some never need them
     row_calls = LazyModule("llm_orchestrator.calls.rows", unreadable_module)
     factory = LazyModule("llm_orchestrator.calls.factory", unreadable_module)
     warming = LazyModule("llm_orchestrator.calls.warm_up", unreadable_module)
+    openai_shape = LazyModule("llm_orchestrator.frameworks.openai", unreadable_module)
     base = LazyModule("llm_orchestrator.providers.base")
     limits = LazyModule("llm_orchestrator.usage.limits")
 
@@ -464,6 +466,21 @@ class LLMOrchestrator:
     async def awarm_up(self) -> None:
         """Get ready for the first async call on the running loop, and wait for it; see ``warm_up``."""
         await self._warm_up().arun()
+
+    @property
+    def openai(self) -> openai_shape.OpenAIClient:
+        """A client in the shape of the OpenAI SDK's, for programs that are written for that one.
+
+        ``chat.completions`` and ``responses``, each with ``create`` and ``parse``, and ``embeddings.create``
+        ask the active provider, whichever it is, with its retries, its fallback and the ledger. See the
+        how-to "The OpenAI client".
+        """
+        return openai_shape.OpenAIClient(self)
+
+    @property
+    def aopenai(self) -> openai_shape.AsyncOpenAIClient:
+        """The same as ``openai`` in the shape of the SDK's async client: its methods are awaited."""
+        return openai_shape.AsyncOpenAIClient(self)
 
     # ---------------------------------------------------------------- models and costs
 

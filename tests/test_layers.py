@@ -22,7 +22,7 @@ COLUMNS: Tuple[Tuple[str, ...], ...] = (
     ("providers", "config", "usage"),
     ("streaming", "cost_tracker"),
     ("calls", "bulk"),
-    ("conversation", "conversation_store"),
+    ("conversation", "conversation_store", "frameworks"),
     ("orchestrator",),
     ("bulk.worker", "bulk.ray", "bulk.daft"),  # they make the orchestrator in the processes of an engine
     ("", "testing"),  # "" is the package itself

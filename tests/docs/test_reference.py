@@ -16,6 +16,7 @@ MODULES = (
     "llm_orchestrator.testing",
     "llm_orchestrator.testing.conformance",
     "llm_orchestrator.tracing",
+    "llm_orchestrator.frameworks.openai",
     "llm_orchestrator.providers.wire",
 )
 #: Exported for the library's own modules.
