@@ -421,7 +421,7 @@ def test_a_run_that_is_dropped_leaves_nothing_behind() -> None:
         for _ in orchestrator.map(map(str, range(100)), concurrency=4):
             break
         gc.collect()
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads  # another test's may have ended meanwhile
 
 
 def test_an_async_run_that_is_left_leaves_no_task() -> None:
