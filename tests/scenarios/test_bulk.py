@@ -307,7 +307,7 @@ def _open_files() -> int:
 @pytest.mark.slow
 def test_b5_many_rows_from_a_generator_take_little_memory(tmp_path: Path) -> None:
     paths = str(tmp_path / "ledger.csv"), str(tmp_path / "rows.journal")
-    ended = run_program("tests.support.programs.bulk_memory", "40000", *paths)
+    ended = run_program("tests.support.programs.bulk_memory", "100000", *paths)
     assert ended.returncode == 0, ended.stderr
     early, last = map(float, ended.stdout.split())
     assert last < 100

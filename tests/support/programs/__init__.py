@@ -28,6 +28,6 @@ def run_program(
         env={**os.environ, "PYTHONASYNCIODEBUG": "1" if debug else ""},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
