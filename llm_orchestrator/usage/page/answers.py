@@ -6,12 +6,12 @@ from decimal import Decimal
 from html import escape
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from llm_orchestrator.usage.page.cube import Cube
+from llm_orchestrator.usage.page.cube import OTHERS, Cube
 from llm_orchestrator.usage.page.figures import Figures
 from llm_orchestrator.usage.page.outlook import FEWEST_DAYS, Month, Outlook
 from llm_orchestrator.usage.page.words import day_name, month_name, percent
 from llm_orchestrator.usage.report import UsageReport, UsageTotals
-from llm_orchestrator.utils.money import add_money, format_cost, subtract_money
+from llm_orchestrator.utils.money import ZERO, add_money, format_cost, subtract_money
 from llm_orchestrator.utils.plural import number_of
 
 __all__ = ["Answer", "answers", "answers_html", "unpriced_html"]
@@ -49,7 +49,7 @@ def answers(report: UsageReport, cube: Cube, outlook: Outlook) -> Iterator[Answe
     if outlook.budget is not None:
         yield _budget(outlook, outlook.budget)
     for name in cube.tags:
-        answer = _most_expensive(report, name)
+        answer = _most_expensive(report, cube, outlook, name)
         if answer:
             yield answer
 
@@ -113,8 +113,9 @@ def _budget(outlook: Outlook, budget: Decimal) -> Answer:
     if spent > budget and ends:
         over = format_cost(subtract_money(spent, budget))
         return Answer(question, "No", [f"It was passed on {day_name(ends)}, by {over} so far."], "bad")
-    left = f"{format_cost(subtract_money(budget, spent))} is left."
-    lacking = ["Calls without a price are not counted."] if outlook.month.unpriced else []
+    left = f"{format_cost(subtract_money(budget, spent))} of the month's budget is left today."
+    unpriced = outlook.month.unpriced
+    lacking = [f"{number_of(unpriced, 'call')} without a price not counted."] if unpriced else []
     if outlook.is_over:
         return Answer(question, "Yes", [left, *lacking], "good")
     if forecast is None:
@@ -125,26 +126,43 @@ def _budget(outlook: Outlook, budget: Decimal) -> Answer:
         return Answer(question, "Probably not", [*notes, *lacking], "bad")
     spare = format_cost(subtract_money(budget, forecast.total))
     notes = [f"The forecast leaves {spare} at the month's end.", left, *lacking]
-    return Answer(question, "Yes, by the forecast", notes, "" if lacking else "good")
+    figure = "Yes, as far as prices are known" if lacking else "Yes, by the forecast"
+    return Answer(question, figure, notes, "" if lacking else "good")
 
 
-def _most_expensive(report: UsageReport, tag: str) -> Optional[Answer]:
-    """Which value of a tag cost most, over the whole report."""
+def _most_expensive(report: UsageReport, cube: Cube, outlook: Outlook, tag: str) -> Optional[Answer]:
+    """Which value of a tag cost most, in the month and over the whole report."""
     groups = {
-        name[len(tag) + 1 :]: totals
+        name[len(tag) + 1 :]: _spent(totals)
         for name, totals in report.by_tag.items()
         if name.startswith(f"{tag}=") and name != f"{tag}="
     }
-    ranked = sorted(groups, key=lambda name: (-_spent(groups[name]), name))
-    if not ranked or not _spent(groups[ranked[0]]):
+    ranked, whole = _ranked(groups), add_money(report.total_cost, report.estimated_cost)
+    if not ranked:
         return None
-    first = groups[ranked[0]]
-    whole = add_money(report.total_cost, report.estimated_cost)
-    share = percent(float(_spent(first) / whole))
-    notes = [f"{format_cost(_spent(first))}, {share} of all that is in this report."]
-    if len(ranked) > 1 and _spent(groups[ranked[1]]):
-        notes.append(f"Then {_short(ranked[1])}: {format_cost(_spent(groups[ranked[1]]))}.")
-    return Answer(f"Most expensive {_short(tag)}", _short(ranked[0]), notes)
+    of_month = cube.spent_in_month(outlook.month.first, tag)
+    rest = of_month.pop(OTHERS, ZERO)
+    of_month.pop("", None)
+    leading = _ranked(of_month)
+    if not leading or rest > of_month[leading[0]] or not outlook.month.spent:
+        notes = _shares(groups, ranked, whole, "all that is in this report")
+        return Answer(f"Most expensive {_short(tag)}, over the whole report", _short(ranked[0]), notes)
+    notes = _shares(of_month, leading, outlook.month.spent, "the month")
+    if outlook.before is not None:
+        notes.append(f"Over the whole report: {_short(ranked[0])}, {format_cost(groups[ranked[0]])}.")
+    title = f"Most expensive {_short(tag)} in {month_name(outlook.month.first)}"
+    return Answer(title, _short(leading[0]), notes)
+
+
+def _ranked(spent: Mapping[str, Decimal]) -> List[str]:
+    """Those that cost something, the most expensive first."""
+    return sorted((name for name in spent if spent[name]), key=lambda name: (-spent[name], name))
+
+
+def _shares(spent: Mapping[str, Decimal], ranked: Sequence[str], whole: Decimal, what: str) -> List[str]:
+    first, *others = ranked
+    notes = [f"{format_cost(spent[first])}, {percent(float(spent[first] / whole))} of {what}."]
+    return notes + [f"Then {_short(name)}: {format_cost(spent[name])}." for name in others[:1]]
 
 
 def _spent(totals: UsageTotals) -> Decimal:
@@ -175,7 +193,7 @@ def unpriced_html(report: UsageReport, figures: Figures) -> str:
     if report.unpriced_requests:
         title = (
             f"{number_of(report.unpriced_requests, 'call')} of {report.total_requests:,} "
-            f"({percent(share)}) without a price: no sum on this page has them."
+            f"({percent(share)}) without a price: not in any sum on this page."
         )
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     loud = " loud" if share >= LOUD else ""
@@ -191,9 +209,9 @@ def _without_price(report: UsageReport, figures: Figures) -> Iterator[str]:
     of_price = {name: number for name, number in without.items() if name not in lacking}
     if of_price:
         yield (
-            f"No price is known, or not of all that was used: {_listed(of_price)}. Give their prices in "
-            "cost_tracking.price_overrides, or update the library: its price table may know them by now. "
-            "CostTracker.recompute then prices the rows that are in the ledger."
+            f"The price is unknown, or that of a part: {_listed(of_price)}. Whoever runs the program can "
+            "give it in cost_tracking.price_overrides, or update the library, whose price table may know it "
+            "by now; CostTracker.recompute then prices the calls that were made before."
         )
     if of_usage:
         yield (

@@ -208,6 +208,18 @@ class Cube:
             self._cell(names).calls += 1
         self._unfinished.clear()
 
+    def spent_in_month(self, first: date, tag: str) -> Dict[Any, Decimal]:
+        """US dollars of each value of a tag in a month, none of them where weeks cannot tell months apart."""
+        if self.unit == "week":
+            return {}
+        place, month = self.tags.index(tag), first.isoformat()[: len("2026-01")]
+        spent: Dict[Any, Decimal] = {}
+        for key, cell in self.cells.items():
+            if key.period.startswith(month):
+                value = key.tags[place]
+                spent[value] = add_money(spent.get(value, ZERO), add_money(cell.cost, cell.estimate))
+        return spent
+
     def _cell(self, names: _Names) -> Cell:
         if len(self._of_row) >= _REMEMBERED:
             self._of_row.clear()

@@ -142,6 +142,8 @@ def _filters(cube: Cube) -> str:
     def choice(name: str, label: str) -> str:
         return f'<label>{escape(label)}<select name="{name}"><option value="">all</option></select></label>'
 
+    has_estimates = any(cell.estimated for cell in cube.cells.values())
+    estimates = "What was spent includes estimates. " if has_estimates else ""
     chosen = [choice("model", "Model"), *(choice(f"tag-{n}", name) for n, name in enumerate(cube.tags))]
     return (
         "<section><h2>Look closer</h2><noscript><p>Charts, tables and filters need JavaScript.</p></noscript>"
@@ -150,8 +152,8 @@ def _filters(cube: Cube) -> str:
         f'{"".join(chosen)}<button type="reset">Show all</button>'
         '<button type="button" id="csv">Save as CSV</button></form>'
         '<p id="shown" role="status"></p>'
-        f'<p class="note">{_UNITS[cube.unit]}What was spent includes estimates. A call that asked several '
-        "models is counted where it ended.</p>"
+        f'<p class="note">{_UNITS[cube.unit]}{estimates}A call that asked several models counts for the one '
+        "that answered.</p>"
         '<p id="none" hidden>No calls match. Choose other days, or show all.</p></section>'
     )
 

@@ -15,6 +15,7 @@ from typing import Any, Callable, Dict, Iterable, List, Tuple
 import pytest
 
 from llm_orchestrator import ConfigurationError, CostTracker
+from llm_orchestrator.usage.page.cube import Level
 from llm_orchestrator.usage.report import UsageReport
 from tests.support.ledgers import made_up, row, write
 
@@ -99,7 +100,8 @@ def test_the_first_answers_are_what_was_spent_and_where_it_goes(tmp_path: Path) 
         ),
         "Within the budget of $50.00?": (
             "Probably not",
-            "The forecast passes it on 26 November, and by $10.00 at the month&#x27;s end. $14.00 is left.",
+            "The forecast passes it on 26 November, and by $10.00 at the month&#x27;s end. "
+            "$14.00 of the month&#x27;s budget is left today.",
         ),
     }
 
@@ -137,11 +139,38 @@ def test_who_cost_most_is_answered_for_every_tag(tmp_path: Path) -> None:
         row(call_id=3, cost="1"),
     ]
     found = answers_of(page_of(tmp_path, rows))
-    assert found["Most expensive customer"] == (
+    assert found["Most expensive customer in November 2026"] == (
         "acme",
-        "$3.00, 60 % of all that is in this report. Then globex: $1.00.",
+        "$3.00, 60 % of the month. Then globex: $1.00.",
     )
-    assert found["Most expensive team"][0] == "x"
+    assert found["Most expensive team in November 2026"][0] == "x"
+
+
+def test_who_cost_most_is_answered_for_the_month_and_for_the_whole_report(tmp_path: Path) -> None:
+    rows = [
+        row(timestamp="2026-10-05T09:00:00+00:00", call_id=1, cost="9", tags='{"customer": "globex"}'),
+        row(timestamp="2026-11-05T09:00:00+00:00", call_id=2, cost="3", tags='{"customer": "acme"}'),
+        row(timestamp="2026-11-06T09:00:00+00:00", call_id=3, cost="1", tags='{"customer": "globex"}'),
+    ]
+    found = answers_of(page_of(tmp_path, rows))
+    assert found["Most expensive customer in November 2026"] == (
+        "acme",
+        "$3.00, 75 % of the month. Then globex: $1.00. Over the whole report: globex, $10.00.",
+    )
+
+
+def test_who_cost_most_is_answered_for_the_whole_report_where_weeks_hide_the_month(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_orchestrator.usage.page.cube.LEVELS", (Level("week", 25),))
+    found = answers_of(page_of(tmp_path, [row(call_id=1, cost="3", tags='{"customer": "acme"}')]))
+    assert found["Most expensive customer, over the whole report"][0] == "acme"
+
+
+def test_a_budget_holds_only_as_far_as_prices_are_known(tmp_path: Path) -> None:
+    rows = [*two_months(), row(timestamp="2026-11-17T10:00:00+00:00", call_id="x", cost="")]
+    figure, notes = answers_of(page_of(tmp_path, rows, budget=400))["Within the budget of $400.00?"]
+    assert figure == "Yes, as far as prices are known" and "1 call without a price not counted" in notes
 
 
 def test_a_month_that_is_not_in_the_report_is_not_shown_as_zero(tmp_path: Path) -> None:
@@ -167,7 +196,7 @@ def test_calls_without_a_price_are_told_as_loudly_as_they_matter(tmp_path: Path)
     loud, title, (line,) = unknown_of(page_of(tmp_path, priced + few))
     assert (loud, title) == (
         "",
-        "1 call of 151 (0.7 %) without a price: no sum on this page has them.",
+        "1 call of 151 (0.7 %) without a price: not in any sum on this page.",
     )
     assert "new (1 call)" in line and "cost_tracking.price_overrides" in line
 
