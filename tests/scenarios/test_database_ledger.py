@@ -467,7 +467,10 @@ def test_l3_what_a_column_cannot_hold_is_exported_all_the_same(place: Dict[str, 
 def test_a_spool_that_is_dropped_leaves_no_file_open(tmp_path: Path) -> None:
     dropped = Spool(tmp_path)
     dropped.append(make(None).log_usage("p", "m", TOKENS, cost=Decimal(1)))
-    reading = dropped._reading
-    assert reading is not None and not reading.closed
+    descriptors = dropped._file, dropped._reading
+    assert all(os.fstat(descriptor or -1) for descriptor in descriptors)
     del dropped
-    assert reading.closed and len(list(tmp_path.glob("*.csv"))) == 1  # its row waits for who adopts it
+    for descriptor in descriptors:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor or -1)
+    assert len(list(tmp_path.glob("*.csv"))) == 1  # its row waits for who adopts it

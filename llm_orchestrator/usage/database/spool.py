@@ -61,7 +61,7 @@ class Spool:
         self._fsync = fsync
         self._lock = threading.Lock()
         self._file: Optional[int] = None
-        self._reading: Optional[IO[bytes]] = None  # reads the same file, also when somebody removed it
+        self._reading: Optional[int] = None  # reads the same file, also when somebody removed it
         self._path: Optional[Path] = None
         self._size = self._carried = 0
         self._check()
@@ -95,7 +95,7 @@ class Spool:
                 _is_locked(self._file) and self._path.exists()
             ):  # one that looks for old files was faster
                 self._release()
-        self._reading = open(open_regular(self._path), "rb")  # noqa: SIM115 (closed with the other one)
+        self._reading = open_regular(self._path)
         self._write(HEADER)
         self._carried = self._size
 
@@ -109,10 +109,17 @@ class Spool:
 
     def next_chunk(self) -> Optional[Chunk]:
         """Rows of this process that were not carried over; None where all were."""
-        with self._lock:
-            if self._reading is None or self._path is None or self.is_empty:
-                return None
-            return next(_chunks(self._reading, self._path, HEADER, self._carried), None)
+        with self._lock, self._own_chunks() as chunks:
+            return next(chunks, None)
+
+    @contextmanager
+    def _own_chunks(self) -> Iterator[Iterator[Chunk]]:
+        """The rows of this process that were not carried over, read by whoever holds the lock."""
+        if self._reading is None or self._path is None or self.is_empty:
+            yield iter(())
+            return
+        with open(self._reading, "rb", closefd=False) as file:
+            yield _chunks(file, self._path, HEADER, self._carried)
 
     @property
     def is_empty(self) -> bool:
@@ -147,11 +154,8 @@ class Spool:
 
     def waiting(self) -> int:
         """How many rows wait: those of this process, and what ended processes left behind."""
-        with self._lock:
-            own = 0
-            if self._reading is not None and self._path is not None and not self.is_empty:
-                chunks = _chunks(self._reading, self._path, HEADER, self._carried)
-                own = sum(len(chunk.lines) for chunk in chunks)
+        with self._lock, self._own_chunks() as chunks:
+            own = sum(len(chunk.lines) for chunk in chunks)
         return own + sum(map(_rows_in, self.abandoned()))
 
     def in_use(self) -> int:
@@ -178,15 +182,13 @@ class Spool:
         self._forget()
 
     def _forget(self) -> None:
-        file, reading = self._file, self._reading
+        descriptors = self._file, self._reading
         self._file = self._reading = self._path = None
         self._size = self._carried = 0
-        with suppress(OSError):  # every row was already written, there is nothing left to lose
-            if reading is not None:
-                reading.close()
-        with suppress(OSError):
-            if file is not None:
-                os.close(file)  # this gives the lock back, too
+        for descriptor in descriptors:
+            if descriptor is not None:
+                with suppress(OSError):  # every row was already written, there is nothing left to lose
+                    os.close(descriptor)
 
     def renew_after_fork(self) -> None:
         """Begin anew in a child process; the file, its lock and its rows are the parent's."""
