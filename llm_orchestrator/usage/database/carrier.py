@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Callable, List, Optional
 
 import sqlalchemy as sa
@@ -138,11 +138,11 @@ class Carrier:
 
     def _adopt(self) -> None:
         for path in self._spool.abandoned():
-            chunks = read_chunks(path)
-            if all(self._carry(chunk) for chunk in chunks):
-                with suppress(
-                    OSError
-                ):  # a file that stays is carried over again, and its rows are there once
+            with closing(read_chunks(path)) as chunks:  # at a failure, too
+                is_carried = all(self._carry(chunk) for chunk in chunks)
+            if is_carried:
+                # A file that stays is carried over again, and its rows are there once.
+                with suppress(OSError):
                     os.remove(path)
         self._adopted_at = time.monotonic()
 

@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO, Iterator, List, NamedTuple, Optional, Sequence, Union
+from typing import IO, Generator, Iterator, List, NamedTuple, Optional, Sequence, Union
 from uuid import UUID
 
 from llm_orchestrator.exceptions import ConfigurationError
@@ -196,7 +196,7 @@ class Spool:
         self._forget()
 
 
-def read_chunks(path: Path) -> Iterator[Chunk]:
+def read_chunks(path: Path) -> Generator[Chunk, None, None]:
     """Read the rows of a file that another process wrote."""
     with open(open_regular(path), "rb") as file:
         header = file.readline()
