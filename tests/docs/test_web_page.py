@@ -35,7 +35,7 @@ class Service:
     def __init__(self, app: Any) -> None:
         self.app = app
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
         self._thread.start()
         until(lambda: bool(self._server.started))
