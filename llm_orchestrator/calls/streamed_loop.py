@@ -57,7 +57,7 @@ class StreamedLoop:
                 self._results += await self._loop.ause_tools()
                 self._results = None
             return await self._loop.call.aopen()
-        except BaseException:
+        except BaseException:  # also when it is cut: the history is given back
             self._end()
             raise
 
@@ -76,7 +76,7 @@ class StreamedLoop:
             return ended
         try:
             answer = self._loop.took(ended)
-        except BaseException as error:
+        except BaseException as error:  # also when it is cut: the history is given back
             self._ended_with = error
             self._end()
             raise
