@@ -38,7 +38,7 @@ test: announce $(venv)/ready ## Run the fast tests
 	@$(pytest) -m "not integration and not slow" $(ARGS)
 
 announce:
-	@echo "The fast tests take about three minutes on two cores and need nothing but this machine."
+	@echo "The fast tests take about six minutes on two cores and need nothing but this machine."
 	@$(needs) | cmp -s - "$(venv)/ready" \
 		|| echo "First $(venv) is made: one to five minutes, 900 MB on disk ('make clean' removes it)."
 
