@@ -169,8 +169,8 @@ class ReplyParser:
         unread: Bytes of the body that nobody has taken yet.
     """
 
-    # The parser calls the methods that begin with ``on_``. What they raise would be hidden in its own error,
-    # so they leave a note instead.
+    # The parser calls the methods that begin with ``on_``. It hides what they raise in its own error, so they leave a
+    # note instead; what a signal raises in them is taken out of that error again.
 
     def __init__(self) -> None:
         self._parser: Any = httptools.HttpResponseParser(self)
@@ -231,6 +231,8 @@ class ReplyParser:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if isinstance(error, httptools.HttpParserCallbackError) and error.__context__ is not None:
+                raise error.__context__ from None  # a Ctrl-C, say, while one of the methods below ran
             if self.complete:
                 self.spoiled = True  # the error is about what came after this reply
             elif self.head_done:
