@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.usage.limits import BudgetStatus
     from llm_orchestrator.usage.report import UsageReport
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "bulk": [
