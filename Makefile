@@ -91,8 +91,9 @@ typecheck: $(venv)/ready ## Check the types, strictly
 coverage: override ARGS += --cov --cov-report=
 coverage: test coverage-rest ## Run every test and check the coverage each part promises
 
-coverage-rest: $(venv)/ready # the slow tests on top of `make test ARGS="--cov --cov-report="`
-	@$(pytest) -m "slow and not integration" --cov --cov-append --cov-report=term:skip-covered --cov-report=json
+# The slow tests on top of `make test ARGS="--cov --cov-report="`; they wait more than they work, so cores do not count.
+coverage-rest: $(venv)/ready
+	@$(pytest) --numprocesses=4 -m "slow and not integration" --cov --cov-append --cov-report=term:skip-covered --cov-report=json
 	$(python) tools/check_coverage.py coverage.json
 
 bench: $(venv)/ready ## Measure the library, beside the vendors' SDKs and alone
