@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from functools import lru_cache
 from typing import Any, Deque, Dict, Iterator, Mapping, Optional
 
 import httptools
@@ -32,6 +31,7 @@ BOMB_BYTES, BOMB_RATIO = 16 * 1024 * 1024, 100
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_IDLE_SECONDS = re.compile(r"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 _PATH = re.compile(r"/[\x21-\x7e]*")
 #: Written by ``request_bytes``; a second one would contradict it, or change what the connection is.
 _OWN_HEADERS = frozenset(
@@ -96,61 +96,39 @@ def request_bytes(origin: Origin, method: str, path: str, headers: bytes, body: 
 
 
 class ReplyHeaders(Mapping[str, str]):
-    """Headers of a reply, looked for in its head when they are asked for: a reply has 24, and two are read.
+    """Headers of a reply; a name is found in whatever case it is written.
 
     Args:
         head: The head as it came, with the end of its last line.
     """
 
-    __slots__ = ("_head", "_lower")
+    __slots__ = ("_values",)
 
     def __init__(self, head: bytes) -> None:
-        self._head = head
-        self._lower = head.lower()
+        self._values: Dict[str, str] = {}
+        for line in head.decode("latin-1").split("\r\n")[1:-1]:  # between the status and the end of the last line
+            name, _, value = line.partition(":")
+            name, value = name.lower(), value.strip(" \t")
+            self._values[name] = f"{self._values[name]}, {value}" if name in self._values else value
 
     def __getitem__(self, name: str) -> str:
-        found = self._find(name)
-        if found is None:
-            raise KeyError(name)
-        return found
+        return self._values[name.lower()]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._find(name) is not None
+        return isinstance(name, str) and name.lower() in self._values
 
     def get(self, name: str, default: Any = None) -> Any:
         """Look a header up; without the exception that would be made for one that is missing."""
-        found = self._find(name)
-        return default if found is None else found
-
-    def _find(self, name: str) -> Optional[str]:
-        wanted = _line_start(name)
-        at = self._lower.find(wanted)
-        if at < 0:
-            return None
-        values = []
-        while at >= 0:
-            end = self._head.index(b"\r\n", at + len(wanted))
-            values.append(self._head[at + len(wanted) : end].strip(b" \t"))
-            at = self._lower.find(wanted, end)
-        return b", ".join(values).decode("latin-1")
-
-    def _names(self) -> Dict[str, None]:
-        lines = self._lower.split(b"\r\n")[1:-1]  # between the status and the end of the last line
-        return {line.partition(b":")[0].decode("latin-1"): None for line in lines}
+        return self._values.get(name.lower(), default)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len(self._names())
+        return len(self._values)
 
     def __repr__(self) -> str:
         return f"ReplyHeaders({', '.join(self)})"  # without values, which may be secret
-
-
-@lru_cache(maxsize=256)
-def _line_start(name: str) -> bytes:
-    return b"\r\n%b:" % name.lower().encode("latin-1", "replace")
 
 
 _NO_HEADERS = ReplyHeaders(b"")
@@ -275,7 +253,8 @@ class ReplyParser:
 
     def idle_seconds(self) -> Optional[float]:
         """How long the server keeps the idle connection, where it says so."""
-        found = re.search(r"timeout\s*=\s*(\d{1,6})", self.headers.get("keep-alive", ""), re.IGNORECASE)
+        told = self.headers.get("keep-alive")
+        found = _IDLE_SECONDS.search(told) if told else None
         return float(found[1]) if found else None
 
     def _take_plain(self) -> bytes:
