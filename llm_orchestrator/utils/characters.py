@@ -12,6 +12,8 @@ from typing import Any, List
 __all__ = ["has_halves", "lone_halves", "whole_text", "with_whole_characters"]
 
 REPLACEMENT = "\ufffd"
+#: What holds no text; to ask whether it is a mapping takes long.
+_PLAIN = frozenset((int, float, bool, type(None)))
 
 
 def has_halves(value: Any) -> bool:
@@ -23,7 +25,7 @@ def has_halves(value: Any) -> bool:
                 return True
         elif isinstance(each, (list, tuple)):
             left += each
-        elif isinstance(each, dict) or isinstance(each, abc.Mapping):  # to ask an abstract class takes long
+        elif type(each) not in _PLAIN and isinstance(each, abc.Mapping):
             left += each
             left += each.values()
     return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from functools import lru_cache
 from typing import Any, Deque, Dict, Iterator, Mapping, Optional
 
 import httptools
@@ -96,39 +97,61 @@ def request_bytes(origin: Origin, method: str, path: str, headers: bytes, body: 
 
 
 class ReplyHeaders(Mapping[str, str]):
-    """Headers of a reply; a name is found in whatever case it is written.
+    """Headers of a reply, looked for in its head when they are asked for: a reply has 24, and two are read.
 
     Args:
         head: The head as it came, with the end of its last line.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_head", "_lower")
 
     def __init__(self, head: bytes) -> None:
-        self._values: Dict[str, str] = {}
-        for line in head.decode("latin-1").split("\r\n")[1:-1]:  # between the status and the end of the last line
-            name, _, value = line.partition(":")
-            name, value = name.lower(), value.strip(" \t")
-            self._values[name] = f"{self._values[name]}, {value}" if name in self._values else value
+        self._head = head
+        self._lower = head.lower()
 
     def __getitem__(self, name: str) -> str:
-        return self._values[name.lower()]
+        found = self._find(name)
+        if found is None:
+            raise KeyError(name)
+        return found
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._values
+        return isinstance(name, str) and self._find(name) is not None
 
     def get(self, name: str, default: Any = None) -> Any:
         """Look a header up; without the exception that would be made for one that is missing."""
-        return self._values.get(name.lower(), default)
+        found = self._find(name)
+        return default if found is None else found
+
+    def _find(self, name: str) -> Optional[str]:
+        wanted = _line_start(name)
+        at = self._lower.find(wanted)
+        if at < 0:
+            return None
+        values = []
+        while at >= 0:
+            end = self._head.index(b"\r\n", at + len(wanted))
+            values.append(self._head[at + len(wanted) : end].strip(b" \t"))
+            at = self._lower.find(wanted, end)
+        return b", ".join(values).decode("latin-1")
+
+    def _names(self) -> Dict[str, None]:
+        lines = self._lower.split(b"\r\n")[1:-1]  # between the status and the end of the last line
+        return {line.partition(b":")[0].decode("latin-1"): None for line in lines}
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return iter(self._names())
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._names())
 
     def __repr__(self) -> str:
         return f"ReplyHeaders({', '.join(self)})"  # without values, which may be secret
+
+
+@lru_cache(maxsize=256)
+def _line_start(name: str) -> bytes:
+    return b"\r\n%b:" % name.lower().encode("latin-1", "replace")
 
 
 _NO_HEADERS = ReplyHeaders(b"")
