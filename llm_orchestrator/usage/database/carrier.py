@@ -31,6 +31,8 @@ LINGER = 0.05
 _IDLE = 5.0
 #: Seconds after which it looks again for what ended processes left behind.
 _ADOPTION = 30.0
+#: Seconds that somebody waits where somebody waited in vain already, and nothing was carried over since.
+_BRIEFLY = 0.5
 #: Seconds of the first pause after a failure, and of the longest; and of the longest while somebody waits.
 _FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_WAITED = 0.1, 30.0, 0.5
 
@@ -46,6 +48,7 @@ class Carrier:
         self._write = write
         self._name = name
         self._failures = 0
+        self._was_waited_for = False  # in vain, and nothing was carried over since
         self._adopted_at: Optional[float] = None
         self.renew_after_fork()
 
@@ -76,7 +79,9 @@ class Carrier:
             self._carry_round()
             return
         with self._rounds:
-            self._rounds.wait_for(lambda: self._answered >= asked, timeout)
+            patience = min(timeout, _BRIEFLY) if self._was_waited_for else timeout
+            if not self._rounds.wait_for(lambda: self._answered >= asked, patience):
+                self._was_waited_for = True
 
     def _start(self) -> None:
         with self._starting:
@@ -175,6 +180,7 @@ class Carrier:
         if self._failures:
             logger.info("The ledger %s takes rows again.", self._name)
         self._failures = 0
+        self._was_waited_for = False
 
 
 def reason_of(error: Exception) -> str:
