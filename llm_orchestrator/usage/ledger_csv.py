@@ -34,7 +34,16 @@ from llm_orchestrator.usage.columns import COLUMNS, END_OF_ROW, REPORT_COLUMNS, 
 from llm_orchestrator.usage.record import WRITERS, as_text, parse_timestamp
 from llm_orchestrator.utils.numbers import is_amount, is_count
 
-__all__ = ["LineReader", "Row", "check_header", "encode", "encode_values", "read_cells", "read_rows"]
+__all__ = [
+    "LineReader",
+    "Row",
+    "as_stored",
+    "check_header",
+    "encode",
+    "encode_values",
+    "read_cells",
+    "read_rows",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +96,13 @@ def _text(text: str) -> str:
     if not text.isprintable() or text[0] in _LEADS:
         return _cell(text)
     return _quoted(text) if "," in text or '"' in text else text
+
+
+def as_stored(text: str) -> str:
+    """A text as it is read back from a ledger."""
+    if not text or text.isalnum():
+        return text
+    return _CONTROL.sub(" ", text).encode("utf-8", "backslashreplace").decode()
 
 
 def _cell(cell: str) -> str:

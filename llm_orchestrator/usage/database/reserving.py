@@ -29,13 +29,14 @@ from typing import (
 )
 from uuid import UUID
 
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 
 from llm_orchestrator.exceptions import BudgetExceededError
 from llm_orchestrator.usage.budget import is_nearly_spent, warn_of_nearly_spent
 from llm_orchestrator.usage.database.budget import BudgetTable, Key, Verdict
 from llm_orchestrator.usage.database.carrier import reason_of
 from llm_orchestrator.usage.database.outage import Outage
+from llm_orchestrator.usage.database.writing import is_about_a_row
 from llm_orchestrator.usage.limits import BudgetLimits, BudgetStatus, Claim
 from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.usage.reservation import NO_ANSWER, BudgetRequest, Reservation
@@ -240,15 +241,18 @@ class DatabaseBudget:
             hold, spent, is_again = first = self._unsettled[0]
             try:
                 self._table.settle(hold, spent, is_again=is_again)
-            except DataError as error:  # no later try would store it, either
-                logger.error("What a call has spent is not counted in its budgets: %s", reason_of(error))
             except Exception as error:  # noqa: BLE001 (whatever is wrong, the call is over and was paid)
-                if isinstance(error, DBAPIError) and error.connection_invalidated:
-                    self._unsettled[0] = first._replace(is_again=True)
-                self._join_unsettled()
-                self._note_away(reason_of(error))
-                return
+                if not (isinstance(error, DBAPIError) and is_about_a_row(error)):
+                    self._keep_unsettled(first, error)
+                    return
+                logger.error("What a call has spent is not counted in its budgets: %s", reason_of(error))
             self._unsettled.popleft()
+
+    def _keep_unsettled(self, first: _Settlement, error: Exception) -> None:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            self._unsettled[0] = first._replace(is_again=True)
+        self._join_unsettled()
+        self._note_away(reason_of(error))
 
     def _join_unsettled(self) -> None:
         """Make one of all that end no hold, so that a long time without a database takes no memory."""
