@@ -3,8 +3,8 @@
     python benchmarks/bench_outage.py [seconds of each case]
 
 A model that answers at once stands for the provider, so that a call is the library's own time. Figures are
-milliseconds of wall time, and other work on the machine adds to the slowest; CPU of the calling thread is beside
-them. The last case needs a PostgreSQL server on this machine.
+milliseconds of wall time, and other work on the machine adds to the slowest; CPU of the calling thread is
+beside them. The last case needs a PostgreSQL server on this machine.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def while_away(name: str, url: str, folder: Path, seconds: float) -> None:
 
 
 def stopped_in_the_middle(folder: Path, seconds: float) -> None:
-    """Print what calls wait for a server that is stopped hard, from the last call before on, and after its start."""
+    """Print what calls wait for a server that is stopped hard, before, meanwhile and after its start."""
     place = Path(tempfile.mkdtemp(prefix="llm-postgres-"))
     user = _user()
     if user:

@@ -4,7 +4,6 @@
 import enum
 from contextlib import closing
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Optional
 

@@ -115,9 +115,7 @@ class Carrier:
         self._tidied_at = time.monotonic()
         try:
             self._tidy()
-        except (
-            Exception
-        ) as error:  # noqa: BLE001 (its role may not: no row waits for it, and `prune` does it)
+        except Exception as error:  # noqa: BLE001 (its role may not, and `prune` does it)
             logger.debug("The ledger %s was not tidied up: %s", self._name, reason_of(error))
 
     def _may_end(self) -> bool:

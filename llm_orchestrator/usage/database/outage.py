@@ -1,4 +1,4 @@
-"""A database that is away: nobody waits for it, while a thread asks it now and then until it answers again."""
+"""A database that is away: nobody waits for it; a thread asks it now and then until it answers again."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def _page(
     of_budget = outlook
     if budget is not None and not isinstance(budget, Decimal):
         of_budget = budget.outlook(report.by_day, now.astimezone(), selection.end, read)
-    return render(report, cube, figures, outlook, of_budget, title=title, now=now)
+    return render(report, cube, figures, outlook, of_budget=of_budget, title=title, now=now)
 
 
 def _local_day(moment: Optional[datetime], now: datetime) -> Optional[date]:

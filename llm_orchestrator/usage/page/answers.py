@@ -125,10 +125,9 @@ def _verdict(outlook: Outlook, budget: Decimal) -> Sequence[str]:
     left = f"{format_cost(subtract_money(budget, spent))} of the month's budget is left today."
     unpriced = outlook.month.unpriced
     lacking = [f"{number_of(unpriced, 'call')} without a price not counted."] if unpriced else []
-    if outlook.is_over:
-        return "Yes", "good", left, *lacking
     if forecast is None:
-        return "so far", "", left, "There is no forecast.", *lacking
+        so_far = ("Yes", "good", left) if outlook.is_over else ("so far", "", left, "There is no forecast.")
+        return *so_far, *lacking
     if ends:
         over = format_cost(subtract_money(forecast.total, budget))
         passes = f"The forecast passes it on {day_name(ends)}, and by {over} at the month's end."

@@ -84,6 +84,6 @@ class MonthBudget:
 
 
 def _zone_of(until: datetime) -> Optional[tzinfo]:
-    """The zone of a budget's end; that of local time has an offset alone, which is not that of all its days."""
+    """The zone of a budget's end; that of local time is an offset, which is not that of all its days."""
     zone = until.tzinfo
     return None if type(zone) is timezone and zone is not timezone.utc else zone

@@ -58,7 +58,7 @@ class Month:
 
     @property
     def name(self) -> str:
-        """How it is called: ``November 2026``, or by both its days where it begins on another than the first."""
+        """How it is called: ``November 2026``, or by its first and last day where that is none of these."""
         return span_name(self.first, self.last)
 
     @property

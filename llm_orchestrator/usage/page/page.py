@@ -53,20 +53,22 @@ def render(
     cube: Cube,
     figures: Figures,
     outlook: Outlook,
-    of_budget: Outlook,
     *,
+    of_budget: Outlook,
     title: Optional[str],
     now: datetime,
 ) -> str:
     """Make the page; the month is drawn as the budget sees it."""
     data = page_data(report, cube, figures, of_budget)
+    cards = answers_html(answers(report, cube, outlook, of_budget)) if report.total_requests else ""
+    month = _month(of_budget) if data["month"] else ""
     script, style = _script(), packaged_text(_PACKAGE, "page.css")
     parts = {
         "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:",
         "style": style,
         "title": escape(title or TITLE),
         "made": escape(_made(report, now)),
-        "body": "".join(_body(report, cube, figures, outlook, of_budget, data)),
+        "body": "".join(_body(report, cube, figures, cards, month)),
         "data": as_script_data(data),
         "script": script,
     }
@@ -91,22 +93,13 @@ def _made(report: UsageReport, now: datetime) -> str:
     return f"{period}made {now.astimezone():%Y-%m-%d %H:%M %Z}. US dollars, days in local time."
 
 
-def _body(
-    report: UsageReport,
-    cube: Cube,
-    figures: Figures,
-    outlook: Outlook,
-    of_budget: Outlook,
-    data: Dict[str, Any],
-) -> Iterator[str]:
+def _body(report: UsageReport, cube: Cube, figures: Figures, cards: str, month: str) -> Iterator[str]:
     if not report.total_requests:
         yield "<p>There are no calls in this report yet.</p>"
         return
-    cards = answers_html(answers(report, cube, outlook, of_budget))
     yield f'<section class="answers" aria-label="In short">{cards}</section>'
     yield unpriced_html(report, figures)
-    if data["month"]:
-        yield _month(of_budget)
+    yield month
     yield _filters(cube)
     yield _found(cube, figures)
     if report.by_session:

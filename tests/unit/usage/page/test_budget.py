@@ -108,7 +108,8 @@ def test_its_month_is_read_whole_whatever_the_report_is_about(tmp_path: Path) ->
 
 
 def test_the_budget_of_a_tag_is_about_its_calls(tmp_path: Path) -> None:
-    rows = each_day(date(2026, 11, 1), date(2026, 11, 18), "2") + [call("2026-11-03T10:00", "7", tags=ACME)]
+    rows = each_day(date(2026, 11, 1), date(2026, 11, 18), "2")
+    rows.append(call("2026-11-03T10:00", "7", tags=ACME))
     budget = budget_of({"customer": "acme"}, month=1, tags={"customer": {"month": "6"}})
     page = page_of(tmp_path, rows, budget, tags={"customer": "acme"})
     assert verdict_of(page)[:2] == ("Within the budget of customer=acme of $6.00 for November 2026?", "No")
