@@ -70,7 +70,8 @@ def bulk_job(
         )
     if mode == BATCH and journal is not None and is_url(os.fspath(journal)):
         raise InvalidRequestError(
-            'mode="batch" keeps notes on its batches beside the answers, in a file. Name a file as journal.'
+            'mode="batch" has one run alone submit and collect, so its journal is a file and no database. '
+            "Name a file as journal, on a disk that every machine which may go on with the run can see."
         )
     return BulkJob(
         rows,
