@@ -170,6 +170,8 @@ class LLMOrchestrator:
                 ``response.parsed`` then is a value of; or the OpenAI Chat dict (``json_object``,
                 ``json_schema``).
             reasoning_effort: How much the model should think, in the provider's words.
+            logprobs: True to be told in ``response.logprobs`` how likely the model found each token of its
+                answer, a number to be told as many of the likeliest tokens at each place, too.
             cache: ``auto`` to use the provider's prompt cache, ``1h`` to have it kept for at least an hour,
                 which costs more to write, ``off`` not to use it.
             timeout: Seconds to the first byte and of silence between events, for each attempt; None for the

@@ -95,6 +95,7 @@ def typed_call(
     tool_choice: Union[Choice, str, JSON, None] = None,
     parallel_tool_calls: Optional[bool] = None,
     reasoning_effort: Union[Effort, str, None] = None,
+    logprobs: Union[bool, int, None] = None,
     cache: Optional[CacheMode] = None,
     timeout: Optional[float] = None,
     total_timeout: Optional[float] = None,
