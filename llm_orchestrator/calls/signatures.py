@@ -172,6 +172,7 @@ def rows_of_any(
     order: str = "completion",
     max_cost: Union[float, Decimal, None] = None,
     progress: Union[bool, Callable[[BulkProgress], None], None] = None,
+    embed: bool = False,
     **arguments: Any,
 ) -> Typed[Any]:
     """``LLMOrchestrator.map``."""
