@@ -16,10 +16,12 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Type, Union
 
+from llm_orchestrator.types.served_tools import ServedTool, each_tool
 from llm_orchestrator.types.tool_functions import Parameters, faults_of, is_async, name_of
+from llm_orchestrator.utils.json import read_json
 from llm_orchestrator.utils.suggestions import did_you_mean
 
-__all__ = ["Telling", "Toolbox", "Work"]
+__all__ = ["ServedWork", "Telling", "Toolbox", "Work"]
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +132,27 @@ class Work:
         )
 
 
+class ServedWork:
+    """One call that a server makes, which keeps the time by itself.
+
+    Args:
+        tool: The tool.
+        arguments: What the model wrote.
+    """
+
+    def __init__(self, tool: ServedTool, arguments: Dict[str, Any]) -> None:
+        self._tool = tool
+        self._arguments = arguments
+
+    def run(self, timeout: Optional[float]) -> Any:
+        """Make the call."""
+        return self._tool.call(self._arguments, timeout)
+
+    async def arun(self, timeout: Optional[float]) -> Any:
+        """Make the call, async."""
+        return await self._tool.acall(self._arguments, timeout)
+
+
 def _in_thread(function: Callable[[], Any]) -> Future[Callable[[], Any]]:
     """Begin in a thread that does not keep the program alive; the result gives the value, or raises."""
     working: Future[Callable[[], Any]] = Future()
@@ -166,7 +189,7 @@ class Toolbox:
         if isinstance(tools, abc.Mapping):
             self._tools.update(tools)
         else:
-            self._tools.update((_name_in(tool), tool) for tool in tools or ())
+            self._tools.update((_name_in(tool), tool) for tool in each_tool(tools or ()))
             self._tools.pop("", None)  # the provider runs it itself
 
     def check(self, *, awaits: bool, only: Optional[str] = None, may_answer: bool = False) -> None:
@@ -175,15 +198,24 @@ class Toolbox:
         One that may answer calls itself may have tools that are no functions.
         """
         for name in self._tools if only is None else (only,):
-            if name in self._tools and not (may_answer and not _is_function(self._tools[name])):
+            tool = self._tools.get(name)
+            if isinstance(tool, ServedTool):
+                tool.check(awaits=awaits)
+            elif name in self._tools and not (may_answer and not _is_function(tool)):
                 self._function(name, awaits=awaits)
 
-    def work_of(self, name: str, text: str, *, awaits: bool) -> Work:
+    def work_of(self, name: str, text: str, *, awaits: bool) -> Union[Work, ServedWork]:
         """Make a call ready, with its arguments as JSON."""
-        from pydantic import ValidationError
-
         if name not in self._tools:
             raise ModelMistakeError(f"There is no tool {name!r}. {did_you_mean(name, self._tools)}")
+        tool = self._tools[name]
+        if isinstance(tool, ServedTool):
+            return ServedWork(tool, _object_in(name, text))
+        return self._work_of_function(name, text, awaits=awaits)
+
+    def _work_of_function(self, name: str, text: str, *, awaits: bool) -> Work:
+        from pydantic import ValidationError
+
         function = self._function(name, awaits=awaits)
         if name not in self._parameters:
             self._parameters[name] = Parameters(function, {})
@@ -216,6 +248,19 @@ def _is_function(tool: Any) -> bool:
     return callable(tool) and not isinstance(tool, (type, abc.Mapping))
 
 
+def _object_in(name: str, text: str) -> Dict[str, Any]:
+    """The arguments for a server, which checks them itself, so long as they are an object."""
+    try:
+        value = read_json(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ModelMistakeError(
+            f"The arguments of {name!r} are not a JSON object. Call it again with corrected arguments."
+        )
+    return value
+
+
 def _is_async(name: str) -> Exception:
     from llm_orchestrator.exceptions import InvalidRequestError
 
@@ -224,6 +269,8 @@ def _is_async(name: str) -> Exception:
 
 def _name_in(tool: Any) -> str:
     """The name by which a model calls a tool; empty for one that its provider runs."""
+    if isinstance(tool, ServedTool):
+        return tool.name
     if not isinstance(tool, abc.Mapping):
         return name_of(tool) if callable(tool) else ""
     function = tool.get("function") or tool.get("toolSpec") or (tool if _SCHEMAS.intersection(tool) else None)
