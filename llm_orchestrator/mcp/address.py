@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import asynccontextmanager
-from typing import Any, AsyncIterator, Dict, List, Mapping, Optional, Protocol, Sequence, Union
+from typing import Any, AsyncIterator, Dict, Mapping, Optional, Protocol, Sequence, Union
 from urllib.parse import urlsplit
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.providers.http.redaction import secret_headers
+from llm_orchestrator.providers.http.redaction import Redactor, secret_headers
 from llm_orchestrator.utils.hidden import hidden
 
 __all__ = ["Address", "address_of"]
@@ -20,8 +20,8 @@ class Address(Protocol):
 
     #: What errors call it, without what may be secret.
     shown: str
-    #: What may be secret.
-    secrets: List[str]
+    #: Knows what may be secret.
+    redactor: Redactor
 
     def transport(self) -> Any:
         """A context manager of the SDK that connects to it, async."""
@@ -64,7 +64,7 @@ class _Program:
         self._command, self._cwd = list(command), cwd
         self._env: Dict[str, str] = hidden(env or {})
         self.shown = " ".join([*map(os.path.basename, command[:1]), *(["..."] if command[1:] else [])])
-        self.secrets = secret_headers(self._env)
+        self.redactor = Redactor(secret_headers(self._env))
 
     def transport(self) -> Any:
         from mcp import StdioServerParameters, stdio_client
@@ -89,7 +89,7 @@ class _Url:
         self._url = url
         self._headers: Dict[str, str] = hidden(headers or {})
         self.shown = f"{address.scheme}://{address.netloc.rpartition('@')[2]}{address.path}"
-        self.secrets = [*secret_headers(self._headers), *filter(None, (address.password, address.query))]
+        self.redactor = Redactor([*secret_headers(self._headers), address.password, address.query])
 
     @asynccontextmanager
     async def transport(self) -> AsyncIterator[Any]:

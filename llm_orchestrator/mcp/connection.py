@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional, Set
 from llm_orchestrator.exceptions import OrchestratorError, ToolServerError, ToolTimeoutError
 from llm_orchestrator.mcp.address import Address
 from llm_orchestrator.mcp.results import reason_of, result_of
-from llm_orchestrator.providers.http.redaction import Redactor, redact_logs, stop_redacting_logs
+from llm_orchestrator.providers.http.redaction import redact_logs, stop_redacting_logs
 
 __all__ = ["Connection"]
 
@@ -35,7 +35,7 @@ class Connection:
         import anyio
 
         self._address, self._timeout = address, timeout
-        self._redactor = Redactor(address.secrets)
+        self._redactor = address.redactor
         self._scope = anyio.CancelScope()
         self._loop = asyncio.get_running_loop()
         self._listed: asyncio.Future[List[Any]] = self._loop.create_future()

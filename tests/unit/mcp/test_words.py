@@ -46,8 +46,9 @@ def test_an_address_is_shown_without_what_may_be_secret() -> None:
         ["/usr/bin/server", "--key=abcdefg"], **{**NOTHING, "env": {"A_TOKEN": "t" * 9, "TZ": "UTC"}}
     )
     assert (url.shown, program.shown) == ("https://host:8/mcp", "server ...")
-    assert url.secrets == ["k" * 9, "pass-word", "key=abcdefg"]
-    assert program.secrets == ["t" * 9], "the time zone is none"
+    shown = url.redactor.redact("abcdefg key=abcdefg pass-word " + "k" * 9)
+    assert shown == "abcdefg [redacted] [redacted] [redacted]"
+    assert program.redactor.redact("UTC " + "t" * 9) == "UTC [redacted]", "the time zone is no secret"
     assert "kkk" not in repr(vars(url)) and "ttt" not in repr(vars(program))
 
 

@@ -13,9 +13,10 @@ from llm_orchestrator.types.served_tools import ServedTool, ToolServer
 
 
 class Adder(ServedTool):
-    name = "add"
-    description = "Add two numbers."
-    parameters = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
+    def __init__(self) -> None:
+        self.name, self.description = "add", "Add two numbers."
+        number = {"type": "integer"}
+        self.parameters = {"type": "object", "properties": {"a": number, "b": number}}
 
     def check(self, *, awaits: bool) -> None:
         """Runs on all ways."""
