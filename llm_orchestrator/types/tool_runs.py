@@ -14,14 +14,14 @@ from concurrent.futures import Future, wait
 from contextvars import copy_context
 from threading import Thread
 from types import TracebackType
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Type, Union
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Protocol, Sequence, Type, Union
 
 from llm_orchestrator.types.served_tools import ServedTool, each_tool
 from llm_orchestrator.types.tool_functions import Parameters, faults_of, is_async, name_of
 from llm_orchestrator.utils.json import read_json
 from llm_orchestrator.utils.suggestions import did_you_mean
 
-__all__ = ["ServedWork", "Telling", "Toolbox", "Work"]
+__all__ = ["ServedWork", "Telling", "ToolRun", "Toolbox", "Work", "arun_tool", "run_tool"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class Telling:
 
     Attributes:
         said: The text; empty when all went well.
+        error: The class of what went wrong; None when nothing did.
     """
 
     def __init__(self, name: str, on_tool_error: str) -> None:
@@ -53,6 +54,7 @@ class Telling:
         self._name = name
         self._raises = on_tool_error == "raise"
         self.said = ""
+        self.error: Optional[str] = None
 
     def __enter__(self) -> Telling:
         return self
@@ -63,6 +65,7 @@ class Telling:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> bool:
+        self.error = None if kind is None else kind.__name__
         if isinstance(error, ModelMistakeError):
             self.said = str(error)
             return True
@@ -151,6 +154,50 @@ class ServedWork:
     async def arun(self, timeout: Optional[float]) -> Any:
         """Make the call, async."""
         return await self._tool.acall(self._arguments, timeout)
+
+
+class AnyCall(Protocol):
+    """What is used of a ``ToolCall``."""
+
+    @property
+    def name(self) -> str:
+        """Name of the tool."""
+        ...
+
+    def arguments_text(self) -> str:
+        """The arguments as JSON."""
+        ...
+
+    def result(self, value: Any) -> Any:
+        """Make the message that answers it."""
+        ...
+
+
+class ToolRun(NamedTuple):
+    """How a call went: the message that answers it, and the class of what went wrong."""
+
+    message: Any
+    error: Optional[str]
+
+
+def run_tool(call: AnyCall, tools: Any, *, on_tool_error: str, timeout: Optional[float]) -> ToolRun:
+    """Make a call."""
+    toolbox = Toolbox(tools)
+    toolbox.check(awaits=False, only=call.name)
+    with Telling(call.name, on_tool_error) as telling:
+        work = toolbox.work_of(call.name, call.arguments_text(), awaits=False)
+        return ToolRun(call.result(work.run(timeout)), None)
+    return ToolRun(call.result(telling.said), telling.error)
+
+
+async def arun_tool(call: AnyCall, tools: Any, *, on_tool_error: str, timeout: Optional[float]) -> ToolRun:
+    """Make a call, async."""
+    toolbox = Toolbox(tools)
+    toolbox.check(awaits=True, only=call.name)
+    with Telling(call.name, on_tool_error) as telling:
+        work = toolbox.work_of(call.name, call.arguments_text(), awaits=True)
+        return ToolRun(call.result(await work.arun(timeout)), None)
+    return ToolRun(call.result(telling.said), telling.error)
 
 
 def _in_thread(function: Callable[[], Any]) -> Future[Callable[[], Any]]:
