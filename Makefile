@@ -21,7 +21,7 @@ base = $$(for python in python3 python python3.14 python3.13 python3.12 python3.
 	"$$HOME"/.pyenv/versions/3.*/bin/python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && echo "$$python" && break; done)
 
-.PHONY: help test test-all test-sdks test-lowest test-engines announce demo lint format typecheck coverage coverage-rest \
+.PHONY: help test test-all test-sdks test-lowest test-engines test-mcp announce demo lint format typecheck coverage coverage-rest \
 	bench bench-check bench-others soak simulate integration docs docs-serve environment clean FORCE
 
 help: ## Show these commands
@@ -76,6 +76,14 @@ test-lowest: .venvs/lowest/ready ## Run the tests of the adapters on the oldest 
 
 test-engines: .venvs/engines/ready ## Run the tests of workers on a real Ray and a real Daft
 	@.venvs/engines/bin/python -m pytest -q $(again) tests/engines $(ARGS)
+
+.venvs/mcp/ready: FORCE
+	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py .venvs/mcp --python "$(PYTHON)" --group around \
+		--extras mcp && $(needs) >"$@"; }
+
+test-mcp: .venvs/mcp/ready ## Run the tests on servers of MCP, and the pages on Django, Celery and notebooks
+	@.venvs/mcp/bin/python -m pytest -q -n auto --maxprocesses=4 tests/mcp tests/docs/test_django_page.py \
+		tests/docs/test_celery_page.py tests/docs/test_notebooks_page.py $(ARGS)
 
 lint: $(venv)/ready typecheck ## Check format, style, docstrings and types
 	$(python) -m black --check --quiet .
