@@ -33,6 +33,7 @@ from llm_orchestrator.exceptions import (
     RateLimitError,
     ServerError,
     StreamInterruptedError,
+    ToolServerError,
     ToolTimeoutError,
     TooManyTurnsError,
     UnsupportedParameterError,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.conversation import Conversation
     from llm_orchestrator.conversation_store import ConversationStore, SavedConversation
     from llm_orchestrator.cost_tracker import CostTracker, UsageRecord, format_cost
-    from llm_orchestrator.hooks import CallEvent, Hook
+    from llm_orchestrator.hooks import CallEvent, Hook, ToolEvent
     from llm_orchestrator.models.registry import ModelRegistry
     from llm_orchestrator.orchestrator import LLMOrchestrator
     from llm_orchestrator.pricing import CostDetails, price_usage
@@ -90,7 +91,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.usage.limits import BudgetStatus
     from llm_orchestrator.usage.report import UsageReport
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "bulk": [
@@ -107,7 +108,7 @@ _HOMES = {
     "conversation": ["Conversation"],
     "conversation_store": ["ConversationStore", "SavedConversation"],
     "cost_tracker": ["CostTracker", "UsageRecord", "format_cost"],
-    "hooks": ["CallEvent", "Hook"],
+    "hooks": ["CallEvent", "Hook", "ToolEvent"],
     "models.registry": ["ModelRegistry"],
     "orchestrator": ["LLMOrchestrator"],
     "request.attachments": ["file_part", "image_part"],
@@ -208,7 +209,9 @@ __all__ = [
     "TooManyTurnsError",
     "ToolCall",
     "ToolCallDelta",
+    "ToolEvent",
     "ToolResults",
+    "ToolServerError",
     "ToolTimeoutError",
     "UnsupportedParameterError",
     "UsageRecord",

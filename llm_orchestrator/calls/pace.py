@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from llm_orchestrator.types import LLMRequest, LLMResponse
+from llm_orchestrator.types import LLMRequest, TokenUsage
 
 __all__ = ["Pace"]
 
@@ -15,8 +15,8 @@ class Pace(Protocol):
     async def begin(self, request: LLMRequest) -> float:
         """Wait until a request may be sent; returns the seconds that took."""
 
-    def answered(self, response: LLMResponse) -> None:
-        """Note the answer of the attempt that was begun."""
+    def answered(self, usage: TokenUsage) -> None:
+        """Note that the attempt that was begun was answered, and what that took."""
 
     def failed(self, error: BaseException) -> bool:
         """Note the end of the attempt that was begun; returns whether to make it again after a pause."""

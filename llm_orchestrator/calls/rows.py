@@ -31,6 +31,9 @@ SPARE_SECONDS = 3600.0
 class RowCaller:
     """Asks one provider entry for the answers of rows that differ in their messages only."""
 
+    gives_vectors = False
+    together = 1
+
     def __init__(
         self,
         factory: CallFactory,

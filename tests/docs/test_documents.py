@@ -35,7 +35,7 @@ LINKED = [
 ]
 API_PAGE = ROOT / "docs" / "api.md"
 #: Pages that tests of their own run.
-ELSEWHERE = (API_PAGE, PROVIDER_PAGE, ROOT / "docs" / "web.md")
+ELSEWHERE = (API_PAGE, PROVIDER_PAGE, ROOT / "docs" / "web.md", ROOT / "docs" / "tracing.md")
 #: The columns of the table of what is supported, but the last.
 ADAPTERS: List[Tuple[str, Dict[str, str]]] = [
     ("openai", {"api": "responses"}),
