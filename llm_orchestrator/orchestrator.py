@@ -588,9 +588,11 @@ class LLMOrchestrator:
         """Sum up what this session has cost so far.
 
         Returns:
-            US dollars; calls with an unknown price are not in it.
+            US dollars; calls whose price is unknown or estimated are not in it, which a warning says once.
         """
-        return self.cost_tracker.get_session_cost(self.session_id)
+        cost = self.cost_tracker.get_session_cost(self.session_id)
+        self.cost_tracker.warn_of_left_out(self.session_id)
+        return cost
 
     def budget_status(self, tags: Optional[Mapping[str, str]] = None) -> List[limits.BudgetStatus]:
         """Tell what is left of each budget: of this session, this day and this month.

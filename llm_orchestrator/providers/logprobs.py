@@ -31,7 +31,8 @@ def logprobs_of_choice(logprobs: Any) -> Logprobs:
 
 def logprobs_of_parts(parts: Iterable[JSON]) -> Logprobs:
     """Those of all parts of an answer of Responses."""
-    return tuple(entry for part in parts if part.get("logprobs") for entry in _of_entries(part["logprobs"]))
+    told = [part["logprobs"] for part in parts if part.get("logprobs")]
+    return tuple(entry for entries in told for entry in _of_entries(entries)) if told else ()
 
 
 def _of_entries(entries: Any) -> Logprobs:

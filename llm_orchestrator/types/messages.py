@@ -26,7 +26,7 @@ from typing import (
     get_args,
 )
 
-from llm_orchestrator.utils.characters import has_halves, with_whole_characters
+from llm_orchestrator.utils.characters import has_halves, whole_text, with_whole_characters
 from llm_orchestrator.utils.json import JSON, read_json
 from llm_orchestrator.utils.values import evolve
 
@@ -119,7 +119,7 @@ class ToolCall:
             The tool message, to be sent after the assistant's.
 
         Raises:
-            InvalidRequestError: The tool is no function, or is async.
+            InvalidRequestError: The tool is no function, or is async; or ``tools`` or ``timeout`` cannot be.
             ToolTimeoutError: Only with ``raise``: it did not end in time.
         """
         from llm_orchestrator.types.tool_runs import run_tool
@@ -150,8 +150,9 @@ class ToolCall:
         """Make the message that answers the call.
 
         Args:
-            value: What the tool returned: a string, which is sent as it is, or anything that pydantic can
-                write as JSON (dicts, lists, numbers, None, models, dataclasses, dates ...).
+            value: What the tool returned: a string, which is sent as it is (a lone half of a character is
+                replaced), or anything that pydantic can write as JSON (dicts, lists, numbers, None, models,
+                dataclasses, dates ...).
 
         Returns:
             The tool message, to be sent after the assistant's.
@@ -159,7 +160,7 @@ class ToolCall:
         Raises:
             InvalidRequestError: The value cannot be written as JSON.
         """
-        content = value if isinstance(value, str) else self._json(value)
+        content = whole_text(value) if isinstance(value, str) else self._json(value)
         return Message("tool", content, tool_call_id=self.id, name=self.name)
 
     def _json(self, value: Any) -> str:

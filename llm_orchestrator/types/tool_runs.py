@@ -16,6 +16,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Protocol, Sequence, Type, Union
 
+from llm_orchestrator.types.parameters import checked
 from llm_orchestrator.types.served_tools import ServedTool, each_tool
 from llm_orchestrator.types.tool_functions import Parameters, faults_of, is_async, name_of
 from llm_orchestrator.utils.json import read_json
@@ -72,8 +73,15 @@ class Telling:
         if self._raises or not isinstance(error, Exception):
             return False
         logger.warning("The tool %s failed with %s; the model is told.", self._name, type(error).__name__)
-        self.said = f"The tool {self._name!r} failed: {type(error).__name__}: {error}"
+        self.said = f"The tool {self._name!r} failed: {type(error).__name__}: {_words_of(error)}"
         return True
+
+
+def _words_of(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # an application's own class may fail to say what went wrong
+        return "it does not say why"
 
 
 class Work:
@@ -182,7 +190,7 @@ class ToolRun(NamedTuple):
 
 def run_tool(call: AnyCall, tools: Any, *, on_tool_error: str, timeout: Optional[float]) -> ToolRun:
     """Make a call."""
-    toolbox = Toolbox(tools)
+    toolbox = _toolbox(tools, timeout)
     toolbox.check(awaits=False, only=call.name)
     with Telling(call.name, on_tool_error) as telling:
         work = toolbox.work_of(call.name, call.arguments_text(), awaits=False)
@@ -192,12 +200,26 @@ def run_tool(call: AnyCall, tools: Any, *, on_tool_error: str, timeout: Optional
 
 async def arun_tool(call: AnyCall, tools: Any, *, on_tool_error: str, timeout: Optional[float]) -> ToolRun:
     """Make a call, async."""
-    toolbox = Toolbox(tools)
+    toolbox = _toolbox(tools, timeout)
     toolbox.check(awaits=True, only=call.name)
     with Telling(call.name, on_tool_error) as telling:
         work = toolbox.work_of(call.name, call.arguments_text(), awaits=True)
         return ToolRun(call.result(await work.arun(timeout)), None)
     return ToolRun(call.result(telling.said), telling.error)
+
+
+def _toolbox(tools: Any, timeout: Optional[float]) -> Toolbox:
+    """The tools of one call; mistakes of the application are no matter of the model's."""
+    from llm_orchestrator.exceptions import InvalidRequestError
+
+    if timeout is not None:
+        checked("timeout", timeout)
+    is_list = isinstance(tools, (abc.Sequence, abc.Mapping)) and not isinstance(tools, (str, bytes))
+    if not is_list and tools is not None:
+        raise InvalidRequestError(
+            f"tools is a {type(tools).__name__}. Pass a list of tools, or them by name."
+        )
+    return Toolbox(tools)
 
 
 def _in_thread(function: Callable[[], Any]) -> Future[Callable[[], Any]]:

@@ -82,7 +82,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         message=answer_message(text, calls, provider, state),
         cache_miss_reason=_cache_miss_reason(body),
         logprobs=logprobs_of_parts(parts),
-        hosted_calls=hosted_calls(items, waiting),
+        hosted_calls=() if parts and len(items) == 1 else hosted_calls(items, waiting),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple, Union
 from urllib.parse import quote
 
 from llm_orchestrator.providers.openai.messages import warnings_of_state
@@ -47,7 +47,7 @@ def build_request(request: LLMRequest, *, stream: bool) -> WireRequest:
     items = write_messages(request.messages)
     tools, tool_warnings = accepted_tools(request.tools)
     response_format, format_warnings = accepted_format(request.response_format)
-    fields = {
+    fields: JSON = {
         "temperature": request.temperature,
         "top_p": request.top_p,
         "max_output_tokens": request.max_tokens,
@@ -56,10 +56,11 @@ def build_request(request: LLMRequest, *, stream: bool) -> WireRequest:
         "parallel_tool_calls": request.parallel_tool_calls,
         "text": _text(response_format),
         "reasoning": {"effort": request.reasoning_effort} if request.reasoning_effort is not None else None,
-        "include": _include(request, items),
-        "top_logprobs": None if request.logprobs is True else request.logprobs,
+        "include": [ENCRYPTED_REASONING] if _is_known_to_reason(request, items) else None,
         "stream": stream or None,
     }
+    if request.logprobs:
+        fields = _with_logprobs(fields, request.logprobs)
     # What is made in the background is fetched later, so it has to be kept until then.
     store = bool(request.provider_options.get("background"))
     return make(
@@ -92,9 +93,9 @@ def _warnings(messages: Sequence[Message]) -> Tuple[str, ...]:
     return warnings
 
 
-def _include(request: LLMRequest, items: Sequence[JSON]) -> Optional[List[str]]:
-    reasoning = [ENCRYPTED_REASONING] if _is_known_to_reason(request, items) else []
-    return [*reasoning, *([LOGPROBS] if request.logprobs else [])] or None
+def _with_logprobs(fields: JSON, wanted: Union[bool, int]) -> JSON:
+    include = [*(fields["include"] or ()), LOGPROBS]
+    return {**fields, "include": include, "top_logprobs": None if wanted is True else wanted}
 
 
 def _is_known_to_reason(request: LLMRequest, items: Sequence[JSON]) -> bool:
