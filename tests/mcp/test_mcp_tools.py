@@ -313,6 +313,36 @@ def test_a_cancellation_ends_the_call_and_the_server(
     assert len(server.requests) == 1
 
 
+def test_a_cancellation_while_a_server_is_ended_waits_for_its_end(liar: Liar) -> None:
+    tools = liar("stays")
+
+    async def use() -> None:
+        async with tools:
+            await asyncio.sleep(1)
+
+    async def main() -> None:
+        using = asyncio.ensure_future(use())
+        while not tools.is_started:
+            await asyncio.sleep(0.01)
+        while tools.is_started:
+            await asyncio.sleep(0.01)
+        using.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await using
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_a_program_that_ends_ends_its_servers(liar: Liar) -> None:
+    """``asyncio.run`` cancels what is left when a program ends; the fixture looks for the server's process."""
+
+    async def main() -> None:
+        await liar("stays").__aenter__()
+
+    asyncio.run(main())
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("how", ["hangs", "silent"])
 def test_a_ctrl_c_ends_the_waiting(liar: Liar, how: str) -> None:
