@@ -76,7 +76,7 @@ test-engines: .venvs/engines/ready ## Run the tests of workers on a real Ray and
 	@.venvs/engines/bin/python -m pytest -q tests/engines $(ARGS)
 
 .venvs/mcp/ready: FORCE
-	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py .venvs/mcp --python "$(PYTHON)" --group around \
+	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py .venvs/mcp --python "$(PYTHON)" --group ecosystem \
 		--extras mcp,cli && $(needs) >"$@"; }
 
 test-mcp: .venvs/mcp/ready ## Run the tests on servers of MCP, and the pages on Django, Celery and notebooks
