@@ -73,6 +73,7 @@ if TYPE_CHECKING:
         EmbeddingRequest,
         EmbeddingResponse,
         FinishReason,
+        HostedCall,
         LLMRequest,
         LLMResponse,
         Media,
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
         OutputRejected,
         ReasoningDelta,
         TextDelta,
+        TokenLogprob,
         TokenUsage,
         ToolCall,
         ToolCallDelta,
@@ -89,7 +91,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.usage.limits import BudgetStatus
     from llm_orchestrator.usage.report import UsageReport
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "bulk": [
@@ -120,6 +122,7 @@ _HOMES = {
         "EmbeddingRequest",
         "EmbeddingResponse",
         "FinishReason",
+        "HostedCall",
         "LLMRequest",
         "LLMResponse",
         "Media",
@@ -128,6 +131,7 @@ _HOMES = {
         "OutputRejected",
         "ReasoningDelta",
         "TextDelta",
+        "TokenLogprob",
         "TokenUsage",
         "ToolCall",
         "ToolCallDelta",
@@ -168,6 +172,7 @@ __all__ = [
     "EmbeddingResponse",
     "FinishReason",
     "Hook",
+    "HostedCall",
     "InvalidMessagesError",
     "InvalidRequestError",
     "InvalidResponseError",
@@ -199,6 +204,7 @@ __all__ = [
     "ServerError",
     "StreamInterruptedError",
     "TextDelta",
+    "TokenLogprob",
     "TokenUsage",
     "TooManyTurnsError",
     "ToolCall",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any, Dict, List, Tuple
 
+from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.request.arguments import call_arguments, hide_headers
 from llm_orchestrator.types import LLMRequest
 from llm_orchestrator.types.served_tools import ToolServer
@@ -25,6 +26,10 @@ class DefaultArguments:
     """
 
     def __init__(self, given: Dict[str, Any]) -> None:
+        if "messages" in given:
+            raise InvalidRequestError(
+                "A conversation begins without messages. Pass them to its first turn, and instructions as system."
+            )
         self._given = given
         self._entered: Any = None
         self.request: LLMRequest = call_arguments("Hi", **hide_headers(self._known())).request

@@ -98,6 +98,7 @@ def typed_call(
     tool_choice: Union[Choice, str, JSON, None] = None,
     parallel_tool_calls: Optional[bool] = None,
     reasoning_effort: Union[Effort, str, None] = None,
+    logprobs: Union[bool, int, None] = None,
     cache: Optional[CacheMode] = None,
     timeout: Optional[float] = None,
     total_timeout: Optional[float] = None,
@@ -174,6 +175,7 @@ def rows_of_any(
     order: str = "completion",
     max_cost: Union[float, Decimal, None] = None,
     progress: Union[bool, Callable[[BulkProgress], None], None] = None,
+    embed: bool = False,
     **arguments: Any,
 ) -> Typed[Any]:
     """``LLMOrchestrator.map``."""

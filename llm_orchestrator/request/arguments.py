@@ -95,6 +95,7 @@ def call_arguments(
     parallel_tool_calls: Optional[bool] = None,
     response_format: Any = None,
     reasoning_effort: Union[Effort, str, None] = None,
+    logprobs: Union[bool, int, None] = None,
     cache: Optional[CacheMode] = None,
     timeout: Optional[float] = None,
     total_timeout: Optional[float] = None,
