@@ -78,8 +78,8 @@ test-engines: .venvs/engines/ready ## Run the tests of workers on a real Ray and
 	@.venvs/engines/bin/python -m pytest -q $(again) tests/engines $(ARGS)
 
 .venvs/mcp/ready: FORCE
-	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py .venvs/mcp --python "$(PYTHON)" --group around \
-		--extras mcp && $(needs) >"$@"; }
+	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py .venvs/mcp --python "$(PYTHON)" --group ecosystem \
+		--extras mcp,cli && $(needs) >"$@"; }
 
 test-mcp: .venvs/mcp/ready ## Run the tests on servers of MCP, and the pages on Django, Celery and notebooks
 	@.venvs/mcp/bin/python -m pytest -q -n auto --maxprocesses=4 tests/mcp tests/docs/test_django_page.py \

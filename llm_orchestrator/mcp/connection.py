@@ -19,7 +19,7 @@ __all__ = ["Connection"]
 
 #: Seconds for the end: the SDK asks a program to end, then makes it, which takes up to seven.
 ENDING = 10.0
-#: Seconds for a call that is given up to tell the server so.
+#: Seconds in which what is given up tells the server so.
 GIVING_UP = 1.0
 
 
@@ -83,9 +83,7 @@ class Connection:
                 return self._result_of(name, asking)
             raise self._ended() if self._holder.done() else _too_late(name, seconds)
         finally:
-            if not asking.done():
-                asking.cancel()
-                await asyncio.wait({asking}, timeout=GIVING_UP)
+            await _give_up(asking)
 
     async def close(self) -> None:
         """End it, also where the one who waits for that is cancelled meanwhile."""
@@ -99,7 +97,7 @@ class Connection:
             except asyncio.CancelledError:
                 cancelled = True
                 self._scope.cancel()
-        self._holder.cancel()  # nothing, where it is done
+        await _give_up(self._holder)
         if cancelled:
             raise asyncio.CancelledError
 
@@ -130,10 +128,19 @@ class Connection:
 
     def _why_it_ended(self) -> str:
         error = None if self._holder.cancelled() else self._holder.exception()
-        return "It was cancelled" if error is None else self._words(error)
+        return "It was closed" if error is None else self._words(error)
 
     def _words(self, error: BaseException) -> str:
         return self._redactor.redact(reason_of(error)).rstrip(".")
+
+
+async def _give_up(task: asyncio.Task[Any]) -> None:
+    """End a task that may not want to end; what it raised is known, or wanted by nobody any more."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=GIVING_UP)
+    if task.done() and not task.cancelled():
+        task.exception()
 
 
 def _too_late(name: str, seconds: float) -> ToolTimeoutError:

@@ -6,6 +6,7 @@ import re
 from typing import Any, Iterator, NamedTuple
 
 from llm_orchestrator.exceptions import ToolServerError
+from llm_orchestrator.types.tool_functions import faults_of
 from llm_orchestrator.utils.json import JSON
 
 __all__ = ["Description", "description_of", "reason_of", "result_of"]
@@ -60,7 +61,11 @@ def _media(block: Any, data: str) -> str:
 
 def reason_of(error: BaseException) -> str:
     """What went wrong, in words: the first error of a group, for the SDK works in groups of tasks."""
+    from pydantic import ValidationError
+
     first = next(_leaves(error))
+    if isinstance(first, ValidationError):
+        return f"What it said breaks the protocol: {faults_of(first)}"[:500]
     text = " ".join(str(first).split())[:500]
     return f"{type(first).__name__}: {text}" if text else type(first).__name__
 

@@ -35,7 +35,11 @@ LINKED = [
 ]
 API_PAGE = ROOT / "docs" / "api.md"
 #: Pages that tests of their own run.
-ELSEWHERE = (API_PAGE, PROVIDER_PAGE, ROOT / "docs" / "web.md", ROOT / "docs" / "tracing.md")
+ELSEWHERE = (
+    API_PAGE,
+    PROVIDER_PAGE,
+    *(ROOT / "docs" / f"{name}.md" for name in ("web", "django", "celery", "notebooks", "tracing")),
+)
 #: The columns of the table of what is supported, but the last.
 ADAPTERS: List[Tuple[str, Dict[str, str]]] = [
     ("openai", {"api": "responses"}),

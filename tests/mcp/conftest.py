@@ -7,13 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, Callable, Iterator, List
 
 import pytest
 
 from llm_orchestrator.mcp import MCPTools
+from tests.support.waiting import until
 
 #: A server as its author writes it.
 WEATHER = '''
@@ -66,14 +66,6 @@ def listens(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for what other processes do; far longer than it can take on a busy machine."""
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -24,6 +24,11 @@ LISTS: Dict[str, Any] = {
     "schema is a text": {"tools": [{**TOOL, "inputSchema": "an object"}]},
     "tool without a name": {"tools": [{"inputSchema": OBJECT}]},
     "no list": {"tools": 7},
+    "twice the same": {"tools": [TOOL, TOOL]},
+    "odd schema": {
+        "tools": [{**TOOL, "inputSchema": {"type": "object", "properties": {"city": {"type": "strange"}}}}]
+    },
+    "pages without end": {"tools": [], "nextCursor": "more"},
     "strange name": {"tools": [{**TOOL, "name": "weather.now/temperature"}]},
     "output schema": {"tools": [{**TOOL, "outputSchema": {"type": "object", "required": ["degrees"]}}]},
 }
@@ -54,6 +59,8 @@ def answer_of(how: str, method: str) -> Any:
         time.sleep(600)
     if how == "dies" and method == "tools/call":
         os._exit(1)
+    if how == "asks back" and method == "tools/call":
+        return {"result": {"content": [{"type": "text", "text": ask_back()}]}}
     if method == "initialize":
         return {"result": INFO}
     if method == "tools/list":
@@ -63,6 +70,16 @@ def answer_of(how: str, method: str) -> Any:
     if method == "tools/call":
         return {"result": RESULTS.get(how, FINE)}
     return {"error": {"code": -32601, "message": "Method not found"}}
+
+
+def ask_back() -> str:
+    """Ask the client for an answer of its model, which servers may where it is offered."""
+    asked = {"messages": [], "maxTokens": 9}
+    print(
+        json.dumps({"jsonrpc": "2.0", "id": "s1", "method": "sampling/createMessage", "params": asked}),
+        flush=True,
+    )
+    return "refused" if "error" in json.loads(sys.stdin.readline()) else "answered"
 
 
 def main(how: str, notes: str) -> None:

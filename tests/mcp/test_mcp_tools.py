@@ -146,6 +146,7 @@ def test_a_published_server(module: str, call: ToolCall, expected: str, tmp_path
         ("output schema", "failed"),
         ("junk", "21 degrees"),
         ("stays", "21 degrees"),
+        ("asks back", "refused"),
         ("structured", '{"degrees":21}'),
     ],
 )
@@ -215,16 +216,17 @@ def test_media_and_resources_are_told_in_words(liar: Liar) -> None:
     [
         ("ends at once", "did not start"),
         ("silent", "did not tell its tools within 1 seconds"),
-        ("schema is an array", "did not start"),
-        ("schema is a text", "did not start"),
-        ("tool without a name", "did not start"),
-        ("no list", "did not start"),
+        ("pages without end", "did not tell its tools within 1 seconds"),
+        ("schema is an array", "did not start. What it said breaks the protocol: tools"),
+        ("schema is a text", "did not start. What it said breaks the protocol: tools"),
+        ("tool without a name", "did not start. What it said breaks the protocol: tools"),
+        ("no list", "did not start. What it said breaks the protocol: tools"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_an_error_at_its_start(
     liar: Liar, how: str, words: str, block: str
 ) -> None:
-    tools = liar(how, timeout=1 if how == "silent" else 60)
+    tools = liar(how, timeout=1 if "within 1" in words else 60)
 
     async def main() -> None:
         before = asyncio.all_tasks()
@@ -259,6 +261,26 @@ def test_a_conversation_whose_second_server_does_not_start_closes_the_first(
     assert not first.is_started
 
 
+@chat
+def test_a_schema_that_the_provider_refuses(
+    liar: Liar, orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
+) -> None:
+    server.default = dialect.failure("bad_request")
+    tools = liar("odd schema")
+    with pytest.raises(InvalidRequestError):
+        with orchestrate().start_conversation(tools=[tools]) as conversation:
+            conversation.run("How warm?")
+    assert len(server.requests) == 1 and not tools.is_started
+
+
+def test_two_tools_of_one_name(liar: Liar, orchestrate: Orchestrate) -> None:
+    tools = liar("twice the same")
+    with pytest.raises(InvalidRequestError, match="Two tools are named 'temperature'"):
+        with orchestrate().start_conversation(tools=[tools]):
+            pass
+    assert not tools.is_started
+
+
 def test_names_that_providers_do_not_take(liar: Liar) -> None:
     with liar("strange name") as tools:
         assert [tool.name for tool in tools.tools] == ["weather_now_temperature"]
@@ -289,6 +311,36 @@ def test_a_cancellation_ends_the_call_and_the_server(
 
     asyncio.run(main())
     assert len(server.requests) == 1
+
+
+def test_a_cancellation_while_a_server_is_ended_waits_for_its_end(liar: Liar) -> None:
+    tools = liar("stays")
+
+    async def use() -> None:
+        async with tools:
+            await asyncio.sleep(1)
+
+    async def main() -> None:
+        using = asyncio.ensure_future(use())
+        while not tools.is_started:
+            await asyncio.sleep(0.01)
+        while tools.is_started:
+            await asyncio.sleep(0.01)
+        using.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await using
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_a_program_that_ends_ends_its_servers(liar: Liar) -> None:
+    """``asyncio.run`` cancels what is left when a program ends; the fixture looks for the server's process."""
+
+    async def main() -> None:
+        await liar("stays").__aenter__()
+
+    asyncio.run(main())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
