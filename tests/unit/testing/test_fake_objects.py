@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from llm_orchestrator import (
     ConfigurationError,
     EmbeddingRequest,
+    FinishReason,
     InvalidResponseError,
     LLMOrchestrator,
     LLMRequest,
@@ -170,3 +171,9 @@ def test_its_models_make_vectors(scripted_orchestrator: ScriptedOrchestrator) ->
     scripted_orchestrator.refresh_models()
     assert scripted_orchestrator.get_available_models(kind="embedding") == ["fake-model"]
     assert scripted_orchestrator.get_available_models() == ["fake-model"]
+
+
+def test_a_finish_reason_may_be_a_word() -> None:
+    assert FakeReply("x", finish_reason="length") == FakeReply("x", finish_reason=FinishReason.LENGTH)
+    with pytest.raises(TypeError, match="finish_reason is 'lenght'. Use one of stop, length"):
+        FakeReply("x", finish_reason="lenght")
