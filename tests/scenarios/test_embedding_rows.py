@@ -470,6 +470,9 @@ def test_fc17_what_is_wrong_is_said_before_a_row_is_read(
     for mode in ("batch", "background:2h"):
         with pytest.raises(InvalidRequestError, match="embed=True"):
             orchestrator.map(["a"], embed=True, model=MODEL, mode=mode)
+    for name in ("max_tokens", "response_format", "tools", "fallback"):
+        with pytest.raises(InvalidRequestError, match=f"'{name}' is for answers"):
+            orchestrator.map(["a"], embed=True, model=MODEL, **{name: 5})
     with pytest.raises(InvalidRequestError, match="dimensions"):
         orchestrator.map(["a"], embed=True, model=MODEL, dimensions=0)
     with pytest.raises(InvalidRequestError, match="embed=True"):
