@@ -224,7 +224,8 @@ def test_p3_wherever_a_stream_ends_its_row_its_answer_and_the_provider_agree(
             whole += 1
             assert counts[:2] == (1110, 3)
             assert row["estimated"] == "false" and answer.cost is not None
-    assert whole, "the whole stream is one of them"
+    behind = dialect.name == "anthropic"  # its last counts come before its last event
+    assert whole >= 1 + behind, "the whole stream is one of them"
     assert row["status"] == "ok"
 
 
