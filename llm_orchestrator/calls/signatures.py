@@ -127,6 +127,7 @@ def typed_rows(
     order: str = "completion",
     max_cost: Union[float, Decimal, None] = None,
     progress: Union[bool, Callable[[BulkProgress], None], None] = None,
+    embed: bool = False,
     **arguments: Any,
 ) -> Typed[T]:
     """``LLMOrchestrator.map`` with a type."""

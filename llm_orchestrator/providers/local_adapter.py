@@ -13,12 +13,23 @@ from typing import Any, ClassVar, Dict, List, Optional, Sequence, Tuple
 from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError, ModelNotFoundError
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
 from llm_orchestrator.providers.local.server import PARALLEL_REQUESTS, LocalServer
+from llm_orchestrator.providers.openai.compat import JSON_SCHEMA, with_instruction
 from llm_orchestrator.providers.openai_adapter import OpenAIAdapter
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON, EmbeddingRequest, LLMRequest, ModelInfo
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["LocalAdapter"]
+
+#: Warnings, where tools and a schema do not go as they would elsewhere.
+NO_TOOLS = (
+    "The chat template of this model has no place for tools, so the model was not shown them. Use a model "
+    "that was made to call tools."
+)
+NO_GRAMMAR = (
+    "A local model cannot be held to a schema while it may call tools, so the schema stands in the prompt. "
+    "Ask without tools for the last answer, or let reask correct it."
+)
 
 
 class LocalAdapter(OpenAIAdapter):
@@ -75,7 +86,19 @@ class LocalAdapter(OpenAIAdapter):
     def build_request(self, request: LLMRequest, *, stream: bool) -> WireRequest:
         """Translate a request for the one model that is there; see ``Adapter.build_request``."""
         self._check_model(request.model)
-        return super().build_request(request, stream=stream)
+        if not request.tools or request.tool_choice == "none":
+            return super().build_request(request, stream=stream)
+        request, warnings = self._with_tools(request)
+        wire = super().build_request(request, stream=stream)
+        return evolve(wire, warnings=(*wire.warnings, *warnings))
+
+    def _with_tools(self, request: LLMRequest) -> Tuple[LLMRequest, Tuple[str, ...]]:
+        """The request, where the model may call tools: a grammar for the answer would let it call none."""
+        if self._model_path is not None and not self._running_server().takes_tools:
+            return request, (NO_TOOLS,)
+        if request.response_format is None or self.compat.structured_output != JSON_SCHEMA:
+            return request, ()
+        return with_instruction(request, None), (NO_GRAMMAR,)
 
     def embedding_request(self, request: EmbeddingRequest) -> WireRequest:
         """Ask for vectors, where the server was started for them; see ``Adapter.embedding_request``."""

@@ -111,7 +111,7 @@ class OpenAIAdapter(SDKProvider):
             wire = chat.build_request(
                 request, stream=stream, hosted_by_openai=self.hosted_by_openai, compat=self.compat
             )
-        return with_cache(wire, request, takes_options=takes_options)
+        return with_cache(wire, request, takes_options=takes_options, takes_longer=api == RESPONSES)
 
     def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
         """Translate a request for a model that may take no cache options; see ``Adapter.build_attempt``."""

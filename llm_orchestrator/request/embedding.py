@@ -8,12 +8,14 @@ from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.request.arguments import CallArguments
 from llm_orchestrator.request.options import check_options
-from llm_orchestrator.types import EmbeddingRequest, Message, checked
+from llm_orchestrator.types import MODEL_PARAMETERS, EmbeddingRequest, Message, checked
 from llm_orchestrator.utils.characters import has_halves
 from llm_orchestrator.utils.values import evolve, make
 
 __all__ = ["embedding_arguments", "read_text"]
 
+#: Arguments of ``send_request`` that say nothing about vectors.
+OF_ANSWERS = (*MODEL_PARAMETERS, "cache", "fallback", "reask")
 #: Fields of the providers' bodies that only the library sets.
 RESERVED_OPTIONS = ("content", "encoding_format", "instances", "outputDimensionality", "requests")
 
@@ -34,6 +36,9 @@ def embedding_arguments(
     """Read the arguments of a call; ``LLMOrchestrator.embed`` documents them."""
     given = locals()
     check_options(provider_options)
+    for name in OF_ANSWERS:
+        if name in provider_options:
+            raise InvalidRequestError(f"{name!r} is for answers, and no vector depends on it. Leave it out.")
     for name in RESERVED_OPTIONS:
         if name in provider_options:
             raise InvalidRequestError(

@@ -37,7 +37,8 @@ class FakeReply:
             pydantic object, or text, which need not be JSON.
         reasoning: The reasoning text.
         refusal: Why the answer was refused.
-        finish_reason: Why the model stopped; by default ``tool_calls`` with tool calls, else ``stop``.
+        finish_reason: Why the model stopped, a ``FinishReason`` or its word such as ``"length"``; by default
+            ``tool_calls`` with tool calls, else ``stop``.
         usage: Tokens; by default the number of words.
         error: Raised instead of an answer, or by a stream after its chunks.
         delay: Seconds to wait before the answer, and before each further chunk of a stream.
@@ -45,8 +46,8 @@ class FakeReply:
             answers no other request.
 
     Raises:
-        TypeError: ``text`` or the arguments of a tool call cannot be written as JSON, or ``tool_calls`` has
-            something else than tool calls.
+        TypeError: ``text`` or the arguments of a tool call cannot be written as JSON, ``tool_calls`` has
+            something else than tool calls, or there is no such ``finish_reason``.
     """
 
     text: Any = None
@@ -54,7 +55,7 @@ class FakeReply:
     tool_calls: Sequence[FakeCall] = ()
     reasoning: Optional[str] = None
     refusal: Optional[str] = None
-    finish_reason: Optional[FinishReason] = None
+    finish_reason: Union[FinishReason, str, None] = None
     usage: Optional[TokenUsage] = None
     error: Optional[Exception] = None
     delay: float = 0.0
@@ -65,6 +66,8 @@ class FakeReply:
             raise _not_a_call(self.tool_calls)
         calls = [_tool_call(call, number) for number, call in enumerate(self.tool_calls, start=1)]
         object.__setattr__(self, "tool_calls", tuple(calls))  # the class is frozen
+        if self.finish_reason is not None:
+            object.__setattr__(self, "finish_reason", _finish_reason(self.finish_reason))
         _text_of(self.text)  # says now that it is not JSON
 
     @property
@@ -116,6 +119,13 @@ def _text_of(value: Any) -> str:
         raise TypeError(
             f"{value!r} cannot be written as JSON: {error}. Pass text, JSON values or pydantic objects."
         ) from None
+
+
+def _finish_reason(given: Union[FinishReason, str]) -> FinishReason:
+    words = [reason.value for reason in FinishReason]
+    if given not in words:
+        raise TypeError(f"finish_reason is {given!r}. Use one of {', '.join(words)}.")
+    return FinishReason(given)
 
 
 def _tool_call(call: FakeCall, number: int) -> ToolCall:

@@ -131,7 +131,7 @@ class ScriptedReply:
         usual = FinishReason.TOOL_CALLS if reply.tool_calls else FinishReason.STOP
         return {
             "model": self._body["model"],
-            "finish_reason": (reply.finish_reason or usual).value,
+            "finish_reason": FinishReason(reply.finish_reason or usual).value,
             "tool_calls": [asdict(call) for call in reply.calls],
             "reasoning": reply.reasoning,
             "refusal": reply.refusal,

@@ -8,6 +8,8 @@ from typing import Any, Dict, List
 import pytest
 
 from llm_orchestrator import ConfigurationError, InvalidMessagesError, InvalidRequestError
+from llm_orchestrator.providers.openai_adapter import OpenAIAdapter
+from llm_orchestrator.types import LLMRequest, Message
 from tests.support.fixtures import Orchestrate
 from tests.support.marks import anthropic, responses
 from tests.support.money import Spend, answer, price
@@ -49,13 +51,17 @@ def test_each_provider_is_asked_in_its_own_way(
     assert response.warnings == ()
 
 
+#: What switches the cache off, where anything has to.
+OFF = {"responses": {"prompt_cache_options": {"mode": "explicit"}}}
+
+
 def test_off_says_where_it_cannot_be_turned_off(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
 ) -> None:
     response = ask(orchestrate(), way, cache="off")
 
-    assert cache_fields(server.requests[0].body) == {}
-    expected = [] if dialect.name == "anthropic" else ["cache='off' was not sent"]
+    assert cache_fields(server.requests[0].body) == OFF.get(dialect.name, {})
+    expected = ["cache='off' was not sent"] if dialect.name in ("chat", "gemini") else []
     assert [warning.partition(":")[0] for warning in response.warnings] == expected
 
 
@@ -68,14 +74,14 @@ def test_the_entry_can_ask_for_it_and_a_call_not_to(
 
     first, second = (cache_fields(request.body) for request in server.requests)
     assert bool(first) is (dialect.name != "gemini")
-    assert second == {}
+    assert second == OFF.get(dialect.name, {})
 
 
 def test_yaml_reads_off_as_false(orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect) -> None:
     response = orchestrate(options={"cache": False}).send_request("Hi")
 
-    assert cache_fields(server.requests[0].body) == {}
-    assert bool(response.warnings) is (dialect.name != "anthropic")
+    assert cache_fields(server.requests[0].body) == OFF.get(dialect.name, {})
+    assert bool(response.warnings) is (dialect.name in ("chat", "gemini"))
 
 
 @pytest.mark.parametrize("options", [{"cache": "yes"}, {"cache": True}, {"reasoning_effort": 5}])
@@ -229,7 +235,9 @@ def test_fc16_a_mark_that_says_nothing_is_refused(
 
 
 @responses
-@pytest.mark.parametrize("asked", [{"cache": "1h"}, {"messages": MARKED}], ids=["an hour", "marks"])
+@pytest.mark.parametrize(
+    "asked", [{"cache": "1h"}, {"cache": "off"}, {"messages": MARKED}], ids=["an hour", "off", "marks"]
+)
 def test_fc16_a_model_that_takes_no_options_is_asked_without_them(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str, asked: Any
 ) -> None:
@@ -253,6 +261,21 @@ def test_fc16_options_of_ones_own_are_merged_and_kept(
 ) -> None:
     orchestrate().send_request("Hi", cache="1h", prompt_cache_options={"mode": "explicit"})
     assert server.requests[0].body["prompt_cache_options"] == {"ttl": "12h", "mode": "explicit"}
+
+
+def test_fc16_openais_chat_takes_options_and_no_longer_lifetime() -> None:
+    """SDK: ``ttl`` of Chat's ``PromptCacheOptions`` is 30m alone."""
+    adapter = OpenAIAdapter("openai", api_key="k", api="chat")
+    sent = {}
+    for cache in ("auto", "1h", "off"):
+        wire = adapter.build_request(LLMRequest("m", (Message("user", "Hi"),), cache=cache), stream=False)
+        fields = cache_fields(wire.body)
+        sent[cache] = (bool(fields.pop("prompt_cache_key", None)), fields, len(wire.warnings))
+    assert sent == {
+        "auto": (True, {}, 0),
+        "1h": (True, {}, 1),
+        "off": (False, {"prompt_cache_options": {"mode": "explicit"}}, 0),
+    }
 
 
 # ---------------------------------------------------------------- why it was missed

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +24,7 @@ from llm_orchestrator import (
     OrchestratorError,
     ProviderSwitchError,
 )
+from llm_orchestrator.conversation_store.store import _ADD_SAVE
 from llm_orchestrator.testing import FakeProvider, FakeReply
 from tests.scenarios.test_conversations import answer, say, sent
 from tests.support.fakes import play, warm  # noqa: F401 (warm is a fixture)
@@ -259,8 +260,15 @@ def test_fb12_a_child_has_connections_of_its_own(
     conversation = orchestrator.start_conversation("Hi")
     store.save(conversation, "ada")
 
+    def connection() -> List[Any]:
+        with store._place.reading() as run:
+            return run("SELECT pg_backend_pid()") if "postgresql" in store.path else []
+
+    own = connection()
+
     def in_the_child() -> None:
         store.save(conversation, "ben")
+        assert not own or connection() != own
 
     assert succeeded(start_child(in_the_child))
     assert sorted(saved.session for saved in store.list()) == ["ada", "ben"]
@@ -290,6 +298,19 @@ def test_fb12_threads_and_loops_share_a_store(
 
     assert [texts(each)[0] for each in loaded] == ["a8", "a9", "a10", "a11"]
     assert sorted(each.messages for each in store.list()) == [2] * 4 + [4] * 8
+
+
+def test_fb12_who_writes_to_a_session_keeps_others_waiting(
+    store: ConversationStore, orchestrator: LLMOrchestrator, place: str
+) -> None:
+    conversation = orchestrator.start_conversation("Hi")
+    with ConversationStore(place) as other, ThreadPoolExecutor(1) as threads:
+        with other._place.writing("ada") as run:
+            run(_ADD_SAVE, {"session": "ada", "revision": 1, "length": 0, "head": "{}", "saved_at": "now"})
+            saving = threads.submit(store.save, conversation, "ada")
+            assert not wait([saving], timeout=0.5).done
+        saving.result()
+    assert [revision for revision, _, _ in rows(store, "save")] == [1, 2]
 
 
 PROGRAM = """

@@ -116,6 +116,14 @@ def test_fc17_requests_stay_large_however_slowly_results_are_taken(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("llm_orchestrator.bulk.asking.MOST_ROWS", 40)
+    some_were_taken = threading.Event()
+
+    def second_is_late(request: Request) -> Reply:
+        if "row 0" not in texts_of(request):
+            some_were_taken.wait(60)
+        return vectors(request)
+
+    server.default = second_is_late
 
     async def slowly() -> int:
         run = orchestrate().amap(
@@ -123,12 +131,14 @@ def test_fc17_requests_stay_large_however_slowly_results_are_taken(
         )
         count = 0
         async for _ in run:
-            await asyncio.sleep(0.005)
             count += 1
+            if count == 2:  # there is room for two rows now, and the workers of the second request end
+                some_were_taken.set()
+                await asyncio.sleep(0.3)
         return count
 
     assert asyncio.run(slowly()) == 200
-    assert len(server.requests) <= 12, "ten are full ones"
+    assert sizes(server) == [20] * 10
 
 
 @with_embeddings
@@ -470,6 +480,9 @@ def test_fc17_what_is_wrong_is_said_before_a_row_is_read(
     for mode in ("batch", "background:2h"):
         with pytest.raises(InvalidRequestError, match="embed=True"):
             orchestrator.map(["a"], embed=True, model=MODEL, mode=mode)
+    for name in ("max_tokens", "response_format", "tools", "fallback"):
+        with pytest.raises(InvalidRequestError, match=f"'{name}' is for answers"):
+            orchestrator.map(["a"], embed=True, model=MODEL, **{name: 5})
     with pytest.raises(InvalidRequestError, match="dimensions"):
         orchestrator.map(["a"], embed=True, model=MODEL, dimensions=0)
     with pytest.raises(InvalidRequestError, match="embed=True"):

@@ -16,6 +16,7 @@ from llm_orchestrator import (
     ConfigurationError,
     CostTracker,
     LLMOrchestrator,
+    LLMResponse,
     ProviderConnectionError,
     ProviderError,
     ProviderTimeoutError,
@@ -39,6 +40,7 @@ from tests.support.scripted_server import (
     broken_json,
 )
 from tests.support.scripted_server.replies import Reply, json_reply
+from tests.support.scripted_server.wire_base import Answer
 from tests.support.ways import ask, run_async
 
 USAGE = Usage(prompt=1110, completion=3, cached=1000, cache_write=100)
@@ -189,6 +191,62 @@ def test_p3_an_aborted_stream_is_recorded_with_what_is_known(
     report = orchestrator.cost_tracker.get_usage_report()
     assert (report.total_cost, report.estimated_cost) == (cost - estimate, estimate)
     assert orchestrator.cost_tracker.recompute(row) == cost
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_p3_wherever_a_stream_ends_its_row_its_answer_and_the_provider_agree(
+    spend: Spend, server: ScriptedServer, dialect: Dialect, asynchronous: bool, path: Path
+) -> None:
+    told = Answer(("Hello wo", "rld"), usage=USAGE)
+    events = list(dialect.events(told, True))
+    orchestrator = spend(**price(dialect))
+    whole = 0
+    for count in range(1, len(events) + 1):
+        server.script(dialect._stream_reply(events[:count], "recorded"))
+        answer = (
+            run_async(orchestrator, lambda: _aread(orchestrator)) if asynchronous else _read(orchestrator)
+        )
+        row = rows(path)[-1]
+        if answer is None:  # before the first text it is a failed attempt
+            assert row["status"] == "error"
+            continue
+        usage = answer.usage
+        assert row["usage_status"] == usage.source
+        kept = [
+            row[name]
+            for name in ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens")
+        ]
+        counts = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.cache_write_tokens)
+        assert kept == ["" if known is None else str(known) for known in counts]
+        estimate = Decimal(row["estimated_cost"] or 0)
+        assert (answer.cost or 0) == Decimal(row["cost"]) - estimate, "an estimate is in the ledger alone"
+        if usage.source == "reported":
+            whole += 1
+            assert counts[:2] == (1110, 3)
+            assert row["estimated"] == "false" and answer.cost is not None
+    behind = dialect.name == "anthropic"  # its last counts come before its last event
+    assert whole >= 1 + behind, "the whole stream is one of them"
+    assert row["status"] == "ok"
+
+
+def _read(orchestrator: LLMOrchestrator) -> Optional[LLMResponse]:
+    stream = orchestrator.send_streaming_request("Hi")
+    try:
+        return stream.final_response()
+    except StreamInterruptedError as error:
+        return error.partial_response
+    except ProviderError:
+        return None
+
+
+async def _aread(orchestrator: LLMOrchestrator) -> Optional[LLMResponse]:
+    stream = orchestrator.asend_streaming_request("Hi")
+    try:
+        return await stream.final_response()
+    except StreamInterruptedError as error:
+        return error.partial_response
+    except ProviderError:
+        return None
 
 
 class Stop(BaseException):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator
 
 import pytest
+from pydantic import BaseModel
 
 from llm_orchestrator import (
     ConfigurationError,
@@ -97,6 +98,10 @@ def test_a_prompt_that_is_too_long(orchestrator: LLMOrchestrator) -> None:
         orchestrator.send_request("word " * 12000, max_tokens=5)
 
 
+class Hour(BaseModel):
+    hour: int
+
+
 @pytest.fixture(scope="module")
 def local(local_model_path: Path) -> Iterator[LLMOrchestrator]:
     """An orchestrator on the local provider, started by its first call."""
@@ -151,6 +156,14 @@ def test_the_local_provider_makes_vectors_and_still_answers(local_model_path: Pa
 def test_a_local_entry_for_answers_alone_says_how_to_make_vectors(local: LLMOrchestrator) -> None:
     with pytest.raises(InvalidRequestError, match="embedding_model in the entry"):
         local.embed("a cat", model="smollm2")
+
+
+def test_a_model_that_knows_no_tools_says_so_and_is_still_held_to_a_schema(local: LLMOrchestrator) -> None:
+    tool = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object"}}}
+    answer = local.send_request("How late is it?", tools=[tool], response_format=Hour, max_tokens=100)
+    assert isinstance(answer.parsed, Hour)
+    assert "has no place for tools" in answer.warnings[0]
+    assert local.send_request("Hi", tools=[tool], tool_choice="none", max_tokens=5).warnings == ()
 
 
 def test_local_models_are_listed_and_validated(local: LLMOrchestrator, tmp_path: Path) -> None:

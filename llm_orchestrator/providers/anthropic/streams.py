@@ -75,7 +75,12 @@ def assemble_reply(state: StreamState) -> JSON:
     """Put the message together."""
     blocks: Mapping[int, _Block] = state.reply.get("blocks", {})
     content = [blocks[index].whole() for index in sorted(blocks)]
-    return {**state.reply.get("message", {}), "content": content}
+    message = {**state.reply.get("message", {}), "content": content}
+    usage = as_mapping(message.get("usage"))
+    if "output_tokens" in usage and not (state.complete or state.is_counted):
+        # What message_start says of the output is a placeholder, not a count.
+        message["usage"] = {name: count for name, count in usage.items() if name != "output_tokens"}
+    return message
 
 
 def _start_message(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
@@ -209,7 +214,15 @@ def _end_message(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     usage = updated_usage(in_numbers(as_mapping(message.get("usage"))), later)
     if usage:
         message["usage"] = usage
+    if _is_counted(event):
+        state.is_counted = True
     return NOTHING
+
+
+def _is_counted(event: JSON) -> bool:
+    """Whether the message's end tells its last counts, so that nothing is missing where the stream is cut."""
+    told = as_mapping(event.get("usage")).get("output_tokens") is not None
+    return told and bool(as_mapping(event.get("delta")).get("stop_reason"))
 
 
 def _stop(event: JSON, state: StreamState) -> Sequence[StreamEvent]:

@@ -36,6 +36,8 @@ class LocalServer:
             self._server = _start(path, embeds=True, takes_mean=True)
             _wait_until_it_answers(self._server.listening_address)
         self.base_url = f"{self._server.listening_address}/v1"
+        #: Whether the model's chat template has a place for tools; other models never see them.
+        self.takes_tools = _takes_tools(self._server.listening_address)
 
     def close(self) -> None:
         """Stop the server and free the model's memory."""
@@ -49,6 +51,16 @@ def _wait_until_it_answers(address: str) -> None:
     # Without the environment's proxies: the server is on this machine.
     with build_opener(ProxyHandler({})).open(f"{address}/slots", timeout=START_SECONDS) as reply:
         reply.read()
+
+
+def _takes_tools(address: str) -> bool:
+    """Whether the server says that the chat template takes tools; yes where it says nothing."""
+    import json
+    from urllib.request import ProxyHandler, build_opener
+
+    with build_opener(ProxyHandler({})).open(f"{address}/props", timeout=START_SECONDS) as reply:
+        told = json.load(reply)
+    return bool((told.get("chat_template_caps") or {}).get("supports_tools", True))
 
 
 def _has_pooling(address: str) -> bool:

@@ -26,10 +26,13 @@ __all__ = [
 
 #: Characters of a key: enough to tell prompts apart, and half of what OpenAI allows.
 KEY_LENGTH = 32
+OFF = "off"
 CACHE_OPTIONS = "prompt_cache_options"
 BREAKPOINT = "prompt_cache_breakpoint"
-#: The shortest lifetime beyond the usual half hour.
+#: The shortest lifetime beyond the usual half hour; Chat takes it for parts alone.
 LONGER = {"ttl": "12h"}
+#: Keep what parts are marked for, and nothing else.
+ONLY_MARKS = {"mode": "explicit"}
 
 
 def with_breakpoints(request: LLMRequest, *, takes_options: bool) -> LLMRequest:
@@ -46,28 +49,32 @@ def with_breakpoints(request: LLMRequest, *, takes_options: bool) -> LLMRequest:
 def without_options(request: LLMRequest) -> LLMRequest:
     """The request for a model that has refused them: the cache as it is, and no marks."""
     bare = with_breakpoints(request, takes_options=False)
-    return evolve(bare, cache="auto") if request.cache == HOUR else bare
+    instead = {HOUR: "auto", OFF: None}
+    return evolve(bare, cache=instead[request.cache]) if request.cache in instead else bare
 
 
 def refusal_of(request: LLMRequest) -> str:
     """The warning about what ``without_options`` took away."""
-    what = f"cache={HOUR!r} was sent as 'auto'" if request.cache == HOUR else "Marks of parts were not sent"
+    taken = {HOUR: f"cache={HOUR!r} was sent as 'auto'", OFF: f"cache={OFF!r} was not sent"}
+    what = taken.get(request.cache or "", "Marks of parts were not sent")
     return f"{what}: {request.model} rejects {CACHE_OPTIONS}."
 
 
-def with_cache(wire: WireRequest, request: LLMRequest, *, takes_options: bool) -> WireRequest:
-    """Add what the parameter ``cache`` asks for."""
+def with_cache(
+    wire: WireRequest, request: LLMRequest, *, takes_options: bool, takes_longer: bool
+) -> WireRequest:
+    """Add what the parameter ``cache`` asks for; Chat takes options, and no longer lifetime."""
     if request.cache is None:
         return wire
     fields: Dict[str, Any] = {}
     warnings: List[str] = []
-    if request.cache == "off":
-        warnings.append(
-            "cache='off' was not sent: OpenAI caches prompts by itself and has no option against it."
-        )
-    else:
+    if request.cache != OFF:
         fields["prompt_cache_key"] = _key(request)
-    if request.cache == HOUR and takes_options:
+    elif takes_options:
+        fields[CACHE_OPTIONS] = ONLY_MARKS
+    else:
+        warnings.append(f"cache={OFF!r} was not sent: no option against the cache is known of this host.")
+    if request.cache == HOUR and takes_longer:
         fields[CACHE_OPTIONS] = LONGER
     elif request.cache == HOUR:
         warnings.append(

@@ -10,7 +10,7 @@ from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.types import JSON, LLMRequest, Message
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["OUTPUT_TOOL", "Compat", "with_output_form"]
+__all__ = ["JSON_SCHEMA", "OUTPUT_TOOL", "Compat", "with_instruction", "with_output_form"]
 
 JSON_SCHEMA, JSON_OBJECT, TOOL = "json_schema", "json_object", "tool"
 #: The tool whose arguments are the answer, where a host knows structured output only in that form.
@@ -50,12 +50,15 @@ def with_output_form(request: LLMRequest, compat: Compat) -> LLMRequest:
         return _asked_by_tool(request, schema or FREE_OBJECT)
     if schema is None:
         return request
+    return with_instruction(request, {"type": JSON_OBJECT})
+
+
+def with_instruction(request: LLMRequest, response_format: Optional[JSON]) -> LLMRequest:
+    """Put the schema into the prompt, with another ``response_format`` or none in its place."""
+    schema = as_mapping(as_mapping(request.response_format).get("json_schema")).get("schema") or FREE_OBJECT
     text = f"{INSTRUCTION}\n{json.dumps(schema, ensure_ascii=False)}"
-    return evolve(
-        request,
-        response_format={"type": JSON_OBJECT},
-        messages=_with_instruction(request.messages, text),
-    )
+    messages = _with_system_text(request.messages, text)
+    return evolve(request, response_format=response_format, messages=messages)
 
 
 def _asked_by_tool(request: LLMRequest, schema: JSON) -> LLMRequest:
@@ -69,7 +72,7 @@ def _asked_by_tool(request: LLMRequest, schema: JSON) -> LLMRequest:
     )
 
 
-def _with_instruction(messages: Tuple[Message, ...], text: str) -> Tuple[Message, ...]:
+def _with_system_text(messages: Tuple[Message, ...], text: str) -> Tuple[Message, ...]:
     """Put an instruction into the system message: many hosts take only one, and only at the beginning."""
     first = messages[0]
     if first.role == "system" and isinstance(first.content, str):

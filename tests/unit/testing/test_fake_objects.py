@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from llm_orchestrator import (
     ConfigurationError,
     EmbeddingRequest,
+    FinishReason,
     InvalidResponseError,
     LLMOrchestrator,
     LLMRequest,
@@ -170,3 +171,20 @@ def test_its_models_make_vectors(scripted_orchestrator: ScriptedOrchestrator) ->
     scripted_orchestrator.refresh_models()
     assert scripted_orchestrator.get_available_models(kind="embedding") == ["fake-model"]
     assert scripted_orchestrator.get_available_models() == ["fake-model"]
+
+
+def test_a_finish_reason_may_be_a_word() -> None:
+    assert FakeReply("x", finish_reason="length") == FakeReply("x", finish_reason=FinishReason.LENGTH)
+    with pytest.raises(TypeError, match="finish_reason is 'lenght'. Use one of stop, length"):
+        FakeReply("x", finish_reason="lenght")
+
+
+def test_a_function_of_the_embedding_model_gives_vectors_and_others_are_not_asked() -> None:
+    scene = play(lambda request: request.messages[-1].content.upper())
+
+    def by_length(request: Any) -> FakeReply:
+        return FakeReply(vectors=[[float(len(text))] for text in request.texts])
+
+    scene.provider.answers(by_length, model="vectors")
+    assert scene.orchestrator.embed(["a", "abc"], model="vectors").vectors == [[1.0], [3.0]]
+    assert len(scene.orchestrator.embed("a", model="other").vectors[0]) > 1
