@@ -55,11 +55,13 @@ def as_text_or_none(value: Any) -> Optional[str]:
 
 def as_count(value: Any) -> Optional[int]:
     """A number of tokens, or of other things that are counted; None for one that cannot be."""
-    return value if is_count(value) else None
+    return value if value is not None and is_count(value) else None
 
 
 def other_answers(answers: Any, first: Optional[JSON]) -> List[Tuple[int, JSON]]:
     """The answers in one reply beside the first, by their index; hosts leave it out, or repeat it."""
+    if isinstance(answers, list) and len(answers) == 1 and answers[0] is first:
+        return []
     numbered: Dict[int, JSON] = {}
     for place, answer in enumerate(as_mappings(answers)):
         number = place if (index := as_count(answer.get("index"))) is None else index

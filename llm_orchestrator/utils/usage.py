@@ -30,6 +30,8 @@ COSTS: Mapping[str, Decimal] = {
     "estimated_cost": Decimal(1),
     "cost_in_usd_ticks": Decimal("1e-10"),
 }
+#: Types of values that stay as they are.
+_NUMBERS = frozenset((int, bool, type(None)))
 #: More than any call costs: a number above it is none.
 MOST_DOLLARS = 1_000_000
 #: A count as text, no longer than one can be.
@@ -38,6 +40,8 @@ _COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 def in_numbers(usage: JSON) -> JSON:
     """A usage object whose counts are numbers, also where a host writes them as text or as 12.0."""
+    if _NUMBERS.issuperset(map(type, usage.values())):
+        return usage
     changes = {
         key: number for key, value in usage.items() if (number := _in_numbers(key, value)) is not value
     }

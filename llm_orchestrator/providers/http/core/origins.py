@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import List, NamedTuple, Optional, Tuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -84,7 +85,7 @@ class Origin:
         """Host and port of the proxy, as an error names it; None without a proxy."""
         return f"{_bracketed(self.proxy.host)}:{self.proxy.port}" if self.proxy else None
 
-    @property
+    @cached_property
     def authority(self) -> str:
         """Host and port as a request names them."""
         port = "" if self.port == DEFAULT_PORTS["https" if self.is_tls else "http"] else f":{self.port}"
