@@ -8,6 +8,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.types import JSON
 from llm_orchestrator.utils.json import MAPPINGS
+from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.numbers import is_count
 
 __all__ = [
@@ -23,7 +24,7 @@ __all__ = [
     "parse_data_url",
 ]
 
-_DATA_URL = re.compile(r"data:(?P<mime>[^;,]*)(?:;[^;,]*)*?;base64,(?P<data>.*)", re.DOTALL)
+_DATA_URL = LazyPattern(r"data:(?P<mime>[^;,]*)(?:;[^;,]*)*?;base64,(?P<data>.*)", re.DOTALL)
 
 
 def as_mapping(value: Any) -> JSON:

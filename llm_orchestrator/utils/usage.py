@@ -11,6 +11,7 @@ from operator import is_
 from typing import Any, Dict, Mapping, Optional
 
 from llm_orchestrator.utils.json import JSON, MAPPINGS
+from llm_orchestrator.utils.lazy import LazyPattern
 
 __all__ = [
     "counted_by_gemini",
@@ -35,7 +36,7 @@ _NUMBERS = frozenset((int, bool, type(None)))
 #: More than any call costs: a number above it is none.
 MOST_DOLLARS = 1_000_000
 #: A count as text, no longer than one can be.
-_COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
+_COUNT = LazyPattern(r"[0-9]{1,9}", re.ASCII)
 
 
 def in_numbers(usage: JSON) -> JSON:

@@ -170,8 +170,8 @@ class ReplyParser:
         unread: Bytes of the body that nobody has taken yet.
     """
 
-    # The parser calls the methods that begin with ``on_``. It hides what they raise in its own error, so they leave a
-    # note instead; what a signal raises in them is taken out of that error again.
+    # The parser calls the methods that begin with ``on_``. It hides what they raise in its own error, so they
+    # leave a note instead; what a signal raises in them is taken out of that error again.
 
     def __init__(self) -> None:
         self._parser: Any = httptools.HttpResponseParser(self)

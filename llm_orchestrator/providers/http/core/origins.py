@@ -16,12 +16,13 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers.http.core.settings import HttpSettings, TLSSettings, tls_settings
+from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.urls import server_of
 
 __all__ = ["Origin", "Proxy", "Target", "check_proxy", "is_excluded", "proxy_url"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-_ENTRY = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>\d+))?")
+_ENTRY = LazyPattern(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>\d+))?")
 
 
 @dataclass(frozen=True)
