@@ -436,7 +436,7 @@ class BaseLLMProvider(Adapter):
             model=one_line(redact(response.model or request.model)),
             requested_model=request.model,
             request_id=one_line(redact(response.request_id or self.request_id_of(headers) or "")) or None,
-            warnings=response.warnings + wire.warnings + warnings_of_answer(response, wire) + halves,
+            warnings=response.warnings + wire.warnings + warnings_of_answer(response, request, wire) + halves,
             raw_response=body,
             headers=ReportedHeaders(headers, redact),
         )

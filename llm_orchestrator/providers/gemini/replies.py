@@ -11,6 +11,7 @@ from llm_orchestrator.providers.citations import grounding_of
 from llm_orchestrator.providers.contents import NAMELESS_CALL, check_read
 from llm_orchestrator.providers.finishes import finish_of
 from llm_orchestrator.providers.gemini.calls import join_calls, read_arguments
+from llm_orchestrator.providers.gemini.hosted import hosted_calls
 from llm_orchestrator.providers.gemini.turns import (
     call_id,
     merge_text,
@@ -19,6 +20,7 @@ from llm_orchestrator.providers.gemini.turns import (
     read_text,
     state_to_keep,
 )
+from llm_orchestrator.providers.logprobs import RESULT, logprobs_of_candidate
 from llm_orchestrator.providers.media import media_of_parts
 from llm_orchestrator.providers.messages import answer_message
 from llm_orchestrator.providers.reading import (
@@ -132,6 +134,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         citations=grounding_of(candidate, text) if candidate.keys() & SOURCES else (),
         message=evolve(message, provider_state=state_to_keep(message, parts)),
         request_id=response_id,
+        logprobs=logprobs_of_candidate(candidate) if RESULT in candidate else (),
+        hosted_calls=hosted_calls(candidate, parts),
     )
 
 

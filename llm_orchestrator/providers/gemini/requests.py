@@ -106,6 +106,8 @@ def _generation_config(request: LLMRequest, thinking: Optional[JSON], warnings: 
             "seed": request.seed,
             "frequencyPenalty": request.frequency_penalty,
             "presencePenalty": request.presence_penalty,
+            "responseLogprobs": True if request.logprobs else None,
+            "logprobs": None if request.logprobs is True else request.logprobs,
             "thinkingConfig": thinking,
             **_response_format(request.response_format or {}, warnings),
         }

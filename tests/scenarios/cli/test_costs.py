@@ -28,7 +28,7 @@ def test_costs_writes_the_page(command: Command, configured: Path) -> None:
 
     command("costs", "--html", "page.html", "--title", "Ours", "--month-budget", "12.5")
     page = (configured / "page.html").read_text(encoding="utf-8")
-    assert "<h1>Ours</h1>" in page and "Within the budget of $12.50?" in page
+    assert "<h1>Ours</h1>" in page and "Within the budget of $12.50 for " in page
 
 
 def test_costs_are_listed_by_what_one_asks_for(command: Command, configured: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 from urllib.parse import quote
 
 from llm_orchestrator.providers.openai.messages import warnings_of_state
@@ -39,6 +39,7 @@ COUNTED = (
     "truncation",
 )
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
+LOGPROBS = "message.output_text.logprobs"
 
 
 def build_request(request: LLMRequest, *, stream: bool) -> WireRequest:
@@ -55,7 +56,8 @@ def build_request(request: LLMRequest, *, stream: bool) -> WireRequest:
         "parallel_tool_calls": request.parallel_tool_calls,
         "text": _text(response_format),
         "reasoning": {"effort": request.reasoning_effort} if request.reasoning_effort is not None else None,
-        "include": [ENCRYPTED_REASONING] if _is_known_to_reason(request, items) else None,
+        "include": _include(request, items),
+        "top_logprobs": None if request.logprobs is True else request.logprobs,
         "stream": stream or None,
     }
     # What is made in the background is fetched later, so it has to be kept until then.
@@ -88,6 +90,11 @@ def _warnings(messages: Sequence[Message]) -> Tuple[str, ...]:
     if any(message.name for message in messages if message.role != "tool"):
         warnings += ("Names of messages were not sent: OpenAI's Responses API has no field for them.",)
     return warnings
+
+
+def _include(request: LLMRequest, items: Sequence[JSON]) -> Optional[List[str]]:
+    reasoning = [ENCRYPTED_REASONING] if _is_known_to_reason(request, items) else []
+    return [*reasoning, *([LOGPROBS] if request.logprobs else [])] or None
 
 
 def _is_known_to_reason(request: LLMRequest, items: Sequence[JSON]) -> bool:
