@@ -356,7 +356,7 @@ class CallReporter:
         record, self._unwritten = self._unwritten, None
         if record is not None and not self._is_recorded:
             self._budget.spend(record.cost or ZERO)
-            self._keep(evolve(record, final=final))
+            self._keep(record if final else evolve(record, final=False))
         if final:
             self._budget.settle()
 

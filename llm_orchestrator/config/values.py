@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from llm_orchestrator.config.frozen import freeze
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.models.names import is_fine_tuned
+from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.urls import fault_of_url
 
 __all__ = [
@@ -42,7 +43,7 @@ def _no_fine_tuned(model: str) -> str:
 
 
 #: Ways to write a variable that other programs replace and this one does not, and quotes around a value.
-_NOT_REPLACED = re.compile(
+_NOT_REPLACED = LazyPattern(
     r"\$(?:env:)?(?P<shell>\w+)|(?:\$\{?)?(?:env:|os\.environ[/.])(?P<other>\w+)\}?|\{(?P<braces>[A-Z][A-Z0-9_]*)\}|%(?P<windows>\w+)%|\{\{\s*(?P<template>\w+)?.*\}\}|<[^<>]*>|(?P<quote>['\"]).*(?P=quote)",
     re.DOTALL,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import abc
-from typing import Any, ClassVar, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import (
     ConfigurationError,
@@ -17,7 +17,6 @@ from llm_orchestrator.exceptions import (
     NotSupportedError,
     ProviderError,
 )
-from llm_orchestrator.providers.batch_values import BatchTranslation
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.failures import Failure, error_of_failure, field_at_fault, words_of
@@ -37,8 +36,14 @@ from llm_orchestrator.types import (
     TokenUsage,
 )
 from llm_orchestrator.utils.hidden import hidden
+from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.text import one_line
 from llm_orchestrator.utils.urls import host_in
+
+if TYPE_CHECKING:
+    from llm_orchestrator.providers import batch_values
+else:
+    batch_values = LazyModule("llm_orchestrator.providers.batch_values")
 
 __all__ = ["Adapter"]
 
@@ -85,7 +90,7 @@ class Adapter(ABC):
     #: Reply headers that decide a price, in lower case.
     price_headers: ClassVar[Tuple[str, ...]] = ()
     #: The translation of its batch API, a ``batches`` module of a protocol; None where it has none.
-    batch_api: ClassVar[Optional[BatchTranslation]] = None
+    batch_api: ClassVar[Optional[batch_values.BatchTranslation]] = None
     #: Types of the events that only say that the connection is alive; they do not end a silence.
     keep_alive_events: ClassVar[Tuple[str, ...]] = ("ping", "keepalive")
 

@@ -53,7 +53,9 @@ def warning_of_streamed(
 
 def _asked(wire: WireRequest) -> int:
     """How many answers the body asks for, in the words of OpenAI's Chat and of Gemini."""
-    body = as_mapping(wire.body)
+    body = wire.body or {}
+    if "n" not in body and "generationConfig" not in body:
+        return 1
     generation = as_mapping(body.get("generationConfig"))
     return as_count(body.get("n")) or as_count(generation.get("candidateCount")) or 1
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers import anthropic
-from llm_orchestrator.providers.anthropic import batches, failures, models
+from llm_orchestrator.providers.anthropic import failures, models
 from llm_orchestrator.providers.anthropic.requests import DEFAULT_MAX_TOKENS
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
@@ -21,6 +21,7 @@ from llm_orchestrator.providers.reading import as_count, as_list, as_mapping
 from llm_orchestrator.providers.sdk import SDKProvider, address_arguments
 from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest, LLMResponse, ModelInfo, StreamEvent, TokenUsage
+from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["AnthropicAdapter"]
@@ -37,7 +38,7 @@ class AnthropicAdapter(SDKProvider):
     protocol: ClassVar[str] = "anthropic"
     service: ClassVar[str] = "anthropic"
     extra: ClassVar[str] = "anthropic"
-    batch_api: ClassVar[Any] = batches
+    batch_api: ClassVar[Any] = LazyModule("llm_orchestrator.providers.anthropic.batches")
     default_max_tokens: ClassVar[Optional[int]] = DEFAULT_MAX_TOKENS
     #: How the names of the SDK's two client classes end; subclasses for other hosts name theirs.
     platform: ClassVar[str] = ""

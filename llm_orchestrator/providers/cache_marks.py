@@ -20,7 +20,7 @@ MODES = ("auto", HOUR)
 
 def with_marks(messages: Tuple[Message, ...], write: Callable[[str], JSON]) -> Tuple[Message, ...]:
     """Replace the key of every part that has it by what a protocol writes for its mode."""
-    if not any(_is_marked(message) for message in messages):
+    if not any(map(_is_marked, messages)):
         return messages
     return tuple(
         _written(message, index, write) if _is_marked(message) else message

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Match, Optional, Pattern
 
+from llm_orchestrator.utils.lazy import LazyPattern
+
 __all__ = [
     "depends_on_others",
     "says_no_credit",
@@ -146,7 +148,7 @@ _CONDITION = _Words(
     r"|mutually exclusive|conflicts? with|incompatible with|not compatible with|compatible with|used with)\b"
 )
 #: What sounds like a condition and speaks of the model alone.
-_ABOUT_THE_MODEL = re.compile(
+_ABOUT_THE_MODEL = LazyPattern(
     r"\b(when (using|used with)|if using|used with|(in)?compatible with) (this|the) model"
 )
 
@@ -168,7 +170,7 @@ _NO_SUCH_PATH = _Words(
     r"\bmethod not allowed\b",
     r"\bcannot (post|get) /",
 )
-_A_MODEL = re.compile(r"\b(models?|deployments?|engine)\b")
+_A_MODEL = LazyPattern(r"\b(models?|deployments?|engine)\b")
 
 
 def says_no_such_path(sentence: str) -> bool:

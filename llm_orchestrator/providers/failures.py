@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from collections import abc
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ from llm_orchestrator.providers.failure_words import (
     says_too_long,
 )
 from llm_orchestrator.types import ADDED_FIELDS, JSON
+from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.text import one_line
 
 __all__ = [
@@ -150,7 +150,7 @@ WIRE_NAMES: Mapping[str, str] = {
 #: Codes of a parameter that the model does not take; others mean that its value is wrong (OpenAI).
 UNSUPPORTED_CODES = ("extra_forbidden", "unknown_parameter", "unsupported_parameter", "unsupported_value")
 #: A parameter's name in a message, in quotes or not.
-PARAMETER_NAME = re.compile(
+PARAMETER_NAME = LazyPattern(
     r"[`'\"]([A-Za-z_.]+)[`'\"]|\b([a-z]+_[a-z_]+|(?:top|max)[A-Z]\w*|[a-z]+Penalty|temperature|seed|stop|store)\b"
 )
 #: Parameters that a message may name where the failure has no field for it.

@@ -6,17 +6,18 @@ import re
 from typing import Any, Mapping
 
 from llm_orchestrator.types import JSON, FinishReason
+from llm_orchestrator.utils.lazy import LazyPattern
 
 __all__ = ["failure_of_finish", "finish_of", "says_failure"]
 
 #: Parts of words for an answer that somebody's filter stopped; hosts have new ones every year.
-BLOCKED = re.compile(
+BLOCKED = LazyPattern(
     "armor|blocked|blocklist|escalation|filter|guardrail|jailbreak|moderat|prohibited|pup_limited|recitation"
     "|refus|safety|sensitive|spii",
     re.IGNORECASE,
 )
 #: Words for a failure of the server that stand where a finish reason should.
-FAILED = re.compile(
+FAILED = LazyPattern(
     r"(.*_)?(error|failed|failure|timeout|unavailable)|abort(ed)?|insufficient_.*|timed_out", re.IGNORECASE
 )
 

@@ -11,7 +11,7 @@ from llm_orchestrator.providers import gemini
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.failures import Failure
-from llm_orchestrator.providers.gemini import batches, embeddings, failures, models
+from llm_orchestrator.providers.gemini import embeddings, failures, models
 from llm_orchestrator.providers.gemini.replies import continuation_token, join_replies, read_usage
 from llm_orchestrator.providers.gemini.requests import with_safety_settings
 from llm_orchestrator.providers.gemini.transport import API_VERSION, GeminiTransport
@@ -28,6 +28,7 @@ from llm_orchestrator.types import (
     StreamEvent,
     TokenUsage,
 )
+from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.urls import split_query, with_path
 from llm_orchestrator.utils.values import evolve
 
@@ -43,7 +44,7 @@ class GeminiAdapter(SDKProvider):
     service: ClassVar[str] = "gcp.gemini"
     price_headers: ClassVar[Tuple[str, ...]] = ("x-gemini-service-tier",)
     extra: ClassVar[str] = "gemini"
-    batch_api: ClassVar[Any] = batches
+    batch_api: ClassVar[Any] = LazyModule("llm_orchestrator.providers.gemini.batches")
     embedding_texts: ClassVar[Optional[int]] = embeddings.MOST_TEXTS
     #: What carries the JSON.
     sdk_transport: ClassVar[Any] = GeminiTransport

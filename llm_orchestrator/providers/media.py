@@ -41,7 +41,9 @@ NOTHING = MediaFound()
 
 def media_of_message(message: JSON, parts: Sequence[JSON]) -> MediaFound:
     """The media of a message of Chat: OpenAI's sound, and the images of hosts beside the text or among it."""
-    pictures = [*as_mappings(message.get("images")), *parts]
+    pictures = [*as_mappings(message.get("images")), *[part for part in parts if part.get("image_url")]]
+    if not (pictures or message.get("audio")):
+        return NOTHING
     places = (as_mapping(picture.get("image_url")) or picture.get("image_url") for picture in pictures)
     urls = (as_text(place if isinstance(place, str) else as_mapping(place).get("url")) for place in places)
     sound = as_mapping(message.get("audio"))

@@ -15,7 +15,7 @@ from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodi
 from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER, without_placeholder
 from llm_orchestrator.providers.http.pools import async_client_arguments
-from llm_orchestrator.providers.openai import batches, chat, embeddings, failures, models, responses
+from llm_orchestrator.providers.openai import chat, embeddings, failures, models, responses
 from llm_orchestrator.providers.openai.cache import (
     CACHE_OPTIONS,
     refusal_of,
@@ -44,6 +44,7 @@ from llm_orchestrator.types import (
     StreamEvent,
     TokenUsage,
 )
+from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["OpenAIAdapter"]
@@ -62,7 +63,7 @@ class OpenAIAdapter(SDKProvider):
     service: ClassVar[str] = "openai"
     extra: ClassVar[str] = "openai"
     takes_compat: ClassVar[bool] = True
-    batch_api: ClassVar[Any] = batches
+    batch_api: ClassVar[Any] = LazyModule("llm_orchestrator.providers.openai.batches")
     embedding_texts: ClassVar[Optional[int]] = embeddings.MOST_TEXTS
     embedding_tokens: ClassVar[Optional[int]] = embeddings.MOST_TOKENS
 

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.types import JSON
 from llm_orchestrator.utils.json import MAPPINGS
+from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.numbers import is_count
 
 __all__ = [
@@ -23,7 +24,7 @@ __all__ = [
     "parse_data_url",
 ]
 
-_DATA_URL = re.compile(r"data:(?P<mime>[^;,]*)(?:;[^;,]*)*?;base64,(?P<data>.*)", re.DOTALL)
+_DATA_URL = LazyPattern(r"data:(?P<mime>[^;,]*)(?:;[^;,]*)*?;base64,(?P<data>.*)", re.DOTALL)
 
 
 def as_mapping(value: Any) -> JSON:
@@ -55,11 +56,13 @@ def as_text_or_none(value: Any) -> Optional[str]:
 
 def as_count(value: Any) -> Optional[int]:
     """A number of tokens, or of other things that are counted; None for one that cannot be."""
-    return value if is_count(value) else None
+    return value if value is not None and is_count(value) else None
 
 
 def other_answers(answers: Any, first: Optional[JSON]) -> List[Tuple[int, JSON]]:
     """The answers in one reply beside the first, by their index; hosts leave it out, or repeat it."""
+    if isinstance(answers, list) and len(answers) == 1 and answers[0] is first:
+        return []
     numbered: Dict[int, JSON] = {}
     for place, answer in enumerate(as_mappings(answers)):
         number = place if (index := as_count(answer.get("index"))) is None else index

@@ -18,6 +18,7 @@ from llm_orchestrator.types import (
     number_from_text,
 )
 from llm_orchestrator.utils.json import merged
+from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.suggestions import closest
 from llm_orchestrator.utils.values import evolve
 
@@ -72,11 +73,11 @@ CLIENT_SETTINGS: Mapping[str, str] = {
     **dict.fromkeys(("http_async_client", "http_client", "http_options"), _NOWHERE),
 }
 _SEPARATORS = re.compile(r"[-_.\s]")
-_WORD_ENDS = re.compile(r"[-.\s]|(?<=[a-z0-9])(?=[A-Z])")
+_WORD_ENDS = LazyPattern(r"[-.\s]|(?<=[a-z0-9])(?=[A-Z])")
 #: The same without case and separators: ``apiVersion``, ``api-version`` and ``API_VERSION`` are one name.
 _PLAIN_SETTINGS = {_SEPARATORS.sub("", name): remedy for name, remedy in CLIENT_SETTINGS.items()}
 #: Names of credentials, their words apart; ``pad_token`` and ``prompt_cache_key`` are none.
-_CREDENTIAL = re.compile(
+_CREDENTIAL = LazyPattern(
     r"authori[sz]ation|password|passwd|secret|credential|^(auth|key|token|bearer|jwt|cookie)$"
     r"|(^|_)x?(access|api|account|function|private|subscription)_?key(_?id)?$"
     r"|(^|_)x?(access|ad|api|auth|bearer|hf|id|refresh|security|service|session)_?token(_?(file|provider))?$"

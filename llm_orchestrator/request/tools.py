@@ -10,7 +10,6 @@ import re
 from collections import abc
 from dataclasses import is_dataclass
 from itertools import takewhile
-from textwrap import dedent
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
@@ -20,6 +19,7 @@ from llm_orchestrator.types.served_tools import ServedTool, each_tool
 from llm_orchestrator.types.tool_functions import Parameters, documentation_of, name_of
 from llm_orchestrator.utils.json import beside
 from llm_orchestrator.utils.json_schema import with_object_at_root
+from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.suggestions import closest
 from llm_orchestrator.utils.values import evolve
 
@@ -42,8 +42,8 @@ DECLARATION_KEYS = {"name", "description", *DECLARED_SCHEMAS}
 VALUES_IN_SCHEMAS = ("const", "default", "enum", "example", "examples", "required")
 FORM = '{"type": "function", "function": {"name": ..., "parameters": {...}}}'
 #: A tool name that all providers accept.
-NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
-SECTION = re.compile(
+NAME = LazyPattern(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
+SECTION = LazyPattern(
     r"^(?:Args|Arguments|Returns|Yields|Raises|Examples?|Notes?|Attributes):\s*$", re.MULTILINE
 )
 
@@ -321,6 +321,8 @@ def _described(documentation: str) -> str:
 
 def _documented_arguments(documentation: str) -> Dict[str, str]:
     """The descriptions in the Args section of a Google-style docstring, with any indentation."""
+    from textwrap import dedent  # few programs have tools
+
     indented = takewhile(
         lambda line: not line or line.startswith(" "), documentation.partition("Args:\n")[2].splitlines()
     )

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from decimal import Decimal
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional, Union
 
 from llm_orchestrator.exceptions import ConfigurationError, OrchestratorError, ProviderError
 from llm_orchestrator.types import MISSING_USAGE, Attempt, CostDetails, Exchange, LLMResponse, TokenUsage
 from llm_orchestrator.usage.estimates import ESTIMATOR
 from llm_orchestrator.usage.record import UsageRecord
-from llm_orchestrator.utils.forks import forks_wait
+from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.numbers import is_amount
 from llm_orchestrator.utils.values import build
+
+if TYPE_CHECKING:
+    from llm_orchestrator.pricing import facts
+else:
+    facts = LazyModule("llm_orchestrator.pricing.facts")  # a program without calls needs no prices
 
 __all__ = [
     "GIVEN",
@@ -64,7 +69,7 @@ def usage_record_of(
     exchange: Optional[Exchange] = None,
     ended_at: Optional[datetime] = None,
 ) -> UsageRecord:
-    """Make the record of an attempt that ended; whether it was the last of its call is not known yet.
+    """Make the record of an attempt that ended; it counts as the last of its call until another one follows.
 
     Without ``details`` its provider refused it, and it costs nothing. Where no answer came, ``answer`` is an
     empty one.
@@ -83,7 +88,7 @@ def usage_record_of(
             "session_id": call.session_id,
             "call_id": call.call_id,
             "attempt": number,
-            "final": False,
+            "final": True,
             "status": status,
             "error_type": attempt.error,
             "status_code": attempt.status_code,
@@ -162,13 +167,10 @@ def _audit_facts(answer: LLMResponse, exchange: Optional[Exchange]) -> Dict[str,
     """The fields of a record that an audit needs to price the answer again."""
     if exchange is None:
         return {"api": None, "usage_raw": None, "price_facts": {}}
-    with forks_wait:
-        from llm_orchestrator.pricing.facts import price_facts
-
     return {
         "api": exchange.api or None,
         "usage_raw": answer.usage.raw,
-        "price_facts": price_facts(
+        "price_facts": facts.price_facts(
             exchange.request, exchange.headers, answer.raw_response or {}, batch=exchange.batch
         ),
     }

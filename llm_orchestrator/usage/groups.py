@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from itertools import product
 from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple
 
 from llm_orchestrator.utils.json import read_json
+from llm_orchestrator.utils.lazy import LazyPattern
 
 __all__ = ["KINDS", "Key", "Naming", "by_kind", "by_kinds", "storable", "tags_of"]
 
@@ -16,7 +16,7 @@ KINDS = ("provider", "model", "session", "tag", "day")
 #: What decides the groups of a row: its provider, model, session, local day, and tags as they stand there.
 Key = Tuple[str, str, str, str, str]
 #: What PostgreSQL takes in no text, and what ends a line of a file where JSON does not escape it.
-_UNSTORABLE = re.compile("[\0\x7f\x85\u2028\u2029]")
+_UNSTORABLE = LazyPattern("[\0\x7f\x85\u2028\u2029]")
 #: Gives the names of the groups that a row belongs to.
 Naming = Callable[[Key], Iterable[Any]]
 

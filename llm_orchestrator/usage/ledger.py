@@ -46,6 +46,7 @@ class Ledger:
         self, path: Union[str, Path], *, fsync: bool = False, rotate_mb: Optional[float] = None
     ) -> None:
         self.path = Path(_followed(pinned(path)))
+        self._name = str(self.path)
         self._fsync = fsync
         self._rotate_bytes = None if rotate_mb is None else int(rotate_mb * 1_000_000)
         self._descriptor: Optional[int] = None
@@ -203,7 +204,7 @@ class Ledger:
                 self._opened = identity(os.fstat(self._descriptor))
             locked = self._lock(self._descriptor, lock_timeout)
             try:
-                status = os.stat(self.path)
+                status = os.stat(self._name)
                 if identity(status) == self._opened:
                     return self._descriptor, status.st_size, locked
             except FileNotFoundError:

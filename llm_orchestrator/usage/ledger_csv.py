@@ -32,6 +32,7 @@ from typing import (
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.columns import COLUMNS, END_OF_ROW, REPORT_COLUMNS, REQUIRED_COLUMNS, SCHEMA
 from llm_orchestrator.usage.record import WRITERS, as_text, parse_timestamp
+from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.numbers import is_amount, is_count
 
 __all__ = [
@@ -50,9 +51,9 @@ logger = logging.getLogger(__name__)
 Row = Mapping[str, str]
 
 # A spreadsheet would run a cell that begins like this as a formula; the apostrophe in front prevents that.
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_FORMULA = LazyPattern(r"'*[=+\-@\t\r]")
 # Whatever some reader takes for the end of a line, and control characters that break CSV readers.
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
+_CONTROL = LazyPattern("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 #: What ``_FORMULA`` begins with, tabs aside, which cannot be printed, as nothing of ``_CONTROL`` can.
 _LEADS = "'=+-@"
 _OLD_SCHEMA = "1"  # of version 0.1

@@ -20,14 +20,18 @@ def has_halves(value: Any) -> bool:
     """Whether a JSON value holds a half of a character anywhere."""
     left: List[Any] = [value]
     for each in left:
-        if isinstance(each, str):
+        kind = type(each)
+        if kind is dict:
+            if not all(map(str.isascii, each)) and any(map(_is_cut, each)):
+                return True
+            left += each.values()
+        elif kind is list or kind is tuple:
+            left += each
+        elif kind not in _PLAIN and isinstance(each, str):
             if not each.isascii() and _is_cut(each):
                 return True
-        elif isinstance(each, (list, tuple)):
-            left += each
-        elif type(each) not in _PLAIN and isinstance(each, abc.Mapping):
-            left += each
-            left += each.values()
+        elif kind not in _PLAIN and isinstance(each, abc.Mapping):
+            left += [*each, *each.values()]
     return False
 
 

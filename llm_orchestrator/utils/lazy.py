@@ -1,13 +1,14 @@
-"""Modules that are imported when something of them is first needed, so that a program starts fast."""
+"""Modules that are imported, and patterns that are compiled, when first needed: a program starts fast."""
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from llm_orchestrator.utils.forks import forks_wait
 
-__all__ = ["LazyModule"]
+__all__ = ["LazyModule", "LazyPattern"]
 
 
 class LazyModule:
@@ -30,3 +31,19 @@ class LazyModule:
             raise self._explained(error) from error
         setattr(self, attribute, value)
         return value
+
+
+if TYPE_CHECKING:
+    LazyPattern = re.compile
+else:
+
+    class LazyPattern:
+        """Stands for a pattern that few programs need, with all its methods; made like ``re.compile``."""
+
+        def __init__(self, pattern: str, flags: int = 0) -> None:
+            self._made_of = (pattern, flags)
+
+        def __getattr__(self, attribute: str) -> Any:
+            value = getattr(re.compile(*self._made_of), attribute)
+            setattr(self, attribute, value)
+            return value

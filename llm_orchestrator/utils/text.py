@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Match
+
+from llm_orchestrator.utils.lazy import LazyPattern
 
 __all__ = ["harmless", "one_line"]
 
 # Control characters but tab and line feed, other ends of lines, and what turns the direction of text.
-_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_OBEYED = LazyPattern("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def one_line(text: str) -> str:

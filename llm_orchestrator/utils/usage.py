@@ -11,6 +11,7 @@ from operator import is_
 from typing import Any, Dict, Mapping, Optional
 
 from llm_orchestrator.utils.json import JSON, MAPPINGS
+from llm_orchestrator.utils.lazy import LazyPattern
 
 __all__ = [
     "counted_by_gemini",
@@ -30,14 +31,18 @@ COSTS: Mapping[str, Decimal] = {
     "estimated_cost": Decimal(1),
     "cost_in_usd_ticks": Decimal("1e-10"),
 }
+#: Types of values that stay as they are.
+_NUMBERS = frozenset((int, bool, type(None)))
 #: More than any call costs: a number above it is none.
 MOST_DOLLARS = 1_000_000
 #: A count as text, no longer than one can be.
-_COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
+_COUNT = LazyPattern(r"[0-9]{1,9}", re.ASCII)
 
 
 def in_numbers(usage: JSON) -> JSON:
     """A usage object whose counts are numbers, also where a host writes them as text or as 12.0."""
+    if _NUMBERS.issuperset(map(type, usage.values())):
+        return usage
     changes = {
         key: number for key, value in usage.items() if (number := _in_numbers(key, value)) is not value
     }

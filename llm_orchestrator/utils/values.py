@@ -15,11 +15,13 @@ __all__ = ["build", "evolve", "make"]
 
 Value = TypeVar("Value")
 
+_new, _set = object.__new__, object.__setattr__
+
 
 def build(kind: Type[Value], fields: Dict[str, Any]) -> Value:
     """Make a frozen dataclass from a dict of all its fields; the caller must not use the dict afterwards."""
-    value = object.__new__(kind)
-    object.__setattr__(value, "__dict__", fields)
+    value = _new(kind)
+    _set(value, "__dict__", fields)
     return value
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import Callable, Dict, Iterator, Mapping, Optional, Tuple, Type
+
+from llm_orchestrator.utils.lazy import LazyPattern
 
 __all__ = ["ReportedHeaders", "fault_of_headers", "is_header_text", "joined_headers"]
 
 #: Parts of the names of reply headers that tell about limits, tracing and time.
-_REPORTED = re.compile(
+_REPORTED = LazyPattern(
     r"rate-?limit|retry-after|request-?id|trace|correlation|server-timing|processing-ms|cf-ray|service-tier|region"
 )
 #: Characters of a value that are kept; those that are meant are short.
 _LONGEST = 500
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NAME = LazyPattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def _is_header_name(text: str) -> bool:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import threading
 import weakref
 from collections import deque
 from typing import Any, Deque, Iterable, Iterator, List, Mapping, Optional, Set
 
 from llm_orchestrator.exceptions import OrchestratorError, with_causes
+from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.values import build
 
 __all__ = ["Redactor", "redact_logs", "secret_headers", "secrets_beside", "stop_redacting_logs"]
@@ -58,7 +58,7 @@ TELLING = (
     "urllib3.connectionpool",
 )
 #: What they write: a name, and behind a colon or an equals sign its value.
-_NAMED_SECRET = re.compile(
+_NAMED_SECRET = LazyPattern(
     r"""(?ix)([\w-]*(?:authorization|credential|password|secret|security-token|_token|assertion|signature)
     ["']?\s*[:=]\s*["']?(?:Bearer\s+)?)[^\s"',&]+"""
 )
@@ -114,9 +114,8 @@ class Redactor:
             self._born.extend(new)
             self._own = _all_forms([*self._given, *self._born])
 
-    def finds(self, value: Any) -> bool:
-        """Whether a secret may stand somewhere in plain data; fast, for every row is asked."""
-        text = str(value)
+    def finds(self, text: str) -> bool:
+        """Whether a secret may stand somewhere in a text; fast, for every row is asked."""
         return any(secret[:PREFIX_LENGTH] in text for secret in self._secrets)
 
     def clean(self, value: Any) -> Any:

@@ -26,10 +26,10 @@ def record(**known: Any) -> UsageRecord:
     return usage_record_of(CALL, ATTEMPT, ANSWER, **facts)
 
 
-def test_a_record_has_every_field_and_is_not_final_yet() -> None:
+def test_a_record_has_every_field_and_is_final_until_another_follows() -> None:
     made = record()
     assert vars(made).keys() == UsageRecord.__dataclass_fields__.keys()
-    assert (made.final, evolve(made, final=True).final) == (False, True)
+    assert (made.final, evolve(made, final=False).final) == (True, False)
     assert (made.provider, made.model, made.requested_model, made.attempt) == ("p", "served", "asked", 2)
     assert (made.session_id, made.call_id, made.streamed, made.tags) == (
         "session",

@@ -10,17 +10,19 @@ import os
 import re
 import sys
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import List, NamedTuple, Optional, Tuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers.http.core.settings import HttpSettings, TLSSettings, tls_settings
+from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.urls import server_of
 
 __all__ = ["Origin", "Proxy", "Target", "check_proxy", "is_excluded", "proxy_url"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-_ENTRY = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>\d+))?")
+_ENTRY = LazyPattern(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>\d+))?")
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Origin:
         """Host and port of the proxy, as an error names it; None without a proxy."""
         return f"{_bracketed(self.proxy.host)}:{self.proxy.port}" if self.proxy else None
 
-    @property
+    @cached_property
     def authority(self) -> str:
         """Host and port as a request names them."""
         port = "" if self.port == DEFAULT_PORTS["https" if self.is_tls else "http"] else f":{self.port}"

@@ -18,7 +18,9 @@ MEDIA = ("image_url", "file", "input_audio")
 
 def read_content(content: Any) -> str:
     """The text of a content; some compatible servers send parts where OpenAI sends a string."""
-    return content if isinstance(content, str) else text_in(parts_in(content))
+    if isinstance(content, str):
+        return content
+    return text_in(parts_in(content)) if content else ""
 
 
 def write_content(message: Message, index: int) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.citations import annotations_in, cited_parts, listed_sources
-from llm_orchestrator.providers.contents import check_read, parts_in, refusal_in, text_in
+from llm_orchestrator.providers.contents import check_read, parts_in, refusal_in
 from llm_orchestrator.providers.finishes import failure_of_finish, finish_of, says_failure
 from llm_orchestrator.providers.logprobs import logprobs_of_choice
 from llm_orchestrator.providers.media import media_of_message
@@ -42,7 +42,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     choice = first_choice(body)
     message = _message(choice)
     parts = parts_in(message.get("content"))
-    text = text_in(parts)
+    text = read_content(message.get("content"))
     calls = read_calls(message)
     refusal = read_content(message.get("refusal")) or refusal_in(parts) or None
     if not (text or calls or refusal):
