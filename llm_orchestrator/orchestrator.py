@@ -172,6 +172,8 @@ class LLMOrchestrator:
                 ``response.parsed`` then is a value of; or the OpenAI Chat dict (``json_object``,
                 ``json_schema``).
             reasoning_effort: How much the model should think, in the provider's words.
+            logprobs: True to be told in ``response.logprobs`` how likely the model found each token of its
+                answer, a number to be told as many of the likeliest tokens at each place, too.
             cache: ``auto`` to use the provider's prompt cache, ``1h`` to have it kept for at least an hour,
                 which costs more to write, ``off`` not to use it.
             timeout: Seconds to the first byte and of silence between events, for each attempt; None for the
@@ -586,9 +588,11 @@ class LLMOrchestrator:
         """Sum up what this session has cost so far.
 
         Returns:
-            US dollars; calls with an unknown price are not in it.
+            US dollars; calls whose price is unknown or estimated are not in it, which a warning says once.
         """
-        return self.cost_tracker.get_session_cost(self.session_id)
+        cost = self.cost_tracker.get_session_cost(self.session_id)
+        self.cost_tracker.warn_of_left_out(self.session_id)
+        return cost
 
     def budget_status(self, tags: Optional[Mapping[str, str]] = None) -> List[limits.BudgetStatus]:
         """Tell what is left of each budget: of this session, this day and this month.

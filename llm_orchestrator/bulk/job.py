@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from inspect import signature
 from typing import Any, Callable, Mapping, Optional, Union
 
 from llm_orchestrator.bulk.journals import is_url
 from llm_orchestrator.bulk.messages import Field
 from llm_orchestrator.bulk.results import BulkProgress
 from llm_orchestrator.exceptions import InvalidRequestError
+from llm_orchestrator.types import PARAMETERS
+from llm_orchestrator.utils.suggestions import closest
 
 __all__ = ["BulkJob", "bulk_job"]
 
@@ -58,6 +61,7 @@ def bulk_job(
     **arguments: Any,
 ) -> BulkJob:
     """Check the arguments of ``map``; the others are those of ``send_request``, or of ``embed``."""
+    _refuse_mistyped(arguments)
     if type(concurrency) is not int or concurrency < 1:
         raise InvalidRequestError(f"concurrency is {concurrency!r}. Pass a whole number above 0.")
     if progress is not None and not isinstance(progress, bool) and not callable(progress):
@@ -74,7 +78,8 @@ def bulk_job(
         )
     if mode == BATCH and journal is not None and is_url(os.fspath(journal)):
         raise InvalidRequestError(
-            'mode="batch" keeps notes on its batches beside the answers, in a file. Name a file as journal.'
+            'mode="batch" has one run alone submit and collect, so its journal is a file and no database. '
+            "Name a file as journal, on a disk that every machine which may go on with the run can see."
         )
     return BulkJob(
         rows,
@@ -94,6 +99,17 @@ def bulk_job(
     )
 
 
+def _refuse_mistyped(arguments: Mapping[str, Any]) -> None:
+    """A mistyped ``max_cost`` would be an option for the provider, and the run would have no bound."""
+    for name in arguments:
+        meant = None if name in PARAMETERS else closest(name, OWN_ARGUMENTS)
+        if meant is not None:
+            raise InvalidRequestError(
+                f"{name} is not an argument of map. Did you mean {meant}? "
+                "A field of the provider's body that has this name goes into the options of its entry."
+            )
+
+
 def _chosen(name: str, value: str, usual: str, other: str) -> bool:
     """Whether the other of two words was chosen."""
     if value not in (usual, other):
@@ -109,3 +125,7 @@ def _dollars(value: Any) -> Decimal:
     if isinstance(value, bool) or not dollars.is_finite() or dollars < 0:
         raise InvalidRequestError(f"max_cost is {value!r}. Pass US dollars, 0 or more.")
     return dollars
+
+
+#: Arguments of ``map`` alone.
+OWN_ARGUMENTS = frozenset(signature(bulk_job).parameters) - {"arguments"}

@@ -8,7 +8,7 @@ from typing import Any, Generic, List, Optional
 
 from llm_orchestrator.exceptions import OrchestratorError
 from llm_orchestrator.types import LLMResponse, Parsed_co
-from llm_orchestrator.utils.money import format_cost
+from llm_orchestrator.utils.money import format_cost, format_sum
 
 __all__ = ["BulkEstimate", "BulkProgress", "BulkResult", "BulkSummary"]
 
@@ -83,8 +83,7 @@ class BulkSummary:
         parts.append(f"{self.requests:,} requests, {self.refused:,} refused")
         if self.waiting:
             parts.append(f"{self.waiting:,} rows wait in batches")
-        unpriced = f" and {self.unpriced:,} answers of unknown price" if self.unpriced else ""
-        parts.append(f"{format_cost(self.cost)}{unpriced} in {self.seconds:.1f} s")
+        parts.append(f"{format_sum(self.cost, self.unpriced)} in {self.seconds:.1f} s")
         return "; ".join(parts) + (f"; stopped by {self.stopped}" if self.stopped else "")
 
 

@@ -54,6 +54,7 @@ from llm_orchestrator.types import (
     LLMResponse,
     ModelInfo,
     OutputRejected,
+    ToolCall,
 )
 from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.lazy import LazyModule
@@ -61,6 +62,7 @@ from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.calls.pace import Pace
+    from llm_orchestrator.calls.tool_report import ToolReport
     from llm_orchestrator.calls.turn import Turn
     from llm_orchestrator.providers import batches
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -435,6 +437,10 @@ class Call:
             self._reporter.cancel()
             if self._turn is not None:
                 self._end_failed(self._turn, error)
+
+    def tool_report(self, call: ToolCall) -> ToolReport:
+        """What is told of a tool that is run because the answer asks for it."""
+        return self._reporter.tool_report(call)
 
     def succeed(self, response: LLMResponse) -> Union[LLMResponse, OutputRejected]:
         """Record a whole answer, and complete it with its cost, its attempts and the parsed value.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from llm_orchestrator.types import LLMRequest, TokenUsage
 
-__all__ = ["Pace"]
+if TYPE_CHECKING:
+    from llm_orchestrator.config.entry import LimitsConfig
+    from llm_orchestrator.config.manager import ProviderConfig
+    from llm_orchestrator.providers.adapter import Adapter
+
+__all__ = ["Pace", "limits_of_rows"]
 
 
 class Pace(Protocol):
@@ -20,3 +25,11 @@ class Pace(Protocol):
 
     def failed(self, error: BaseException) -> bool:
         """Note the end of the attempt that was begun; returns whether to make it again after a pause."""
+
+
+def limits_of_rows(entry: ProviderConfig, provider: Adapter) -> LimitsConfig:
+    """The limits of an entry for rows; where it names no concurrency, that of its provider."""
+    limits = entry.limits
+    if limits.concurrency is None and provider.parallel_requests is not None:
+        return limits.model_copy(update={"concurrency": provider.parallel_requests})
+    return limits

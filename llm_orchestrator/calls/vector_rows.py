@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Sequ
 from llm_orchestrator.calls.embedding import Room
 from llm_orchestrator.calls.expected_cost import estimated_cost
 from llm_orchestrator.calls.factory import CallFactory
+from llm_orchestrator.calls.pace import limits_of_rows
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import (
     ContextLengthError,
@@ -90,7 +91,7 @@ class VectorCaller:
         self._request = self._template.request
         self._model = self._request.model or factory.embedding_model(provider.name)
         provider.embedding_request(evolve(self._request, model=self._model))  # says now that it has none
-        self.limits = entry.limits
+        self.limits = limits_of_rows(entry, provider)
         #: What, beside the text, decides a vector.
         self.identity: Mapping[str, Any] = {
             "provider": provider.name,

@@ -35,7 +35,7 @@ LINKED = [
 ]
 API_PAGE = ROOT / "docs" / "api.md"
 #: Pages that tests of their own run.
-ELSEWHERE = (API_PAGE, PROVIDER_PAGE, ROOT / "docs" / "web.md")
+ELSEWHERE = (API_PAGE, PROVIDER_PAGE, ROOT / "docs" / "web.md", ROOT / "docs" / "tracing.md")
 #: The columns of the table of what is supported, but the last.
 ADAPTERS: List[Tuple[str, Dict[str, str]]] = [
     ("openai", {"api": "responses"}),
@@ -266,7 +266,7 @@ def test_the_table_of_parameters_has_them_all() -> None:
 
 
 def test_the_table_of_what_is_supported_names_the_parameters_without_a_field() -> None:
-    everything = {"stop": ("x",), "parallel_tool_calls": False, "reasoning_effort": "low"}
+    everything = {"stop": ("x",), "logprobs": True, "parallel_tool_calls": False, "reasoning_effort": "low"}
     numbers = dict.fromkeys(set(DROPPABLE_PARAMETERS) - set(everything), 1)
     asked = LLMRequest("model", (Message("user", "Hi"),), **everything, **numbers)
     rows = rows_of("providers.md", "What each provider supports")

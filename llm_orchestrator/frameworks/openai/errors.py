@@ -7,11 +7,12 @@ too, so that an ``except openai.RateLimitError`` of that program holds.
 from __future__ import annotations
 
 import sys
-from types import SimpleNamespace, TracebackType
+from types import SimpleNamespace
 from typing import Any, ClassVar, Dict, Optional, Tuple, Type
 
 from llm_orchestrator import exceptions as own
 from llm_orchestrator.frameworks.openai.completions import completion_of
+from llm_orchestrator.frameworks.translation import Translating, counterpart, kind_of
 from llm_orchestrator.types import Attempt
 
 __all__ = [
@@ -190,23 +191,9 @@ _CODES: Tuple[Tuple[Type[own.OrchestratorError], str], ...] = (
 )
 
 
-class translated:  # noqa: N801  # used as a statement
-    """Raise the library's errors in the SDK's shape.
-
-    Not a generator: one would keep the frames of a dropped stream alive on Python 3.9.
-    """
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        if isinstance(error, own.OrchestratorError):
-            raise _translation(error) from error
+def translated() -> Translating:
+    """Raise the library's errors in the SDK's shape."""
+    return Translating(_translation)
 
 
 def bad_request(message: str, param: str) -> OpenAIError:
@@ -216,8 +203,7 @@ def bad_request(message: str, param: str) -> OpenAIError:
 
 
 def _translation(error: own.OrchestratorError) -> OpenAIError:
-    first = error.__cause__ if isinstance(error, own.AllFallbacksFailedError) else None
-    kind = first if isinstance(first, own.OrchestratorError) else error
+    kind = kind_of(error)
     if isinstance(kind, own.OutputTruncatedError):
         made = _raisable(LengthFinishReasonError)(str(error))
     else:
@@ -229,7 +215,7 @@ def _translation(error: own.OrchestratorError) -> OpenAIError:
 
 
 def _api_error(error: own.OrchestratorError, kind: own.OrchestratorError) -> OpenAIError:
-    found = next((made for known, made in _CLASSES if isinstance(kind, known)), None)
+    found = counterpart(kind, _CLASSES)
     if found is None:  # the configuration, a closed orchestrator
         return _raisable(OpenAIError)(str(error))
     if issubclass(found, APIStatusError):
@@ -237,9 +223,7 @@ def _api_error(error: own.OrchestratorError, kind: own.OrchestratorError) -> Ope
     body = {
         "message": str(error),
         "type": type(kind).__name__,
-        "code": next(
-            (word for known, word in _CODES if isinstance(kind, known)), getattr(error, "code", None)
-        ),
+        "code": counterpart(kind, _CODES) or getattr(error, "code", None),
         "param": getattr(kind, "parameter", None),
     }
     return _raisable(found)(str(error), **_fields(found, body, error))
