@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Dict, FrozenSet, List, Mapping, Optional, Sequ
 from llm_orchestrator.calls.budget import CallBudget
 from llm_orchestrator.calls.secrets import with_hidden_headers, without_secrets
 from llm_orchestrator.calls.shared import SharedState
-from llm_orchestrator.calls.tool_report import ToolReport
 from llm_orchestrator.exceptions import (
     ConfigurationError,
     OrchestratorError,
@@ -44,13 +43,17 @@ from llm_orchestrator.usage.attempts import (
 )
 from llm_orchestrator.usage.estimates import missing_tokens
 from llm_orchestrator.usage.record import UsageRecord
+from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.money import ZERO
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
+    from llm_orchestrator.calls import tool_report
     from llm_orchestrator.hooks import Hook, Listeners
     from llm_orchestrator.providers.base import BaseLLMProvider
     from llm_orchestrator.types import CostDetails, ToolCall
+else:
+    tool_report = LazyModule("llm_orchestrator.calls.tool_report")  # with asyncio; few calls run tools
 
 __all__ = ["CallReporter"]
 
@@ -398,11 +401,11 @@ class CallReporter:
             base_url=self._provider.base_url,
         )
 
-    def tool_report(self, call: ToolCall) -> ToolReport:
+    def tool_report(self, call: ToolCall) -> tool_report.ToolReport:
         """Tell hooks of a tool that is run because the answer asks for it."""
         listeners = self._listeners
         if listeners is None or not listeners.hear_tools:
-            return ToolReport(call, None)
+            return tool_report.ToolReport(call, None)
         redactor = self._provider.redactor_for(self._request)
         facts = {
             "call_id": self.id,
@@ -410,7 +413,9 @@ class CallReporter:
             "session_id": self._shared.session_id,
             "tags": self._request.tags,
         }
-        return ToolReport(call, lambda **went: listeners.emit_tool(**facts, **redactor.clean(went)))
+        return tool_report.ToolReport(
+            call, lambda **went: listeners.emit_tool(**facts, **redactor.clean(went))
+        )
 
     def _log_next(self, last: Attempt, step: Attempt) -> None:
         if last.error is None:

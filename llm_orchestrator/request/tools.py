@@ -10,6 +10,7 @@ import re
 from collections import abc
 from dataclasses import is_dataclass
 from itertools import takewhile
+from textwrap import dedent
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
@@ -321,8 +322,6 @@ def _described(documentation: str) -> str:
 
 def _documented_arguments(documentation: str) -> Dict[str, str]:
     """The descriptions in the Args section of a Google-style docstring, with any indentation."""
-    from textwrap import dedent  # few programs have tools
-
     indented = takewhile(
         lambda line: not line or line.startswith(" "), documentation.partition("Args:\n")[2].splitlines()
     )

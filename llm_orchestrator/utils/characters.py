@@ -21,18 +21,27 @@ def has_halves(value: Any) -> bool:
     left: List[Any] = [value]
     for each in left:
         kind = type(each)
-        if kind is dict:
+        if kind is str:
+            if not each.isascii() and _is_cut(each):
+                return True
+        elif kind is dict:
             if not all(map(str.isascii, each)) and any(map(_is_cut, each)):
                 return True
             left += each.values()
-        elif kind is list or kind is tuple:
+        elif kind is list:
             left += each
-        elif kind not in _PLAIN and isinstance(each, str):
-            if not each.isascii() and _is_cut(each):
-                return True
-        elif kind not in _PLAIN and isinstance(each, abc.Mapping):
-            left += [*each, *each.values()]
+        elif kind not in _PLAIN:
+            left += _parts_of(each)
     return False
+
+
+def _parts_of(value: Any) -> List[Any]:
+    """What stands in a value of a type of its own."""
+    if isinstance(value, str):
+        return ["".join((value, ""))]  # as a plain string
+    if isinstance(value, abc.Mapping):
+        return [*value, *value.values()]
+    return [*value] if isinstance(value, (list, tuple)) else []
 
 
 def _is_cut(text: str) -> bool:

@@ -22,6 +22,8 @@ class LazyModule:
         self._explained = explained
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute == "__isabstractmethod__":  # an abstract class asks it of all that stands in it
+            raise AttributeError(attribute)
         try:
             with forks_wait:
                 value = getattr(import_module(self._name), attribute)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import subprocess
@@ -88,6 +89,30 @@ assert not loaded, loaded
 def test_a_first_orchestrator_loads_nothing_that_only_calls_and_reports_need() -> None:
     done = subprocess.run(
         [sys.executable, "-c", FIRST_ORCHESTRATOR], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+FIRST_CALL = """
+import json, sys
+from llm_orchestrator import LLMOrchestrator
+LLMOrchestrator(json.loads(sys.argv[1])).send_request("Hi")
+loaded = [name for name in ("asyncio", "subprocess") if name in sys.modules]
+assert not loaded, loaded
+assert not [name for name in sys.modules if name.startswith("llm_orchestrator.") and name.endswith(".batches")]
+"""
+
+
+@pytest.mark.slow
+def test_a_first_sync_call_loads_neither_asyncio_nor_batches(
+    server: ScriptedServer, dialect: Dialect
+) -> None:
+    server.script(dialect.whole("Hello"))
+    settings = {**dialect.config(server.url), "cost_tracking": {"log_path": None}}
+
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_CALL, json.dumps(settings)], capture_output=True, text=True, check=False
     )
 
     assert done.returncode == 0, done.stderr

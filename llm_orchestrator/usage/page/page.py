@@ -12,7 +12,7 @@ from decimal import Decimal
 from hashlib import sha256
 from html import escape
 from itertools import zip_longest
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence
 
 from llm_orchestrator.usage.page.answers import answers, answers_html, unpriced_html
 from llm_orchestrator.usage.page.cube import Cube
