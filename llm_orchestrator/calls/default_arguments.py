@@ -28,7 +28,8 @@ class DefaultArguments:
     def __init__(self, given: Dict[str, Any]) -> None:
         if "messages" in given:
             raise InvalidRequestError(
-                "A conversation begins without messages. Pass them to its first turn, and instructions as system."
+                "A conversation begins without messages. Pass them to its first turn, and instructions as "
+                "system."
             )
         self._given = given
         self._entered: Any = None
