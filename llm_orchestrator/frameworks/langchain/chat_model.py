@@ -34,13 +34,20 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
     Args:
         orchestrator: The orchestrator.
         model: A model of its active provider; None for the active model.
-        **options: Any argument of ``send_request`` but ``messages``, for every call that does not set it.
+        options: Arguments of ``send_request`` for every call that does not set them. Those whose names LangChain
+            has no use for itself (it has for ``tags``, ``cache``, ``metadata``) may also be given by name.
+        **more: Such arguments.
     """
 
     model_config = ConfigDict(extra="allow")
     orchestrator: Any = Field(exclude=True, repr=False)
     model: Optional[str] = None
     streaming: bool = False
+    options: Dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def _options(self) -> Dict[str, Any]:
+        return {**(self.model_extra or {}), **self.options}
 
     @property
     def _llm_type(self) -> str:
@@ -50,7 +57,7 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
     def _identifying_params(self) -> Dict[str, Any]:
         """What LangChain's cache and its traces know an answer by."""
         provider, model = self.orchestrator.active_provider, self.model or self.orchestrator.active_model
-        return {**(self.model_extra or {}), "provider": provider, "model": model}
+        return {**self._options, "provider": provider, "model": model}
 
     def _get_ls_params(self, stop: Optional[List[str]] = None, **kwargs: Any) -> Any:
         known = self._identifying_params
@@ -58,7 +65,8 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
         return {**params, "ls_provider": known["provider"]}
 
     def _arguments(self, messages: Any, stop: Any, given: Mapping[str, Any]) -> Dict[str, Any]:
-        options = {**(self.model_extra or {}), "model": self.model, **given}
+        options = {**self._options, "model": self.model, **given, **given.get("options", {})}
+        options.pop("options", None)
         options["stop"] = stop or options.get("stop") or None
         options.pop("stream", None)  # how it is asked, not what
         return {"messages": read_messages(messages), **options}
@@ -78,20 +86,25 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
     def _stream(
         self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> Iterator[ChatGenerationChunk]:
-        arguments = self._arguments(messages, stop, kwargs)
-        with translated(), self.orchestrator.send_streaming_request(**arguments) as stream:
-            yield from map(chunk_of, stream.events())
-            yield last_chunk_of(stream.final_response())
+        with translated():
+            stream = self.orchestrator.send_streaming_request(**self._arguments(messages, stop, kwargs))
+            try:
+                yield from map(chunk_of, stream.events())
+                yield last_chunk_of(stream.final_response())
+            finally:
+                stream.close()
 
     async def _astream(
         self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        arguments = self._arguments(messages, stop, kwargs)
         with translated():
-            async with self.orchestrator.asend_streaming_request(**arguments) as stream:
+            stream = self.orchestrator.asend_streaming_request(**self._arguments(messages, stop, kwargs))
+            try:
                 async for event in stream.events():
                     yield chunk_of(event)
                 yield last_chunk_of(await stream.final_response())
+            finally:
+                await stream.aclose()
 
     def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: Any = None, strict: Optional[bool] = None, **kwargs: Any
