@@ -19,7 +19,7 @@ base = $$(for python in python3 python python3.14 python3.13 python3.12 python3.
 	"$$HOME"/.pyenv/versions/3.*/bin/python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && echo "$$python" && break; done)
 
-.PHONY: help test test-all test-sdks test-lowest test-engines announce demo lint format typecheck coverage coverage-rest \
+.PHONY: help test test-all test-sdks test-lowest test-engines test-frameworks announce demo lint format typecheck coverage coverage-rest \
 	bench bench-check bench-others soak simulate integration docs docs-serve environment clean FORCE
 
 help: ## Show these commands
@@ -74,6 +74,15 @@ test-lowest: .venvs/lowest/ready ## Run the tests of the adapters on the oldest 
 
 test-engines: .venvs/engines/ready ## Run the tests of workers on a real Ray and a real Daft
 	@.venvs/engines/bin/python -m pytest -q tests/engines $(ARGS)
+
+.venvs/frameworks/ready: FORCE
+	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py .venvs/frameworks --python "$(PYTHON)" \
+		--group frameworks --extras langchain,pydantic-ai,openai && $(needs) >"$@"; }
+
+# The settings are those of pytest-asyncio, which runs the async tests of LangChain's suites.
+test-frameworks: .venvs/frameworks/ready ## Run the frameworks' own suites and examples on the orchestrator
+	@.venvs/frameworks/bin/python -m pytest -q -n auto --maxprocesses=4 -o asyncio_mode=auto \
+		-o asyncio_default_fixture_loop_scope=function tests/frameworks $(ARGS)
 
 lint: $(venv)/ready typecheck ## Check format, style, docstrings and types
 	$(python) -m black --check --quiet .

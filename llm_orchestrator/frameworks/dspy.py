@@ -1,8 +1,8 @@
-"""The orchestrator as a language model of DSPy: ``OrchestratorLM``. Needs DSPy 3.4 or later (``pip install dspy``)."""
+"""The orchestrator as a language model of DSPy: ``OrchestratorLM``. It needs DSPy 3.4."""
 
 from __future__ import annotations
 
-from typing import Any, AsyncIterator, Dict, Iterator, List, Optional, Tuple, Type
+from typing import Any, AsyncIterator, Dict, Iterator, List, Mapping, Optional, Tuple, Type
 
 try:
     import dspy
@@ -26,24 +26,32 @@ class OrchestratorLM(dspy.LM):  # type: ignore[misc]  # its types are not follow
     Args:
         orchestrator: The orchestrator.
         model: A model of its active provider; None for the active model.
+        options: Arguments of ``send_request`` for every call, such as ``tags``; DSPy's cache does not see them.
         num_retries: How often DSPy asks again after an error, on top of the orchestrator's own retries.
-        **settings: Those of ``dspy.LM``, and arguments of a call.
+        **settings: Those of ``dspy.LM``, such as ``temperature``, ``max_tokens`` and ``cache``.
     """
 
     def __init__(
-        self, orchestrator: Any, model: Optional[str] = None, *, num_retries: int = 0, **settings: Any
+        self,
+        orchestrator: Any,
+        model: Optional[str] = None,
+        *,
+        options: Optional[Mapping[str, Any]] = None,
+        num_retries: int = 0,
+        **settings: Any,
     ) -> None:
         name = model or orchestrator.active_model
+        given = {**(options or {}), "model": name}
         super().__init__(
             f"{orchestrator.active_provider}/{name}",  # by which DSPy's cache tells answers apart
             num_retries=num_retries,
-            engine=_Engine(orchestrator, name),
-            async_engine=_AsyncEngine(orchestrator, name),
+            engine=_Engine(orchestrator, given),
+            async_engine=_AsyncEngine(orchestrator, given),
             **settings,
         )
 
     def _get_initial_kwargs(self, **settings: Any) -> Dict[str, Any]:
-        """The settings as they are: what a model takes is the orchestrator's affair, not a matter of its name."""
+        """The settings as they are: what a model takes is not a matter of its name."""
         return {name: value for name, value in settings.items() if value is not None}
 
 
@@ -52,7 +60,7 @@ class _Arguments:
 
     Args:
         orchestrator: The orchestrator.
-        model: The model to ask.
+        options: The model to ask, and what goes with every call.
     """
 
     supports_function_calling = supports_response_schema = supports_reasoning = True
@@ -65,12 +73,12 @@ class _Arguments:
         "max_tokens",
     )
 
-    def __init__(self, orchestrator: Any, model: str) -> None:
+    def __init__(self, orchestrator: Any, options: Mapping[str, Any]) -> None:
         self.orchestrator = orchestrator
-        self.model = model
+        self.options = options
 
     def __call__(self, request: Any) -> Dict[str, Any]:
-        given = {**request_kwargs(request, "chat"), "model": self.model}
+        given = {**request_kwargs(request, "chat"), **self.options}
         if request.config.top_k is not None:  # OpenAI's API, in whose form DSPy writes the rest, has none
             given["top_k"] = request.config.top_k
         return chat_arguments("dspy.LM", given)
@@ -170,12 +178,12 @@ _ERRORS: Tuple[Tuple[Type[own.OrchestratorError], Any], ...] = (
     (own.InvalidRequestError, lm15.InvalidRequestError),
     (own.InvalidMessagesError, lm15.InvalidRequestError),
     (own.ProviderError, lm15.ProviderError),
-    (own.OrchestratorError, lm15.ConfigurationError),
 )
 
 
 def _translation(error: own.OrchestratorError) -> Exception:
     facts = {name: getattr(error, name, None) for name in ("provider", "request_id", "retry_after")}
     more = {"provider_code": getattr(error, "code", None), "status": getattr(error, "status_code", None)}
-    made: Exception = counterpart(kind_of(error), _ERRORS)(str(error), **facts, **more)
+    found = counterpart(kind_of(error), _ERRORS) or lm15.ConfigurationError
+    made: Exception = found(str(error), **facts, **more)
     return made

@@ -34,8 +34,8 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
     Args:
         orchestrator: The orchestrator.
         model: A model of its active provider; None for the active model.
-        options: Arguments of ``send_request`` for every call that does not set them. Those whose names LangChain
-            has no use for itself (it has for ``tags``, ``cache``, ``metadata``) may also be given by name.
+        options: Arguments of ``send_request`` for every call that does not set them. All but those that
+            LangChain has a use for itself (``tags``, ``cache``, ``metadata``) may be given by name, too.
         **more: Such arguments.
     """
 
