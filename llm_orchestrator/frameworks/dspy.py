@@ -26,7 +26,8 @@ class OrchestratorLM(dspy.LM):  # type: ignore[misc]  # its types are not follow
     Args:
         orchestrator: The orchestrator.
         model: A model of its active provider; None for the active model.
-        options: Arguments of ``send_request`` for every call, such as ``tags``; DSPy's cache does not see them.
+        options: Arguments of ``send_request`` for every call, such as ``tags``. DSPy's cache
+            does not see them.
         num_retries: How often DSPy asks again after an error, on top of the orchestrator's own retries.
         **settings: Those of ``dspy.LM``, such as ``temperature``, ``max_tokens`` and ``cache``.
     """

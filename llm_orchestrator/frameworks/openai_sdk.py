@@ -5,7 +5,7 @@ It needs the SDK (the extra ``openai``). What is asked of it goes to the orchest
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Union
 
 try:
     import openai
@@ -31,8 +31,7 @@ class OpenAI(openai.OpenAI):  # type: ignore[misc]  # its types are not followed
 
     def __init__(self, orchestrator: Any) -> None:
         super().__init__(**UNUSED)
-        ours: OpenAIClient = orchestrator.openai
-        vars(self).update(vars(ours))
+        _take_the_place_of_the_sdks(self, orchestrator.openai)
 
     def request(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse what the orchestrator has not, before the SDK sends it to OpenAI."""
@@ -54,8 +53,7 @@ class AsyncOpenAI(openai.AsyncOpenAI):  # type: ignore[misc]
 
     def __init__(self, orchestrator: Any) -> None:
         super().__init__(**UNUSED)
-        ours: AsyncOpenAIClient = orchestrator.aopenai
-        vars(self).update(vars(ours))
+        _take_the_place_of_the_sdks(self, orchestrator.aopenai)
 
     async def request(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse what the orchestrator has not, before the SDK sends it to OpenAI."""
@@ -68,16 +66,22 @@ class AsyncOpenAI(openai.AsyncOpenAI):  # type: ignore[misc]
     with_options = copy
 
 
+def _take_the_place_of_the_sdks(client: Any, ours: Union[OpenAIClient, AsyncOpenAIClient]) -> None:
+    for name, part in vars(ours).items():
+        setattr(client, name, part)
+
+
 def _not_there() -> Exception:
     made: Exception = openai.OpenAIError(
-        "An orchestrator has chat.completions, responses and embeddings alone. Use a client of the SDK for the rest."
+        "An orchestrator has chat.completions, responses and embeddings alone. "
+        "Use a client of the SDK for the rest."
     )
     return made
 
 
 def _set_elsewhere() -> Exception:
     made: Exception = openai.OpenAIError(
-        "The settings of a client are those of the provider's entry. Pass timeout and max_retries to the call, or "
-        "write them into the YAML file."
+        "The settings of a client are those of the provider's entry. Write them into the YAML file, or pass "
+        "timeout and max_retries to the call."
     )
     return made

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from pathlib import Path
 from typing import Any, Iterator, List
 
 import pytest
@@ -24,7 +22,6 @@ from dspy.utils.exceptions import (
     LMError,
     LMRateLimitError,
     LMServerError,
-    LMTransportError,
     LMUnsupportedModelError,
 )
 

@@ -16,7 +16,7 @@ instructor: Any = pytest.importorskip(
     "instructor", reason="instructor is not installed: make test-frameworks"
 )
 
-from llm_orchestrator.frameworks.openai_sdk import AsyncOpenAI, OpenAI  # noqa: E402
+from llm_orchestrator.frameworks.openai_sdk import AsyncOpenAI, OpenAI
 
 MODES = ("TOOLS", "JSON_SCHEMA", "MD_JSON")
 HI = [{"role": "user", "content": "Jason is 25 years old"}]

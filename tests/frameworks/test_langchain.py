@@ -27,8 +27,8 @@ pytest.importorskip("langchain_core", reason="LangChain is not installed: make t
 
 from langchain.agents import create_agent
 from langchain_core import exceptions as theirs
-from langchain_core.globals import set_llm_cache
 from langchain_core.caches import InMemoryCache
+from langchain_core.globals import set_llm_cache
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage, messages_from_dict, messages_to_dict
 
 from llm_orchestrator.frameworks.langchain import ChatOrchestrator

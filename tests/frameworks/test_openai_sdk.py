@@ -15,7 +15,7 @@ from tests.support.scripted_server import MODEL, Call, Dialect, ScriptedServer
 
 openai: Any = pytest.importorskip("openai", reason="the OpenAI SDK is not installed: make test-frameworks")
 
-from llm_orchestrator.frameworks.openai_sdk import AsyncOpenAI, OpenAI  # noqa: E402
+from llm_orchestrator.frameworks.openai_sdk import AsyncOpenAI, OpenAI
 
 
 def test_the_readme(orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect) -> None:

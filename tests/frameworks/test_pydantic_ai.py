@@ -38,11 +38,10 @@ from pydantic_ai import (
 from pydantic_ai import (
     exceptions as theirs,
 )
+from pydantic_ai.direct import model_request_sync
+from pydantic_ai.models import ModelRequestParameters
 
-from pydantic_ai.direct import model_request_sync  # noqa: E402
-from pydantic_ai.models import ModelRequestParameters  # noqa: E402
-
-from llm_orchestrator.frameworks.pydantic_ai import OrchestratorModel  # noqa: E402
+from llm_orchestrator.frameworks.pydantic_ai import OrchestratorModel
 
 ASKS = [Call("temperature", {"city": "Rome"}, id="call_1")]
 

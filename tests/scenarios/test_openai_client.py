@@ -467,8 +467,10 @@ def test_o1_an_answer_comes_with_what_is_known_of_its_reply(
     assert raw.request_id == made.llm_response.request_id is not None
 
     async def ask() -> Any:
-        return (await orchestrator.aopenai.responses.with_raw_response.create(model=MODEL, input="Hi")).parse()
+        return (
+            await orchestrator.aopenai.responses.with_raw_response.create(model=MODEL, input="Hi")
+        ).parse()
 
-    assert asyncio.run(ask()).output_text == "Hi."
+    assert run_async(orchestrator, ask).output_text == "Hi."
     with pytest.raises(AttributeError):
         orchestrator.openai.embeddings.with_raw_response.no_such_method()

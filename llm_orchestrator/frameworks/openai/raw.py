@@ -33,7 +33,7 @@ class RawReply:
 
     @property
     def headers(self) -> Dict[str, str]:
-        """Those about rate limits, tracing and time, names in lower case; none of a stream, which has just begun."""
+        """Those about rate limits, tracing and time, names in lower case; none of a stream."""
         return dict(getattr(getattr(self._made, "llm_response", None), "headers", {}))
 
     @property
