@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import Any, AsyncIterator, Dict, Iterator, List, Mapping, Optional, Sequence
 
-from langchain_core.exceptions import ModelRefusalError
 from langchain_core.language_models import BaseChatModel
-from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
-from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
-from langchain_core.utils.pydantic import is_basemodel_subclass
+from langchain_core.runnables import Runnable
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field
 
 from llm_orchestrator.frameworks.langchain.messages import (
@@ -21,6 +17,7 @@ from llm_orchestrator.frameworks.langchain.messages import (
     result_of,
     translated,
 )
+from llm_orchestrator.frameworks.langchain.output import structured
 
 __all__ = ["ChatOrchestrator"]
 
@@ -155,38 +152,4 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
         """
         if method == "function_calling":
             return super().with_structured_output(schema, include_raw=include_raw)
-        wanted = convert_to_json_schema(schema)
-        form = {"name": wanted["title"], "schema": wanted, "strict": strict is not False}
-        given = {"json_schema": form} if method == "json_schema" else {}
-        model = self.bind(
-            response_format={"type": "json_schema" if given else "json_object", **given},
-            ls_structured_output_format={"kwargs": {"method": method}, "schema": schema},
-            **kwargs,
-        )
-        parser = _parser_of(schema)
-        if not include_raw:
-            return model | parser
-        parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
-        failed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
-
-
-class _JSONOutput(JsonOutputParser):  # type: ignore[misc]
-    """The answer as a dict; a refusal is an error of its own, not JSON that cannot be read."""
-
-    def parse_result(self, result: Any, *, partial: bool = False) -> Any:
-        refusal = result[0].message.additional_kwargs.get("refusal")
-        if refusal is not None:
-            raise ModelRefusalError(
-                f"The model refused: {refusal or 'it did not say why'}", raw_message=result[0].message
-            )
-        return super().parse_result(result, partial=partial)
-
-
-class _PydanticOutput(PydanticOutputParser, _JSONOutput):  # type: ignore[misc]
-    """The answer as an instance."""
-
-
-def _parser_of(schema: Any) -> Any:
-    is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
-    return _PydanticOutput(pydantic_object=schema) if is_class else _JSONOutput()
+        return structured(self.bind(**kwargs), schema, method, include_raw, strict)
