@@ -202,8 +202,14 @@ def leave(model: Any, way: str) -> None:
 def test_nothing_is_sent_where_the_request_is_wrong(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
 ) -> None:
+    keyed = ChatOrchestrator(
+        orchestrator=orchestrate(), api_key="sk-other", extra_headers={"x-key": "sk-other"}
+    )
     with pytest.raises(theirs.ModelInvalidRequestError, match="api_key"):
-        ChatOrchestrator(orchestrator=orchestrate(), api_key="sk-other").invoke("Hi")
+        keyed.invoke("Hi")
+    assert "sk-other" not in repr(keyed) + str(keyed.asdict()), "traces show these"
+    with pytest.raises(ValueError, match="by_magic"):
+        ChatOrchestrator(orchestrator=orchestrate()).with_structured_output(Ticket, method="by_magic")
     with pytest.raises(theirs.ModelInvalidRequestError, match="temperature"):
         ChatOrchestrator(orchestrator=orchestrate()).invoke("Hi", temperature="hot")
     stranger = AIMessage("Hi", additional_kwargs={"provider": "another", "provider_state": {"a": 1}})

@@ -7,7 +7,6 @@ from typing import Any, AsyncIterator, Dict, Iterator, List, Mapping, Optional, 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field
 
 from llm_orchestrator.frameworks.langchain.messages import (
@@ -17,12 +16,10 @@ from llm_orchestrator.frameworks.langchain.messages import (
     result_of,
     translated,
 )
-from llm_orchestrator.frameworks.langchain.output import structured
+from llm_orchestrator.frameworks.langchain.output import structured, written_tool
+from llm_orchestrator.request.options import without_secrets
 
 __all__ = ["ChatOrchestrator"]
-
-#: Types of the dicts that describe a function; any other is a tool of the provider's own.
-FUNCTIONS = (None, "function", "object", "custom")
 
 
 class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are not followed
@@ -52,9 +49,12 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
 
     @property
     def _identifying_params(self) -> Dict[str, Any]:
-        """What LangChain's cache and its traces know an answer by."""
+        """What LangChain's cache and its traces know an answer by, without what may be a key."""
         provider, model = self.orchestrator.active_provider, self.model or self.orchestrator.active_model
-        return {**self._options, "provider": provider, "model": model}
+        return {**without_secrets(self._options), "provider": provider, "model": model}
+
+    def __repr_args__(self) -> List[Any]:
+        return list(self._identifying_params.items())
 
     def _get_ls_params(self, stop: Optional[List[str]] = None, **kwargs: Any) -> Any:
         known = self._identifying_params
@@ -117,16 +117,8 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
         Returns:
             The model with the tools.
         """
-        written = [
-            (
-                tool
-                if isinstance(tool, dict) and tool.get("type") not in FUNCTIONS
-                else convert_to_openai_tool(tool, strict=strict)
-            )
-            for tool in tools
-        ]
         choice = "required" if tool_choice in ("any", True) else tool_choice or None
-        return self.bind(tools=written, tool_choice=choice, **kwargs)
+        return self.bind(tools=[written_tool(tool, strict) for tool in tools], tool_choice=choice, **kwargs)
 
     def with_structured_output(
         self,
@@ -151,5 +143,5 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
             What gives instances of a class, and dicts for any other schema.
         """
         if method == "function_calling":
-            return super().with_structured_output(schema, include_raw=include_raw)
+            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
         return structured(self.bind(**kwargs), schema, method, include_raw, strict)

@@ -1,4 +1,4 @@
-"""Structured output as LangChain has it: a model with a schema, and what reads its answers."""
+"""Tools and structured output as LangChain has them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,26 @@ from typing import Any, Optional
 from langchain_core.exceptions import ModelRefusalError
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
-from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
-__all__ = ["structured"]
+__all__ = ["structured", "written_tool"]
+
+#: Types of the dicts that describe a function; any other is a tool of the provider's own.
+FUNCTIONS = (None, "function", "object", "custom")
+
+
+def written_tool(tool: Any, strict: Optional[bool]) -> Any:
+    """Write a tool in the OpenAI Chat form."""
+    if isinstance(tool, dict) and tool.get("type") not in FUNCTIONS:
+        return tool
+    return convert_to_openai_tool(tool, strict=strict)
 
 
 def structured(model: Any, schema: Any, method: str, include_raw: bool, strict: Optional[bool]) -> Runnable:
     """Return what asks a model for values of a schema, by JSON and not by a tool."""
+    if method not in ("json_schema", "json_mode"):
+        raise ValueError(f"method is {method!r}. Use json_schema, function_calling or json_mode.")
     wanted = convert_to_json_schema(schema)
     form = {"name": wanted["title"], "schema": wanted, "strict": strict is not False}
     given = {"json_schema": form} if method == "json_schema" else {}
