@@ -77,7 +77,7 @@ test-engines: .venvs/engines/ready ## Run the tests of workers on a real Ray and
 
 .venvs/frameworks/ready: FORCE
 	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py .venvs/frameworks --python "$(PYTHON)" \
-		--group frameworks --extras langchain,pydantic-ai,openai && $(needs) >"$@"; }
+		--group frameworks --extras langchain,pydantic-ai,openai,local && $(needs) >"$@"; }
 
 # The settings are those of pytest-asyncio, which runs the async tests of LangChain's suites.
 test-frameworks: .venvs/frameworks/ready ## Run the frameworks' own suites and examples on the orchestrator

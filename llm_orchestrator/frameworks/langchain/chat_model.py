@@ -23,14 +23,14 @@ __all__ = ["ChatOrchestrator"]
 
 
 class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are not followed
-    """A chat model of LangChain that asks an orchestrator.
+    """A chat model of LangChain that asks an orchestrator; it is made with its attributes, by name.
 
-    Args:
+    Attributes:
         orchestrator: The orchestrator.
         model: A model of its active provider; None for the active model.
+        streaming: Whether ``invoke`` reads a stream, too.
         options: Arguments of ``send_request`` for every call that does not set them. All but those that
             LangChain has a use for itself (``tags``, ``cache``, ``metadata``) may be given by name, too.
-        **more: Such arguments.
     """
 
     model_config = ConfigDict(extra="allow")
