@@ -23,11 +23,13 @@ from figures import TOLERANCE, Figure, as_json, overview, table, verdict
 from section_calls import calls, chunks, first_chunk
 from section_in_flight import in_flight, many_calls
 from section_memory import memory
+from section_partial import partial_objects
 from section_start import first_call, imports, start
 
 SECTIONS: Dict[str, Callable[[Path], List[Figure]]] = {
     "calls": calls,
     "chunks": chunks,
+    "partial objects": partial_objects,
     "in flight": in_flight,
     "start": start,
     "first chunk": first_chunk,

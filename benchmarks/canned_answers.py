@@ -1,4 +1,7 @@
-"""The answers of the canned server: about 500 tokens in each provider's form, whole and as 500 events."""
+"""The answers of the canned server: about 500 tokens in each provider's form, whole and as 500 events.
+
+Who asks for an object by its schema is streamed one, in as many events.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,11 @@ Answer = Tuple[bytes, ...]
 
 WORDS = ("The quick brown fox jumps over the lazy dog. " * 56).split(" ")[:500]
 TEXT = " ".join(WORDS)
+PIECES = [f"{word} " for word in WORDS]
+
+_THINGS = [{"name": f"Thing {number}", "price": number / 4, "tags": ["a", "b"]} for number in range(50)]
+OBJECT = json.dumps({"things": _THINGS})
+OBJECT_PIECES = [OBJECT[len(OBJECT) * n // 500 : len(OBJECT) * (n + 1) // 500] for n in range(500)]
 
 _CHAT = {"id": "chatcmpl-1", "created": 1767225600, "model": "canned"}
 _CHAT_USAGE = {"prompt_tokens": 12, "completion_tokens": 500, "total_tokens": 512}
@@ -23,9 +31,9 @@ _RESPONSES_USAGE = {
 _GEMINI_USAGE = {"promptTokenCount": 12, "candidatesTokenCount": 500, "totalTokenCount": 512}
 
 
-def _responses_reply(status: str) -> Dict[str, Any]:
+def _responses_reply(status: str, text: str = TEXT) -> Dict[str, Any]:
     done = status == "completed"
-    content = [{"type": "output_text", "text": TEXT, "annotations": []}]
+    content = [{"type": "output_text", "text": text, "annotations": []}]
     message = {"id": "msg_1", "type": "message", "role": "assistant", "status": status, "content": content}
     return {
         "id": "resp_1",
@@ -61,30 +69,30 @@ def _gemini_reply(text: str, finish_reason: Optional[str]) -> Dict[str, Any]:
     return {"candidates": [candidate], "usageMetadata": _GEMINI_USAGE, "modelVersion": "canned"}
 
 
-def _chat_events() -> List[Tuple[str, Any]]:
+def _chat_events(texts: List[str]) -> List[Tuple[str, Any]]:
     def chunk(delta: Any, finish_reason: Optional[str] = None) -> Tuple[str, Any]:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
         return "", {**_CHAT, "object": "chat.completion.chunk", "choices": [choice]}
 
     usage = {**_CHAT, "object": "chat.completion.chunk", "choices": [], "usage": _CHAT_USAGE}
-    pieces = [chunk({"content": f"{word} "}) for word in WORDS]
+    pieces = [chunk({"content": text}) for text in texts]
     return [chunk({"role": "assistant", "content": ""}), *pieces, chunk({}, "stop"), ("", usage)]
 
 
-def _responses_events() -> List[Tuple[str, Any]]:
+def _responses_events(texts: List[str]) -> List[Tuple[str, Any]]:
     place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
     events = [{"type": "response.created", "response": _responses_reply("in_progress")}]
     events += [
-        {"type": "response.output_text.delta", **place, "delta": f"{word} ", "logprobs": []} for word in WORDS
+        {"type": "response.output_text.delta", **place, "delta": text, "logprobs": []} for text in texts
     ]
-    events.append({"type": "response.completed", "response": _responses_reply("completed")})
+    events.append({"type": "response.completed", "response": _responses_reply("completed", "".join(texts))})
     return [(str(event["type"]), {**event, "sequence_number": number}) for number, event in enumerate(events)]
 
 
-def _anthropic_events() -> List[Tuple[str, Any]]:
+def _anthropic_events(texts: List[str]) -> List[Tuple[str, Any]]:
     deltas = [
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": f"{word} "}}
-        for word in WORDS
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+        for text in texts
     ]
     end = {"stop_reason": "end_turn", "stop_sequence": None}
     events: List[Dict[str, Any]] = [
@@ -98,9 +106,9 @@ def _anthropic_events() -> List[Tuple[str, Any]]:
     return [(event["type"], event) for event in events]
 
 
-def _gemini_events() -> List[Tuple[str, Any]]:
-    pieces = [("", _gemini_reply(f"{word} ", None)) for word in WORDS[:-1]]
-    return [*pieces, ("", _gemini_reply(WORDS[-1], "STOP"))]
+def _gemini_events(texts: List[str]) -> List[Tuple[str, Any]]:
+    pieces = [("", _gemini_reply(text, None)) for text in texts[:-1]]
+    return [*pieces, ("", _gemini_reply(texts[-1], "STOP"))]
 
 
 #: With content type and length they are 24, as many as real providers send. No cookies: the SDKs would take
@@ -160,10 +168,17 @@ WHOLE: Dict[str, Answer] = {
     "/messages": _whole(_anthropic_reply([{"type": "text", "text": TEXT}], "end_turn")),
     ":generateContent": _whole(_gemini_reply(TEXT, "STOP")),
 }
-#: Streams by the end of the path.
-STREAMS: Dict[str, Answer] = {
-    "/chat/completions": _stream(_chat_events(), b"data: [DONE]\n\n"),
-    "/responses": _stream(_responses_events()),
-    "/messages": _stream(_anthropic_events()),
-    ":streamGenerateContent": _stream(_gemini_events()),
-}
+
+
+def _streams(texts: List[str]) -> Dict[str, Answer]:
+    """Streams of these pieces by the end of the path."""
+    return {
+        "/chat/completions": _stream(_chat_events(texts), b"data: [DONE]\n\n"),
+        "/responses": _stream(_responses_events(texts)),
+        "/messages": _stream(_anthropic_events(texts)),
+        ":streamGenerateContent": _stream(_gemini_events(texts)),
+    }
+
+
+STREAMS = _streams(PIECES)
+OBJECT_STREAMS = _streams(OBJECT_PIECES)

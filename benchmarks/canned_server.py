@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import Optional
 
-from canned_answers import STREAMS, WHOLE, Answer
+from canned_answers import OBJECT_STREAMS, STREAMS, WHOLE, Answer
 
 #: To the question for a model, which has no canned answer.
 NOT_FOUND: Answer = (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",)
@@ -61,7 +61,8 @@ def _content_length(head: bytes) -> int:
 def _answer_to(head: bytes, body: bytes) -> Answer:
     end = head.split(b" ", 2)[1].partition(b"?")[0].decode()
     is_stream = end.endswith(":streamGenerateContent") or b'"stream":true' in body.replace(b" ", b"")
-    answers = STREAMS if is_stream else WHOLE
+    streams = OBJECT_STREAMS if b"schema" in body.lower() else STREAMS
+    answers = streams if is_stream else WHOLE
     return next((answer for known, answer in answers.items() if end.endswith(known)), NOT_FOUND)
 
 

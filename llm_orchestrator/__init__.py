@@ -33,6 +33,7 @@ from llm_orchestrator.exceptions import (
     RateLimitError,
     ServerError,
     StreamInterruptedError,
+    ToolServerError,
     ToolTimeoutError,
     TooManyTurnsError,
     UnsupportedParameterError,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.conversation import Conversation
     from llm_orchestrator.conversation_store import ConversationStore, SavedConversation
     from llm_orchestrator.cost_tracker import CostTracker, UsageRecord, format_cost
-    from llm_orchestrator.hooks import CallEvent, Hook
+    from llm_orchestrator.hooks import CallEvent, Hook, ToolEvent
     from llm_orchestrator.models.registry import ModelRegistry
     from llm_orchestrator.orchestrator import LLMOrchestrator
     from llm_orchestrator.pricing import CostDetails, price_usage
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
         EmbeddingRequest,
         EmbeddingResponse,
         FinishReason,
+        HostedCall,
         LLMRequest,
         LLMResponse,
         Media,
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
         OutputRejected,
         ReasoningDelta,
         TextDelta,
+        TokenLogprob,
         TokenUsage,
         ToolCall,
         ToolCallDelta,
@@ -88,7 +91,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.usage.limits import BudgetStatus
     from llm_orchestrator.usage.report import UsageReport
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "bulk": [
@@ -105,7 +108,7 @@ _HOMES = {
     "conversation": ["Conversation"],
     "conversation_store": ["ConversationStore", "SavedConversation"],
     "cost_tracker": ["CostTracker", "UsageRecord", "format_cost"],
-    "hooks": ["CallEvent", "Hook"],
+    "hooks": ["CallEvent", "Hook", "ToolEvent"],
     "models.registry": ["ModelRegistry"],
     "orchestrator": ["LLMOrchestrator"],
     "request.attachments": ["file_part", "image_part"],
@@ -119,6 +122,7 @@ _HOMES = {
         "EmbeddingRequest",
         "EmbeddingResponse",
         "FinishReason",
+        "HostedCall",
         "LLMRequest",
         "LLMResponse",
         "Media",
@@ -127,6 +131,7 @@ _HOMES = {
         "OutputRejected",
         "ReasoningDelta",
         "TextDelta",
+        "TokenLogprob",
         "TokenUsage",
         "ToolCall",
         "ToolCallDelta",
@@ -167,6 +172,7 @@ __all__ = [
     "EmbeddingResponse",
     "FinishReason",
     "Hook",
+    "HostedCall",
     "InvalidMessagesError",
     "InvalidRequestError",
     "InvalidResponseError",
@@ -198,11 +204,14 @@ __all__ = [
     "ServerError",
     "StreamInterruptedError",
     "TextDelta",
+    "TokenLogprob",
     "TokenUsage",
     "TooManyTurnsError",
     "ToolCall",
     "ToolCallDelta",
+    "ToolEvent",
     "ToolResults",
+    "ToolServerError",
     "ToolTimeoutError",
     "UnsupportedParameterError",
     "UsageRecord",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import abc
 from decimal import Decimal
+from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -29,6 +30,7 @@ from llm_orchestrator.calls.conversation_state import (
     read_document,
     write_document,
 )
+from llm_orchestrator.calls.default_arguments import DefaultArguments
 from llm_orchestrator.calls.held_history import HeldHistory
 from llm_orchestrator.calls.streamed_loop import StreamedLoop
 from llm_orchestrator.calls.tool_loop import LoopArguments, ToolLoop, loop_arguments
@@ -45,6 +47,8 @@ from llm_orchestrator.types import LLMResponse, Message, MessageLike, Messages, 
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from llm_orchestrator.calls import signatures
     from llm_orchestrator.calls.call import Call
     from llm_orchestrator.calls.factory import CallFactory
@@ -73,11 +77,9 @@ class Conversation:
     def __init__(self, orchestrator: OrchestratorLike, system: Optional[str] = None, **defaults: Any) -> None:
         # First, so that a traceback with local variables can show a conversation that is refused.
         self._orchestrator, self._history = orchestrator, History(ConversationState(()))
-        checked = call_arguments("Hi", **hide_headers(defaults)).request
-        self._tools = tuple(defaults.get("tools") or ())  # themselves: a request has only their schemas
-        # The schemas of functions are made here once, and not with every turn.
-        self._defaults = {**defaults, "tools": checked.tools} if checked.tools else defaults
-        self._orchestrator = orchestrator.for_provider(orchestrator.active_provider, checked.model or None)
+        self._defaults = DefaultArguments(hide_headers(defaults))
+        model = self._defaults.request.model or None
+        self._orchestrator = orchestrator.for_provider(orchestrator.active_provider, model)
         start = () if system is None else read_messages([{"role": "system", "content": system}])
         self._history = History(ConversationState(start))
 
@@ -90,6 +92,43 @@ class Conversation:
         raise TypeError(
             "A conversation cannot be copied. Save it with to_json; from_json makes another of it."
         )
+
+    # ---------------------------------------------------------------- servers of tools
+
+    def __enter__(self) -> Self:
+        """Start the servers among the tools that are not started yet; leaving the block closes these.
+
+        A conversation without such servers needs no block. ``async with`` is for the async ways.
+
+        Returns:
+            The conversation.
+
+        Raises:
+            ToolServerError: A server did not start; those that did are closed.
+        """
+        self._defaults.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self._defaults.close()
+
+    async def __aenter__(self) -> Self:
+        """Start the servers, async; see ``with``."""
+        await self._defaults.astart()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        await self._defaults.aclose()
 
     # ---------------------------------------------------------------- what was said and spent
 
@@ -233,7 +272,7 @@ class Conversation:
         history.check_free()
         one = isinstance(messages, (Message, abc.Mapping))
         read = call_arguments(
-            [messages] if one else messages, **{**self._defaults, **hide_headers(arguments)}
+            [messages] if one else messages, **{**self._defaults.for_turns, **hide_headers(arguments)}
         )
         request = snapshot(read.request)  # or the caller could change the history later
         return self._orchestrator.call_factory.make(
@@ -343,7 +382,7 @@ class Conversation:
         return AsyncLLMStream(StreamedLoop(loop))
 
     def _loop(self, given: LoopArguments, *, awaits: bool, streamed: bool) -> ToolLoop:
-        tools = given.arguments.get("tools", self._tools)
+        tools = given.arguments.get("tools", self._defaults.tools)
         return ToolLoop(self._history, self._turn, given, tools, awaits=awaits, streamed=streamed)
 
     # ---------------------------------------------------------------- JSON

@@ -259,6 +259,14 @@ class CostTracker:
         """
         return self._recorder.session_cost(session_id or self.session_id)
 
+    def warn_of_left_out(self, session_id: Optional[str] = None) -> None:
+        """Log a warning, once for a session, where ``get_session_cost`` leaves out calls.
+
+        Args:
+            session_id: The session; None: the tracker's own.
+        """
+        self._recorder.warn_of_left_out(session_id or self.session_id)
+
     def call_ids(self) -> Iterator[str]:
         """Read which calls stand in the ledger file.
 

@@ -7,6 +7,7 @@
     |-- BudgetExceededError             a configured budget has no room for the call
     |-- TooManyTurnsError               a loop of tools did not end (has what was paid)
     |-- ToolTimeoutError                a tool did not end in time
+    |-- ToolServerError                 an MCP server did not start, ended, or failed a call
     `-- ProviderError                   a provider refused, failed, or could not be reached
         |-- AuthenticationError         the key is not accepted, or a cloud's login is missing
         |-- PermissionDeniedError       the key is valid but not allowed to do this
@@ -62,6 +63,7 @@ __all__ = [
     "ServerError",
     "StreamInterruptedError",
     "TooManyTurnsError",
+    "ToolServerError",
     "ToolTimeoutError",
     "UnsupportedParameterError",
 ]
@@ -188,6 +190,10 @@ class TooManyTurnsError(OrchestratorError):
 
 class ToolTimeoutError(OrchestratorError):
     """A tool did not end within its time limit; ``on_tool_error="raise"`` has it raised."""
+
+
+class ToolServerError(OrchestratorError):
+    """An MCP server did not start, ended, or failed a call; a call's is told to the model, as any tool's."""
 
 
 class ProviderError(OrchestratorError):

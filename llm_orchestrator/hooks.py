@@ -6,12 +6,21 @@ import inspect
 import logging
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
-from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Iterable,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
-from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse
+from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse, Message, ToolCall
 
-__all__ = ["CallEvent", "Hook", "Listeners", "checked_hooks"]
+__all__ = ["CallEvent", "Hook", "Listeners", "ToolEvent", "checked_hooks"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +60,33 @@ class CallEvent:
     request: Optional[LLMRequest] = field(default=None, repr=False)
     service: str = ""
     base_url: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class ToolEvent:
+    """One tool that a loop ran; given to ``on_tool`` of hooks that are objects with such a method.
+
+    Attributes:
+        call_id: The call whose answer asked for it.
+        provider: Name of the provider entry of that call.
+        session_id: The session the call belongs to.
+        tool_call: Name, id and arguments, as the tool was called.
+        result: The message that answers it; None where the loop ended instead.
+        error: The class of what went wrong, also where the model was told of it; None when nothing did.
+        started_at: When it began.
+        seconds: How long it took.
+        tags: The tags given to the call.
+    """
+
+    call_id: str
+    provider: str
+    session_id: str
+    tool_call: ToolCall
+    result: Optional[Message]
+    error: Optional[str]
+    started_at: datetime
+    seconds: float
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 #: A function that is called with what happened, in the context (``contextvars``) in which the call was made,
@@ -106,17 +142,34 @@ def _codes_of(hook: Any) -> Tuple[Any, ...]:
     return hook, type(hook).__call__
 
 
+def _tool_hooks(hooks: Sequence[Any]) -> Sequence[Callable[[ToolEvent], None]]:
+    """The methods of hooks that are to be told of tools, too."""
+    return [hook.on_tool for hook in hooks if callable(getattr(hook, "on_tool", None))]
+
+
 class Listeners:
     """The hooks of one call, and the context in which they run: a stream may end in another one."""
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
         self._hooks = hooks
+        self._tool_hooks = _tool_hooks(hooks)
         self._context = copy_context()
+
+    @property
+    def hear_tools(self) -> bool:
+        """Whether any is to be told of tools."""
+        return bool(self._tool_hooks)
 
     def emit(self, **fields: Any) -> None:
         """Call every hook with a ``CallEvent``."""
-        event = CallEvent(**fields)
-        for hook in self._hooks:
+        self._call(self._hooks, CallEvent(**fields))
+
+    def emit_tool(self, **fields: Any) -> None:
+        """Call every hook that is to be told of tools with a ``ToolEvent``."""
+        self._call(self._tool_hooks, ToolEvent(**fields))
+
+    def _call(self, hooks: Sequence[Callable[[Any], None]], event: Any) -> None:
+        for hook in hooks:
             try:
                 self._context.run(hook, event)
             except Exception:  # a bug in the application's hook must not lose the answer

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from llm_orchestrator.bulk import job as bulk_jobs
     from llm_orchestrator.calls import call, factory, signatures
     from llm_orchestrator.calls import rows as row_calls
+    from llm_orchestrator.calls import vector_rows as vector_calls
     from llm_orchestrator.calls import warm_up as warming
     from llm_orchestrator.frameworks import openai as openai_shape
     from llm_orchestrator.providers import base
@@ -63,6 +64,7 @@ else:  # most programs start without these, and some never need them
     streaming = LazyModule("llm_orchestrator.streaming", unreadable_module)
     call = LazyModule("llm_orchestrator.calls.call", unreadable_module)
     row_calls = LazyModule("llm_orchestrator.calls.rows", unreadable_module)
+    vector_calls = LazyModule("llm_orchestrator.calls.vector_rows", unreadable_module)
     factory = LazyModule("llm_orchestrator.calls.factory", unreadable_module)
     warming = LazyModule("llm_orchestrator.calls.warm_up", unreadable_module)
     openai_shape = LazyModule("llm_orchestrator.frameworks.openai", unreadable_module)
@@ -170,6 +172,8 @@ class LLMOrchestrator:
                 ``response.parsed`` then is a value of; or the OpenAI Chat dict (``json_object``,
                 ``json_schema``).
             reasoning_effort: How much the model should think, in the provider's words.
+            logprobs: True to be told in ``response.logprobs`` how likely the model found each token of its
+                answer, a number to be told as many of the likeliest tokens at each place, too.
             cache: ``auto`` to use the provider's prompt cache, ``1h`` to have it kept for at least an hour,
                 which costs more to write, ``off`` not to use it.
             timeout: Seconds to the first byte and of silence between events, for each attempt; None for the
@@ -311,9 +315,10 @@ class LLMOrchestrator:
         order: str = "completion",
         max_cost: Union[float, Decimal, None] = None,
         progress: Union[bool, Callable[[bulk.BulkProgress], None], None] = None,
+        embed: bool = False,
         **arguments: Any,
     ) -> bulk.BulkRun:
-        """Ask for an answer to each of many rows; see the how-to "Many calls".
+        """Ask for an answer to each of many rows, or for its vector; see the how-to "Many calls".
 
         Nothing is sent before the first iteration, which drives an event loop of its own; where a loop runs
         already, as in a notebook, that is in a thread which ends with the run.
@@ -322,7 +327,7 @@ class LLMOrchestrator:
             rows: Any iterable, read lazily; or the path of a file: ``.jsonl``, ``.csv``, or, with the extra
                 ``arrow``, ``.parquet``.
             messages: A template such as ``"Classify: {text}"`` with names of fields, or a function that makes
-                the messages of a row; None: the rows are messages.
+                the messages of a row; None: the rows are messages. With ``embed``, the text of a row.
             key: The name of a field, or a function of a row, whose value is each row's own; None: the row's
                 position.
             journal: A file in which the answers are kept, and from which they are taken when it holds them
@@ -337,7 +342,9 @@ class LLMOrchestrator:
             max_cost: US dollars; the run ends before they would be passed.
             progress: True for a bar on standard error (extra ``cli``), or a function that is told a
                 ``BulkProgress`` after each row.
-            **arguments: Arguments of ``send_request``, for all rows.
+            embed: True turns each row into the ``vector`` of its result instead. As many rows go in one
+                request as the provider takes, or ``batch_size`` says.
+            **arguments: Arguments of ``send_request``, for all rows; with ``embed``, those of ``embed``.
 
         Returns:
             The run; iterate over it to get a ``BulkResult`` for each row.
@@ -359,9 +366,10 @@ class LLMOrchestrator:
             order=order,
             max_cost=max_cost,
             progress=progress,
+            embed=embed,
             **hide_headers(arguments),
         )
-        return bulk.BulkRun(job, self._row_caller(job.arguments, job.window))
+        return bulk.BulkRun(job, self._caller_of(job))
 
     if TYPE_CHECKING:
 
@@ -385,7 +393,19 @@ class LLMOrchestrator:
             The run, without ``await``; iterate over it with ``async for``.
         """
         job = bulk_jobs.bulk_job(rows, **hide_headers(arguments))
-        return bulk.AsyncBulkRun(job, self._row_caller(job.arguments, job.window))
+        return bulk.AsyncBulkRun(job, self._caller_of(job))
+
+    def _caller_of(self, job: bulk_jobs.BulkJob) -> Union[row_calls.RowCaller, vector_calls.VectorCaller]:
+        if not job.makes_vectors:
+            return self._row_caller(job.arguments, job.window)
+        name = self.active_provider
+        return vector_calls.VectorCaller(
+            self.call_factory,
+            self._shared,
+            provider=self._providers[name],
+            entry=self._providers.entry(name),
+            arguments=job.arguments,
+        )
 
     def _row_caller(self, arguments: Mapping[str, Any], window: Optional[str] = None) -> row_calls.RowCaller:
         name = self.active_provider
@@ -568,9 +588,11 @@ class LLMOrchestrator:
         """Sum up what this session has cost so far.
 
         Returns:
-            US dollars; calls with an unknown price are not in it.
+            US dollars; calls whose price is unknown or estimated are not in it, which a warning says once.
         """
-        return self.cost_tracker.get_session_cost(self.session_id)
+        cost = self.cost_tracker.get_session_cost(self.session_id)
+        self.cost_tracker.warn_of_left_out(self.session_id)
+        return cost
 
     def budget_status(self, tags: Optional[Mapping[str, str]] = None) -> List[limits.BudgetStatus]:
         """Tell what is left of each budget: of this session, this day and this month.

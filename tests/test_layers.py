@@ -26,7 +26,7 @@ COLUMNS: Tuple[Tuple[str, ...], ...] = (
     ("orchestrator",),
     ("bulk.worker", "bulk.ray", "bulk.daft"),  # they make the orchestrator in the processes of an engine
     ("", "testing"),  # "" is the package itself
-    ("cli", "tracing", "__main__"),
+    ("cli", "tracing", "mcp", "__main__"),
 )
 #: The two circles there are, and why, stand in docs/architecture.md.
 ALLOWED_CIRCLES = ({"types", "exceptions"}, {"usage"})

@@ -9,7 +9,7 @@ from llm_orchestrator.bulk.collecting import BatchCaller
 from llm_orchestrator.bulk.gate import Gate, Limits, RowPace, RunEndedError
 from llm_orchestrator.bulk.job import BulkJob
 from llm_orchestrator.bulk.journals import AnyJournal, open_journal
-from llm_orchestrator.bulk.outcomes import paid_answer, refused, result_of, resumed
+from llm_orchestrator.bulk.outcomes import paid_answer, refused, result_of, resumed, vector_of
 from llm_orchestrator.bulk.prepare import Preparation, Prepared
 from llm_orchestrator.bulk.results import BulkResult
 from llm_orchestrator.bulk.spending import Spending
@@ -34,6 +34,8 @@ HOLDS_FOR_ALL = (
     ModelNotFoundError,
     QuotaExceededError,
 )
+#: Most rows under way at once where a request takes many: their vectors fill some 200 MB.
+MOST_ROWS = 4096
 
 
 class MaxCostReachedError(RunEndedError):
@@ -42,6 +44,11 @@ class MaxCostReachedError(RunEndedError):
 
 class Caller(Protocol):
     """What a run is given to call."""
+
+    #: Whether a row becomes a vector, instead of getting an answer.
+    gives_vectors: bool
+    #: How many rows may go in one request.
+    together: int
 
     @property
     def limits(self) -> Limits:
@@ -83,17 +90,20 @@ class RowAsker:
     Attributes:
         gate: What all its requests pass.
         width: How many rows may be given to it at once; some may wait for other runs.
+        together: How many rows may go in one request.
     """
 
     def __init__(self, job: BulkJob, caller: Caller, *, may_repeat: bool = False) -> None:
         self.gate = Gate(job.concurrency, caller.limits)
+        self.together = caller.together
+        places = max(job.concurrency, min(job.concurrency * caller.together, MOST_ROWS), caller.together)
         self._caller = caller
         self._preparation = Preparation(job, caller, may_repeat=may_repeat)
         # Workers of an engine share a journal, and each gets rows of its own.
         self._journal: Optional[AnyJournal] = None
         if job.journal is not None:
-            self._journal = open_journal(job.journal, is_alone=not may_repeat, concurrency=job.concurrency)
-        self.width = job.concurrency * (self._journal.width if self._journal else 1)
+            self._journal = open_journal(job.journal, is_alone=not may_repeat, concurrency=places)
+        self.width = max(places, job.concurrency * (self._journal.width if self._journal else 1))
         self._spending = Spending(job.max_cost, caller)
 
     async def ask(self, index: int, row: Any, deliver: Callable[[BulkResult], None]) -> None:
@@ -146,7 +156,8 @@ class RowAsker:
             if self._journal is not None:
                 await self._journal.add(prepared.key_text, prepared.fingerprint, response)
         finally:  # it was paid, whatever became of the journal
-            deliver(result_of(prepared, response))
+            made = vector_of if self._caller.gives_vectors else result_of
+            deliver(made(prepared, response))
 
     def _is_for_all(self, error: OrchestratorError) -> bool:
         if self.gate.has_given_up or self._caller.is_closed:

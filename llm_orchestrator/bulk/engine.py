@@ -35,6 +35,8 @@ class Engine:
         self._gate = tally.gate = self._asker.gate
         room = job.concurrency * (ROOM_IN_ORDER if job.keeps_order else ROOM)
         self._room_left = max(room, self._asker.width)
+        self._together = min(self._asker.together, self._room_left)
+        self._granted = 0
         self._room = Line()
         self._pulled = 0
         self._outbox = Outbox(job, tally)
@@ -58,7 +60,8 @@ class Engine:
         result = self._outbox.pop()
         if result is not None:
             self._room_left += 1
-            self._room.wake(1)
+            if self._room_left >= self._together:
+                self._room.wake(self._together)
         return result
 
     async def wait(self) -> bool:
@@ -82,7 +85,7 @@ class Engine:
 
     async def _work(self) -> None:
         while not self._is_ending:
-            while self._room_left <= 0 and not self._is_ending:
+            while not self._has_room() and not self._is_ending:
                 await self._room.wait()
             if self._may_not_pull():
                 return
@@ -96,8 +99,15 @@ class Engine:
                 self._end(error)
                 return
             self._room_left -= 1
+            self._granted -= 1
             index, self._pulled = self._pulled, self._pulled + 1
             await self._handle(index, row)
+
+    def _has_room(self) -> bool:
+        """Whether a row may be pulled: so many one after another as fit into a request."""
+        if self._granted == 0 and self._room_left >= self._together:
+            self._granted = self._together
+        return self._granted > 0
 
     def _may_not_pull(self) -> bool:
         """Whether the run began to end while this worker waited."""

@@ -11,7 +11,7 @@ from llm_orchestrator.types import LLMRequest, Message
 __all__ = ["Fingerprints"]
 
 #: What does not change an answer, and the class whose schema is in ``response_format``.
-_LEFT_OUT = {"messages", "model", "tags", "timeout", "extra_headers", "output_type", "cache"}
+_LEFT_OUT = {"messages", "model", "tags", "timeout", "extra_headers", "output_type", "cache", "batch_size"}
 
 
 class Fingerprints:

@@ -12,7 +12,7 @@ from typing import Optional, Protocol
 
 from llm_orchestrator.bulk.waiting import Line
 from llm_orchestrator.exceptions import OverloadedError, RateLimitError
-from llm_orchestrator.types import LLMRequest, LLMResponse
+from llm_orchestrator.types import LLMRequest, TokenUsage
 from llm_orchestrator.usage.attempts import may_have_been_sent
 from llm_orchestrator.usage.estimates import estimate_prompt
 from llm_orchestrator.utils.clock import monotonic
@@ -233,10 +233,10 @@ class RowPace:
         self._began = await self._gate.enter(self._tokens)
         return self._began - asked
 
-    def answered(self, response: LLMResponse) -> None:
+    def answered(self, usage: TokenUsage) -> None:
         """See ``Pace``."""
-        if self._gate.counts_tokens and response.usage.total_tokens is not None:
-            self._gate.correct_tokens(response.usage.total_tokens - self._tokens)
+        if self._gate.counts_tokens and usage.total_tokens is not None:
+            self._gate.correct_tokens(usage.total_tokens - self._tokens)
         self._gate.answered()
 
     def failed(self, error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Callable, List, Optional, Tuple, Union
 
 from llm_orchestrator.exceptions import InvalidMessagesError, InvalidRequestError, OrchestratorError
 
-__all__ = ["Field", "field_of", "function_of", "messages_function"]
+__all__ = ["Field", "field_of", "fields_of", "function_of", "messages_function"]
 
 #: What a run takes from a row: the name of a field, or a function of the row.
 Field = Union[str, Callable[[Any], Any]]
@@ -53,6 +53,11 @@ def field_of(row: Any, field: str) -> Any:
             f"The row has nothing in the field {field!r}. It has {', '.join(map(str, row)) or 'no field'}."
         )
     return value
+
+
+def fields_of(messages: Union[Field, None]) -> List[str]:
+    """The fields that a template names."""
+    return [field for _, field in _pieces(messages) if field is not None] if isinstance(messages, str) else []
 
 
 def _as_they_are(row: Any) -> Any:

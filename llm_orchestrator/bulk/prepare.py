@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional, Protocol
+from typing import Any, NamedTuple, Optional, Protocol, Tuple
 
 from llm_orchestrator.bulk.fingerprint import Fingerprints
 from llm_orchestrator.bulk.job import BulkJob
@@ -33,6 +33,11 @@ class Prepared(NamedTuple):
     key_text: str
     request: LLMRequest
     fingerprint: bytes
+
+    @property
+    def shown(self) -> Tuple[Any, int, Any]:
+        """What a result shows of it: key, index and row."""
+        return self.key, self.position, self.row
 
 
 class Preparation:

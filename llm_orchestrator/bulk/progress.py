@@ -7,7 +7,7 @@ from typing import Any, Callable, Optional, Tuple, Union
 
 from llm_orchestrator.bulk.results import BulkProgress
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.utils.money import format_cost
+from llm_orchestrator.utils.money import format_sum
 
 __all__ = ["Bar", "listener_of", "progress_line"]
 
@@ -78,7 +78,7 @@ def progress_line(progress: BulkProgress) -> str:
     summary = progress.summary
     rows = f"{summary.rows:,}" + (f" of {progress.total:,}" if progress.total is not None else "")
     parts = [f"{rows} rows", f"{summary.failed:,} failed", f"{progress.rows_per_second:,.1f} a second"]
-    parts.append(format_cost(summary.cost))
+    parts.append(format_sum(summary.cost, summary.unpriced))
     if progress.note is not None:
         parts.append(progress.note)
     left = progress.seconds_left

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Generic, Optional
+from typing import Any, Generic, List, Optional
 
 from llm_orchestrator.exceptions import OrchestratorError
 from llm_orchestrator.types import LLMResponse, Parsed_co
-from llm_orchestrator.utils.money import format_cost
+from llm_orchestrator.utils.money import format_cost, format_sum
 
 __all__ = ["BulkEstimate", "BulkProgress", "BulkResult", "BulkSummary"]
 
@@ -21,12 +21,15 @@ class BulkResult(Generic[Parsed_co]):
         key: The row's key; its position where the run has no ``key``.
         index: The row's position, counted from 0.
         row: The row as it was read.
-        response: The whole answer; None for a resumed row, and for one that failed without an answer.
+        response: The whole answer; None for a resumed row, and for one that failed without an answer. Where
+            rows become vectors there is none.
         content: The text of the answer; None where there is none.
         parsed: The answer as a value of the type ``response_format``; None without one.
-        cost: US dollars that the answer cost, in whichever run it was paid; None where that is unknown.
+        cost: US dollars that the answer cost, in whichever run it was paid; None where that is unknown. A
+            vector's is its share of what its request cost, by the length of the text.
         error: Why the row has no answer that can be used; None when it was answered.
         resumed: Whether the answer comes from the journal, so that this run did not pay for it.
+        vector: The vector of the row, with ``embed=True``; None where there is none.
     """
 
     key: Any
@@ -38,6 +41,7 @@ class BulkResult(Generic[Parsed_co]):
     cost: Optional[Decimal] = None
     error: Optional[OrchestratorError] = None
     resumed: bool = False
+    vector: Optional[List[float]] = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,7 @@ class BulkSummary:
         parts.append(f"{self.requests:,} requests, {self.refused:,} refused")
         if self.waiting:
             parts.append(f"{self.waiting:,} rows wait in batches")
-        unpriced = f" and {self.unpriced:,} answers of unknown price" if self.unpriced else ""
-        parts.append(f"{format_cost(self.cost)}{unpriced} in {self.seconds:.1f} s")
+        parts.append(f"{format_sum(self.cost, self.unpriced)} in {self.seconds:.1f} s")
         return "; ".join(parts) + (f"; stopped by {self.stopped}" if self.stopped else "")
 
 

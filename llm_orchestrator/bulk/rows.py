@@ -8,7 +8,7 @@ import os
 from collections import abc
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 from llm_orchestrator.exceptions import ConfigurationError, InvalidMessagesError, InvalidRequestError
 
@@ -38,9 +38,11 @@ class Rows:
     def __init__(self, source: Any, *, limit: Optional[int] = None, counts: bool = False) -> None:
         self.total: Optional[int] = None
         self._left = limit
+        self._columns: Optional[List[str]] = None  # of a file in which every row has the same
         if isinstance(source, (str, os.PathLike)):
             path = Path(source)
             self._iterator: Iterator[Any] = _read_file(path)
+            self._columns = _columns_of(path)
             if counts:
                 self.total = sum(1 for _ in islice(_read_file(path), limit))
             return
@@ -62,6 +64,15 @@ class Rows:
             self._left -= 1
         return next(self._iterator)
 
+    def check_columns(self, fields: Iterable[str]) -> None:
+        """Refuse fields that no row can have; without this each row would fail for itself."""
+        for field in fields:
+            if self._columns is not None and field not in self._columns:
+                raise InvalidRequestError(
+                    f"The file of rows has no column {field!r}. It has {', '.join(self._columns) or 'none'}. "
+                    "Correct messages or key, or the first line of the file."
+                )
+
     def close(self) -> None:
         """Close the file, or the generator, that the rows come from."""
         close = getattr(self._iterator, "close", None)
@@ -79,6 +90,19 @@ def _read_file(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise ConfigurationError(f"There is no file {path}. Check the path.")
     return reader(path)
+
+
+def _columns_of(path: Path) -> Optional[List[str]]:
+    if path.suffix.lower() == ".parquet":
+        with _parquet_file(path) as table:
+            return list(table.schema_arrow.names)
+    if path.suffix.lower() != ".csv":
+        return None
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file), None)
+    except (csv.Error, UnicodeDecodeError):  # which its first row says
+        return None
 
 
 def _json_lines(path: Path) -> Iterator[Any]:
@@ -119,13 +143,17 @@ def _csv_rows(path: Path) -> Iterator[Any]:
 
 
 def _parquet_rows(path: Path) -> Iterator[Any]:
+    return _of_batches(_parquet_file(path))
+
+
+def _parquet_file(path: Path) -> Any:
     try:
         from pyarrow import parquet
     except ImportError as error:
         raise ConfigurationError(
             f'{path} is a Parquet file, which needs pyarrow. Run: pip install "llm-orchestrator[arrow]".'
         ) from error
-    return _of_batches(parquet.ParquetFile(path))
+    return parquet.ParquetFile(path)
 
 
 def _of_batches(file: Any) -> Iterator[Any]:

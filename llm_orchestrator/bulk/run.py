@@ -13,7 +13,7 @@ from llm_orchestrator.bulk.engine import Engine
 from llm_orchestrator.bulk.estimate import estimated
 from llm_orchestrator.bulk.job import BulkJob
 from llm_orchestrator.bulk.loops import PrivateLoop, private_loop
-from llm_orchestrator.bulk.messages import messages_function
+from llm_orchestrator.bulk.messages import fields_of, messages_function
 from llm_orchestrator.bulk.progress import Bar, listener_of
 from llm_orchestrator.bulk.results import BulkEstimate, BulkResult, BulkSummary
 from llm_orchestrator.bulk.rows import Rows
@@ -37,6 +37,7 @@ class _Run:
         self._caller = caller
         shows = job.progress is not None and job.progress is not False
         self._rows = job.rows if isinstance(job.rows, Rows) else Rows(job.rows, counts=shows)
+        self._rows.check_columns([*fields_of(job.messages), *([job.key] if isinstance(job.key, str) else [])])
         self._bar: Optional[Bar] = None
         listener, self._bar = listener_of(job.progress)
         self._tally = Tally(self._rows.total, listener)

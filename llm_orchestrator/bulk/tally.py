@@ -52,7 +52,7 @@ class Tally:
         if result.resumed:
             self._resumed += 1
             self._saved = add_money(self._saved, result.cost or Decimal(0))
-        elif result.response is not None:
+        elif result.response is not None or result.vector is not None:
             self._unpriced += result.cost is None
             self._cost = add_money(self._cost, result.cost or Decimal(0))
         self.tell()

@@ -65,6 +65,8 @@ class Worker:
         model: Optional[str] = None,
         **arguments: Any,
     ) -> None:
+        if "embed" in arguments:
+            raise InvalidRequestError("A worker asks for answers. Use map(..., embed=True) for vectors.")
         messages_function(messages)  # says now that it is wrong, not in another process
         file = None if journal is None else pinned_journal(os.fspath(journal))
         self._job = bulk_job((), messages=messages, key=key, journal=file, concurrency=concurrency)

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
+    Awaitable,
     Callable,
     Dict,
     FrozenSet,
@@ -24,6 +25,7 @@ from typing import (
     Sequence,
     Tuple,
     Type,
+    TypeVar,
     Union,
 )
 
@@ -52,6 +54,7 @@ from llm_orchestrator.types import (
     LLMResponse,
     ModelInfo,
     OutputRejected,
+    ToolCall,
 )
 from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.lazy import LazyModule
@@ -59,6 +62,7 @@ from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.calls.pace import Pace
+    from llm_orchestrator.calls.tool_report import ToolReport
     from llm_orchestrator.calls.turn import Turn
     from llm_orchestrator.providers import batches
     from llm_orchestrator.providers.base import BaseLLMProvider
@@ -66,12 +70,17 @@ if TYPE_CHECKING:
     from llm_orchestrator.providers.embedding import Embedded
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
     from llm_orchestrator.streaming import StreamCore
+
+    AsyncAttempt = Callable[[Attempt], Awaitable["Got"]]
 else:
     batches = LazyModule("llm_orchestrator.providers.batches")
 
 __all__ = ["Call", "CallSettings"]
 
 logger = logging.getLogger(__name__)
+
+#: What an attempt gets; both know their ``usage``.
+Got = TypeVar("Got", "LLMResponse", "Embedded")
 
 
 class CallSettings(NamedTuple):
@@ -149,11 +158,10 @@ class Call:
 
     async def asend(self) -> LLMResponse:
         """Get a whole answer, async."""
-        attempt = self._aattempt if self._settings.pace is None else self._apaced_attempt
         with self:
             await self._areserve()
             while True:
-                part = await policy.arun(self._plan(), attempt)
+                part = await policy.arun(self._plan(), self._in_turn(self._aattempt))
                 answer = None if self.goes_on(part) else self.succeed(part)
                 if isinstance(answer, LLMResponse):
                     return answer
@@ -197,20 +205,22 @@ class Call:
         with self._reporter.attempt(step, context):
             return await self._provider.asend_request(self._request_for(step), context)
 
-    async def _apaced_attempt(self, step: Attempt) -> LLMResponse:
-        """Make an attempt in its turn among many calls; a refusal of them all is no failure of this one."""
-        pace = self._settings.pace
-        assert pace is not None, "only then is it asked for"
+    def _in_turn(self, attempt: AsyncAttempt[Got]) -> AsyncAttempt[Got]:
+        """The attempt, made in its turn where the call is one of many."""
+        return attempt if self._settings.pace is None else partial(self._paced, self._settings.pace, attempt)
+
+    async def _paced(self, pace: Pace, attempt: AsyncAttempt[Got], step: Attempt) -> Got:
+        """Make an attempt in its turn; a refusal of all that wait is no failure of this one."""
         while True:
             self._deadline += await pace.begin(self._request)  # that wait counts for no limit
             try:
-                response = await self._aattempt(step)
+                got = await attempt(step)
             except BaseException as error:  # one that is cancelled gives its place back, too
                 if not pace.failed(error):
                     raise
             else:
-                pace.answered(response)
-                return response
+                pace.answered(got.usage)
+                return got
 
     def _open_attempt(self, step: Attempt) -> ProviderStream:
         context = self._context_of(step)
@@ -295,13 +305,13 @@ class Call:
                 self._take(vectors, policy.run(self._plan(), partial(self._embed_attempt, batch, vectors)))
             return self._succeed_with(vectors)
 
-    async def aembed(self) -> EmbeddingResponse:
-        """Get the vectors of its texts, async; see ``embed``."""
-        vectors = Vectors()
+    async def aembed(self, length: Optional[int] = None) -> EmbeddingResponse:
+        """Get the vectors of its texts, async; see ``embed``. Others are known to have this length."""
+        vectors = Vectors(length)
         with self:
             await self._areserve()
             for batch in self._batches():
-                attempt = partial(self._aembed_attempt, batch, vectors)
+                attempt = self._in_turn(partial(self._aembed_attempt, batch, vectors))
                 self._take(vectors, await policy.arun(self._plan(), attempt))
             return self._succeed_with(vectors)
 
@@ -427,6 +437,10 @@ class Call:
             self._reporter.cancel()
             if self._turn is not None:
                 self._end_failed(self._turn, error)
+
+    def tool_report(self, call: ToolCall) -> ToolReport:
+        """What is told of a tool that is run because the answer asks for it."""
+        return self._reporter.tool_report(call)
 
     def succeed(self, response: LLMResponse) -> Union[LLMResponse, OutputRejected]:
         """Record a whole answer, and complete it with its cost, its attempts and the parsed value.

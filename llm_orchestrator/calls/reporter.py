@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Dict, FrozenSet, List, Mapping, Optional, Sequ
 from llm_orchestrator.calls.budget import CallBudget
 from llm_orchestrator.calls.secrets import with_hidden_headers, without_secrets
 from llm_orchestrator.calls.shared import SharedState
+from llm_orchestrator.calls.tool_report import ToolReport
 from llm_orchestrator.exceptions import (
     ConfigurationError,
     OrchestratorError,
@@ -49,7 +50,7 @@ from llm_orchestrator.utils.values import evolve
 if TYPE_CHECKING:
     from llm_orchestrator.hooks import Hook, Listeners
     from llm_orchestrator.providers.base import BaseLLMProvider
-    from llm_orchestrator.types import CostDetails
+    from llm_orchestrator.types import CostDetails, ToolCall
 
 __all__ = ["CallReporter"]
 
@@ -396,6 +397,20 @@ class CallReporter:
             service=self._provider.service or self._provider.name,
             base_url=self._provider.base_url,
         )
+
+    def tool_report(self, call: ToolCall) -> ToolReport:
+        """Tell hooks of a tool that is run because the answer asks for it."""
+        listeners = self._listeners
+        if listeners is None or not listeners.hear_tools:
+            return ToolReport(call, None)
+        redactor = self._provider.redactor_for(self._request)
+        facts = {
+            "call_id": self.id,
+            "provider": self._provider.name,
+            "session_id": self._shared.session_id,
+            "tags": self._request.tags,
+        }
+        return ToolReport(call, lambda **went: listeners.emit_tool(**facts, **redactor.clean(went)))
 
     def _log_next(self, last: Attempt, step: Attempt) -> None:
         if last.error is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional
 from llm_orchestrator.calls.batches import BatchCaller
 from llm_orchestrator.calls.expected_cost import estimated_cost
 from llm_orchestrator.calls.factory import CallFactory
+from llm_orchestrator.calls.pace import limits_of_rows
 from llm_orchestrator.calls.shared import SharedState
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.request.arguments import call_arguments
@@ -31,6 +32,9 @@ SPARE_SECONDS = 3600.0
 class RowCaller:
     """Asks one provider entry for the answers of rows that differ in their messages only."""
 
+    gives_vectors = False
+    together = 1
+
     def __init__(
         self,
         factory: CallFactory,
@@ -53,7 +57,7 @@ class RowCaller:
         self._window = window
         if window is not None:  # says now that the provider has none
             self._in_window(self._template.request)
-        self.limits = entry.limits
+        self.limits = limits_of_rows(entry, provider)
         #: What, beside the messages, decides an answer.
         self.identity: Mapping[str, Any] = {
             "provider": provider.name,

@@ -17,6 +17,7 @@ from llm_orchestrator.bulk import AsyncBulkRun, BulkProgress, BulkRun
 from llm_orchestrator.calls.tool_loop import BeforeTool, OnToolError
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 from llm_orchestrator.types import JSON, CacheMode, Choice, Effort, LLMResponse, MessageLike, Messages
+from llm_orchestrator.types.served_tools import ServedTool, ToolServer
 
 __all__ = [
     "aof_rows",
@@ -91,10 +92,13 @@ def typed_call(
     seed: Optional[int] = None,
     frequency_penalty: Optional[float] = None,
     presence_penalty: Optional[float] = None,
-    tools: Optional[Sequence[Union[Callable[..., Any], Type[BaseModel], JSON]]] = None,
+    tools: Optional[
+        Sequence[Union[Callable[..., Any], Type[BaseModel], ToolServer, ServedTool, JSON]]
+    ] = None,
     tool_choice: Union[Choice, str, JSON, None] = None,
     parallel_tool_calls: Optional[bool] = None,
     reasoning_effort: Union[Effort, str, None] = None,
+    logprobs: Union[bool, int, None] = None,
     cache: Optional[CacheMode] = None,
     timeout: Optional[float] = None,
     total_timeout: Optional[float] = None,
@@ -171,6 +175,7 @@ def rows_of_any(
     order: str = "completion",
     max_cost: Union[float, Decimal, None] = None,
     progress: Union[bool, Callable[[BulkProgress], None], None] = None,
+    embed: bool = False,
     **arguments: Any,
 ) -> Typed[Any]:
     """``LLMOrchestrator.map``."""

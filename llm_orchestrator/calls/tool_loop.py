@@ -35,7 +35,7 @@ from llm_orchestrator.types import (
     ToolCall,
     checked,
 )
-from llm_orchestrator.types.tool_runs import Telling, Toolbox
+from llm_orchestrator.types.tool_runs import Telling, Toolbox, arun_tool, run_tool
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["BeforeTool", "LoopArguments", "OnToolError", "ToolLoop", "Verdict", "loop_arguments"]
@@ -123,6 +123,7 @@ class ToolLoop:
         self._make_call = make_call
         self._streamed = streamed
         self._given, self._tools = given, tools
+        self._limits: Any = {"on_tool_error": given.on_tool_error, "timeout": given.tool_timeout}
         self._responses: List[LLMResponse] = []
         self.call = make_call(self.held, given.messages, given.arguments, streamed=streamed)
         self._arguments = self._lasting(given.arguments)
@@ -173,11 +174,8 @@ class ToolLoop:
         for place, call in enumerate(self._responses[-1].tool_calls):
             decided = _decided(call, self._verdict_on(call))
             if not isinstance(decided, Message):
-                decided = decided.run(
-                    self._tools,
-                    on_tool_error=self._given.on_tool_error,
-                    timeout=self._given.tool_timeout,
-                )
+                with self.call.tool_report(decided) as report:
+                    decided = report.took(run_tool(decided, self._tools, **self._limits))
             self._note(place, call, decided)
         return self._go_on()
 
@@ -200,11 +198,8 @@ class ToolLoop:
         return self._go_on()
 
     async def _arun(self, place: int, call: ToolCall, decided: ToolCall) -> None:
-        result = await decided.arun(
-            self._tools,
-            on_tool_error=self._given.on_tool_error,
-            timeout=self._given.tool_timeout,
-        )
+        with self.call.tool_report(decided) as report:
+            result = report.took(await arun_tool(decided, self._tools, **self._limits))
         self._note(place, call, result)
 
     def _verdict_on(self, call: ToolCall, *, awaits: bool = False) -> Any:

@@ -18,7 +18,6 @@ from llm_orchestrator.config.substitution import Substitution
 from llm_orchestrator.exceptions import (
     AuthenticationError,
     ConfigurationError,
-    ModelNotFoundError,
     NotSupportedError,
     PermissionDeniedError,
     ProviderError,
@@ -42,6 +41,8 @@ class Finding(NamedTuple):
     text: str
 
 
+#: Statuses of a host that has no listing of models.
+NO_LISTING = (404, 405, 501)
 STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 
 
@@ -119,11 +120,11 @@ def _ask(orchestrator: LLMOrchestrator, name: str, models: List[str]) -> Iterato
         unchecked = f", so {' and '.join(models)} {were} not checked" if models else ""
         yield Finding("warning", f"{name}: cannot list its models{unchecked}")
         return
-    except ModelNotFoundError:
-        yield Finding("warning", f"{name}: answers, but does not list its models")
-        return
     except (ProviderError, ConfigurationError) as error:
-        yield Finding("failed", f"{name}: {error} {_remedy(error, orchestrator, name)}".rstrip())
+        if getattr(error, "status_code", None) in NO_LISTING:
+            yield Finding("warning", f"{name}: answers, but does not list its models")
+        else:
+            yield Finding("failed", f"{name}: {error} {_remedy(error, orchestrator, name)}".rstrip())
         return
     for model in models:
         yield _examine_model(orchestrator, name, model)

@@ -12,7 +12,7 @@ from llm_orchestrator.exceptions import ConfigurationError
 __all__ = ["Columns"]
 
 #: What is known of a result beside the fields of its row.
-OWN = ("answer", "error", "cost", "key")
+OWN = ("answer", "vector", "error", "cost", "key")
 
 
 class Columns:
@@ -20,25 +20,34 @@ class Columns:
 
     Args:
         wanted: Names such as ``id``, ``answer``, ``answer.label`` or ``mood=answer.label``; empty for all
-            fields of the row, then the answer and the error.
+            fields of the row, then the answer, or the vector, and the error.
         fields: The names of the fields of structured answers, in their order.
         is_flat: Whether each field of a structured answer becomes a column.
         with_error: Whether rows with an error are among the output.
+        with_vectors: Whether rows have vectors, not answers.
     """
 
     def __init__(
-        self, wanted: Sequence[str], fields: Optional[Sequence[str]], *, is_flat: bool, with_error: bool
+        self,
+        wanted: Sequence[str],
+        fields: Optional[Sequence[str]],
+        *,
+        is_flat: bool,
+        with_error: bool,
+        with_vectors: bool = False,
     ) -> None:
         self._wanted = [_named(text) for text in wanted]
         self._fields = fields
         self._is_flat = is_flat
         self._with_error = with_error
+        self._shown = "vector" if with_vectors else "answer"
 
     def of(self, result: BulkResult) -> Dict[str, Any]:
         """The output row."""
         row = _fields_of(result.row)
         own = {
             "answer": self._answer(result),
+            "vector": result.vector,
             "error": None if result.error is None else f"{type(result.error).__name__}: {result.error}",
             "cost": None if result.cost is None else format(result.cost, "f"),
             "key": result.key,
@@ -63,7 +72,7 @@ class Columns:
             for name in self._fields:
                 output[f"answer.{name}" if name in row else name] = given.get(name)
         else:
-            output["answer.text" if "answer" in row else "answer"] = answer
+            output["answer.text" if self._shown in row else self._shown] = own[self._shown]
         if self._with_error:
             output["answer.error" if "error" in row else "error"] = own["error"]
         return output

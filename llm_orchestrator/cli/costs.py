@@ -4,7 +4,6 @@
 import enum
 from contextlib import closing
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Optional
 
@@ -19,7 +18,10 @@ from llm_orchestrator.cli.tags import wanted_tags
 from llm_orchestrator.cli.terminal import note, say, waiting
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.usage.budgets import make_limits
+from llm_orchestrator.usage.budgets import month_budget as month_budget_of
 from llm_orchestrator.usage.groups import by_kinds
+from llm_orchestrator.usage.limits import BudgetStatus
 from llm_orchestrator.usage.report import UsageReport
 from llm_orchestrator.utils.suggestions import did_you_mean
 
@@ -120,7 +122,7 @@ def costs(
             report = tracker.get_usage_report(*limits, **only)
             _note_what_is_unknown(report, tracker, limits, only)
         if html:
-            report.to_html(html, title=title, budget=month_budget or _month_budget(config, ledger))
+            report.to_html(html, title=title, budget=month_budget or _month_budget(config, ledger, only))
             say(f"Wrote {html}.")
         else:
             _PRINTERS[form](report, kinds)
@@ -166,11 +168,15 @@ def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:
     return tracker
 
 
-def _month_budget(config: Optional[Path], ledger: Optional[Path]) -> Optional[Decimal]:
-    """The configured budget for a month; a ledger that was named may be of another configuration."""
-    budget = None if ledger else load_without_keys(config).cost_tracking.budget
-    # The page's months are those of the calendar.
-    return getattr(budget, "month", None) if getattr(budget, "month_starts_on", 1) == 1 else None
+def _month_budget(
+    config: Optional[Path], ledger: Optional[Path], only: Dict[str, Any]
+) -> Optional[BudgetStatus]:
+    """The configured budget for a month of the calls that are shown, and of no others."""
+    if ledger or only["model"] or only["provider"]:
+        return None  # a ledger that was named may be of another configuration
+    settings = load_without_keys(config).cost_tracking
+    url = settings.database_url.get_secret_value() if settings.database_url else None
+    return month_budget_of(make_limits(settings.budget.model_dump(), url), only["tags"])
 
 
 def _note_what_is_unknown(

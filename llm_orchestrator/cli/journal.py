@@ -11,7 +11,7 @@ import typer
 from llm_orchestrator.bulk.journals import AnyJournal, open_journal
 from llm_orchestrator.cli.tables import open_table
 from llm_orchestrator.cli.terminal import say
-from llm_orchestrator.utils.money import format_cost
+from llm_orchestrator.utils.money import format_sum
 
 __all__ = ["journal"]
 
@@ -35,8 +35,7 @@ def show(place: JournalArgument) -> None:
     )
     if sums["answers"]:
         say(f"From {sums['first']} to {sums['last']}.")
-    unpriced = f", and {sums['unpriced']:,} answers of unknown price" if sums["unpriced"] else ""
-    say(f"Cost: {format_cost(sums['cost'])}{unpriced}.")
+    say(f"Cost: {format_sum(sums['cost'], sums['unpriced'])}.")
 
 
 @journal.command()

@@ -153,8 +153,9 @@ def prune(before: _Before, config: ConfigOption = None, yes: _Yes = False) -> No
         question = f"Remove {number_of(count, 'row')} from before {before} of {opened}? They are gone then."
         if count and not yes and not typer.confirm(question, err=True):
             raise typer.Exit(FAILED)
-        removed = upkeep.prune(opened, moment) if count else 0
-    say(f"Removed {number_of(removed, 'row')}.")
+        removed = upkeep.prune(opened, moment)
+    budgets = f", and {number_of(removed.budgets, 'budget')} that ended before" if removed.budgets else ""
+    say(f"Removed {number_of(removed.rows, 'row')}{budgets}.")
 
 
 def _day(text: str) -> date:

@@ -20,7 +20,9 @@ from llm_orchestrator.cli.columns import Columns
 from llm_orchestrator.cli.map_options import (
     ColumnsOption,
     ConcurrencyOption,
+    DimensionsOption,
     DryRunOption,
+    EmbedOption,
     ErrorsOption,
     ForceOption,
     JournalOption,
@@ -117,6 +119,8 @@ def map_rows(
     max_cost: MaxCostOption = None,
     max_tokens: MaxTokensOption = None,
     temperature: TemperatureOption = None,
+    embed: EmbedOption = False,
+    dimensions: DimensionsOption = None,
     limit: LimitOption = None,
     dry_run: DryRunOption = False,
     force: ForceOption = False,
@@ -128,10 +132,16 @@ def map_rows(
     files = _Files(rows, out, journal or f"{out}.journal", errors)
     files.check(may_replace=force or dry_run)
     form, fields = _schema(schema) if schema else (None, None)
-    shown = Columns(_names(columns), fields, is_flat=files.is_flat, with_error=errors is None)
+    of_answers = {"max_tokens": max_tokens, "temperature": temperature, "response_format": form}
+    of_vectors = {"embed": True, "model": model, "dimensions": dimensions}
+    _check_kind(embed, {**of_answers, "system": system}, dimensions)
+    shown = Columns(
+        _names(columns), fields, is_flat=files.is_flat, with_error=errors is None, with_vectors=embed
+    )
     shows_bar = not dry_run and sys.stderr is not None and sys.stderr.isatty()
     with open_orchestrator(config, provider, model, needs_key=not dry_run) as orchestrator:
-        need_model(orchestrator)
+        if not embed:
+            need_model(orchestrator)
         _quieten_refusals()
         run = orchestrator.map(
             Rows(rows, limit=limit, counts=shows_bar),
@@ -143,15 +153,23 @@ def map_rows(
             order="input",
             max_cost=max_cost,
             progress=shows_bar,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            response_format=form,
+            **(of_vectors if embed else of_answers),
         )
         if dry_run:
-            _show_estimate(run.estimate(), mode, max_tokens)
+            _show_estimate(run.estimate(), mode, 0 if embed else max_tokens)
             return
         _carry_out(run, files, shown)
     _report(run.summary, files)
+
+
+def _check_kind(embed: bool, of_answers: Dict[str, Any], dimensions: Optional[int]) -> None:
+    """Refuse options of answers for vectors, and the other way round."""
+    wrong = [name.replace("_", "-") for name, value in of_answers.items() if value is not None]
+    if embed and wrong:
+        option = "schema" if wrong[0] == "response-format" else wrong[0]
+        raise ConfigurationError(f"--{option} is for answers, and --embed makes vectors. Leave one out.")
+    if dimensions is not None and not embed:
+        raise ConfigurationError("--dimensions is the length of vectors. Add --embed, or leave it out.")
 
 
 def _names(columns: Optional[str]) -> List[str]:
@@ -191,12 +209,13 @@ def _quieten_refusals() -> None:
 
 def _show_estimate(estimate: BulkEstimate, mode: str, max_tokens: Optional[int]) -> None:
     say(f"Rows: {estimate.rows:,}, of which {estimate.kept:,} are answered and {estimate.wrong:,} are wrong.")
-    answers = f"at most {estimate.completion_tokens:,}" if max_tokens else "unknown without --max-tokens"
+    is_bounded = max_tokens is not None  # 0: vectors have none
+    answers = f"at most {estimate.completion_tokens:,}" if is_bounded else "unknown without --max-tokens"
     say(f"Tokens: about {estimate.prompt_tokens:,} of prompts; of answers {answers}.")
     costs = {mode: estimate.cost, "now": estimate.now_cost, "batch": estimate.batch_cost}
     known = [f"{format_cost(cost)} with --mode {name}" for name, cost in costs.items() if cost is not None]
     shown = ", ".join(known) or "unknown: the model has no price"
-    say(f"Cost: {shown}{'' if max_tokens or not known else ', without the answers'}.")
+    say(f"Cost: {shown}{'' if is_bounded or not known else ', without the answers'}.")
 
 
 def _carry_out(run: BulkRun, files: _Files, columns: Columns) -> None:

@@ -8,7 +8,9 @@ import typer
 __all__ = [
     "ColumnsOption",
     "ConcurrencyOption",
+    "DimensionsOption",
     "DryRunOption",
+    "EmbedOption",
     "ErrorsOption",
     "ForceOption",
     "JournalOption",
@@ -99,6 +101,14 @@ MaxCostOption = Annotated[
 ]
 MaxTokensOption = Annotated[
     Optional[int], typer.Option("--max-tokens", metavar="N", min=1, help="Most tokens of an answer.")
+]
+EmbedOption = Annotated[
+    bool,
+    typer.Option("--embed", help="Make a vector of each row instead; --prompt is the text: '{title}'."),
+]
+DimensionsOption = Annotated[
+    Optional[int],
+    typer.Option("--dimensions", metavar="N", min=1, help="With --embed: the length of the vectors."),
 ]
 TemperatureOption = Annotated[
     Optional[float], typer.Option("--temperature", metavar="T", min=0, help="Sampling temperature.")

@@ -78,6 +78,9 @@ def schema_problems(error: ValidationError, sections: Mapping[str, Type[BaseMode
 ENTRY_KEY = 3
 #: Where the budgets of tags stand, each below the tag's name.
 _TAG_BUDGETS: Path = ("cost_tracking", "budget", "tags")
+_EMPTY: Mapping[Path, str] = {
+    ("providers",): "is empty. Add an entry for a provider, or pass providers of your own as `providers=`."
+}
 #: Errors that pydantic reports only as a consequence of another one.
 _CONSEQUENCES = {"default_factory_not_called"}
 
@@ -99,6 +102,7 @@ def _text_of(finding: ErrorDetails, path: Path) -> str:
         "model_type": lambda: "should be a mapping. Write its keys indented below it.",
         "string_type": lambda: f"should be a string. Put it in quotes{_example(finding, _quoted)}.",
         "list_type": lambda: f"should be a list. Put it in brackets{_example(finding, _bracketed)}.",
+        "too_short": lambda: _EMPTY.get(path, "is empty. Write at least one key below it."),
         "value_error": lambda: str(finding["ctx"]["error"]),
     }
     if finding["type"] in texts:

@@ -72,6 +72,8 @@ class Adapter(ABC):
     service: ClassVar[str] = ""
     #: Whether the adapter knows the settings below ``compat`` of an entry.
     takes_compat: ClassVar[bool] = False
+    #: How many requests the provider works on at once while others wait; None where it refuses others.
+    parallel_requests: ClassVar[Optional[int]] = None
     #: Most texts in one request of ``embed``; None where no limit is known.
     embedding_texts: ClassVar[Optional[int]] = None
     #: Most tokens of all texts in one request of ``embed``; None where no limit is known.

@@ -15,16 +15,21 @@ DIFFERS = (
     "The text that was streamed differs from the answer that the provider gave at the end of the stream. "
     "The latter is content: replace what was shown before."
 )
+NO_LOGPROBS = (
+    "logprobs was sent, but the answer has none: the model or its host does not give them. Ask another "
+    "model, or leave logprobs out."
+)
 NO_CALLS = "The model stopped to call a tool, but its answer holds no call that can be read."
 
 
-def warnings_of_answer(response: LLMResponse, wire: WireRequest) -> Tuple[str, ...]:
-    """Warn of an answer without text, or without the calls it stopped for, and of several answers in one."""
+def warnings_of_answer(response: LLMResponse, request: LLMRequest, wire: WireRequest) -> Tuple[str, ...]:
+    """Warn of an answer that lacks its text, or what it was asked or stopped for, and of several in one."""
     is_said = response.content or response.tool_calls or response.refusal or response.images or response.audio
     is_empty = response.finish_reason is FinishReason.STOP and not (is_said or response.warnings)
     several = _several(max(_asked(wire), 1 + len(response.alternatives)))
     lacks_calls = response.finish_reason is FinishReason.TOOL_CALLS and not response.tool_calls
-    found = (is_empty and EMPTY, lacks_calls and NO_CALLS, several)
+    lacks_logprobs = request.logprobs and response.content and not response.logprobs
+    found = (is_empty and EMPTY, lacks_calls and NO_CALLS, lacks_logprobs and NO_LOGPROBS, several)
     return tuple([warning for warning in found if warning])
 
 

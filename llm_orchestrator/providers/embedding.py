@@ -77,6 +77,11 @@ class Embedded(NamedTuple):
     vectors: List[List[float]]
     answer: LLMResponse
 
+    @property
+    def usage(self) -> TokenUsage:
+        """How many tokens were read."""
+        return self.answer.usage
+
 
 def prepare(provider: Embeds, request: EmbeddingRequest) -> WireRequest:
     """Build what is sent; the options of the entry are those of answers and have no say here."""

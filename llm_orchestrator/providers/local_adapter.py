@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Dict, List, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError, ModelNotFoundError
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER
-from llm_orchestrator.providers.local.server import LocalServer
+from llm_orchestrator.providers.local.server import PARALLEL_REQUESTS, LocalServer
 from llm_orchestrator.providers.openai_adapter import OpenAIAdapter
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON, EmbeddingRequest, LLMRequest, ModelInfo
@@ -28,6 +28,7 @@ class LocalAdapter(OpenAIAdapter):
     service: ClassVar[str] = ""
     extra: ClassVar[str] = "local"
     batch_api: ClassVar[Any] = None
+    parallel_requests: ClassVar[Optional[int]] = PARALLEL_REQUESTS
     #: A model on this machine is slow, and the time-out is one for each request.
     embedding_texts: ClassVar[Optional[int]] = 64
     embedding_tokens: ClassVar[Optional[int]] = None

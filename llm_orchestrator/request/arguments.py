@@ -35,6 +35,7 @@ from llm_orchestrator.types import (
     Messages,
     checked,
 )
+from llm_orchestrator.types.served_tools import ServedTool, ToolServer
 from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.values import evolve
 
@@ -87,11 +88,14 @@ def call_arguments(
     seed: Optional[int] = None,
     frequency_penalty: Optional[float] = None,
     presence_penalty: Optional[float] = None,
-    tools: Optional[Sequence[Union[Callable[..., Any], Type[BaseModel], JSON]]] = None,
+    tools: Optional[
+        Sequence[Union[Callable[..., Any], Type[BaseModel], ToolServer, ServedTool, JSON]]
+    ] = None,
     tool_choice: Union[Choice, str, JSON, None] = None,
     parallel_tool_calls: Optional[bool] = None,
     response_format: Any = None,
     reasoning_effort: Union[Effort, str, None] = None,
+    logprobs: Union[bool, int, None] = None,
     cache: Optional[CacheMode] = None,
     timeout: Optional[float] = None,
     total_timeout: Optional[float] = None,

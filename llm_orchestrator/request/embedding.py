@@ -12,7 +12,7 @@ from llm_orchestrator.types import EmbeddingRequest, Message, checked
 from llm_orchestrator.utils.characters import has_halves
 from llm_orchestrator.utils.values import evolve, make
 
-__all__ = ["embedding_arguments"]
+__all__ = ["embedding_arguments", "read_text"]
 
 #: Fields of the providers' bodies that only the library sets.
 RESERVED_OPTIONS = ("content", "encoding_format", "instances", "outputDimensionality", "requests")
@@ -59,16 +59,17 @@ def _read_texts(texts: Union[str, Sequence[str]]) -> Tuple[Message, ...]:
         raise InvalidRequestError(f"texts is a {type(texts).__name__}. Pass a string or a list of strings.")
     if not listed:
         raise InvalidRequestError("texts is empty. Pass at least one text.")
-    return tuple(_read_text(text, index) for index, text in enumerate(listed))
+    return tuple(read_text(text, f"texts[{index}]") for index, text in enumerate(listed))
 
 
-def _read_text(text: Any, index: int) -> Message:
+def read_text(text: Any, name: str) -> Message:
+    """Read one text; ``name`` is what errors call it."""
     if not isinstance(text, str):
-        raise InvalidRequestError(f"texts[{index}] is a {type(text).__name__}. Pass strings only.")
+        raise InvalidRequestError(f"{name} is a {type(text).__name__}. Pass strings only.")
     if not text:
-        raise InvalidRequestError(f"texts[{index}] is empty, which has no vector. Leave it out.")
+        raise InvalidRequestError(f"{name} is empty, which has no vector. Leave it out.")
     if not text.isascii() and has_halves(text):
-        raise InvalidRequestError(f"texts[{index}] holds half a character. Pass whole characters.")
+        raise InvalidRequestError(f"{name} holds half a character. Pass whole characters.")
     return make(Message, role="user", content=text)
 
 

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 #: Options that are defaults for parameters of a call; all others are fields of the provider's body.
-DEFAULTABLE_PARAMETERS = (*DROPPABLE_PARAMETERS, "max_tokens", "stop", "cache")
+DEFAULTABLE_PARAMETERS = (*DROPPABLE_PARAMETERS, "max_tokens", "stop", "logprobs", "cache")
 #: Fields of the provider's body that only the library sets.
 RESERVED_OPTIONS = ("model", "messages", "input", "contents", "stream")
 #: Fields of a body that hold what a system message says.

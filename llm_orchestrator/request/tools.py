@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.request.output_type import json_schema, schema_of
 from llm_orchestrator.types import CHOICES, JSON, LLMRequest
+from llm_orchestrator.types.served_tools import ServedTool, each_tool
 from llm_orchestrator.types.tool_functions import Parameters, documentation_of, name_of
 from llm_orchestrator.utils.json import beside
 from llm_orchestrator.utils.json_schema import with_object_at_root
@@ -53,7 +54,7 @@ def read_tools(tools: Optional[Sequence[Any]]) -> Tuple[JSON, ...]:
         return ()
     if isinstance(tools, (str, abc.Mapping)) or not isinstance(tools, abc.Sequence):
         raise InvalidRequestError(f"tools is a {type(tools).__name__}. Pass a list of tools.")
-    read = tuple(_read_tool(tool) for given in tools for tool in _declared(given))
+    read = tuple(_read_tool(tool) for given in each_tool(tools) for tool in _declared(given))
     names = _names(read)
     duplicate = next((name for name in names if names.count(name) > 1), None)
     if duplicate is not None:
@@ -140,6 +141,8 @@ def _names(tools: Sequence[JSON]) -> List[str]:
 def _read_tool(tool: Any) -> JSON:
     if isinstance(tool, abc.Mapping):
         return _checked(_in_chat_form(tool))
+    if isinstance(tool, ServedTool):
+        return _function(tool.name, tool.description, tool.parameters)
     if isinstance(tool, type):
         return _from_class(tool)
     if callable(tool):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
-from llm_orchestrator.hooks import CallEvent
+from llm_orchestrator.hooks import CallEvent, ToolEvent
 from llm_orchestrator.types import (
     Attempt,
     EmbeddingRequest,
@@ -20,17 +20,20 @@ from llm_orchestrator.types import (
 )
 
 __all__ = [
+    "EXECUTE_TOOL",
     "answer_of",
     "attempt_attributes",
     "call_attributes",
     "error_type",
     "identity",
     "operation_of",
+    "time_to_first_chunk",
+    "tool_attributes",
 ]
 
 Attributes = Dict[str, Any]
 
-OPERATION, EMBEDDING = "chat", "embeddings"
+OPERATION, EMBEDDING, EXECUTE_TOOL = "chat", "embeddings", "execute_tool"
 #: The parameters of a request that the conventions have.
 PARAMETERS = {
     "temperature": "gen_ai.request.temperature",
@@ -74,7 +77,7 @@ def call_attributes(event: CallEvent) -> Attributes:
             "llm_orchestrator.provider": event.provider,
             "llm_orchestrator.status": event.status,
             "llm_orchestrator.attempts": len(event.attempts),
-            **{f"llm_orchestrator.tag.{name}": str(value) for name, value in event.tags.items()},
+            **_tags(event.tags),
         }
     )
 
@@ -91,6 +94,27 @@ def attempt_attributes(event: CallEvent, attempt: Attempt, resent: int) -> Attri
             "llm_orchestrator.request_id": attempt.request_id,
         }
     )
+
+
+def tool_attributes(event: ToolEvent) -> Attributes:
+    """The attributes of a tool's span."""
+    return _known(
+        {
+            "gen_ai.operation.name": EXECUTE_TOOL,
+            "gen_ai.tool.name": event.tool_call.name,
+            "gen_ai.tool.call.id": event.tool_call.id,
+            "gen_ai.tool.type": "function",
+            "error.type": event.error,
+            "session.id": event.session_id,
+            "llm_orchestrator.call_id": event.call_id,
+            "llm_orchestrator.provider": event.provider,
+            **_tags(event.tags),
+        }
+    )
+
+
+def _tags(tags: Mapping[str, str]) -> Attributes:
+    return {f"llm_orchestrator.tag.{name}": str(value) for name, value in tags.items()}
 
 
 def answer_of(event: CallEvent) -> Optional[LLMResponse]:
@@ -117,6 +141,8 @@ def time_to_first_chunk(event: CallEvent) -> Optional[float]:
 
 def _of_request(request: LLMRequest) -> Attributes:
     attributes: Attributes = {name: getattr(request, field) for field, name in PARAMETERS.items()}
+    if isinstance(request, EmbeddingRequest):
+        attributes["gen_ai.embeddings.dimension.count"] = request.dimensions
     attributes["gen_ai.output.type"] = "json" if request.response_format else None
     return attributes
 

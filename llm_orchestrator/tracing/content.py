@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List
 
-from llm_orchestrator.hooks import CallEvent
+from llm_orchestrator.hooks import CallEvent, ToolEvent
 from llm_orchestrator.tracing.attributes import answer_of
 from llm_orchestrator.types import JSON, EmbeddingRequest, LLMResponse, Message, ToolCall, parts_of
 
-__all__ = ["content_attributes"]
+__all__ = ["content_attributes", "tool_content"]
 
 
 def content_attributes(event: CallEvent) -> Dict[str, str]:
@@ -22,6 +22,14 @@ def content_attributes(event: CallEvent) -> Dict[str, str]:
     answer = answer_of(event)
     if answer is not None and not isinstance(event.request, EmbeddingRequest):  # vectors are not shown
         attributes["gen_ai.output.messages"] = _text([_output(answer)])
+    return attributes
+
+
+def tool_content(event: ToolEvent) -> Dict[str, str]:
+    """The attributes with the arguments and the result of a tool."""
+    attributes = {"gen_ai.tool.call.arguments": _exportable(event.tool_call.arguments_text())}
+    if event.result is not None:
+        attributes["gen_ai.tool.call.result"] = _text(event.result.text)
     return attributes
 
 
@@ -54,5 +62,8 @@ def _call(call: ToolCall) -> JSON:
 
 
 def _text(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    return _exportable(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _exportable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be exported

@@ -13,8 +13,9 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
-from llm_orchestrator.hooks import CallEvent
+from llm_orchestrator.hooks import CallEvent, ToolEvent
 from llm_orchestrator.tracing.attributes import (
+    EXECUTE_TOOL,
     answer_of,
     attempt_attributes,
     call_attributes,
@@ -22,8 +23,9 @@ from llm_orchestrator.tracing.attributes import (
     identity,
     operation_of,
     time_to_first_chunk,
+    tool_attributes,
 )
-from llm_orchestrator.tracing.content import content_attributes
+from llm_orchestrator.tracing.content import content_attributes, tool_content
 from llm_orchestrator.types import Attempt
 
 __all__ = ["CallTracer"]
@@ -86,6 +88,23 @@ class CallTracer:
         ended = max(time.time_ns(), _ended(event.attempts[-1]))
         _end(span, error_type(event), ended)
         self._measure(event, (ended - _began(event.attempts[0])) / 1e9, parent)
+
+    def on_tool(self, event: ToolEvent) -> None:
+        """Trace a tool that a loop ran, beside the calls of its turns.
+
+        Args:
+            event: The tool, once it has ended.
+        """
+        began = int(event.started_at.timestamp() * 1_000_000) * 1000
+        span = self._tracer.start_span(
+            f"{EXECUTE_TOOL} {event.tool_call.name}",
+            kind=SpanKind.INTERNAL,
+            start_time=began,
+            attributes=tool_attributes(event),
+        )
+        if self._content and span.is_recording():
+            span.set_attributes(tool_content(event))
+        _end(span, event.error, began + int(event.seconds * 1e9))
 
     def _trace_attempt(self, event: CallEvent, attempt: Attempt, resent: int, parent: Context) -> None:
         span = self._tracer.start_span(

@@ -18,6 +18,8 @@ from llm_orchestrator.types.events import (
     ToolCallDelta,
     ToolResults,
 )
+from llm_orchestrator.types.hosted_call import HostedCall
+from llm_orchestrator.types.logprob import TokenLogprob
 from llm_orchestrator.types.media import Media
 from llm_orchestrator.types.messages import (
     Message,
@@ -85,6 +87,7 @@ __all__ = [
     "EmbeddingResponse",
     "Exchange",
     "FinishReason",
+    "HostedCall",
     "LLMRequest",
     "LLMResponse",
     "Media",
@@ -98,6 +101,7 @@ __all__ = [
     "Role",
     "StreamEvent",
     "TextDelta",
+    "TokenLogprob",
     "TokenUsage",
     "ToolCall",
     "ToolCallDelta",

@@ -26,7 +26,7 @@ from typing import (
     get_args,
 )
 
-from llm_orchestrator.utils.characters import has_halves, with_whole_characters
+from llm_orchestrator.utils.characters import has_halves, whole_text, with_whole_characters
 from llm_orchestrator.utils.json import JSON, read_json
 from llm_orchestrator.utils.values import evolve
 
@@ -95,7 +95,7 @@ class ToolCall:
         from llm_orchestrator.types.tool_functions import faults_of
 
         try:
-            return model.model_validate_json(self._arguments_text())
+            return model.model_validate_json(self.arguments_text())
         except ValidationError as error:
             raise OutputParseError(
                 f"The arguments of {self.name!r} are not a valid {model.__name__}: {faults_of(error)}. Call "
@@ -119,17 +119,13 @@ class ToolCall:
             The tool message, to be sent after the assistant's.
 
         Raises:
-            InvalidRequestError: The tool is no function, or is async.
+            InvalidRequestError: The tool is no function, or is async; or ``tools`` or ``timeout`` cannot be.
             ToolTimeoutError: Only with ``raise``: it did not end in time.
         """
-        from llm_orchestrator.types.tool_runs import Telling, Toolbox
+        from llm_orchestrator.types.tool_runs import run_tool
 
-        toolbox = Toolbox(tools)
-        toolbox.check(awaits=False, only=self.name)
-        with Telling(self.name, on_tool_error) as telling:
-            work = toolbox.work_of(self.name, self._arguments_text(), awaits=False)
-            return self.result(work.run(timeout))
-        return self.result(telling.said)
+        message: Message = run_tool(self, tools, on_tool_error=on_tool_error, timeout=timeout).message
+        return message
 
     async def arun(
         self, tools: Tools, *, on_tool_error: str = "result", timeout: Optional[float] = None
@@ -144,21 +140,19 @@ class ToolCall:
         Returns:
             The tool message.
         """
-        from llm_orchestrator.types.tool_runs import Telling, Toolbox
+        from llm_orchestrator.types.tool_runs import arun_tool
 
-        toolbox = Toolbox(tools)
-        toolbox.check(awaits=True, only=self.name)
-        with Telling(self.name, on_tool_error) as telling:
-            work = toolbox.work_of(self.name, self._arguments_text(), awaits=True)
-            return self.result(await work.arun(timeout))
-        return self.result(telling.said)
+        ran = await arun_tool(self, tools, on_tool_error=on_tool_error, timeout=timeout)
+        message: Message = ran.message
+        return message
 
     def result(self, value: Any) -> Message:
         """Make the message that answers the call.
 
         Args:
-            value: What the tool returned: a string, which is sent as it is, or anything that pydantic can
-                write as JSON (dicts, lists, numbers, None, models, dataclasses, dates ...).
+            value: What the tool returned: a string, which is sent as it is (a lone half of a character is
+                replaced), or anything that pydantic can write as JSON (dicts, lists, numbers, None, models,
+                dataclasses, dates ...).
 
         Returns:
             The tool message, to be sent after the assistant's.
@@ -166,7 +160,7 @@ class ToolCall:
         Raises:
             InvalidRequestError: The value cannot be written as JSON.
         """
-        content = value if isinstance(value, str) else self._json(value)
+        content = whole_text(value) if isinstance(value, str) else self._json(value)
         return Message("tool", content, tool_call_id=self.id, name=self.name)
 
     def _json(self, value: Any) -> str:
@@ -182,8 +176,12 @@ class ToolCall:
                 f"{error}. Pass a string or JSON values."
             ) from error
 
-    def _arguments_text(self) -> str:
-        """The arguments as JSON; an application may have made the call, or changed its arguments."""
+    def arguments_text(self) -> str:
+        """Write the arguments as JSON; an application may have made the call, or changed its arguments.
+
+        Returns:
+            The JSON: what the model wrote, where that is still what ``arguments`` says.
+        """
         raw = self.raw_arguments.strip()
         if raw and (self.arguments is None or self.arguments == parse_arguments(raw)):
             return raw

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Callable, Dict, Literal, Mapping, Optional, Tuple, get_args
+from typing import Any, Callable, Dict, Literal, Mapping, Optional, Tuple, Union, get_args
 
 from llm_orchestrator.utils.hidden import hidden
 
@@ -107,6 +107,12 @@ def _string(name: str, value: Any) -> str:
     raise _invalid(f"{name} is {value!r}. Use a string that is not empty, or leave it out.")
 
 
+def _logprobs(name: str, value: Any) -> Union[bool, int, None]:
+    if isinstance(value, bool):
+        return value or None
+    return _integer(name, value, least=1)
+
+
 def _cache_mode(name: str, value: Any) -> str:
     if value not in CACHE_MODES:
         raise _invalid(f"{name} is {value!r}. Use one of {', '.join(CACHE_MODES)}.")
@@ -151,6 +157,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "presence_penalty": _number,
     "parallel_tool_calls": _switch,
     "reasoning_effort": _string,
+    "logprobs": _logprobs,
     "cache": _cache_mode,
     "timeout": _seconds,
     "extra_headers": _headers,

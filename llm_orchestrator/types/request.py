@@ -37,6 +37,7 @@ MODEL_PARAMETERS = (
     "tools",
     "tool_choice",
     "response_format",
+    "logprobs",
 )
 
 
@@ -61,6 +62,8 @@ class LLMRequest:
         response_format: ``json_object`` or ``json_schema`` in the OpenAI Chat form.
         output_type: The type the answer is parsed into: a class, or whatever else pydantic can check.
         reasoning_effort: How much the model should reason, as a value the provider knows.
+        logprobs: How many of the likeliest tokens are told at each place, beside how likely the answer's own
+            tokens are; True for the latter alone.
         cache: ``auto`` to use the provider's prompt cache, ``1h`` to keep it for an hour, ``off`` not to.
         timeout: Seconds to the first byte and of silence between events; None is the provider entry's.
         extra_headers: HTTP headers of this call alone.
@@ -84,6 +87,7 @@ class LLMRequest:
     response_format: Optional[JSON] = None
     output_type: Any = None
     reasoning_effort: Optional[str] = None
+    logprobs: Union[bool, int, None] = None
     cache: Optional[str] = None
     timeout: Optional[float] = None
     extra_headers: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Dict, FrozenSet, Generic, Mapping, Option
 
 from llm_orchestrator.types.citation import Citation
 from llm_orchestrator.types.cost import CostDetails
+from llm_orchestrator.types.hosted_call import HostedCall
+from llm_orchestrator.types.logprob import TokenLogprob
 from llm_orchestrator.types.media import Media
 from llm_orchestrator.types.messages import Message, ToolCall
 from llm_orchestrator.types.plain import plain_fields, plain_json
@@ -166,6 +168,9 @@ class LLMResponse(Generic[Parsed_co]):
         audio: The sound that the model made; None without.
         cache_miss_reason: Why the prompt cache was not used, in the provider's word; None when it was, and
             where the call did not ask for it.
+        logprobs: How likely the model found each token of its text, where the call asked for it; of an answer
+            in several parts, those of the last.
+        hosted_calls: What tools did that the provider runs itself, such as its search, in their order.
     """
 
     content: str
@@ -194,6 +199,8 @@ class LLMResponse(Generic[Parsed_co]):
     images: Tuple[Media, ...] = ()
     audio: Optional[Media] = None
     cache_miss_reason: Optional[str] = None
+    logprobs: Tuple[TokenLogprob, ...] = ()
+    hosted_calls: Tuple[HostedCall, ...] = ()
 
     def __str__(self) -> str:
         """Show the answer in at most 200 characters; ``repr`` shows all of it."""

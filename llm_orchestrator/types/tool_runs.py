@@ -14,12 +14,15 @@ from concurrent.futures import Future, wait
 from contextvars import copy_context
 from threading import Thread
 from types import TracebackType
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Type, Union
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Protocol, Sequence, Type, Union
 
+from llm_orchestrator.types.parameters import checked
+from llm_orchestrator.types.served_tools import ServedTool, each_tool
 from llm_orchestrator.types.tool_functions import Parameters, faults_of, is_async, name_of
+from llm_orchestrator.utils.json import read_json
 from llm_orchestrator.utils.suggestions import did_you_mean
 
-__all__ = ["Telling", "Toolbox", "Work"]
+__all__ = ["ServedWork", "Telling", "ToolRun", "Toolbox", "Work", "arun_tool", "run_tool"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ class Telling:
 
     Attributes:
         said: The text; empty when all went well.
+        error: The class of what went wrong; None when nothing did.
     """
 
     def __init__(self, name: str, on_tool_error: str) -> None:
@@ -51,6 +55,7 @@ class Telling:
         self._name = name
         self._raises = on_tool_error == "raise"
         self.said = ""
+        self.error: Optional[str] = None
 
     def __enter__(self) -> Telling:
         return self
@@ -61,14 +66,22 @@ class Telling:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> bool:
+        self.error = None if kind is None else kind.__name__
         if isinstance(error, ModelMistakeError):
             self.said = str(error)
             return True
         if self._raises or not isinstance(error, Exception):
             return False
         logger.warning("The tool %s failed with %s; the model is told.", self._name, type(error).__name__)
-        self.said = f"The tool {self._name!r} failed: {type(error).__name__}: {error}"
+        self.said = f"The tool {self._name!r} failed: {type(error).__name__}: {_words_of(error)}"
         return True
+
+
+def _words_of(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # an application's own class may fail to say what went wrong
+        return "it does not say why"
 
 
 class Work:
@@ -130,6 +143,85 @@ class Work:
         )
 
 
+class ServedWork:
+    """One call that a server makes, which keeps the time by itself.
+
+    Args:
+        tool: The tool.
+        arguments: What the model wrote.
+    """
+
+    def __init__(self, tool: ServedTool, arguments: Dict[str, Any]) -> None:
+        self._tool = tool
+        self._arguments = arguments
+
+    def run(self, timeout: Optional[float]) -> Any:
+        """Make the call."""
+        return self._tool.call(self._arguments, timeout)
+
+    async def arun(self, timeout: Optional[float]) -> Any:
+        """Make the call, async."""
+        return await self._tool.acall(self._arguments, timeout)
+
+
+class AnyCall(Protocol):
+    """What is used of a ``ToolCall``."""
+
+    @property
+    def name(self) -> str:
+        """Name of the tool."""
+        ...
+
+    def arguments_text(self) -> str:
+        """The arguments as JSON."""
+        ...
+
+    def result(self, value: Any) -> Any:
+        """Make the message that answers it."""
+        ...
+
+
+class ToolRun(NamedTuple):
+    """How a call went: the message that answers it, and the class of what went wrong."""
+
+    message: Any
+    error: Optional[str]
+
+
+def run_tool(call: AnyCall, tools: Any, *, on_tool_error: str, timeout: Optional[float]) -> ToolRun:
+    """Make a call."""
+    toolbox = _toolbox(tools, timeout)
+    toolbox.check(awaits=False, only=call.name)
+    with Telling(call.name, on_tool_error) as telling:
+        work = toolbox.work_of(call.name, call.arguments_text(), awaits=False)
+        return ToolRun(call.result(work.run(timeout)), None)
+    return ToolRun(call.result(telling.said), telling.error)
+
+
+async def arun_tool(call: AnyCall, tools: Any, *, on_tool_error: str, timeout: Optional[float]) -> ToolRun:
+    """Make a call, async."""
+    toolbox = _toolbox(tools, timeout)
+    toolbox.check(awaits=True, only=call.name)
+    with Telling(call.name, on_tool_error) as telling:
+        work = toolbox.work_of(call.name, call.arguments_text(), awaits=True)
+        return ToolRun(call.result(await work.arun(timeout)), None)
+    return ToolRun(call.result(telling.said), telling.error)
+
+
+def _toolbox(tools: Any, timeout: Optional[float]) -> Toolbox:
+    """The tools of one call; mistakes of the application are no matter of the model's."""
+    from llm_orchestrator.exceptions import InvalidRequestError
+
+    if timeout is not None:
+        checked("timeout", timeout)
+    is_list = isinstance(tools, (abc.Sequence, abc.Mapping)) and not isinstance(tools, (str, bytes))
+    if not is_list and tools is not None:
+        raise InvalidRequestError(
+            f"tools is a {type(tools).__name__}. Pass a list of tools, or them by name."
+        )
+    return Toolbox(tools)
+
+
 def _in_thread(function: Callable[[], Any]) -> Future[Callable[[], Any]]:
     """Begin in a thread that does not keep the program alive; the result gives the value, or raises."""
     working: Future[Callable[[], Any]] = Future()
@@ -166,7 +258,7 @@ class Toolbox:
         if isinstance(tools, abc.Mapping):
             self._tools.update(tools)
         else:
-            self._tools.update((_name_in(tool), tool) for tool in tools or ())
+            self._tools.update((_name_in(tool), tool) for tool in each_tool(tools or ()))
             self._tools.pop("", None)  # the provider runs it itself
 
     def check(self, *, awaits: bool, only: Optional[str] = None, may_answer: bool = False) -> None:
@@ -175,15 +267,24 @@ class Toolbox:
         One that may answer calls itself may have tools that are no functions.
         """
         for name in self._tools if only is None else (only,):
-            if name in self._tools and not (may_answer and not _is_function(self._tools[name])):
+            tool = self._tools.get(name)
+            if isinstance(tool, ServedTool):
+                tool.check(awaits=awaits)
+            elif name in self._tools and not (may_answer and not _is_function(tool)):
                 self._function(name, awaits=awaits)
 
-    def work_of(self, name: str, text: str, *, awaits: bool) -> Work:
+    def work_of(self, name: str, text: str, *, awaits: bool) -> Union[Work, ServedWork]:
         """Make a call ready, with its arguments as JSON."""
-        from pydantic import ValidationError
-
         if name not in self._tools:
             raise ModelMistakeError(f"There is no tool {name!r}. {did_you_mean(name, self._tools)}")
+        tool = self._tools[name]
+        if isinstance(tool, ServedTool):
+            return ServedWork(tool, _object_in(name, text))
+        return self._work_of_function(name, text, awaits=awaits)
+
+    def _work_of_function(self, name: str, text: str, *, awaits: bool) -> Work:
+        from pydantic import ValidationError
+
         function = self._function(name, awaits=awaits)
         if name not in self._parameters:
             self._parameters[name] = Parameters(function, {})
@@ -216,6 +317,19 @@ def _is_function(tool: Any) -> bool:
     return callable(tool) and not isinstance(tool, (type, abc.Mapping))
 
 
+def _object_in(name: str, text: str) -> Dict[str, Any]:
+    """The arguments for a server, which checks them itself, so long as they are an object."""
+    try:
+        value = read_json(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ModelMistakeError(
+            f"The arguments of {name!r} are not a JSON object. Call it again with corrected arguments."
+        )
+    return value
+
+
 def _is_async(name: str) -> Exception:
     from llm_orchestrator.exceptions import InvalidRequestError
 
@@ -224,6 +338,8 @@ def _is_async(name: str) -> Exception:
 
 def _name_in(tool: Any) -> str:
     """The name by which a model calls a tool; empty for one that its provider runs."""
+    if isinstance(tool, ServedTool):
+        return tool.name
     if not isinstance(tool, abc.Mapping):
         return name_of(tool) if callable(tool) else ""
     function = tool.get("function") or tool.get("toolSpec") or (tool if _SCHEMAS.intersection(tool) else None)

@@ -34,7 +34,16 @@ from llm_orchestrator.usage.columns import COLUMNS, END_OF_ROW, REPORT_COLUMNS, 
 from llm_orchestrator.usage.record import WRITERS, as_text, parse_timestamp
 from llm_orchestrator.utils.numbers import is_amount, is_count
 
-__all__ = ["LineReader", "Row", "check_header", "encode", "encode_values", "read_cells", "read_rows"]
+__all__ = [
+    "LineReader",
+    "Row",
+    "as_stored",
+    "check_header",
+    "encode",
+    "encode_values",
+    "read_cells",
+    "read_rows",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +56,8 @@ _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 #: What ``_FORMULA`` begins with, tabs aside, which cannot be printed, as nothing of ``_CONTROL`` can.
 _LEADS = "'=+-@"
 _OLD_SCHEMA = "1"  # of version 0.1
+_LONGEST_CELL = 131_072
+_QUOTED = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^,"]*))(,|$)')
 
 
 def encode(cells: Iterable[str]) -> bytes:
@@ -89,6 +100,13 @@ def _text(text: str) -> str:
     return _quoted(text) if "," in text or '"' in text else text
 
 
+def as_stored(text: str) -> str:
+    """A text as it is read back from a ledger."""
+    if not text or text.isalnum():
+        return text
+    return _CONTROL.sub(" ", text).encode("utf-8", "backslashreplace").decode()
+
+
 def _cell(cell: str) -> str:
     if _FORMULA.match(cell):
         cell = "'" + cell
@@ -109,9 +127,26 @@ _CELL_WRITERS: Mapping[type, Callable[[Any], str]] = {
 
 def _decode(line: str) -> List[str]:
     """The cells of one physical line; an unclosed quote is an error instead of swallowing the next line."""
-    cells = next(csv.reader([line], strict=True)) if '"' in line else line.split(",")
+    if '"' not in line:
+        cells = line.split(",")
+    else:  # the csv module takes no longer cell, unless the whole program allows it
+        cells = next(csv.reader([line], strict=True)) if len(line) <= _LONGEST_CELL else _split(line)
     if "'" in line:
         cells = [cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell for cell in cells]
+    return cells
+
+
+def _split(line: str) -> List[str]:
+    """What the csv module would read."""
+    cells: List[str] = []
+    place, comma = 0, ","
+    while comma:
+        match = _QUOTED.match(line, place)
+        if match is None:
+            raise csv.Error("a quote stands where none may")
+        quoted, plain, comma = match.groups()
+        cells.append(plain if quoted is None else quoted.replace('""', '"'))
+        place = match.end()
     return cells
 
 

@@ -7,7 +7,7 @@ are kept is no matter here: ``usage.budget`` checks them in a ledger, ``usage.da
 from __future__ import annotations
 
 import copy
-import re
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -15,6 +15,7 @@ from typing import Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tupl
 
 from llm_orchestrator.exceptions import BudgetExceededError, ConfigurationError
 from llm_orchestrator.usage.groups import storable
+from llm_orchestrator.usage.ledger_csv import as_stored
 from llm_orchestrator.usage.periods import LAST_FIRST_DAY, Calendar, zone_of
 from llm_orchestrator.utils.money import ZERO, add_money, format_cost, subtract_money
 
@@ -22,8 +23,8 @@ __all__ = ["KINDS", "BudgetLimits", "BudgetStatus", "Claim", "scope_of"]
 
 #: What a budget can be for; a month or a day of the calendar, or a session.
 KINDS = ("session", "day", "month")
-#: What a column of text cannot hold: NUL, and halves of characters.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+#: Characters of a session, or of a tag's value, from which on a hash tells two of them apart.
+_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ class BudgetLimits:
         groups = [("", self._limits)]
         for name, limits in self._tags.items():
             if name in tags:
-                groups.append((f"{name}={storable(str(tags[name]))}", limits))
+                groups.append((f"{name}={_bounded(storable(str(tags[name])))}", limits))
         found = [
             self._claim(kind, tag, limit, session_id, at)
             for tag, limits in groups
@@ -196,20 +197,20 @@ class BudgetLimits:
     def _claim(self, kind: str, tag: str, limit: Decimal, session_id: str, at: datetime) -> Claim:
         scope = scope_of(kind, tag)
         if kind == "session":
-            return Claim(scope, _storable(session_id), limit, None)
+            return Claim(scope, _bounded(as_stored(session_id)), limit, None)
         period = self.calendar.day(at) if kind == "day" else self.calendar.month(at)
         return Claim(scope, period.name, limit, period.until)
 
     def keys(self, timestamp: str, session_id: str, tags: Mapping[str, str]) -> Iterator[Tuple[str, str]]:
         """The scope and period of each budget that a row of the ledger counts for."""
         day, month = self.calendar.names(timestamp)
-        names = {"session": session_id, "day": day, "month": month}
+        names = {"session": _bounded(as_stored(session_id)), "day": day, "month": month}
         for kind in self._limits:
             yield scope_of(kind, ""), names[kind]
         for name, limits in self._tags.items():
             if name in tags:
                 for kind in limits:
-                    yield scope_of(kind, f"{name}={storable(str(tags[name]))}"), names[kind]
+                    yield scope_of(kind, f"{name}={_bounded(storable(str(tags[name])))}"), names[kind]
 
     @property
     def uses_tags(self) -> bool:
@@ -231,5 +232,8 @@ def _amounts(limits: Mapping[str, Optional[Decimal]]) -> Mapping[str, Decimal]:
     return {kind: Decimal(str(limit)) for kind, limit in limits.items() if limit is not None}
 
 
-def _storable(text: str) -> str:
-    return _UNSTORABLE.sub("\ufffd", text)
+def _bounded(text: str) -> str:
+    """A name as a database indexes it: PostgreSQL refuses an entry of more than 2.7 kB."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]}…{hashlib.sha256(text.encode()).hexdigest()}"

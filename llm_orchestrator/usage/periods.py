@@ -12,7 +12,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.record import parse_timestamp
 
-__all__ = ["LAST_FIRST_DAY", "Calendar", "Period", "zone_of"]
+__all__ = ["LAST_FIRST_DAY", "Calendar", "Period", "month_of", "zone_of"]
 
 #: The last day of the month on which every month can begin.
 LAST_FIRST_DAY = 28
@@ -32,6 +32,15 @@ class Period(NamedTuple):
 
     name: str
     until: datetime
+
+
+def month_of(day: date, starts_on: int = 1) -> Tuple[date, date]:
+    """The first day of the month that a day is in, and that of the next one."""
+    if day.day < starts_on:
+        following = day.replace(day=starts_on)
+    else:
+        following = (day.replace(day=1) + timedelta(days=31)).replace(day=starts_on)
+    return (following.replace(day=1) - _DAY).replace(day=starts_on), following
 
 
 def zone_of(name: str) -> tzinfo:
@@ -61,6 +70,11 @@ class Calendar:
         self._of_minute: Dict[str, Tuple[str, str]] = {}
         self._last = (_NEVER, Period("", _NEVER), Period("", _NEVER))
 
+    def start(self, day: date) -> datetime:
+        """The first moment of a day, in UTC, in which moments are compared and counted."""
+        midnight = datetime(day.year, day.month, day.day, tzinfo=self._zone)
+        return midnight.astimezone(timezone.utc)
+
     def day(self, moment: datetime) -> Period:
         """The day that a moment is in."""
         return self._periods(moment)[0]
@@ -75,8 +89,8 @@ class Calendar:
         if not start <= moment < day.until:
             date_of = self._date(moment)
             day = Period(date_of.isoformat(), self._shown(date_of + _DAY))
-            month = Period(self._month_name(date_of), self._shown(self._next_month(date_of)))
-            self._last = self._start(date_of), day, month
+            month = Period(self._month_name(date_of), self._shown(month_of(date_of, self._first)[1]))
+            self._last = self.start(date_of), day, month
         return day, month
 
     def names(self, timestamp: str) -> Tuple[str, str]:
@@ -93,27 +107,15 @@ class Calendar:
     def _date(self, moment: datetime) -> date:
         """The date, except where clocks were changed across midnight: a day is from its start to the next."""
         day = moment.astimezone(self._zone).date()
-        if moment < self._start(day):
+        if moment < self.start(day):
             return day - _DAY
-        return day + _DAY if self._start(day + _DAY) <= moment else day
-
-    def _start(self, day: date) -> datetime:
-        """The first moment of a day, in UTC, in which moments are compared and counted."""
-        midnight = datetime(day.year, day.month, day.day, tzinfo=self._zone)
-        return midnight.astimezone(timezone.utc)
+        return day + _DAY if self.start(day + _DAY) <= moment else day
 
     def _shown(self, day: date) -> datetime:
-        return self._start(day).astimezone(self._zone)
+        return self.start(day).astimezone(self._zone)
 
     def _month_name(self, day: date) -> str:
         if self._first == 1:
             return day.isoformat()[:7]
-        following = self._next_month(day)
-        before = (following.replace(day=1) - _DAY).replace(day=self._first)
-        return f"{before}/{following}"
-
-    def _next_month(self, day: date) -> date:
-        """The first day of the month that follows that of a day."""
-        if day.day < self._first:
-            return day.replace(day=self._first)
-        return (day.replace(day=1) + timedelta(days=31)).replace(day=self._first)
+        first, following = month_of(day, self._first)
+        return f"{first}/{following}"

@@ -22,6 +22,7 @@ from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.usage.selection import ALL, Selection
 from llm_orchestrator.usage.store import AnyLedger, RecordStore
 from llm_orchestrator.utils.money import ZERO, add_money, subtract_money
+from llm_orchestrator.utils.plural import number_of
 
 if TYPE_CHECKING:
     from llm_orchestrator.usage.limits import BudgetStatus
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 _NO_PRICE = "it has no known price. Add one to price_overrides"
 _NO_PRICING = "it could not be priced. The log says why"
 _NO_USAGE = "no usage was reported. Look it up in the provider's own billing"
+#: In place of a count that was told.
+_TOLD = -1
 _BAD_USAGE = "the reported usage is not valid. Look it up in the provider's own billing"
 
 
@@ -73,6 +76,8 @@ class Recorder:
         # By session, the last used at the end: its cost, and whether that is all of it.
         self._session_costs: Dict[str, Tuple[Decimal, bool]] = {}
         self._forgot_sessions = False
+        # By session: how many calls are not in its cost.
+        self._left_out: Dict[str, int] = {}
         self._warned: Set[Tuple[str, str]] = set()
         self._handed_over: Deque[Callable[[], Any]] = deque()  # by finalizers
         self._lock = threading.Lock()
@@ -84,7 +89,10 @@ class Recorder:
         with self._lock:
             if record.cost is not None:
                 self._add_to_session(record.session_id, record.cost, record.estimated_cost)
-            warn = record.cost is None and record.status == "ok" and self._is_new(record)
+            is_unknown = record.cost is None and record.status == "ok"
+            if is_unknown or record.estimated_cost:
+                self._leave_out(record.session_id)
+            warn = is_unknown and self._is_new(record)
         if warn:
             self._warn_of_unknown(record)
         self.store.add(record)
@@ -99,6 +107,20 @@ class Recorder:
         with self._lock:
             cost, is_all = self._session_costs.get(session_id, (ZERO, not self._forgot_sessions))
         return cost if is_all else self._cost_in_records(session_id)
+
+    def warn_of_left_out(self, session_id: str) -> None:
+        """Say, once, how many calls are not in the cost of a session."""
+        with self._lock:
+            left_out = self._left_out.get(session_id, 0)
+            if left_out > 0:
+                self._left_out[session_id] = _TOLD
+        if left_out > 0:
+            logger.warning(
+                "The cost of session %s leaves out %s: what they cost is unknown, or only estimated. The "
+                "usage report has them.",
+                session_id,
+                number_of(left_out, "call"),
+            )
 
     def _cost_in_records(self, session_id: str) -> Decimal:
         from llm_orchestrator.usage.report import UsageReport
@@ -145,6 +167,13 @@ class Recorder:
         if len(self._session_costs) > MOST_SESSIONS:
             del self._session_costs[next(iter(self._session_costs))]
             self._forgot_sessions = True
+
+    def _leave_out(self, session_id: str) -> None:
+        known = self._left_out.get(session_id, 0)
+        if known != _TOLD:
+            self._left_out[session_id] = known + 1
+        if len(self._left_out) > MOST_SESSIONS:
+            del self._left_out[next(iter(self._left_out))]
 
     def _is_new(self, record: UsageRecord) -> bool:
         key = (record.provider, record.model)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import (
+    TYPE_CHECKING,
     Any,
     ClassVar,
     Dict,
@@ -35,6 +36,10 @@ from llm_orchestrator.usage.totals import Readable, UsageTotals
 from llm_orchestrator.utils.money import format_cost, known_cost, subtract_money
 from llm_orchestrator.utils.numbers import is_amount
 from llm_orchestrator.utils.plural import number_of
+
+if TYPE_CHECKING:
+    from llm_orchestrator.usage.limits import BudgetStatus
+    from llm_orchestrator.usage.page.budget import MonthBudget
 
 __all__ = [
     "UsageReport",
@@ -131,7 +136,7 @@ class UsageReport(Readable):
         path: Union[str, os.PathLike[str], None] = None,
         *,
         title: Optional[str] = None,
-        budget: Union[Decimal, float, str, None] = None,
+        budget: Union[BudgetStatus, Decimal, float, str, None] = None,
     ) -> str:
         """Make a page for whoever pays the bill: this month, last month, a forecast, and who spent it.
 
@@ -141,8 +146,9 @@ class UsageReport(Readable):
         Args:
             path: The file to write; one that exists is replaced. None writes none.
             title: The heading of the page; None is a general one.
-            budget: US dollars for a calendar month, which the month's spend and its forecast are compared
-                with; None compares with none.
+            budget: US dollars for a calendar month in local time, which the month's spend and its forecast
+                are compared with; or one of ``budget_status()`` that is for a month: then the calls it is
+                for are looked at, over the very month it is for. None compares with none.
 
         Returns:
             The page.
@@ -150,7 +156,7 @@ class UsageReport(Readable):
         Raises:
             ConfigurationError: The rows are not at hand (the report was copied), or the file cannot be
                 written.
-            ValueError: ``budget`` is not an amount of money above zero.
+            ValueError: ``budget`` is not an amount of money above zero, or for no month.
         """
         from llm_orchestrator.usage.page import make_page, write_page
 
@@ -160,6 +166,7 @@ class UsageReport(Readable):
             filter(source.selection.has, source.again(DETAIL_COLUMNS)),
             source.selection,
             source.before,
+            source.add_days,
             title=title,
             budget=None if budget is None else _budget_of(budget),
         )
@@ -300,7 +307,13 @@ class UsageReport(Readable):
         )
 
 
-def _budget_of(budget: Union[Decimal, float, str]) -> Decimal:
+def _budget_of(budget: Union[BudgetStatus, Decimal, float, str]) -> Union[MonthBudget, Decimal]:
+    from llm_orchestrator.usage.limits import BudgetStatus
+
+    if isinstance(budget, BudgetStatus):
+        from llm_orchestrator.usage.page.budget import MonthBudget
+
+        return MonthBudget.of(budget)
     try:
         amount = Decimal(str(budget))
     except ArithmeticError:
@@ -339,3 +352,10 @@ class _Source(NamedTuple):
     def again(self, columns: Sequence[str]) -> Iterable[Sequence[str]]:
         """Read them again, those not selected included, without those that came since."""
         return islice(self.store.cells(self.selection, columns), self.size)
+
+    def add_days(self, tally: Tally, selection: Selection) -> None:
+        """Add others to a tally by ``by_day``, without those that came since."""
+        if self.selection.as_of:
+            selection = selection.pinned(self.selection.as_of)
+        rows = self.store.rows_to_add(tally, selection, {"by_day": ("day",)})
+        tally.add_all(islice(rows, self.size), selection.has)

@@ -81,6 +81,7 @@ class RecordStore:
         self.ledger = ledger
         self._on_unwritten = on_unwritten
         self.waiting = 0  # rows that were not where they are read from, when that was last looked at
+        self._told_waiting = 0  # of how many that was said
         self._recent = RecentRecords()
         self._waiting: Deque[Tuple[UsageRecord, float]] = deque()  # each with the time at which it came
         self._lock = threading.Lock()
@@ -166,7 +167,8 @@ class RecordStore:
         """See that records are where they are read from; where some are not, that is said."""
         self.flush(wait=True)
         self.waiting = self.ledger.settle() if self.ledger else 0
-        if self.waiting:
+        was_told, self._told_waiting = self._told_waiting, self.waiting
+        if self.waiting and self.waiting != was_told:
             logger.warning(
                 "%s on the way to the ledger %s could not be carried over yet. No report counts what waits.",
                 number_of(self.waiting, "row"),

@@ -64,12 +64,17 @@ class Tally:
 
     Args:
         namings: How rows are grouped, each under a name of its own; by default as in a report.
+        day_of: Tells the day of a timestamp; by default in local time.
 
     Attributes:
         rows: Number of rows.
     """
 
-    def __init__(self, namings: Mapping[str, Naming] = _OF_REPORTS) -> None:
+    def __init__(
+        self,
+        namings: Mapping[str, Naming] = _OF_REPORTS,
+        day_of: Optional[Callable[[str], str]] = None,
+    ) -> None:
         self.rows = 0
         self._overall = _Sums()
         self._groups: List[Tuple[Naming, Dict[Any, _Sums]]] = [(naming, {}) for naming in namings.values()]
@@ -77,7 +82,7 @@ class Tally:
         self._sums_by_key: Dict[Key, _Sums] = {}
         # Calls of several rows whose last one is still to come: what has been counted for them.
         self._unfinished: Dict[str, Set[Tuple[str, int]]] = {}
-        self._clock = LocalClock()
+        self._day_of = day_of or LocalClock().day
 
     def add_all(
         self, rows: Iterable[Sequence[str]], is_wanted: Optional[Callable[[Sequence[str]], bool]] = None
@@ -95,7 +100,7 @@ class Tally:
     def add(self, row: Sequence[str]) -> None:
         """Add a row to the sums of its groups; a call of several rows is counted once in each of them."""
         self.rows += 1
-        day, _ = self._clock.read(row[_TIME])
+        day = self._day_of(row[_TIME])
         key = (row[_PROVIDER], row[_MODEL], row[_SESSION], day, row[_TAGS])
         sums = self._sums_by_key.get(key)
         if sums is None:
@@ -126,7 +131,7 @@ class Tally:
 
         ``key`` has a moment in place of the day, as rows have.
         """
-        day = self._clock.read(key[3])[0] if key[3] else ""
+        day = self._day_of(key[3]) if key[3] else ""
         key = (*key[:3], day, key[4])
         names_of, named = dict(zip(self._names, self._groups))[grouping]
         for name in names_of(key):

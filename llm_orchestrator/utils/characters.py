@@ -7,41 +7,27 @@ follow each other are joined to the character they mean, and a lone one is repla
 from __future__ import annotations
 
 from collections import abc
-from typing import TYPE_CHECKING, Any, List
-
-from llm_orchestrator.utils.lazy import LazyModule
-
-if TYPE_CHECKING:
-    import pydantic_core
-else:
-    pydantic_core = LazyModule("pydantic_core")  # the types are imported without it
+from typing import Any, List
 
 __all__ = ["has_halves", "lone_halves", "whole_text", "with_whole_characters"]
 
 REPLACEMENT = "\ufffd"
+#: What holds no text; to ask whether it is a mapping takes long.
+_PLAIN = frozenset((int, float, bool, type(None)))
 
 
 def has_halves(value: Any) -> bool:
-    """Whether a JSON value holds a half of a character anywhere; one that can be written holds none."""
-    try:
-        pydantic_core.to_json(value)
-    except ValueError:  # it may be for another reason, such as a number of many digits
-        return _holds_half(value)
-    return False
-
-
-def _holds_half(value: Any) -> bool:
+    """Whether a JSON value holds a half of a character anywhere."""
     left: List[Any] = [value]
-    while left:
-        value = left.pop()
-        if isinstance(value, str):
-            if not value.isascii() and _is_cut(value):
+    for each in left:
+        if isinstance(each, str):
+            if not each.isascii() and _is_cut(each):
                 return True
-        elif isinstance(value, abc.Mapping):
-            left += value
-            left += value.values()
-        elif isinstance(value, (list, tuple)):
-            left += value
+        elif isinstance(each, (list, tuple)):
+            left += each
+        elif type(each) not in _PLAIN and isinstance(each, abc.Mapping):
+            left += each
+            left += each.values()
     return False
 
 

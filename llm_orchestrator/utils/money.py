@@ -5,7 +5,9 @@ from __future__ import annotations
 from decimal import Context, Decimal
 from typing import Optional, Union
 
-__all__ = ["ZERO", "add_money", "format_cost", "known_cost", "subtract_money"]
+from llm_orchestrator.utils.plural import number_of
+
+__all__ = ["ZERO", "add_money", "format_cost", "format_sum", "known_cost", "subtract_money"]
 
 ZERO = Decimal(0)
 
@@ -56,6 +58,14 @@ def format_cost(cost: Union[Decimal, int, float, None]) -> str:
         return f"${amount:,.2f}"
     digits = format(amount, f".{1 - amount.adjusted()}f")
     return "$" + digits.rstrip("0")
+
+
+def format_sum(cost: Decimal, unpriced: int) -> str:
+    """Show what answers cost together, and how many are not in it; a sum of none is not shown as zero."""
+    if not unpriced:
+        return format_cost(cost)
+    unknown = f"{number_of(unpriced, 'answer')} of unknown price"
+    return f"{format_cost(cost)} and {unknown}" if cost else unknown
 
 
 def known_cost(cost: Decimal, calls: int, unpriced: int) -> Optional[Decimal]:

@@ -142,7 +142,9 @@ def test_anything_behind_a_reply_is_noticed(left: bytes) -> None:
     assert not parser.is_reusable
 
 
-@pytest.mark.parametrize("method", ["on_message_begin", "on_headers_complete", "on_body", "on_message_complete"])
+@pytest.mark.parametrize(
+    "method", ["on_message_begin", "on_headers_complete", "on_body", "on_message_complete"]
+)
 @pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemExit(3), TimeoutError("an alarm")], ids=repr)
 def test_what_a_signal_raises_while_a_reply_is_read_is_not_taken_for_a_broken_reply(
     monkeypatch: pytest.MonkeyPatch, method: str, raised: BaseException

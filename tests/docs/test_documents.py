@@ -39,7 +39,12 @@ API_PAGE = ROOT / "docs" / "api.md"
 FRAMEWORKS = tuple(
     ROOT / "docs" / f"{name}.md" for name in ("dspy", "instructor", "langchain", "pydantic-ai")
 )
-ELSEWHERE = (API_PAGE, PROVIDER_PAGE, ROOT / "docs" / "web.md", *FRAMEWORKS)
+ELSEWHERE = (
+    API_PAGE,
+    PROVIDER_PAGE,
+    *FRAMEWORKS,
+    *(ROOT / "docs" / f"{name}.md" for name in ("web", "django", "celery", "notebooks", "tracing")),
+)
 #: The columns of the table of what is supported, but the last.
 ADAPTERS: List[Tuple[str, Dict[str, str]]] = [
     ("openai", {"api": "responses"}),
@@ -270,7 +275,7 @@ def test_the_table_of_parameters_has_them_all() -> None:
 
 
 def test_the_table_of_what_is_supported_names_the_parameters_without_a_field() -> None:
-    everything = {"stop": ("x",), "parallel_tool_calls": False, "reasoning_effort": "low"}
+    everything = {"stop": ("x",), "logprobs": True, "parallel_tool_calls": False, "reasoning_effort": "low"}
     numbers = dict.fromkeys(set(DROPPABLE_PARAMETERS) - set(everything), 1)
     asked = LLMRequest("model", (Message("user", "Hi"),), **everything, **numbers)
     rows = rows_of("providers.md", "What each provider supports")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import re
 from pathlib import Path
 from typing import Any, List
 
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from tests.docs.test_documents import blocks_of, folder  # noqa: F401 (a fixture)
+from tests.project.test_user_programs import mypy, pyright
 from tests.support.configs import ROOT
 from tests.support.scripted_server import Dialect, ScriptedServer
 
@@ -44,18 +44,32 @@ def test_it_runs_on_every_provider(
     assert last[-1] == ("tool", "It is 21 C in Rome.")
 
 
+@pytest.mark.local_model
+def test_it_runs_on_the_small_model_of_this_machine(
+    folder: Path,  # noqa: F811
+    local_model_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is too small to call a tool; the object at the end it can write."""
+    entry = {"model_path": str(local_model_path), "options": {"max_tokens": 100, "temperature": 0}}
+    config = {
+        "active_provider": "local",
+        "active_model": local_model_path.stem,
+        "providers": {"local": entry},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    names: Any = {"__name__": "__main__"}
+
+    exec(compile(program("docs/tools.md"), "tools.md", "exec", dont_inherit=True), names)
+
+    assert re.fullmatch(r"city='.*' degrees=-?[\d.]+\n", capsys.readouterr().out)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["docs/tools.md", "README.md"])
-def test_it_holds_under_mypy_strict(page: str, tmp_path: Path) -> None:
-    pytest.importorskip("mypy", reason="mypy is not installed: make environment")
-    text = program(page)
-    (tmp_path / "program.py").write_text(text if "LLMOrchestrator(" in text else BEFORE + text)
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--follow-imports", "silent"]
-    ended = subprocess.run(
-        [*command, "--cache-dir", str(tmp_path / "cache"), str(tmp_path / "program.py")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_it_holds_under_strict_checkers(page: str, checker: str, tmp_path: Path) -> None:
+    text, file = program(page), tmp_path / "program.py"
+    file.write_text(text if "LLMOrchestrator(" in text else BEFORE + text)
+    ended = mypy(tmp_path, str(file)) if checker == "mypy" else pyright(str(file))
     assert ended.returncode == 0, ended.stdout

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
-import socket
 import sys
-import threading
-import time
-from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Tuple
+from typing import Iterator
 
 import pytest
 import yaml
@@ -18,49 +14,16 @@ import yaml
 from tests.docs.test_documents import blocks_of, folder  # noqa: F401 (a fixture)
 from tests.support.configs import ROOT
 from tests.support.scripted_server import DIALECTS, Reset, ScriptedServer, Stall
+from tests.support.waiting import until
 
 pytest.importorskip("fastapi", reason="FastAPI is not installed: make environment")
-uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed: make environment")
+pytest.importorskip("uvicorn", reason="uvicorn is not installed: make environment")
+
+from tests.support.web_service import PIECES, Service, next_event
 
 pytestmark = pytest.mark.slow
 
 CHAT = DIALECTS["chat"]
-PIECES = [f"{number} " for number in range(11)]
-BODY = json.dumps({"text": "Count.", "customer": "acme"})
-
-
-class Service:
-    """The page's program while uvicorn serves it."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
-        self._thread.start()
-        until(lambda: bool(self._server.started))
-
-    def ask(self, path: str) -> HTTPResponse:
-        connection = HTTPConnection("127.0.0.1", self._socket.getsockname()[1], timeout=60)
-        connection.request("POST", path, BODY, {"Content-Type": "application/json", "Connection": "close"})
-        return connection.getresponse()
-
-    def rows(self) -> List[Any]:
-        return list(self.app.state.orchestrator.cost_tracker.to_dicts())
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join(60)
-        assert not self._thread.is_alive()
-        self._socket.close()
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for what other threads do; far longer than it can take on a busy machine."""
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -77,11 +40,6 @@ def service(folder: Path) -> Iterator[Service]:  # noqa: F811
     finally:
         service.stop()
         del sys.modules["service"]
-
-
-def next_event(response: HTTPResponse) -> Tuple[str, Any]:
-    name, data, _ = (response.readline().decode().rstrip("\n") for _ in range(3))
-    return name[len("event: ") :], json.loads(data[len("data: ") :])
 
 
 def test_an_answer_comes_whole_and_as_events(service: Service, server: ScriptedServer) -> None:

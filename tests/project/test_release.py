@@ -90,6 +90,11 @@ def test_the_tag_has_to_be_the_version_in_the_package_and_in_the_changelog() -> 
     assert shown["CHANGELOG.md"].startswith(f"## [{__version__}]")
 
 
+def test_the_newest_version_of_the_changelog_is_that_of_the_package() -> None:
+    versions = re.findall(r"^## \[(.*)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert next(version for version in versions if version != "Unreleased") == __version__
+
+
 def lines_of(path: Path) -> List[str]:
     return path.read_text(encoding="utf-8").splitlines()
 

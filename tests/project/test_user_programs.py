@@ -72,6 +72,7 @@ def main(orchestrator: LLMOrchestrator, talk: Conversation, run: int) -> None:
     talk.run("Hi", max_turns="many")
     talk.run("Hi", on_tool_error="ignore")
     Message("robot", "Hi")
+    orchestrator.send_request("Hi", logprobs="many")
 """
 
 

@@ -804,6 +804,20 @@ def test_b3_hooks_hear_of_every_row(batches: BatchServer, server: ScriptedServer
     assert {event.tags["job"] for event in events} == {"labels"}
 
 
+def test_b3_every_row_has_its_span(batches: BatchServer, server: ScriptedServer, dialect: Dialect) -> None:
+    recorder_of = pytest.importorskip("tests.support.recorder")
+    recorder = recorder_of.Recorder()
+    config = dialect.config(server.url, batches.model)
+    config["cost_tracking"] = {"enabled": False}
+    with LLMOrchestrator(config, hooks=[recorder.hook()]) as orchestrator:
+        list(orchestrator.map(rows(2), **ARGUMENTS))
+    assert [span.name for span in recorder.calls] == [f"chat {batches.model}"] * 2
+    for span in recorder.calls:
+        (attempt,) = recorder.attempts(span)
+        assert span.start_time == attempt.start_time < attempt.end_time <= span.end_time
+        assert recorder_of.attributes_of(span)["gen_ai.usage.output_tokens"] > 0
+
+
 def test_b3_progress_says_what_the_run_waits_for(make: Make, batches: BatchServer) -> None:
     batches.looks = 3
     told: List[BulkProgress] = []

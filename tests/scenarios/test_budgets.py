@@ -407,7 +407,7 @@ def test_a_server_that_says_nothing_is_waited_for_a_second(make: Make, way: str)
 def test_what_was_spent_meanwhile_is_counted_afterwards(
     url: str, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reserving, "PAUSE", 0.0)
+    monkeypatch.setattr(reserving, "PAUSE", 0.01)
     orchestrator = make(url, {"day": 1})
     orchestrator.send_request("Hi", max_tokens=1)
     begun = orchestrator.send_streaming_request("Hi", max_tokens=5)

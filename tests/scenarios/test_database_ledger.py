@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -25,6 +26,7 @@ from llm_orchestrator import CostTracker, LLMOrchestrator, TokenUsage
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.testing import FakeProvider
 from llm_orchestrator.types import CostDetails
+from llm_orchestrator.usage import recorder
 from llm_orchestrator.usage.database import carrier, ledger, spool
 from llm_orchestrator.usage.database.spool import Spool
 from tests.support.configs import ROOT
@@ -137,9 +139,45 @@ def test_l1_a_server_that_is_away_is_a_warning_and_the_rows_wait(
     (file,) = tmp_path.glob("*/*.csv")
     assert len(file.read_text().splitlines()) == 21
 
+    caplog.clear()
+    reading = make(None, database_url=nobody, spool_path=tmp_path)
     with pytest.raises(ConfigurationError, match="cannot be read") as told:
-        make(None, database_url=nobody, spool_path=tmp_path).get_usage_report()
+        reading.get_usage_report()
     assert "secret" not in str(told.value)
+    reading.close()
+    recorder._flush_all()  # as the end of the program does
+    assert len([text for text in caplog.messages if "20 rows on the way" in text]) == 1
+    assert reading._recorder.store.ledger._carrier._was_waited_for  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("ledger_kind", ["postgresql"])
+def test_who_waited_in_vain_waits_briefly_until_rows_are_carried_over_again(
+    place: Dict[str, Any], postgres: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: List[float] = []
+    real = threading.Condition.wait_for
+
+    def noted(condition: Any, holds: Any, timeout: Any = None) -> bool:
+        waits.append(timeout)
+        return real(condition, holds, timeout)
+
+    monkeypatch.setattr(ledger, "PATIENCE", 2.0)
+    tracker = make(None, **place)
+    tracker.log_usage("p", "m", TOKENS, cost=Decimal(1))
+    monkeypatch.setattr(threading.Condition, "wait_for", noted)
+    postgres.stop_hard()
+    try:
+        for _ in range(2):
+            with pytest.raises(ConfigurationError):
+                tracker.get_usage_report()
+    finally:
+        postgres.start()
+    assert waits == [2.0, carrier._BRIEFLY]
+    wait_until(lambda: tracker.get_usage_report().waiting_rows == 0)
+    tracker.log_usage("p", "m", TOKENS, cost=Decimal(1))
+    assert tracker.get_usage_report().total_requests == 2
+    assert waits[-1] == 2.0
+    tracker.close()
 
 
 @databases

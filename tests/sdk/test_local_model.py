@@ -117,6 +117,14 @@ def test_local_provider(local: LLMOrchestrator, way: str) -> None:
     assert response.cost_details is not None and response.cost_details.status == "free"
 
 
+def test_the_local_provider_tells_how_likely_its_tokens_are(local: LLMOrchestrator, way: str) -> None:
+    response = ask(local, way, QUESTION, max_tokens=5, temperature=0, logprobs=2)
+    assert "".join(token.token for token in response.logprobs) == response.content
+    for token in response.logprobs:
+        assert token.logprob is not None and token.logprob <= 0 and len(token.top_logprobs) == 2
+    assert response.warnings == ()
+
+
 def test_the_local_provider_counts_tokens(local: LLMOrchestrator) -> None:
     number = local.count_tokens(QUESTION)
     assert number == local.send_request(QUESTION, max_tokens=1).usage.prompt_tokens

@@ -36,9 +36,10 @@ def build_release(python: Path, sources: Path) -> Dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((sources / "dist").iterdir())}
 
 
-def install(folder: Path, *requirements: str) -> Path:
-    """Make an environment that has these packages only, not even pip; returns its interpreter."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+def install(folder: Path, *requirements: str, base: str = sys.executable) -> Path:
+    """Make an environment of a Python that has these packages only, not even pip; returns its interpreter."""
+    subprocess.run([base, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = python_in(folder)
-    subprocess.run([*PIP, f"--python={python}", "install", "-qq", *requirements], check=True)
+    pip = (base, *PIP[1:])  # its own: the newest pip knows no Python 3.9
+    subprocess.run([*pip, f"--python={python}", "install", "-qq", *requirements], check=True)
     return python

@@ -513,3 +513,8 @@ def test_what_json_cannot_hold_is_refused() -> None:
     conversation.send([{"role": "user", "content": [{"type": "text", "text": "Hi", "odd": {1, 2}}]}])
     with pytest.raises(InvalidMessagesError, match="more than JSON can"):
         conversation.to_json()
+
+
+def test_messages_are_no_argument_of_a_conversation() -> None:
+    with pytest.raises(InvalidRequestError, match="begins without messages. Pass them"):
+        Pair().orchestrator.start_conversation(messages=[])

@@ -59,6 +59,7 @@ def test_the_tree_is_the_contract() -> None:
         "BudgetExceededError": "OrchestratorError",
         "TooManyTurnsError": "OrchestratorError",
         "ToolTimeoutError": "OrchestratorError",
+        "ToolServerError": "OrchestratorError",
         "ProviderError": "OrchestratorError",
         "UnsupportedParameterError": "InvalidRequestError",
         "OverloadedError": "ServerError",

@@ -67,11 +67,21 @@ async def show_async(orchestrator: LLMOrchestrator) -> int:
     return len(pieces) + (response.usage.total_tokens or 0)
 
 
+def what_came_beside(orchestrator: LLMOrchestrator) -> List[str]:
+    response = orchestrator.send_request("Hi", logprobs=3, tools=[{"type": "web_search"}])
+    likely: List[Optional[float]] = [token.logprob for token in response.logprobs]
+    likeliest: List[str] = [other.token for token in response.logprobs for other in token.top_logprobs]
+    addresses: List[Optional[str]] = [each.url for call in response.hosted_calls for each in call.sources]
+    print(likely, addresses, [image.data for image in response.images], orchestrator)
+    return [*likeliest, *(asked for call in response.hosted_calls for asked in call.asked)]
+
+
 def main() -> None:
     with LLMOrchestrator("config.yaml") as orchestrator:
         answer(orchestrator, "Hi")
         show(orchestrator)
         fill_in(orchestrator)
+        what_came_beside(orchestrator)
         asyncio.run(show_async(orchestrator))
         names: List[str] = orchestrator.for_provider("other").get_available_models()
         print(names, orchestrator.get_session_cost())

@@ -6,13 +6,16 @@ from typing import Any, Dict, List, Optional
 from pydantic import BaseModel
 
 from llm_orchestrator import (
+    CallEvent,
     Conversation,
     LLMOrchestrator,
     Message,
     ToolCall,
+    ToolEvent,
     file_part,
     image_part,
 )
+from llm_orchestrator.mcp import MCPTools
 
 
 class City(BaseModel):
@@ -36,6 +39,32 @@ def talk(orchestrator: LLMOrchestrator) -> Optional[Decimal]:
         print(chunk)
     again = Conversation.from_json(conversation.to_json(), orchestrator)
     return again.cost
+
+
+def clock(orchestrator: LLMOrchestrator) -> str:
+    tools = MCPTools(["uvx", "mcp-server-time"], only=["get_current_time"], timeout=30)
+    with orchestrator.start_conversation(tools=[temperature, tools]) as conversation:
+        kept: Conversation = conversation
+        return kept.run("How late is it in Rome?", tool_timeout=5).content
+
+
+async def clocks(orchestrator: LLMOrchestrator) -> str:
+    async with MCPTools("https://example.com/mcp", headers={"Authorization": "Bearer x"}) as tools:
+        names: List[str] = [tool.name for tool in tools.tools]
+        response = await orchestrator.asend_request("How late is it?", tools=[tools, temperature])
+        return response.content + ", ".join(names)
+
+
+class Watch:
+    def __call__(self, event: CallEvent) -> None:
+        print(event.status)
+
+    def on_tool(self, event: ToolEvent) -> None:
+        print(event.tool_call.name, event.seconds, event.error)
+
+
+def watched() -> LLMOrchestrator:
+    return LLMOrchestrator(hooks=[Watch()])
 
 
 def _result(call: ToolCall) -> Message:

@@ -61,8 +61,8 @@ REFUSED: Mapping[str, str] = {
     "modalities": "Use send_request, whose answer has `audio` and `images`.",
     "functions": "Pass `tools`.",
     "function_call": "Pass `tool_choice`.",
-    "logprobs": "Use send_request, and read them in `raw_response`.",
-    "top_logprobs": "Use send_request, and read them in `raw_response`.",
+    "logprobs": "Use send_request(..., logprobs=...), whose answer has `logprobs`.",
+    "top_logprobs": "Use send_request(..., logprobs=...), whose answer has `logprobs`.",
     "extra_query": "Write it into the `base_url` of the provider's entry.",
 }
 #: The SDK's classes for an argument that is left out.

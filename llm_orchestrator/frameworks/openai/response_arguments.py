@@ -41,7 +41,7 @@ REFUSED: Mapping[str, str] = {
     "conversation": _AS_INPUT,
     "previous_response_id": _AS_INPUT,
     "prompt": "Pass its text as `instructions` and `input`.",
-    "top_logprobs": "Use send_request, and read them in `raw_response`.",
+    "top_logprobs": "Use send_request(..., logprobs=...), whose answer has `logprobs`.",
     "extra_query": "Write it into the `base_url` of the provider's entry.",
 }
 

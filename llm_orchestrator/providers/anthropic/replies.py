@@ -6,6 +6,7 @@ from typing import Any, Mapping, Optional, Sequence
 
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.answers import holds_only
+from llm_orchestrator.providers.anthropic.hosted import hosted_calls
 from llm_orchestrator.providers.anthropic.turns import (
     assistant_message,
     blocks_in,
@@ -64,6 +65,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         citations=cited_blocks(blocks),
         message=assistant_message(blocks, provider),
         cache_miss_reason=_cache_miss_reason(body),
+        hosted_calls=hosted_calls(blocks),
     )
 
 

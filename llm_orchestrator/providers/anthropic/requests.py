@@ -26,7 +26,7 @@ PATH = "/v1/messages"
 #: ``max_tokens`` is required. Thinking counts towards it: a small default would leave no room for the answer.
 DEFAULT_MAX_TOKENS = 16000
 #: Parameters the API has no field for.
-NO_FIELD = ("seed", "frequency_penalty", "presence_penalty")
+NO_FIELD = ("seed", "frequency_penalty", "presence_penalty", "logprobs")
 #: What the endpoint that counts takes (anthropic, types/message_count_tokens_params.py and its beta twin),
 #: and what clouds want in every body.
 COUNTED = (

@@ -11,6 +11,7 @@ from llm_orchestrator.providers.citations import grounding_of
 from llm_orchestrator.providers.contents import NAMELESS_CALL, check_read
 from llm_orchestrator.providers.finishes import finish_of
 from llm_orchestrator.providers.gemini.calls import join_calls, read_arguments
+from llm_orchestrator.providers.gemini.hosted import hosted_calls
 from llm_orchestrator.providers.gemini.turns import (
     call_id,
     merge_text,
@@ -19,6 +20,7 @@ from llm_orchestrator.providers.gemini.turns import (
     read_text,
     state_to_keep,
 )
+from llm_orchestrator.providers.logprobs import RESULT, logprobs_of_candidate
 from llm_orchestrator.providers.media import media_of_parts
 from llm_orchestrator.providers.messages import answer_message
 from llm_orchestrator.providers.reading import (
@@ -90,8 +92,8 @@ KNOWN_FIELDS = frozenset(
 )
 
 
-#: Fields of a candidate that name sources.
-SOURCES = {"citationMetadata", "groundingMetadata"}
+#: Fields of a candidate that name sources, or what hosted tools did.
+BESIDE = {"citationMetadata", "groundingMetadata", "urlContextMetadata"}
 #: Fields of a part that holds text or a call, and those that say more of a part of any kind.
 OF_TEXT = ("functionCall", "partMetadata", "text", "thought", "thoughtSignature", "type")
 
@@ -107,6 +109,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     text = read_text(parts)
     check_read([read for part in parts for read in _unread(part)], text, read_calls(parts))
     images, audio = media_of_parts(parts)
+    beside = candidate.keys() & BESIDE
+    is_text_alone = text and len(parts) == 1 and not beside
     kinds = () if text or read_calls(parts) or images or audio else kinds_beside_text(parts)
     response_id = as_text_or_none(body.get("responseId"))
     sent = enumerate(read_calls(parts))
@@ -129,9 +133,11 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         refusal=_refusal(body, candidate) if reason is FinishReason.CONTENT_FILTER else None,
         images=images,
         audio=audio,
-        citations=grounding_of(candidate, text) if candidate.keys() & SOURCES else (),
+        citations=grounding_of(candidate, text) if beside else (),
         message=evolve(message, provider_state=state_to_keep(message, parts)),
         request_id=response_id,
+        logprobs=logprobs_of_candidate(candidate) if RESULT in candidate else (),
+        hosted_calls=() if is_text_alone else hosted_calls(candidate, parts),
     )
 
 

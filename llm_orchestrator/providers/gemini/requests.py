@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 from urllib.parse import unquote
 
 from llm_orchestrator.exceptions import InvalidRequestError
@@ -106,10 +106,15 @@ def _generation_config(request: LLMRequest, thinking: Optional[JSON], warnings: 
             "seed": request.seed,
             "frequencyPenalty": request.frequency_penalty,
             "presencePenalty": request.presence_penalty,
+            **(_logprobs(request.logprobs) if request.logprobs else {}),
             "thinkingConfig": thinking,
             **_response_format(request.response_format or {}, warnings),
         }
     )
+
+
+def _logprobs(wanted: Union[bool, int]) -> Dict[str, Any]:
+    return {"responseLogprobs": True, "logprobs": None if wanted is True else wanted}
 
 
 def _response_format(response_format: JSON, warnings: List[str]) -> Dict[str, Any]:

@@ -24,6 +24,7 @@ from llm_orchestrator.providers.gemini.replies import (
     read_parts,
 )
 from llm_orchestrator.providers.gemini.turns import call_id, merge_text
+from llm_orchestrator.providers.logprobs import RESULT, joined_results
 from llm_orchestrator.providers.reading import as_mapping, as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
 from llm_orchestrator.types import (
@@ -76,7 +77,10 @@ def parse_event(event: JSON, state: StreamState) -> List[StreamEvent]:
         reply["candidate"].pop("finishReason", None)
     if candidate.keys() - _REPEATED_KEYS or reply["candidate"] is None:
         rest = {key: value for key, value in candidate.items() if key != "content" and value is not None}
-        reply["candidate"] = merged(reply["candidate"] or {}, rest)
+        known = reply["candidate"] or {}
+        if RESULT in rest:
+            rest[RESULT] = joined_results(known.get(RESULT), rest[RESULT])
+        reply["candidate"] = merged(known, rest)
     return pieces
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import Callable, Dict, Mapping, Optional, Tuple
+from typing import Callable, Dict, Iterator, Mapping, Optional, Tuple, Type
 
-__all__ = ["fault_of_headers", "is_header_text", "joined_headers", "reported_headers"]
+__all__ = ["ReportedHeaders", "fault_of_headers", "is_header_text", "joined_headers"]
 
 #: Parts of the names of reply headers that tell about limits, tracing and time.
 _REPORTED = re.compile(
@@ -53,16 +52,39 @@ def joined_headers(*layers: Mapping[str, str]) -> Dict[str, str]:
     return joined
 
 
-def reported_headers(headers: Mapping[str, str], redact: Callable[[str], str]) -> Dict[str, str]:
-    """The headers of a reply that an application may want to know."""
-    kept = {name: headers[sent] for sent, name in _reported(tuple(headers))}
-    text = "\n".join(kept.values())
-    if len(text) <= _LONGEST and redact(text) is text:
-        return kept
-    return {name: redact(value)[:_LONGEST] for name, value in kept.items()}
+class ReportedHeaders(Mapping[str, str]):
+    """The headers of a reply that an application may want to know, sought when one of them is read.
 
+    Args:
+        headers: All headers of the reply.
+        redact: Takes secrets out of a text.
+    """
 
-@lru_cache(maxsize=64)
-def _reported(names: Tuple[str, ...]) -> Tuple[Tuple[str, str], ...]:
-    """Which of these names, as sent and in lower case; every reply of a provider has nearly the same."""
-    return tuple((name, name.lower()) for name in names if _REPORTED.search(name.lower()))
+    __slots__ = ("_headers", "_kept", "_redact")
+
+    def __init__(self, headers: Mapping[str, str], redact: Callable[[str], str]) -> None:
+        self._headers = headers
+        self._redact = redact
+        self._kept: Optional[Dict[str, str]] = None
+
+    def _found(self) -> Dict[str, str]:
+        if self._kept is None:
+            names = ((name, name.lower()) for name in self._headers)
+            reported = {name: self._headers[sent] for sent, name in names if _REPORTED.search(name)}
+            self._kept = {name: self._redact(value)[:_LONGEST] for name, value in reported.items()}
+        return self._kept
+
+    def __getitem__(self, name: str) -> str:
+        return self._found()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found())
+
+    def __len__(self) -> int:
+        return len(self._found())
+
+    def __repr__(self) -> str:
+        return repr(self._found())
+
+    def __reduce__(self) -> Tuple[Type[Dict[str, str]], Tuple[Dict[str, str]]]:
+        return dict, (self._found(),)  # a copy, or one for another process, needs no secrets to seek by

@@ -75,6 +75,7 @@ LOGGERS = (
     "httpx",
     "httpx2",
     "llm_orchestrator",
+    "mcp",
     "msal",
     "openai",
     "requests",

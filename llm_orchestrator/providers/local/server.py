@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 from llm_orchestrator.exceptions import ConfigurationError
 
-__all__ = ["LocalServer"]
+__all__ = ["PARALLEL_REQUESTS", "LocalServer"]
 
 CONTEXT_TOKENS = 8192
 PARALLEL_REQUESTS = 4

@@ -38,6 +38,7 @@ PARAMETERS: Mapping[str, Any] = {
     "parallel_tool_calls": False,
     "response_format": {"type": "json_schema", "json_schema": SCHEMA},
     "reasoning_effort": "low",
+    "logprobs": 2,
 }
 CONVERSATION = [
     {"role": "system", "content": "instruction"},

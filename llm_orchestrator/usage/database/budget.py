@@ -93,11 +93,18 @@ class BudgetTable:
                 values.update(id=hold, seconds=seconds)
             found = connection.execute(budget_sql.reserve(len(claims), self._is_sqlite), values).all()
             if self._is_sqlite and not found:
+                self._note_use(connection, [claim.key for claim in claims])
                 return Verdict(None, self._sums(connection, [claim.key for claim in claims]))
             sums = {(row.scope, row.period): (_amount(row.spent), _amount(row.held)) for row in found}
             return Verdict(hold if found[0].is_granted else None, sums)
 
         return self._run(send)
+
+    def _note_use(self, connection: sa.Connection, keys: Sequence[Key]) -> None:
+        """Keep a budget that refuses calls from being forgotten; PostgreSQL does so as it refuses."""
+        now = datetime.now(timezone.utc)
+        is_old = BUDGETS.c.used_at < now - timedelta(days=1)
+        connection.execute(sa.update(BUDGETS).where(_among(BUDGETS.c, keys, ()), is_old).values(used_at=now))
 
     def settle(self, hold: Optional[UUID], spent: Mapping[Key, Decimal], *, is_again: bool = False) -> None:
         """End a hold, and count what was spent of each budget.

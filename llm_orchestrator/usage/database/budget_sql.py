@@ -27,7 +27,7 @@ _NO_WAIT = "set_config('synchronous_commit', 'off', true)"
 
 _LOCKED = """
 locked AS (
-    SELECT b.scope, b.period, b.spent, b.held
+    SELECT b.scope, b.period, b.spent, b.held, b.used_at
     FROM llm_budget b JOIN named n ON b.scope = n.scope AND b.period = n.period
     ORDER BY b.scope, b.period FOR UPDATE OF b
 )"""
@@ -45,7 +45,7 @@ WITH named (scope, period, most) AS (VALUES {{values}}),
 {_ENDED.format(which="h.expires_at <= now()")},
 state AS (
     SELECT n.scope, n.period, n.most, l.scope IS NOT NULL AS is_there,
-        coalesce(l.spent, 0) AS spent, coalesce(l.held, 0) - coalesce(f.amount, 0) AS held
+        l.used_at, coalesce(l.spent, 0) AS spent, coalesce(l.held, 0) - coalesce(f.amount, 0) AS held
     FROM named n
     LEFT JOIN locked l ON l.scope = n.scope AND l.period = n.period
     LEFT JOIN freed f ON f.scope = n.scope AND f.period = n.period
@@ -54,9 +54,10 @@ verdict AS (
     SELECT bool_and(spent + held < most AND spent + held + :amount <= most) AS is_granted FROM state
 ),
 updated AS (
-    UPDATE llm_budget b SET held = s.held + CASE WHEN v.is_granted THEN :amount ELSE 0 END
+    UPDATE llm_budget b SET used_at = now(), held = s.held + CASE WHEN v.is_granted THEN :amount ELSE 0 END
     FROM state s, verdict v
-    WHERE b.scope = s.scope AND b.period = s.period AND (v.is_granted OR EXISTS (SELECT 1 FROM ended))
+    WHERE b.scope = s.scope AND b.period = s.period
+        AND (v.is_granted OR EXISTS (SELECT 1 FROM ended) OR s.used_at < now() - interval '1 day')
 ),
 created AS (
     INSERT INTO llm_budget (scope, period, spent, held)
@@ -81,7 +82,7 @@ paid AS (
     FROM named n
 ),
 updated AS (
-    UPDATE llm_budget b SET spent = l.spent + p.spent, held = l.held - coalesce(f.amount, 0)
+    UPDATE llm_budget b SET used_at = now(), spent = l.spent + p.spent, held = l.held - coalesce(f.amount, 0)
     FROM locked l
     JOIN paid p ON p.scope = l.scope AND p.period = l.period
     LEFT JOIN freed f ON f.scope = l.scope AND f.period = l.period
@@ -125,12 +126,13 @@ _VIEW = """
 CREATE TEMP VIEW llm_settle AS
     SELECT NULL AS id, NULL AS again, NULL AS now, NULL AS scope, NULL AS period, NULL AS spent;
 CREATE TEMP TRIGGER llm_settle_one INSTEAD OF INSERT ON llm_settle BEGIN
-    INSERT INTO llm_budget (scope, period, spent, held)
-        SELECT NEW.scope, NEW.period, NEW.spent, '0'
+    INSERT INTO llm_budget (scope, period, spent, held, used_at)
+        SELECT NEW.scope, NEW.period, NEW.spent, '0', NEW.now
         WHERE NOT NEW.again OR EXISTS (
             SELECT 1 FROM llm_hold WHERE scope = NEW.scope AND period = NEW.period AND id = NEW.id
         )
-        ON CONFLICT (scope, period) DO UPDATE SET spent = llm_add(spent, excluded.spent);
+        ON CONFLICT (scope, period) DO UPDATE
+            SET spent = llm_add(spent, excluded.spent), used_at = excluded.used_at;
     DELETE FROM llm_hold
         WHERE scope = NEW.scope AND period = NEW.period AND (id = NEW.id OR expires_at <= NEW.now);
 END;

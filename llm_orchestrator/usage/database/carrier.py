@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import threading
 import time
 from contextlib import closing, suppress
@@ -31,6 +32,10 @@ LINGER = 0.05
 _IDLE = 5.0
 #: Seconds after which it looks again for what ended processes left behind.
 _ADOPTION = 30.0
+#: Seconds that somebody waits where somebody waited in vain already, and nothing was carried over since.
+_BRIEFLY = 0.5
+#: Seconds after which the database is tidied up again, by every process that carries rows over.
+_TIDYING = 3600.0
 #: Seconds of the first pause after a failure, and of the longest; and of the longest while somebody waits.
 _FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_WAITED = 0.1, 30.0, 0.5
 
@@ -38,15 +43,22 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_WAITED = 0.1, 30.0, 0.5
 class Carrier:
     """Carries rows over, for the threads that add them and those that wait for it.
 
-    ``write`` is given some lines and returns those that can never be written; ``name`` is the ledger's.
+    ``write`` is given some lines and returns those that can never be written; ``tidy`` removes what nobody
+    needs any more; ``name`` is the ledger's.
     """
 
-    def __init__(self, spool: Spool, write: Callable[[Chunk], List[bytes]], name: str) -> None:
+    def __init__(
+        self, spool: Spool, write: Callable[[Chunk], List[bytes]], tidy: Callable[[], None], name: str
+    ) -> None:
         self._spool = spool
         self._write = write
+        self._tidy = tidy
         self._name = name
         self._failures = 0
+        self._was_waited_for = False  # in vain, and nothing was carried over since
         self._adopted_at: Optional[float] = None
+        # Many short programs tidy up as often together as one that runs for as long.
+        self._tidied_at = time.monotonic() - random.uniform(0, _TIDYING)
         self.renew_after_fork()
 
     def renew_after_fork(self) -> None:
@@ -76,7 +88,9 @@ class Carrier:
             self._carry_round()
             return
         with self._rounds:
-            self._rounds.wait_for(lambda: self._answered >= asked, timeout)
+            patience = min(timeout, _BRIEFLY) if self._was_waited_for else timeout
+            if not self._rounds.wait_for(lambda: self._answered >= asked, patience):
+                self._was_waited_for = True
 
     def _start(self) -> None:
         with self._starting:
@@ -94,6 +108,15 @@ class Carrier:
             if not self._carry_round():
                 self._wake.set()
                 self._hurry.wait(self._pause())
+            elif time.monotonic() - self._tidied_at > _TIDYING:
+                self._tidy_up()
+
+    def _tidy_up(self) -> None:
+        self._tidied_at = time.monotonic()
+        try:
+            self._tidy()
+        except Exception as error:  # noqa: BLE001 (its role may not, and `prune` does it)
+            logger.debug("The ledger %s was not tidied up: %s", self._name, reason_of(error))
 
     def _may_end(self) -> bool:
         with self._starting:
@@ -175,6 +198,7 @@ class Carrier:
         if self._failures:
             logger.info("The ledger %s takes rows again.", self._name)
         self._failures = 0
+        self._was_waited_for = False
 
 
 def reason_of(error: Exception) -> str:

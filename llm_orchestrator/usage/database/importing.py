@@ -58,7 +58,10 @@ class _Lines:
             reader = LineReader(header, self._path)
             identity: Optional[UUID] = None
             for number, line in enumerate(text):
-                identity = identity or uuid5(NAMESPACE_URL, f"llm-orchestrator:{header}{line}")
+                # A spreadsheet may have changed how lines end.
+                identity = identity or uuid5(
+                    NAMESPACE_URL, f"llm-orchestrator:{header.strip()}\n{line.strip()}\n"
+                )
                 row = reader.row(line.replace("\0", " ")) if line.endswith("\n") else None
                 if row is not None:
                     yield values_of(_id_of(row, identity, number, line), row)

@@ -18,6 +18,7 @@ from llm_orchestrator.usage.columns import REPORT_COLUMNS
 from llm_orchestrator.usage.database import reading, summing
 from llm_orchestrator.usage.database.carrier import Carrier, reason_of
 from llm_orchestrator.usage.database.engine import make_engine, shown_url
+from llm_orchestrator.usage.database.forgetting import forget_budgets
 from llm_orchestrator.usage.database.schema import Now
 from llm_orchestrator.usage.database.setup import LedgerDatabaseError
 from llm_orchestrator.usage.database.spool import Chunk, Spool, spool_root
@@ -46,7 +47,7 @@ class DatabaseLedger:
         self._connect()
         self._name = shown_url(self.engine)
         self.spool = Spool(spool_root(spool_path) / _folder_of(self.engine), fsync=fsync)
-        self._carrier = Carrier(self.spool, self._write, self._name)
+        self._carrier = Carrier(self.spool, self._write, self._tidy, self._name)
 
     def _connect(self) -> None:
         self.engine = make_engine(self._url)
@@ -67,6 +68,10 @@ class DatabaseLedger:
 
     def _write(self, chunk: Chunk) -> List[bytes]:
         return self.writer.write(chunk)
+
+    def _tidy(self) -> None:
+        with self.engine.begin() as connection:
+            forget_budgets(connection)
 
     def settle(self) -> int:
         """Have what waits carried over, for some seconds; returns how many rows still wait."""

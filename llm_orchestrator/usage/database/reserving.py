@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from concurrent.futures import Future, TimeoutError
 from contextlib import suppress
@@ -30,12 +29,14 @@ from typing import (
 )
 from uuid import UUID
 
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 
 from llm_orchestrator.exceptions import BudgetExceededError
 from llm_orchestrator.usage.budget import is_nearly_spent, warn_of_nearly_spent
 from llm_orchestrator.usage.database.budget import BudgetTable, Key, Verdict
 from llm_orchestrator.usage.database.carrier import reason_of
+from llm_orchestrator.usage.database.outage import Outage
+from llm_orchestrator.usage.database.writing import is_about_a_row
 from llm_orchestrator.usage.limits import BudgetLimits, BudgetStatus, Claim
 from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.usage.reservation import NO_ANSWER, BudgetRequest, Reservation
@@ -48,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that a call waits for the database.
 TIMEOUT = 1.0
-#: Seconds for which a database that gave no answer is not asked again.
+#: Seconds after which a database that gave no answer is asked again; no call waits for that.
 PAUSE = 5.0
 #: Seconds that the end of the program, and ``close``, wait for what was spent to be counted.
 PATIENCE = 2.0
@@ -83,12 +84,8 @@ class DatabaseBudget:
         self._held: Dict[Key, Decimal] = {}  # by calls of this process
         self._warned: Set[Key] = set()
         self._lock = threading.Lock()
-        self._begin()
-
-    def _begin(self) -> None:
         self._unsettled: Deque[_Settlement] = deque()
-        self._away_until = 0.0
-        self._reason = ""  # why the database cannot be asked; empty while it can
+        self._outage = Outage(self._ask_again, lambda: PAUSE)
 
     # ---------------------------------------------------------------- for calls
 
@@ -133,7 +130,7 @@ class DatabaseBudget:
         """What the database answers, after all was counted; a text says why it gives no answer."""
         self._count_all()
         if self._unsettled:
-            return self._reason
+            return self._outage.reason or NO_ANSWER
         try:
             answer = question()
         except Exception as error:  # noqa: BLE001 (whatever is wrong, on_unreachable decides)
@@ -145,9 +142,10 @@ class DatabaseBudget:
 
     def ask(self, claims: Sequence[Claim], amount: Decimal, seconds: float) -> Future[_Outcome]:
         """Have a reservation asked for, unless it is known that nobody would answer."""
-        if time.monotonic() < self._away_until:
+        reason = self._outage.reason
+        if reason:
             known: Future[_Outcome] = Future()
-            known.set_result(self._reason)
+            known.set_result(reason)
             return known
         return self.worker.submit(lambda: self._reserve(claims, amount, seconds))
 
@@ -234,7 +232,7 @@ class DatabaseBudget:
             for key, cost in settlement.spent.items():
                 _remember(self._spent, key, add_money(self._spent.get(key, ZERO), cost))
         self._unsettled.append(settlement)
-        if time.monotonic() >= self._away_until:
+        if not self._outage.reason:
             self._count_all()
 
     def _count_all(self) -> None:
@@ -243,15 +241,18 @@ class DatabaseBudget:
             hold, spent, is_again = first = self._unsettled[0]
             try:
                 self._table.settle(hold, spent, is_again=is_again)
-            except DataError as error:  # no later try would store it, either
-                logger.error("What a call has spent is not counted in its budgets: %s", reason_of(error))
             except Exception as error:  # noqa: BLE001 (whatever is wrong, the call is over and was paid)
-                if isinstance(error, DBAPIError) and error.connection_invalidated:
-                    self._unsettled[0] = first._replace(is_again=True)
-                self._join_unsettled()
-                self._note_away(reason_of(error))
-                return
+                if not (isinstance(error, DBAPIError) and is_about_a_row(error)):
+                    self._keep_unsettled(first, error)
+                    return
+                logger.error("What a call has spent is not counted in its budgets: %s", reason_of(error))
             self._unsettled.popleft()
+
+    def _keep_unsettled(self, first: _Settlement, error: Exception) -> None:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            self._unsettled[0] = first._replace(is_again=True)
+        self._join_unsettled()
+        self._note_away(reason_of(error))
 
     def _join_unsettled(self) -> None:
         """Make one of all that end no hold, so that a long time without a database takes no memory."""
@@ -266,11 +267,7 @@ class DatabaseBudget:
     # ---------------------------------------------------------------- the database goes and comes
 
     def _note_away(self, reason: str) -> None:
-        if time.monotonic() < self._away_until:
-            return  # it was not asked again
-        is_new, self._reason = not self._reason, reason
-        self._away_until = time.monotonic() + PAUSE
-        if is_new:
+        if self._outage.begin(reason):
             logger.warning(
                 "The budgets in %s cannot be checked: %s Until they can, %s.",
                 self._table.name,
@@ -283,9 +280,14 @@ class DatabaseBudget:
             )
 
     def _note_back(self) -> None:
-        if self._reason:
+        if self._outage.end():
             logger.info("The budgets in %s can be checked again.", self._table.name)
-        self._reason, self._away_until = "", 0.0
+
+    def _ask_again(self) -> None:
+        """Ask a database that is away whether it still is, after what waits to be counted."""
+        outcome = self.worker.submit(lambda: self._asked(lambda: self._table.sums([]))).result()
+        if isinstance(outcome, str):
+            self._note_away(outcome)
 
     def flush(self) -> None:
         """Wait, for a short time, until all that was spent is counted, and say what is not."""
@@ -295,6 +297,7 @@ class DatabaseBudget:
     def close(self) -> None:
         """Count what is to be counted, and give the connection back; a later call opens another one."""
         self._finish(self._count_and_close)
+        self._outage.end()  # nobody needs to know any more when it is back; a later call asks it itself
 
     def _count_and_close(self) -> None:
         self._count_all()
@@ -311,7 +314,7 @@ class DatabaseBudget:
                 len(left),
                 self._table.name,
                 format_cost(most),
-                self._reason or NO_ANSWER,
+                self._outage.reason or NO_ANSWER,
             )
 
     def renew_after_fork(self) -> None:
@@ -320,7 +323,8 @@ class DatabaseBudget:
         self.worker.renew()
         self._table.renew_after_fork()
         self._held.clear()
-        self._begin()
+        self._unsettled.clear()
+        self._outage.renew()
 
 
 def _remember(sums: Dict[Key, Decimal], key: Key, amount: Decimal) -> None:

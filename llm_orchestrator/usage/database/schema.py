@@ -132,6 +132,7 @@ BUDGETS = sa.Table(
     sa.Column("period", sa.Text, primary_key=True),
     sa.Column("spent", Money, nullable=False),
     sa.Column("held", Money, nullable=False),  # in SQLite always 0: the holds themselves are added up
+    sa.Column("used_at", Moment, nullable=False, server_default=Now()),  # as a call asked or settled last
 )
 
 #: What a call under way holds of each of its budgets; one that expired is held by nobody any more.

@@ -10,7 +10,7 @@ from typing import Optional
 import sqlalchemy as sa
 
 from llm_orchestrator.usage.database.engine import BEGIN
-from llm_orchestrator.usage.database.schema import METADATA, USAGE
+from llm_orchestrator.usage.database.schema import METADATA
 
 __all__ = [
     "KNOWN",
@@ -93,10 +93,17 @@ def _check(connection: sa.Connection) -> None:
             f"Its tables are of version {version}, and this library needs {NEWEST}. "
             "Run: llm-orchestrator ledger upgrade."
         )
-    found = {column["name"] for column in sa.inspect(connection).get_columns(USAGE.name)}
-    missing = [column.name for column in USAGE.columns if column.name not in found]
+    for table in METADATA.tables.values():
+        _check_columns(connection, table)
+
+
+def _check_columns(connection: sa.Connection, table: sa.Table) -> None:
+    inspector = sa.inspect(connection)
+    there = inspector.get_columns(table.name) if inspector.has_table(table.name) else []
+    found = {column["name"] for column in there}
+    missing = [column.name for column in table.columns if column.name not in found]
     if missing:
         raise LedgerDatabaseError(
-            f"Its table {USAGE.name} lacks the columns {', '.join(missing)}. Restore the table, or use "
+            f"Its table {table.name} lacks the columns {', '.join(missing)}. Restore the table, or use "
             "another database."
         )

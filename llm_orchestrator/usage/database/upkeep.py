@@ -9,6 +9,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 import sqlalchemy as sa
 
 from llm_orchestrator.usage.database.carrier import reason_of
+from llm_orchestrator.usage.database.forgetting import forget_budgets
 from llm_orchestrator.usage.database.ledger import DatabaseLedger
 from llm_orchestrator.usage.database.schema import BUDGETS, HOLDS, USAGE
 from llm_orchestrator.usage.database.setup import (
@@ -19,13 +20,13 @@ from llm_orchestrator.usage.database.setup import (
     prepare,
 )
 
-__all__ = ["Status", "Stored", "count_before", "prune", "status_of"]
+__all__ = ["Pruned", "Status", "Stored", "count_before", "prune", "status_of"]
 
 _Rights = Dict[sa.Table, Tuple[str, ...]]
 #: What a role has to be allowed so that it can write rows and read them, and so that it can keep budgets.
 _FOR_ROWS: _Rights = {VERSIONS: ("SELECT",), USAGE: ("SELECT", "INSERT")}
 _FOR_BUDGETS: _Rights = {BUDGETS: ("SELECT", "INSERT", "UPDATE"), HOLDS: ("SELECT", "INSERT", "DELETE")}
-_FOR_PRUNING: _Rights = {USAGE: ("DELETE",)}
+_FOR_PRUNING: _Rights = {USAGE: ("DELETE",), BUDGETS: ("UPDATE", "DELETE"), HOLDS: ("DELETE",)}
 _MAY_NOT_CREATE = "Its role may not make the tables. Run `ledger upgrade` with the URL of one that may."
 
 
@@ -35,6 +36,13 @@ class Stored(NamedTuple):
     rows: int = 0
     first: Optional[datetime] = None
     last: Optional[datetime] = None
+
+
+class Pruned(NamedTuple):
+    """How many rows were removed, and how many budgets."""
+
+    rows: int
+    budgets: int
 
 
 class Status(NamedTuple):
@@ -136,8 +144,15 @@ def count_before(ledger: DatabaseLedger, moment: datetime) -> int:
         return connection.execute(query).scalar_one()
 
 
-def prune(ledger: DatabaseLedger, moment: datetime) -> int:
-    """Remove the rows that are older than a moment; returns how many there were."""
+def prune(ledger: DatabaseLedger, moment: datetime) -> Pruned:
+    """Remove the rows that are older than a moment, and the budgets that are over since."""
     ledger.writer.get_ready()
     with ledger.engine.begin() as connection:
-        return connection.execute(sa.delete(USAGE).where(USAGE.c.timestamp < moment)).rowcount
+        rows = connection.execute(sa.delete(USAGE).where(USAGE.c.timestamp < moment)).rowcount
+    budgets = 0
+    while True:  # some thousand at once
+        with ledger.engine.begin() as connection:
+            forgotten = forget_budgets(connection, moment)
+        budgets += forgotten
+        if not forgotten:
+            return Pruned(rows, budgets)

@@ -15,7 +15,7 @@ from llm_orchestrator.usage.database.setup import prepare
 from llm_orchestrator.usage.database.spool import Chunk
 from llm_orchestrator.usage.ledger_csv import LineReader
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "is_about_a_row"]
 
 _LINES = Path("spool")
 #: The class of PostgreSQL's errors for a row that is too large in some way.
@@ -62,7 +62,7 @@ class Writer:
         try:
             self.insert([values for _, values in rows])
         except sa.exc.DBAPIError as error:
-            if not _is_about_a_row(error):
+            if not is_about_a_row(error):
                 raise
             refused += [line for line, values in rows if not self._takes(values)]
         return refused
@@ -71,7 +71,7 @@ class Writer:
         try:
             self.insert([values])
         except sa.exc.DBAPIError as error:
-            if not _is_about_a_row(error):
+            if not is_about_a_row(error):
                 raise
             return False
         return True
@@ -94,7 +94,7 @@ def _text(line: bytes) -> str:
     return line.decode("utf-8", "replace").replace("\0", " ")
 
 
-def _is_about_a_row(error: sa.exc.DBAPIError) -> bool:
+def is_about_a_row(error: sa.exc.DBAPIError) -> bool:
     """Whether another row would be taken: the database is well, but not this value."""
     state = getattr(error.orig, "sqlstate", None) or ""
     return isinstance(error, (sa.exc.DataError, sa.exc.IntegrityError)) or state.startswith(_LIMITS)

@@ -17,6 +17,7 @@ from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.atomic_file import atomic_file
 
 if TYPE_CHECKING:
+    from llm_orchestrator.usage.page.budget import MonthBudget, Read
     from llm_orchestrator.usage.report import UsageReport
     from llm_orchestrator.usage.selection import Selection
     from llm_orchestrator.usage.totals import UsageTotals
@@ -33,13 +34,17 @@ def make_page(
     rows: Iterable[Sequence[str]],
     selection: Selection,
     earlier: UsageTotals,
+    read: Read,
     *,
     title: Optional[str] = None,
-    budget: Optional[Decimal] = None,
+    budget: Union[MonthBudget, Decimal, None] = None,
 ) -> str:
-    """Make the page of a report from the rows behind it, and the sums of those that are no longer kept."""
+    """Make the page of a report from the rows behind it, and the sums of those that are no longer kept.
+
+    ``read`` reads others, for a budget that knows its month.
+    """
     with localcontext(_EXACT):
-        return _page(report, rows, selection, earlier, title=title, budget=budget)
+        return _page(report, rows, selection, earlier, read, title=title, budget=budget)
 
 
 def _page(
@@ -47,9 +52,10 @@ def _page(
     rows: Iterable[Sequence[str]],
     selection: Selection,
     earlier: UsageTotals,
+    read: Read,
     *,
     title: Optional[str],
-    budget: Optional[Decimal],
+    budget: Union[MonthBudget, Decimal, None],
 ) -> str:
     from llm_orchestrator.usage.page.cube import Cube
     from llm_orchestrator.usage.page.figures import Figures
@@ -69,9 +75,12 @@ def _page(
         now.date(),
         start=_local_day(selection.start, now),
         end=_local_day(selection.end, now),
-        budget=budget,
+        budget=budget if isinstance(budget, Decimal) else None,
     )
-    return render(report, cube, figures, outlook, title=title, now=now)
+    of_budget = outlook
+    if budget is not None and not isinstance(budget, Decimal):
+        of_budget = budget.outlook(report.by_day, now.astimezone(), selection.end, read)
+    return render(report, cube, figures, outlook, of_budget=of_budget, title=title, now=now)
 
 
 def _local_day(moment: Optional[datetime], now: datetime) -> Optional[date]:

@@ -40,14 +40,14 @@ class Answer(NamedTuple):
     tone: str = ""
 
 
-def answers(report: UsageReport, cube: Cube, outlook: Outlook) -> Iterator[Answer]:
+def answers(report: UsageReport, cube: Cube, outlook: Outlook, of_budget: Outlook) -> Iterator[Answer]:
     """Answer what someone who pays the bill asks, in the order of asking."""
     yield _this_month(outlook)
     yield _month_before(outlook)
     if not outlook.is_over:
         yield _forecast(outlook)
-    if outlook.budget is not None:
-        yield _budget(outlook, outlook.budget)
+    if of_budget.budget is not None:
+        yield _budget(of_budget, of_budget.budget)
     for name in cube.tags:
         answer = _most_expensive(report, cube, outlook, name)
         if answer:
@@ -106,28 +106,37 @@ def _forecast(outlook: Outlook) -> Answer:
 
 
 def _budget(outlook: Outlook, budget: Decimal) -> Answer:
-    question = f"Within the budget of {format_cost(budget)}?"
+    whose = f" of {_short(outlook.owner)}" if outlook.owner else ""
+    question = f"Within the budget{whose} of {format_cost(budget)} for {outlook.month.name}?"
+    figure, tone, *notes = _verdict(outlook, budget)
+    if outlook.zone:
+        notes.append(f"Its days are those of {outlook.zone}.")
+    return Answer(question, figure, notes, tone)
+
+
+def _verdict(outlook: Outlook, budget: Decimal) -> Sequence[str]:
+    """Whether a budget holds, the tone of it, and what has to be known."""
     ends, spent, forecast = outlook.budget_ends, outlook.month.spent, outlook.forecast
     if spent is None:
-        return Answer(question, "unknown", ["No call of this month has a known price."], "bad")
+        return "unknown", "bad", "No call of this month has a known price."
     if spent > budget and ends:
         over = format_cost(subtract_money(spent, budget))
-        return Answer(question, "No", [f"It was passed on {day_name(ends)}, by {over} so far."], "bad")
+        return "No", "bad", f"It was passed on {day_name(ends)}, by {over} so far."
     left = f"{format_cost(subtract_money(budget, spent))} of the month's budget is left today."
     unpriced = outlook.month.unpriced
     lacking = [f"{number_of(unpriced, 'call')} without a price not counted."] if unpriced else []
-    if outlook.is_over:
-        return Answer(question, "Yes", [left, *lacking], "good")
     if forecast is None:
-        return Answer(question, "so far", [left, "There is no forecast.", *lacking])
+        so_far = ("Yes", "good", left) if outlook.is_over else ("so far", "", left, "There is no forecast.")
+        return *so_far, *lacking
     if ends:
         over = format_cost(subtract_money(forecast.total, budget))
-        notes = [f"The forecast passes it on {day_name(ends)}, and by {over} at the month's end.", left]
-        return Answer(question, "Probably not", [*notes, *lacking], "bad")
+        passes = f"The forecast passes it on {day_name(ends)}, and by {over} at the month's end."
+        return "Probably not", "bad", passes, left, *lacking
     spare = format_cost(subtract_money(budget, forecast.total))
-    notes = [f"The forecast leaves {spare} at the month's end.", left, *lacking]
-    figure = "Yes, as far as prices are known" if lacking else "Yes, by the forecast"
-    return Answer(question, figure, notes, "" if lacking else "good")
+    leaves = f"The forecast leaves {spare} at the month's end."
+    if lacking:
+        return "Yes, as far as prices are known", "", leaves, left, *lacking
+    return "Yes, by the forecast", "good", leaves, left
 
 
 def _most_expensive(report: UsageReport, cube: Cube, outlook: Outlook, tag: str) -> Optional[Answer]:

@@ -160,7 +160,7 @@ class Cube:
         self._of_row: Dict[_Names, Cell] = {}
         # Calls of several rows whose last one is still to come: where they are, and what was counted.
         self._unfinished: Dict[str, Tuple[_Names, bool, bool]] = {}
-        self._clock = LocalClock()
+        self._day_of = LocalClock().day
 
     def _use(self, level: Level) -> None:
         self.unit = level.unit
@@ -170,7 +170,7 @@ class Cube:
 
     def add(self, row: Sequence[str]) -> None:
         """Add one row."""
-        day, _ = self._clock.read(row[_TIME])
+        day = self._day_of(row[_TIME])
         names = (day, row[_PROVIDER], row[_MODEL], row[_TAGS])
         cell = self._of_row.get(names) or self._cell(names)
         cell.add_tokens(row)

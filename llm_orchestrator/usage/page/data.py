@@ -7,13 +7,14 @@ exact as the report's.
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Context, Decimal
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 from llm_orchestrator.usage.page.cube import Cell, Cube, CubeKey
 from llm_orchestrator.usage.page.figures import Figures
 from llm_orchestrator.usage.page.outlook import Outlook
-from llm_orchestrator.usage.page.words import month_name
+from llm_orchestrator.usage.page.words import day_name
 from llm_orchestrator.usage.report import UsageReport
 from llm_orchestrator.utils.money import format_cost
 
@@ -127,17 +128,18 @@ def _month(outlook: Outlook) -> Optional[Dict[str, Any]]:
         return None
     number = len(month.days)
     lines: Dict[str, Sequence[Optional[Decimal]]] = {
-        "spent": month.known[: outlook.today.day],
-        "sums": month.known_sums[: outlook.today.day],
+        "spent": month.known[: outlook.day],
+        "sums": month.known_sums[: outlook.day],
         "before": before.known_sums[:number] if before else [],
         "forecast": _forecast(outlook),
         "budget": [] if outlook.budget is None else [outlook.budget] * number,
     }
     drawn = {name: [*line, *[None] * (number - len(line))] for name, line in lines.items()}
     return {
-        "name": month_name(month.first),
-        "before_name": month_name(before.first) if before else "",
-        "days": list(range(1, number + 1)),
+        "name": month.name,
+        "before_name": before.name if before else "",
+        "since": "the first" if month.first.day == 1 else day_name(month.first),
+        "days": [(month.first + timedelta(days=day)).day for day in range(number)],
         "label": _label(outlook),
         "texts": {name: [_text(value) for value in line] for name, line in drawn.items()},
         **{name: [None if value is None else float(value) for value in line] for name, line in drawn.items()},
@@ -146,7 +148,7 @@ def _month(outlook: Outlook) -> Optional[Dict[str, Any]]:
 
 def _forecast(outlook: Outlook) -> Sequence[Optional[Decimal]]:
     """From today on, as long as the other lines."""
-    return [*[None] * (outlook.today.day - 1), *outlook.forecast.sums] if outlook.forecast else []
+    return [*[None] * (outlook.day - 1), *outlook.forecast.sums] if outlook.forecast else []
 
 
 def _text(value: Optional[Decimal]) -> str:
@@ -154,7 +156,7 @@ def _text(value: Optional[Decimal]) -> str:
 
 
 def _label(outlook: Outlook) -> str:
-    parts = [f"Spend of each day of {month_name(outlook.month.first)} as bars, and its sum as a line"]
+    parts = [f"Spend of each day of {outlook.month.name} as bars, and its sum as a line"]
     parts += ["the sum of the month before"] if outlook.before else []
     parts += ["the forecast to the month's end"] if outlook.forecast else []
     parts += ["the budget"] if outlook.budget is not None else []

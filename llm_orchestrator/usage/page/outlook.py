@@ -7,13 +7,14 @@ many, so that weekends count as often as they come.
 
 from __future__ import annotations
 
-from calendar import monthrange
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from typing import Iterable, List, Mapping, Optional
 
+from llm_orchestrator.usage.page.words import span_name
+from llm_orchestrator.usage.periods import month_of
 from llm_orchestrator.usage.totals import UsageTotals
 from llm_orchestrator.utils.money import ZERO, add_money, known_cost
 
@@ -53,7 +54,12 @@ class Month:
     @property
     def last(self) -> date:
         """Its last day."""
-        return self.first.replace(day=len(self.days))
+        return self.first + (len(self.days) - 1) * _DAY
+
+    @property
+    def name(self) -> str:
+        """How it is called: ``November 2026``, or by its first and last day where that is none of these."""
+        return span_name(self.first, self.last)
 
     @property
     def sums(self) -> List[Decimal]:
@@ -96,6 +102,8 @@ class Outlook:
         whole_days: Days before today that the report knows of.
         forecast: Where the month is going; None where it is over, too young, or without any known price.
         budget: US dollars for the month; None where there is none.
+        owner: Whose budget it is; empty for that of all calls.
+        zone: The time zone of its days; empty for local time.
     """
 
     today: date
@@ -105,13 +113,20 @@ class Outlook:
     whole_days: int
     forecast: Optional[Forecast]
     budget: Optional[Decimal]
+    owner: str = ""
+    zone: str = ""
+
+    @property
+    def day(self) -> int:
+        """Which day of the month it is seen from; its first is 1."""
+        return (self.today - self.month.first).days + 1
 
     @property
     def before_so_far(self) -> Optional[Decimal]:
         """What the month before had cost by the same day; None where that is not known."""
         if self.before is None or self.before.spent is None or self.before.since is not None:
             return None
-        return self.before.known_sums[min(self.today.day, len(self.before.days)) - 1]
+        return self.before.known_sums[min(self.day, len(self.before.days)) - 1]
 
     @property
     def budget_ends(self) -> Optional[date]:
@@ -120,7 +135,7 @@ class Outlook:
             return None
         spent = self.month.sums
         if self.forecast:
-            spent = spent[: self.today.day - 1] + self.forecast.sums
+            spent = spent[: self.day - 1] + self.forecast.sums
         passed = (number for number, total in enumerate(spent) if total > self.budget)
         return next((self.month.first + number * _DAY for number in passed), None)
 
@@ -132,6 +147,9 @@ def outlook_of(
     start: Optional[date] = None,
     end: Optional[date] = None,
     budget: Optional[Decimal] = None,
+    month_starts_on: int = 1,
+    owner: str = "",
+    zone: str = "",
 ) -> Outlook:
     """Look at the month of today, or the last one of a report that ended before.
 
@@ -141,22 +159,30 @@ def outlook_of(
         start: The first day that the report was asked for; None is no limit.
         end: The last one.
         budget: US dollars for the month.
+        month_starts_on: The day on which months begin, from 1 to 28.
+        owner: Whose budget it is; empty for that of all calls.
+        zone: The time zone of the days; empty for local time.
     """
-    is_over = end is not None and (end.year, end.month) < (today.year, today.month)
-    first = (end if end is not None and is_over else today).replace(day=1)
+    first, _ = month_of(today, month_starts_on)
+    is_over = end is not None and end < first
+    if end is not None and is_over:
+        first, _ = month_of(end, month_starts_on)
     known_from = max(filter(None, (start, _first_day(days))), default=None)
     month = _month(first, days, known_from)
-    before = _month((first - _DAY).replace(day=1), days, known_from)
+    before = _month(month_of(first - _DAY, month_starts_on)[0], days, known_from)
     seen = month.last if is_over else today
     whole_days = (seen - known_from).days if known_from else 0
+    number = (seen - first).days + 1
     return Outlook(
         today=seen,
         is_over=is_over,
         month=month,
         before=None if known_from is None or known_from >= first else before,
         whole_days=whole_days,
-        forecast=None if is_over else _forecast(month, before, seen.day, whole_days),
+        forecast=None if is_over else _forecast(month, before, number, whole_days),
         budget=budget,
+        owner=owner,
+        zone=zone,
     )
 
 
@@ -165,7 +191,8 @@ def _first_day(days: Mapping[str, UsageTotals]) -> Optional[date]:
 
 
 def _month(first: date, days: Mapping[str, UsageTotals], known_from: Optional[date]) -> Month:
-    dates = [first + number * _DAY for number in range(monthrange(first.year, first.month)[1])]
+    _, following = month_of(first, first.day)
+    dates = [first + number * _DAY for number in range((following - first).days)]
     found = [days[day.isoformat()] for day in dates if day.isoformat() in days]
     spent = _sum(map(_spent, found))
     calls, unpriced = sum(day.requests for day in found), sum(day.unpriced_requests for day in found)

@@ -105,7 +105,7 @@ function monthChart() {
       scales: {
         x: { grid: { display: false }, title: { display: true, text: `day of ${month.name}` } },
         y: moneyAxis("a day", "left"),
-        sum: moneyAxis("sum since the first", "right", { grid: { display: false } }),
+        sum: moneyAxis(`sum since ${month.since}`, "right", { grid: { display: false } }),
       },
     },
   };

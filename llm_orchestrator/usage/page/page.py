@@ -7,7 +7,7 @@ a model's name may hold.
 from __future__ import annotations
 
 from base64 import b64encode
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from html import escape
@@ -19,7 +19,6 @@ from llm_orchestrator.usage.page.cube import Cube
 from llm_orchestrator.usage.page.data import LONGEST_NAME, as_script_data, page_data
 from llm_orchestrator.usage.page.figures import Durations, Figures, ModelFigures
 from llm_orchestrator.usage.page.outlook import Outlook
-from llm_orchestrator.usage.page.words import month_name
 from llm_orchestrator.usage.report import UsageReport
 from llm_orchestrator.utils.money import add_money, format_cost, known_cost
 from llm_orchestrator.utils.packaged import packaged_text
@@ -55,18 +54,21 @@ def render(
     figures: Figures,
     outlook: Outlook,
     *,
+    of_budget: Outlook,
     title: Optional[str],
     now: datetime,
 ) -> str:
-    """Make the page."""
-    data = page_data(report, cube, figures, outlook)
+    """Make the page; the month is drawn as the budget sees it."""
+    data = page_data(report, cube, figures, of_budget)
+    cards = answers_html(answers(report, cube, outlook, of_budget)) if report.total_requests else ""
+    month = _month(of_budget) if data["month"] else ""
     script, style = _script(), packaged_text(_PACKAGE, "page.css")
     parts = {
         "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:",
         "style": style,
         "title": escape(title or TITLE),
         "made": escape(_made(report, now)),
-        "body": "".join(_body(report, cube, figures, outlook, data)),
+        "body": "".join(_body(report, cube, figures, cards, month)),
         "data": as_script_data(data),
         "script": script,
     }
@@ -91,17 +93,13 @@ def _made(report: UsageReport, now: datetime) -> str:
     return f"{period}made {now.astimezone():%Y-%m-%d %H:%M %Z}. US dollars, days in local time."
 
 
-def _body(
-    report: UsageReport, cube: Cube, figures: Figures, outlook: Outlook, data: Dict[str, Any]
-) -> Iterator[str]:
+def _body(report: UsageReport, cube: Cube, figures: Figures, cards: str, month: str) -> Iterator[str]:
     if not report.total_requests:
         yield "<p>There are no calls in this report yet.</p>"
         return
-    cards = answers_html(answers(report, cube, outlook))
     yield f'<section class="answers" aria-label="In short">{cards}</section>'
     yield unpriced_html(report, figures)
-    if data["month"]:
-        yield _month(outlook)
+    yield month
     yield _filters(cube)
     yield _found(cube, figures)
     if report.by_session:
@@ -110,25 +108,30 @@ def _body(
 
 def _month(outlook: Outlook) -> str:
     return (
-        f"<section><h2>{month_name(outlook.month.first)}, day by day</h2>"
+        f"<section><h2>{outlook.month.name}, day by day{_in_zone(outlook)}</h2>"
         '<figure><div class="chart"><canvas id="month" role="img"></canvas></div></figure>'
         f"<details><summary>The same as a table</summary>{_month_table(outlook)}</details></section>"
     )
 
 
+def _in_zone(outlook: Outlook) -> str:
+    return f" ({escape(outlook.zone)})" if outlook.zone else ""
+
+
 def _month_table(outlook: Outlook) -> str:
-    month, before, day = outlook.month, outlook.before, outlook.today.day
+    month, before, day = outlook.month, outlook.before, outlook.day
     columns = {
         "spent that day": _amounts(month.known[:day]),
-        f"sum of {month_name(month.first)}": _amounts(month.known_sums[:day]),
+        f"sum of {month.name}": _amounts(month.known_sums[:day]),
     }
     if before:
-        columns[f"sum of {month_name(before.first)}"] = _amounts(before.known_sums[: len(month.days)])
+        columns[f"sum of {before.name}"] = _amounts(before.known_sums[: len(month.days)])
     if outlook.forecast:
         columns["forecast of the sum"] = [_EMPTY] * (day - 1) + _amounts(outlook.forecast.sums)
-    numbers = [Cell(str(number), number) for number in range(1, len(month.days) + 1)]
+    dates = [month.first + timedelta(days=number) for number in range(len(month.days))]
+    numbers = [Cell(str(date.day), number) for number, date in enumerate(dates, 1)]
     rows = [list(line) for line in zip_longest(numbers, *columns.values(), fillvalue=_EMPTY)]
-    return _table(f"Spend of {month_name(month.first)}", ["day", *columns], rows)
+    return _table(f"Spend of {month.name}", ["day", *columns], rows)
 
 
 def _amounts(amounts: Sequence[Optional[Decimal]]) -> List[Cell]:

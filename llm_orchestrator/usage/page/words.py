@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-__all__ = ["day_name", "month_name", "percent"]
+__all__ = ["day_name", "month_name", "percent", "span_name"]
 
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
@@ -15,6 +15,14 @@ _MONTHS = (
 def month_name(day: date) -> str:
     """The month of a day: ``November 2026``."""
     return f"{_MONTHS[day.month - 1]} {day.year}"
+
+
+def span_name(first: date, last: date) -> str:
+    """The days from one to another: a month of the calendar by its name."""
+    if first.day == 1 and first.month == last.month:
+        return month_name(first)
+    year = "" if first.year == last.year else f" {first.year}"
+    return f"{day_name(first)}{year} to {day_name(last)} {last.year}"
 
 
 def day_name(day: date) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import List
 
 import pytest
 import yaml
@@ -48,6 +50,26 @@ def test_what_is_left_of_each_budget(command: Command, configured: Path) -> None
     assert of_acme["until"].endswith("-01T00:00:00+00:00")
     rows = list(csv.DictReader(command("costs", "--budget", "-f", "csv").out.splitlines()))
     assert [row["left"] for row in rows] == ["237.5", "37.5", "0"]
+
+
+def test_the_page_looks_at_the_month_of_the_configured_budget(
+    command: Command, configured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BUDGET, "month_starts_on", 15)
+    spend(configured)
+
+    def questions(*arguments: str) -> List[str]:
+        assert command("costs", "--html", "page.html", *arguments).code == 0
+        page = (configured / "page.html").read_text(encoding="utf-8")
+        return re.findall("<h2>Within the budget(.*?)</h2>", page)
+
+    (of_all,) = questions()
+    assert re.fullmatch(r" of \$300\.00 for 15 .* to 14 .*\?", of_all)
+    (of_acme,) = questions("--tag", "customer=acme")
+    assert of_acme.startswith(" of customer=acme of $50.00 for 15 ")
+    assert questions("--tag", "team=docs") == questions("--model", "m") == []
+    (named,) = questions("--model", "m", "--month-budget", "7")
+    assert named.startswith(" of $7.00 for ") and " to " not in named
 
 
 def test_the_budgets_of_a_database(command: Command, configured: Path) -> None:

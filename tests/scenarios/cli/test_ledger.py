@@ -41,6 +41,9 @@ def test_a_file_is_brought_in_looked_at_copied_and_forgotten(command: Command, f
     tracker.close()
     (folder / "costs.csv").rename(folder / "moved.csv")
     assert "1 row brought in; 5 were there" in command("ledger", "import", "moved.csv").out
+    opened_in_a_spreadsheet = b"\xef\xbb\xbf" + (folder / "moved.csv").read_bytes().replace(b"\n", b"\r\n")
+    (folder / "saved.csv").write_bytes(opened_in_a_spreadsheet)
+    assert "0 rows brought in; 6 were there" in command("ledger", "import", "saved.csv").out
 
     status = command("ledger", "status")
     assert status.code == 0

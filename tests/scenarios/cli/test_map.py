@@ -16,6 +16,7 @@ from typing import Any, Dict, List
 
 import pytest
 
+from llm_orchestrator.testing.fake_vectors import fake_vector
 from tests.scenarios.cli.conftest import Command, arguments_of, configuration, shared, write
 from tests.support.batch_server import BatchServer
 from tests.support.batches import priced_model
@@ -239,9 +240,40 @@ def test_max_cost_ends_the_run(command: Command, folder: Path, server: ScriptedS
     assert len(rows_of(folder / "out.csv")) == len(costs)
 
 
+@pytest.mark.parametrize("out", ["vectors.jsonl", "vectors.csv"])
+def test_fc17_rows_of_a_file_become_vectors(
+    command: Command, configured: Path, server: ScriptedServer, out: str
+) -> None:
+    write_csv(configured, 30)
+    making = ("map", "in.csv", out, "--prompt", "{text}", "--key", "id", "--embed", "--model", "for-vectors")
+
+    planned = command(*making, "--dry-run")
+    run = command(*making, "--dimensions", "3")
+
+    assert "of answers at most 0" in planned.out and "without the answers" not in planned.out
+    assert (run.code, run.out) == (0, "")
+    assert "30 rows: 30 answered, 0 failed" in run.err
+    written = lines_of(configured / out) if out.endswith("jsonl") else rows_of(configured / out)
+    vectors = [row["vector"] if out.endswith("jsonl") else json.loads(row["vector"]) for row in written]
+    assert vectors == [fake_vector(f"row {n}, with a comma", 3) for n in range(30)]
+    assert list(written[0]) == ["id", "text", "vector", "error"]
+    (request,) = server.requests
+    assert request.body["model"] == "for-vectors"
+    assert "30 resumed" in command(*making, "--dimensions", "3", "--columns", "id,vector").err
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (
+            ["map", "in.csv", "out.csv", "--prompt", "x", "--embed", "--max-tokens", "5"],
+            "--max-tokens is for",
+        ),
+        (["map", "in.csv", "out.csv", "--prompt", "x", "--embed", "--system", "s"], "--system is for"),
+        (["map", "in.csv", "out.csv", "--prompt", "x", "--embed", "--mode", "batch"], "is for answers"),
+        (["map", "in.csv", "out.csv", "--prompt", "x", "--embed"], "embedding_model"),
+        (["map", "in.csv", "out.csv", "--prompt", "x", "--dimensions", "3"], "Add --embed"),
         (["map", "none.csv", "out.csv", "--prompt", "x"], "There is no file"),
         (["map", "in.csv", "in.csv", "--prompt", "x"], "are one file"),
         (["map", "in.csv", "out.txt", "--prompt", "x"], "its ending is none of"),

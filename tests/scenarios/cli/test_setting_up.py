@@ -265,6 +265,20 @@ def test_check_asks_other_entries_only_when_told(
     assert everything.code == 0
 
 
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_check_takes_a_host_without_a_listing_for_one_that_answers(
+    command: Command, configured: Path, server: ScriptedServer, status: int
+) -> None:
+    config = configuration(server, CHAT, configured)
+    config["providers"]["openai"]["max_retries"] = 0
+    write(configured, config)
+    server.script(CHAT.error(status).but(body=b"<!DOCTYPE HTML><html>No such page</html>"))
+
+    run = command("check")
+
+    assert run.code == 0 and "does not list its models" in run.out and "DOCTYPE" not in run.out
+
+
 def test_check_goes_on_when_the_active_key_is_missing(
     command: Command, configured: Path, server: ScriptedServer
 ) -> None:

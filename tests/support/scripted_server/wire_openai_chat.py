@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from tests.support.scripted_server.connection import Request
 from tests.support.scripted_server.replies import Pieces, Reply
@@ -93,17 +93,21 @@ class OpenAIChat(OpenAIDialect):
             "top_k": body.get("top_k"),
             "seed": body.get("seed"),
             "stop": [stop] if isinstance(stop, str) else stop,
-            "tools": [tool["function"]["name"] for tool in body.get("tools", [])] or None,
+            "tools": [function["name"] for function in _functions(body)] or None,
         }
 
     def read_wishes(self, body: Json) -> Wishes:
         """Tools and schema in their wrappers, and the effort."""
-        functions = [tool["function"] for tool in body.get("tools", [])]
         return Wishes(
-            {function["name"]: function.get("parameters", {}) for function in functions},
+            {function["name"]: function.get("parameters", {}) for function in _functions(body)},
             body.get("response_format", {}).get("json_schema", {}).get("schema"),
             body.get("reasoning_effort", "none") != "none",
         )
+
+
+def _functions(body: Json) -> List[Json]:
+    """The functions among the tools; a host runs the others itself."""
+    return [tool["function"] for tool in body.get("tools", []) if "function" in tool]
 
 
 def _asks_for_usage(request: Request) -> bool:

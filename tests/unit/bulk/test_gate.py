@@ -52,7 +52,7 @@ async def turn(gate: Gate, error: Optional[BaseException] = None) -> bool:
     await pace.begin(REQUEST)
     if error is not None:
         return pace.failed(error)
-    pace.answered(ANSWER)
+    pace.answered(ANSWER.usage)
     return False
 
 
@@ -144,7 +144,7 @@ def test_the_entry_bounds_the_window(clock: Clock) -> None:
         third = asyncio.ensure_future(RowPace(gate).begin(REQUEST))
         await asyncio.sleep(0)
         assert not third.done()
-        paces[0].answered(ANSWER)
+        paces[0].answered(ANSWER.usage)
         await third
 
     run(rows())
@@ -157,7 +157,7 @@ def test_who_is_cancelled_at_the_gate_gives_back_what_he_has_and_no_more(where: 
         first = RowPace(gate)
         await first.begin(REQUEST)
         if where == "for its moment":
-            first.answered(ANSWER)
+            first.answered(ANSWER.usage)
         waiting = asyncio.ensure_future(turn(gate))
         await asyncio.sleep(0.01)
         waiting.cancel()
@@ -165,7 +165,7 @@ def test_who_is_cancelled_at_the_gate_gives_back_what_he_has_and_no_more(where: 
             await waiting
         if where == "for a place":
             assert gate._busy == 1
-            first.answered(ANSWER)
+            first.answered(ANSWER.usage)
         assert (gate._busy, gate.requests) == (0, 1)
 
     run(rows())

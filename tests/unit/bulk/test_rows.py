@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Dict, List
 
 import pytest
 
-from llm_orchestrator import ConfigurationError, InvalidMessagesError, InvalidRequestError
+from llm_orchestrator import ConfigurationError, InvalidMessagesError, InvalidRequestError, LLMOrchestrator
 from llm_orchestrator.bulk.fingerprint import Fingerprints
 from llm_orchestrator.bulk.keys import Keys
 from llm_orchestrator.bulk.messages import messages_function
 from llm_orchestrator.bulk.rows import BadRow, Rows
+from llm_orchestrator.testing import FakeProvider
 from llm_orchestrator.types import LLMRequest, Message
 
 
@@ -48,6 +49,21 @@ def test_csv_rows_have_the_names_of_the_header(tmp_path: Path) -> None:
     assert read(file(tmp_path, "a.csv", '\ufeffid,text\r\n1,"two\nlines"\r\n')) == [
         {"id": "1", "text": "two\nlines"}
     ]
+
+
+@pytest.mark.parametrize("arguments", [{"messages": "{txt}"}, {"messages": "{text}", "key": "ID"}], ids=str)
+def test_a_column_that_a_csv_file_has_not_ends_the_run_before_it_begins(
+    tmp_path: Path, arguments: Dict[str, str]
+) -> None:
+    (tmp_path / "rows.csv").write_text("id,text\n1,Hi\n")
+    fake = FakeProvider("Hi")
+    config = {"providers": {}, "active_provider": "fake", "active_model": "fake-model"}
+
+    with LLMOrchestrator(config, providers={"fake": fake}) as orchestrator:
+        with pytest.raises(InvalidRequestError, match=r"no column '(txt|ID)'. It has id, text"):
+            orchestrator.map(tmp_path / "rows.csv", **arguments)
+
+    assert fake.requests == []
 
 
 def test_a_csv_row_with_too_few_or_too_many_cells_is_a_row_with_its_error(tmp_path: Path) -> None:

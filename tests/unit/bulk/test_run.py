@@ -31,8 +31,9 @@ from llm_orchestrator import (
     QuotaExceededError,
     RateLimitError,
 )
+from llm_orchestrator.bulk.job import bulk_job
 from llm_orchestrator.testing import FakeProvider, FakeReply
-from llm_orchestrator.types import LLMRequest, TokenUsage
+from llm_orchestrator.types import PARAMETERS, LLMRequest, TokenUsage
 
 #: A dollar a thousand tokens, and a thousand tokens an answer.
 PRICED = {
@@ -54,6 +55,53 @@ def question(request: LLMRequest) -> str:
 def refusing(text: str, error: Exception) -> Callable[[LLMRequest], Any]:
     """A script that repeats the question, and refuses one of them."""
     return lambda request: error if question(request) == text else question(request)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("max_costs", "max_cost"),
+        ("maxcost", "max_cost"),
+        ("jurnal", "journal"),
+        ("concurency", "concurrency"),
+    ],
+)
+def test_a_mistyped_argument_of_map_is_no_option_for_the_provider(name: str, meant: str) -> None:
+    with make() as orchestrator, pytest.raises(InvalidRequestError, match=f"{name} is not.*mean {meant}[?]"):
+        orchestrator.map(["Hi"], **{name: 1})
+
+
+@pytest.mark.parametrize("name", [*PARAMETERS, "mode_of_the_provider"])
+def test_every_argument_of_a_call_and_fields_of_providers_are_taken(name: str) -> None:
+    assert bulk_job((), **{name: 1}).arguments == {name: 1}
+
+
+@pytest.mark.parametrize(("limits", "most"), [({}, 4), ({"concurrency": 2}, 2), ({"concurrency": 9}, 9)])
+def test_a_provider_that_works_on_few_requests_at_once_gets_no_more(
+    limits: Dict[str, int], most: int
+) -> None:
+    busy = [0, 0]  # requests under way, and the most there were
+
+    class Slow(FakeProvider):
+        parallel_requests = 4
+
+        async def asend_request(self, request: LLMRequest, context: Any = None) -> LLMResponse:
+            busy[0] += 1
+            busy[1] = max(busy)
+            try:
+                return await super().asend_request(request, context)
+            finally:
+                busy[0] -= 1
+
+    config = {
+        "providers": {"fake": {"limits": limits}},
+        "active_provider": "fake",
+        "active_model": "fake-model",
+    }
+    with LLMOrchestrator(config, providers={"fake": Slow(FakeReply("Hi", delay=0.01))}) as orchestrator:
+        run = orchestrator.map([str(number) for number in range(40)])
+        assert len(list(run)) == 40
+    assert busy[1] == most
 
 
 def numbers(count: int) -> List[Dict[str, Any]]:

@@ -80,7 +80,7 @@ from tests.support.configs import config, costs, entry, fault, no_keys, schema_b
             costs(price_overrides=[{"provider": "loca", "model": "m", "rates": {"in": 1}}]),
             "cost_tracking.price_overrides[0].provider: no entry is called 'loca'. Did you mean 'local'?",
         ),
-        (config(providers={}), "providers: Dictionary should have at least 1 item"),
+        (config(providers={}), "providers: is empty. Add an entry for a provider, or pass"),
         (config(providers=["local"]), "providers: should be a valid dictionary"),
         (config(providers={"local": "x"}), "providers.local: should be a mapping"),
         (

@@ -15,7 +15,7 @@ from tests.support.ways import ask
 METHODS = ("send_request", "send_streaming_request", "asend_request", "asend_streaming_request")
 #: DESIGN's order; positional is the conversation alone.
 NAMES = """self messages model temperature max_tokens top_p top_k stop seed frequency_penalty presence_penalty
-tools tool_choice parallel_tool_calls response_format reasoning_effort cache timeout total_timeout max_retries
+tools tool_choice parallel_tool_calls response_format reasoning_effort logprobs cache timeout total_timeout max_retries
 fallback reask tags extra_headers provider_options""".split()
 
 
@@ -47,6 +47,7 @@ def test_every_argument_arrives(way: str) -> None:
         "presence_penalty": -2,
         "parallel_tool_calls": False,
         "reasoning_effort": "low",
+        "logprobs": 3,
         "cache": "auto",
         "timeout": 3.5,
         "extra_headers": {"x-team": "search"},

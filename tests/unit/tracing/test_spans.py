@@ -13,12 +13,14 @@ import pytest
 from llm_orchestrator import (
     AuthenticationError,
     ConfigurationError,
+    FinishReason,
     LLMOrchestrator,
     LLMStream,
     OutputParseError,
     ProviderConnectionError,
     StreamInterruptedError,
     TokenUsage,
+    ToolCall,
 )
 from llm_orchestrator.testing import FakeProvider, FakeReply
 from llm_orchestrator.tracing import trace_calls
@@ -80,8 +82,47 @@ def say_everything(recorder: Recorder, way: str) -> None:
     )
 
 
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def calls_of(*arguments: str) -> FakeReply:
+    calls = [ToolCall(f"call-{n}", "add", None, text) for n, text in enumerate(arguments)]
+    return FakeReply(tool_calls=calls, finish_reason=FinishReason.TOOL_CALLS)
+
+
+def run_tools(recorder: Recorder, way: str, *arguments: str, content: bool = False, **settings: Any) -> None:
+    """A loop of two turns, whose first calls a tool with these arguments."""
+    orchestrator = on_fake(recorder, calls_of(*arguments), "Done.", content=content)
+    conversation = orchestrator.start_conversation(tools=[add], tags={"team": "blue"})
+    if "async" not in way:
+        stream = conversation.run_stream if way == "streamed" else conversation.run
+        getattr(stream("2+3?", **settings), "final_response", bool)()
+        return
+
+    async def main() -> None:
+        if way == "async whole":
+            await conversation.arun("2+3?", **settings)
+        else:
+            await conversation.arun_stream("2+3?", **settings).final_response()
+
+    asyncio.run(main())
+
+
+def tools_of(recorder: Recorder) -> List[Any]:
+    return [span for span in recorder.spans if span.name == "execute_tool add"]
+
+
+def say_the_rest(recorder: Recorder) -> None:
+    """What is said of tools and of vectors."""
+    run_tools(recorder, "whole", '{"a": 2, "b": 3}', content=True)
+    on_fake(recorder).embed(["two words"], model="vectors", dimensions=2)
+
+
 def test_every_name_is_one_of_the_conventions(recorder: Recorder, way: str, waits: List[float]) -> None:
     say_everything(recorder, way)
+    say_the_rest(recorder)
 
     names = {name for span in recorder.spans for name in attributes_of(span)}
     own = {name for name in names if name.startswith("llm_orchestrator.")}
@@ -93,6 +134,7 @@ def test_every_name_is_one_of_the_conventions(recorder: Recorder, way: str, wait
 
 def test_the_page_names_every_attribute(recorder: Recorder, waits: List[float]) -> None:
     say_everything(recorder, "streamed")
+    say_the_rest(recorder)
 
     names = {name for span in recorder.spans for name in attributes_of(span)}
     page = (ROOT / "docs" / "tracing.md").read_text(encoding="utf-8")
@@ -377,3 +419,80 @@ def test_a_call_for_vectors_says_so(recorder: Recorder) -> None:
     assert (found["gen_ai.usage.input_tokens"], found["llm_orchestrator.attempts"]) == (5, 2)
     assert "three words here" in found["gen_ai.input.messages"]
     assert "gen_ai.output.messages" not in found
+
+
+# ---------------------------------------------------------------- tools, re-asks and batches
+
+
+def test_one_span_for_each_tool_of_a_loop(recorder: Recorder, way: str) -> None:
+    with recorder.tracer.start_as_current_span("request") as request:
+        run_tools(recorder, way, '{"a": 2, "b": 3}', '{"a": "two"}', content=True)
+
+    ran = sorted(tools_of(recorder), key=lambda span: str(attributes_of(span)["gen_ai.tool.call.id"]))
+    said = [attributes_of(span) for span in ran]
+    assert [span.kind.name for span in ran] == ["INTERNAL", "INTERNAL"]
+    assert [span.status.status_code.name for span in ran] == ["UNSET", "ERROR"]
+    assert [one.get("error.type") for one in said] == [None, "ModelMistakeError"]
+    assert [one["gen_ai.tool.call.arguments"] for one in said] == ['{"a": 2, "b": 3}', '{"a": "two"}']
+    assert said[0]["gen_ai.tool.call.result"] == '"5"'
+    assert said[0]["llm_orchestrator.tag.team"] == "blue"
+    parent = request.get_span_context().span_id
+    assert {span.parent.span_id for span in [*ran, *recorder.calls]} == {parent}
+    first = next(
+        span
+        for span in recorder.calls
+        if span.attributes["llm_orchestrator.call_id"] == said[0]["llm_orchestrator.call_id"]
+    )
+    assert first.end_time <= ran[0].start_time <= ran[0].end_time
+
+
+def test_arguments_and_results_of_tools_are_content(recorder: Recorder) -> None:
+    run_tools(recorder, "whole", '{"a": 2000, "b": 345}')
+    assert len(tools_of(recorder)) == 1 and "2345" not in recorder.shown() and "2000" not in recorder.shown()
+
+
+def test_a_tool_that_ends_the_loop_has_its_span(recorder: Recorder, way: str) -> None:
+    def fails(a: int, b: int) -> int:
+        raise TypeError("a secret")
+
+    fails.__name__ = "add"
+    with pytest.raises(TypeError):
+        run_tools(recorder, way, '{"a": 2, "b": 3}', on_tool_error="raise", tools=[fails])
+    (span,) = tools_of(recorder)
+    assert attributes_of(span)["error.type"] == "TypeError" and "secret" not in recorder.shown()
+
+
+def test_a_hook_that_does_not_hear_tools_is_asked_nothing_of_them() -> None:
+    events: List[Any] = []
+    config = {"active_provider": "fake", "active_model": MODEL, "providers": {}}
+    provider = FakeProvider([calls_of('{"a": 2, "b": 3}'), "Done."], name="fake")
+    with LLMOrchestrator(config, providers={"fake": provider}, hooks=[events.append]) as orchestrator:
+        orchestrator.start_conversation(tools=[add]).run("2+3?")
+    assert {event.kind for event in events} == {"attempt", "call"}
+
+
+def test_an_answer_that_is_asked_for_again_is_an_attempt_of_its_call(recorder: Recorder, way: str) -> None:
+    from pydantic import BaseModel
+
+    class City(BaseModel):
+        name: str
+
+    asked = {"response_format": City, "reask": 1}
+    orchestrator = on_fake(recorder, "no JSON", '{"name": "Rome"}')
+
+    async def main() -> None:
+        if way == "async whole":
+            await orchestrator.asend_request("Where?", **asked)
+        else:
+            await orchestrator.asend_streaming_request("Where?", **asked).final_response()
+
+    if way == "whole":
+        orchestrator.send_request("Where?", **asked)
+    elif way == "streamed":
+        orchestrator.send_streaming_request("Where?", **asked).final_response()
+    else:
+        asyncio.run(main())
+
+    said = [attributes_of(span) for span in recorder.attempts()]
+    assert [one.get("error.type") for one in said] == ["OutputParseError", None]
+    assert attributes_of(recorder.call())["llm_orchestrator.attempts"] == 2

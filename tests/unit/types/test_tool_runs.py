@@ -220,6 +220,46 @@ def test_an_async_tool_is_refused_where_nothing_can_be_awaited() -> None:
         call("note").run([Diary().note], on_tool_error="no")
 
 
+@pytest.mark.parametrize("place", ["here", "on a loop"])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"tools": "note"}, r"tools is a str\. Pass a list of tools"),
+        ({"tools": Diary.today}, r"tools is a function\. Pass a list of tools"),
+        ({"timeout": -1}, "timeout is -1. Use a number of seconds greater than 0"),
+        ({"timeout": True}, "timeout is True. Use a number"),
+    ],
+)
+def test_tools_and_timeouts_that_cannot_be_are_the_applications_mistake(
+    given: Dict[str, Any], expected: str, place: str
+) -> None:
+    arguments = {"tools": [Diary.today], **given}
+    wanted = call("today")
+    with pytest.raises(InvalidRequestError, match=expected):
+        wanted.run(**arguments) if place == "here" else asyncio.run(wanted.arun(**arguments))
+
+
+def test_an_exception_that_cannot_say_what_went_wrong_is_told_by_its_name() -> None:
+    class OddError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    def note() -> str:
+        raise OddError
+
+    told = call("note").run([note]).content
+    assert told == "The tool 'note' failed: OddError: it does not say why"
+
+
+def test_half_a_character_in_a_result_can_be_sent() -> None:
+    """As in a file's name that is not UTF-8, which Python reads into such halves."""
+
+    def listing() -> str:
+        return b"caf\xe9.txt".decode("utf-8", "surrogateescape")
+
+    assert call("listing").run([listing]).content == "caf\ufffd.txt"
+
+
 def test_the_error_of_a_late_tool_is_pickled() -> None:
     error = ToolTimeoutError("Late.")
     assert str(pickle.loads(pickle.dumps(error))) == "Late."

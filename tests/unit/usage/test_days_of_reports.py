@@ -78,7 +78,7 @@ def test_months_are_local_and_leave_no_gap(zone: str) -> None:
 def test_moments_of_one_minute_in_two_zones_are_two_days(zone: str) -> None:
     clock = LocalClock()
     days: Set[str] = {
-        clock.read(f"2026-11-01T00:30:00.000000{offset}")[0] for offset in ("+02:00", "+00:00", "-03:00")
+        clock.day(f"2026-11-01T00:30:00.000000{offset}") for offset in ("+02:00", "+00:00", "-03:00")
     }
     assert days == {"2026-10-31", "2026-11-01"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import os
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 from llm_orchestrator.cost_tracker import CostTracker, UsageRecord
 from llm_orchestrator.exceptions import ConfigurationError
+from llm_orchestrator.usage import ledger_csv
 from llm_orchestrator.usage.ledger import Ledger
 from tests.support.costs import EIGHT, TOKENS, fill, make, read
 from tests.support.forks import needs_fork, start_child, succeeded
@@ -399,3 +401,28 @@ def test_a_tracker_can_be_read_while_a_thread_writes(tracker: CostTracker) -> No
     writer.join()
     assert counts == sorted(counts)
     assert tracker.get_usage_report().total_cost == tracker.get_session_cost() == 100
+
+
+# Cells of any length
+
+
+def test_a_cell_that_the_csv_module_refuses_is_read(
+    tracker: CostTracker, path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker.log_usage("p", "m", TOKENS, cost=Decimal(1), tags={"text": '"a", ' * 60_000})
+    assert tracker.get_usage_report().total_requests == 1
+    (row,) = tracker.to_dicts()
+    assert row["tags"] == {"text": '"a", ' * 60_000}
+    path.write_bytes(path.read_bytes().replace(b"v2", b'"v2'))
+    assert tracker.to_dicts() == [] and "Skipped 1 broken" in caplog.text
+
+
+@pytest.mark.parametrize("line", ["", ",", 'a,"b,c",d', '"",x', '"a""b","",', 'a,"""",', "x,y"])
+def test_a_line_is_split_as_the_csv_module_splits_it(line: str) -> None:
+    assert ledger_csv._split(line) == (next(csv.reader([line], strict=True), [""]) or [""])
+
+
+@pytest.mark.parametrize("line", ['"a', 'a,"b"c', 'a"b'])
+def test_a_quote_that_stands_where_none_may_is_an_error(line: str) -> None:
+    with pytest.raises(csv.Error):
+        ledger_csv._split(line)

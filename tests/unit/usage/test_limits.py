@@ -45,10 +45,12 @@ def test_without_a_zone_a_database_has_days_in_utc() -> None:
     assert LIMITS.in_utc() is LIMITS
 
 
-def test_a_text_that_no_database_holds_is_changed() -> None:
-    (claim,) = BudgetLimits(session=Decimal(1)).claims("a\0b\ud800", {})
+def test_a_session_is_called_as_the_ledger_stores_it() -> None:
+    limits = BudgetLimits(session=Decimal(1))
+    (claim,) = limits.claims("a\0b\ud800", {})
 
-    assert claim.period == "a\ufffdb\ufffd"
+    assert claim.period == "a b\\ud800"
+    assert list(limits.keys(AT.isoformat(), claim.period, {})) == [claim.key]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ BOMB_BYTES, BOMB_RATIO = 16 * 1024 * 1024, 100
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_IDLE_SECONDS = re.compile(r"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 _PATH = re.compile(r"/[\x21-\x7e]*")
 #: Written by ``request_bytes``; a second one would contradict it, or change what the connection is.
 _OWN_HEADERS = frozenset(
@@ -169,8 +170,8 @@ class ReplyParser:
         unread: Bytes of the body that nobody has taken yet.
     """
 
-    # The parser calls the methods that begin with ``on_``. It hides what they raise in its own error, so they leave a
-    # note instead; what a signal raises in them is taken out of that error again.
+    # The parser calls the methods that begin with ``on_``. It hides what they raise in its own error, so they
+    # leave a note instead; what a signal raises in them is taken out of that error again.
 
     def __init__(self) -> None:
         self._parser: Any = httptools.HttpResponseParser(self)
@@ -275,7 +276,8 @@ class ReplyParser:
 
     def idle_seconds(self) -> Optional[float]:
         """How long the server keeps the idle connection, where it says so."""
-        found = re.search(r"timeout\s*=\s*(\d{1,6})", self.headers.get("keep-alive", ""), re.IGNORECASE)
+        told = self.headers.get("keep-alive")
+        found = _IDLE_SECONDS.search(told) if told else None
         return float(found[1]) if found else None
 
     def _take_plain(self) -> bytes:

@@ -8,8 +8,10 @@ from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.citations import annotations_in, cited_parts, listed_sources
 from llm_orchestrator.providers.contents import check_read, parts_in, refusal_in, text_in
 from llm_orchestrator.providers.finishes import failure_of_finish, finish_of, says_failure
+from llm_orchestrator.providers.logprobs import logprobs_of_choice
 from llm_orchestrator.providers.media import media_of_message
 from llm_orchestrator.providers.messages import answer_message
+from llm_orchestrator.providers.openai.chat.hosted import hosted_calls
 from llm_orchestrator.providers.openai.chat.parts import read_content
 from llm_orchestrator.providers.openai.chat.turns import (
     read_calls,
@@ -65,6 +67,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         images=images,
         audio=audio,
         citations=_citations(message, parts, text, body),
+        logprobs=logprobs_of_choice(choice["logprobs"]) if choice.get("logprobs") else (),
+        hosted_calls=hosted_calls(message["executed_tools"]) if message.get("executed_tools") else (),
         message=answer_message(text, calls, provider, state),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Union
 
 from llm_orchestrator.providers.openai.chat.messages import write_messages
 from llm_orchestrator.providers.openai.chat.parts import check_media
@@ -11,7 +11,7 @@ from llm_orchestrator.providers.openai.compat import Compat
 from llm_orchestrator.providers.openai.messages import warnings_of_state
 from llm_orchestrator.providers.openai.schema import accepted_format, accepted_tools
 from llm_orchestrator.providers.wire import WireRequest
-from llm_orchestrator.types import LLMRequest
+from llm_orchestrator.types import JSON, LLMRequest
 from llm_orchestrator.utils.json import without_none
 from llm_orchestrator.utils.values import evolve, make
 
@@ -49,6 +49,7 @@ def build_request(
         "stop": list(request.stop) if request.stop else None,
         "response_format": response_format,
         "tools": tools or None,
+        **(_logprobs(request.logprobs) if request.logprobs else {}),
         "stream": stream or None,
         "stream_options": {"include_usage": True} if stream and compat.stream_usage else None,
     }
@@ -60,6 +61,10 @@ def build_request(
         unsupported=() if request.top_k is None else ("top_k",),
         warnings=warnings_of_state(request.messages, API) + format_warnings + tool_warnings,
     )
+
+
+def _logprobs(wanted: Union[bool, int]) -> JSON:
+    return {"logprobs": True} if wanted is True else {"logprobs": True, "top_logprobs": wanted}
 
 
 def count_request(wire: WireRequest) -> WireRequest:

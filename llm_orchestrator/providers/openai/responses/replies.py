@@ -10,9 +10,11 @@ from llm_orchestrator.providers.citations import cited_parts
 from llm_orchestrator.providers.contents import check_read, refusal_in, text_in
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.finishes import finish_of
+from llm_orchestrator.providers.logprobs import logprobs_of_parts
 from llm_orchestrator.providers.media import media_of_items
 from llm_orchestrator.providers.messages import answer_message
 from llm_orchestrator.providers.openai.failures import parse_failure
+from llm_orchestrator.providers.openai.responses.hosted import hosted_calls
 from llm_orchestrator.providers.openai.responses.turns import (
     items_of,
     kinds_beside_text,
@@ -79,6 +81,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         citations=cited_parts(parts, text),
         message=answer_message(text, calls, provider, state),
         cache_miss_reason=_cache_miss_reason(body),
+        logprobs=logprobs_of_parts(parts),
+        hosted_calls=() if parts and len(items) == 1 else hosted_calls(items, waiting),
     )
 
 

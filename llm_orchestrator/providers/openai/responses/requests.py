@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple, Union
 from urllib.parse import quote
 
 from llm_orchestrator.providers.openai.messages import warnings_of_state
@@ -39,6 +39,7 @@ COUNTED = (
     "truncation",
 )
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
+LOGPROBS = "message.output_text.logprobs"
 
 
 def build_request(request: LLMRequest, *, stream: bool) -> WireRequest:
@@ -46,7 +47,7 @@ def build_request(request: LLMRequest, *, stream: bool) -> WireRequest:
     items = write_messages(request.messages)
     tools, tool_warnings = accepted_tools(request.tools)
     response_format, format_warnings = accepted_format(request.response_format)
-    fields = {
+    fields: JSON = {
         "temperature": request.temperature,
         "top_p": request.top_p,
         "max_output_tokens": request.max_tokens,
@@ -58,6 +59,8 @@ def build_request(request: LLMRequest, *, stream: bool) -> WireRequest:
         "include": [ENCRYPTED_REASONING] if _is_known_to_reason(request, items) else None,
         "stream": stream or None,
     }
+    if request.logprobs:
+        fields = _with_logprobs(fields, request.logprobs)
     # What is made in the background is fetched later, so it has to be kept until then.
     store = bool(request.provider_options.get("background"))
     return make(
@@ -88,6 +91,11 @@ def _warnings(messages: Sequence[Message]) -> Tuple[str, ...]:
     if any(message.name for message in messages if message.role != "tool"):
         warnings += ("Names of messages were not sent: OpenAI's Responses API has no field for them.",)
     return warnings
+
+
+def _with_logprobs(fields: JSON, wanted: Union[bool, int]) -> JSON:
+    include = [*(fields["include"] or ()), LOGPROBS]
+    return {**fields, "include": include, "top_logprobs": None if wanted is True else wanted}
 
 
 def _is_known_to_reason(request: LLMRequest, items: Sequence[JSON]) -> bool:

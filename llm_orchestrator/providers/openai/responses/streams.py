@@ -5,7 +5,7 @@ The last event holds the whole response; what came before is put together for st
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from llm_orchestrator.providers.calls import OwnIds, sent_arguments
 from llm_orchestrator.providers.contents import parts_in, text_in, text_of
@@ -21,7 +21,7 @@ from llm_orchestrator.providers.openai.responses.turns import (
     read_text,
     with_own_call_ids,
 )
-from llm_orchestrator.providers.reading import as_mapping, as_text, as_text_or_none
+from llm_orchestrator.providers.reading import as_list, as_mapping, as_text, as_text_or_none
 from llm_orchestrator.providers.wire import StreamState
 from llm_orchestrator.types import JSON, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta
 
@@ -39,7 +39,7 @@ def parse_event(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         return ()
     if not state.reply:
         state.reply.update(response={}, items={}, done=set(), fragments={}, calls={}, reasoning_part=None)
-        state.reply.update(refusals={}, text=[], reasoning=[], ids=OwnIds())
+        state.reply.update(refusals={}, text=[], reasoning=[], logprobs={}, ids=OwnIds())
     return handler(event, state)
 
 
@@ -84,15 +84,17 @@ def _assembled_item(key: ItemKey, memory: Memory) -> JSON:
     text, refusal = ("".join(memory[name].get(key, ())) for name in ("fragments", "refusals"))
     if item.get("type") == "message":
         is_empty = not read_text([item], structured=False) and not read_refusal([item])
-        written = {"role": "assistant", **item, "content": _parts(text, refusal)}
+        parts = _parts(text, refusal, memory["logprobs"].get(key))
+        written = {"role": "assistant", **item, "content": parts}
         return written if is_empty and (text or refusal) else item
     field = arguments_field(item)
     is_known = key in memory["done"] and field and item.get(field)
     return {**item, field: text} if field and text and not is_known else item
 
 
-def _parts(text: str, refusal: str) -> List[JSON]:
-    parts: List[JSON] = [{"type": "output_text", "text": text}] if text else []
+def _parts(text: str, refusal: str, logprobs: Optional[List[Any]]) -> List[JSON]:
+    told = {"logprobs": logprobs} if logprobs else {}
+    parts: List[JSON] = [{"type": "output_text", "text": text, **told}] if text else []
     return [*parts, {"type": "refusal", "refusal": refusal}] if refusal else parts
 
 
@@ -109,8 +111,10 @@ def _text(event: JSON, state: StreamState) -> Sequence[StreamEvent]:
     text = text if isinstance(text, str) else text_of(text)
     if not text:
         return ()
-    _collect(event, text, state.reply, "message")
+    key = _collect(event, text, state.reply, "message")
     state.reply["text"].append(text)
+    if event.get("logprobs"):
+        state.reply["logprobs"].setdefault(key, []).extend(as_list(event["logprobs"]))
     return (TextDelta(text),)
 
 
@@ -130,6 +134,7 @@ def _rest_of_text(whole: str, event: JSON, state: StreamState) -> Sequence[Strea
         return ()
     if not streamed and "".join(state.reply["text"]).endswith(whole):
         return ()  # it was streamed under another name of the item
+    state.reply["logprobs"].pop(_item_key(event), None)  # the event has those of the whole text
     return _text({**event, "delta": whole[len(streamed) :]}, state)
 
 

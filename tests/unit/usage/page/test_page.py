@@ -98,7 +98,7 @@ def test_the_first_answers_are_what_was_spent_and_where_it_goes(tmp_path: Path) 
             "about $60.00",
             "A forecast, not a bill: $2.00 a day goes on, the mean of the last 14 whole days.",
         ),
-        "Within the budget of $50.00?": (
+        "Within the budget of $50.00 for November 2026?": (
             "Probably not",
             "The forecast passes it on 26 November, and by $10.00 at the month&#x27;s end. "
             "$14.00 of the month&#x27;s budget is left today.",
@@ -117,7 +117,7 @@ def test_the_first_answers_are_what_was_spent_and_where_it_goes(tmp_path: Path) 
 )
 def test_it_says_whether_the_budget_will_hold(tmp_path: Path, budget: Any, answer: str) -> None:
     found = answers_of(page_of(tmp_path, two_months(), budget=budget))
-    assert found[f"Within the budget of ${float(budget):.2f}?"][0] == answer
+    assert found[f"Within the budget of ${float(budget):.2f} for November 2026?"][0] == answer
 
 
 @pytest.mark.parametrize("budget", [0, -1, "much", float("nan"), Decimal("1e40")])
@@ -169,7 +169,9 @@ def test_who_cost_most_is_answered_for_the_whole_report_where_weeks_hide_the_mon
 
 def test_a_budget_holds_only_as_far_as_prices_are_known(tmp_path: Path) -> None:
     rows = [*two_months(), row(timestamp="2026-11-17T10:00:00+00:00", call_id="x", cost="")]
-    figure, notes = answers_of(page_of(tmp_path, rows, budget=400))["Within the budget of $400.00?"]
+    figure, notes = answers_of(page_of(tmp_path, rows, budget=400))[
+        "Within the budget of $400.00 for November 2026?"
+    ]
     assert figure == "Yes, as far as prices are known" and "1 call without a price not counted" in notes
 
 
@@ -182,7 +184,10 @@ def test_a_month_that_is_not_in_the_report_is_not_shown_as_zero(tmp_path: Path) 
     report = CostTracker(log_path=path).get_usage_report(end_date=date(2026, 10, 31))
     found = answers_of(report.to_html(budget=60))
     assert found["Spent in October 2026"][0] == "$62.00"
-    assert found["Within the budget of $60.00?"] == ("No", "It was passed on 31 October, by $2.00 so far.")
+    assert found["Within the budget of $60.00 for October 2026?"] == (
+        "No",
+        "It was passed on 31 October, by $2.00 so far.",
+    )
     assert not any("Forecast" in question for question in found)
 
 
@@ -223,7 +228,7 @@ def test_where_no_price_is_known_no_sum_is_zero(tmp_path: Path, first: int) -> N
     found = answers_of(page)
     assert found["Forecast to 30 November"][0] == ("unknown" if first == 1 else "too early to tell")
     assert found["Spent in November 2026, up to 18 November"][0] == "unknown"
-    assert found["Within the budget of $5.00?"][0] == "unknown"
+    assert found["Within the budget of $5.00 for November 2026?"][0] == "unknown"
     assert "$0.00" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert "(100 %) without a price" in unknown_of(page)[1]
 

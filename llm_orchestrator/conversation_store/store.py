@@ -1,48 +1,43 @@
-"""``ConversationStore``: conversations by session in a SQLite file, to which rows are only ever added.
+"""``ConversationStore``: conversations by session in a SQLite file or a database; rows are only ever added.
 
 A save adds the messages that are new, and a row that says how long the history is now: after an ``undo`` it
-is shorter, and what was taken back stays in the file. A message counts until a later save has another one in
-its place. The texts stand in the file as they are; only its owner may read it.
+is shorter, and what was taken back stays there. A message counts until a later save has another one in
+its place. The texts stand there as they are; only its owner may read a file.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import threading
 import weakref
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
 from functools import partial
-from typing import Any, ContextManager, Dict, Iterator, List, NamedTuple, Optional, Union
+from types import TracebackType
+from typing import Any, Dict, List, NamedTuple, Optional, Type, Union
 
 from llm_orchestrator.conversation import Conversation, OrchestratorLike
+from llm_orchestrator.conversation_store.places import FilePlace, Run, StorePlace
 from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError, OrchestratorError
-from llm_orchestrator.utils.files import open_regular, pinned
 from llm_orchestrator.utils.threads import in_thread
 
 __all__ = ["ConversationStore", "SavedConversation"]
 
-#: Seconds to wait while another program writes.
-LOCK_SECONDS = 10.0
-_TABLES = (
-    """CREATE TABLE IF NOT EXISTS conversation_saves (
-    session TEXT NOT NULL, revision INTEGER NOT NULL, length INTEGER NOT NULL, head TEXT NOT NULL,
-    saved_at TEXT NOT NULL, PRIMARY KEY (session, revision))""",
-    """CREATE TABLE IF NOT EXISTS conversation_messages (
-    session TEXT NOT NULL, position INTEGER NOT NULL, revision INTEGER NOT NULL, message TEXT NOT NULL,
-    PRIMARY KEY (session, position, revision))""",
-)
-_LAST_SAVE = """SELECT revision, length, head FROM conversation_saves WHERE session = ?
+# SQLite and PostgreSQL read these alike. Rows are only added, so those up to a revision never change.
+_LAST_SAVE = """SELECT revision, length, head FROM llm_conversation_save WHERE session = :session
     ORDER BY revision DESC LIMIT 1"""
-#: SQLite takes the message from the row with the maximum (sqlite.org/lang_select.html, bare columns).
-_MESSAGES = """SELECT message, max(revision) FROM conversation_messages WHERE session = ? AND position < ?
-    GROUP BY position ORDER BY position"""
-_ALL = """SELECT session, length, head, saved_at, max(revision) FROM conversation_saves GROUP BY session
+_MESSAGES = """SELECT message FROM llm_conversation_message AS kept
+    WHERE session = :session AND position < :length AND revision = (
+        SELECT max(revision) FROM llm_conversation_message
+        WHERE session = :session AND position = kept.position AND revision <= :revision)
+    ORDER BY position"""
+_ALL = """SELECT session, length, head, saved_at FROM llm_conversation_save AS kept
+    WHERE revision = (SELECT max(revision) FROM llm_conversation_save WHERE session = kept.session)
     ORDER BY saved_at DESC, session"""
+_ADD_SAVE = "INSERT INTO llm_conversation_save VALUES (:session, :revision, :length, :head, :saved_at)"
+_ADD_MESSAGE = "INSERT INTO llm_conversation_message VALUES (:session, :position, :revision, :message)"
 
 
 @dataclass(frozen=True)
@@ -78,34 +73,48 @@ _NOTHING = _Stored(0, "", [])
 
 
 class ConversationStore:
-    """Conversations by session, in a SQLite file that several threads and processes may share.
+    """Conversations by session, in a SQLite file or a database that threads and processes may share.
 
     Args:
         path: The file; made when it is missing, for its owner alone. It may be a SQLite database that has
-            other tables too.
+            other tables too. Or the URL of a database, ``postgresql+psycopg://USER@HOST/DATABASE`` or
+            ``sqlite:///FILE`` (extra ``database``), which may be that of the ledger.
 
     Raises:
-        ConfigurationError: The file cannot be made or is not a SQLite database.
+        ConfigurationError: The file cannot be made or is not a SQLite database; the URL is wrong, or its
+            database cannot be reached; or the extra is missing.
+
+    Attributes:
+        path: The whole path of the file, or the URL without who connects.
     """
 
     def __init__(self, path: Union[str, os.PathLike[str]]) -> None:
-        self.path = pinned(path)
         self._known: weakref.WeakKeyDictionary[Conversation, Dict[str, int]] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
-        try:
-            os.close(open_regular(self.path, os.O_RDWR | os.O_CREAT))
-        except OSError as error:
-            raise self._unusable(error) from error
-        with self._writing() as database:
-            for table in _TABLES:
-                database.execute(table)
+        self._place = _place_of(path)
+        self.path = self._place.name
 
     def __repr__(self) -> str:
         return f"ConversationStore({self.path!r})"
 
     def __contains__(self, session: object) -> bool:
-        with self._reading() as database:
-            return isinstance(session, str) and _read(database, session) is not _NOTHING
+        with self._place.reading() as run:
+            return isinstance(session, str) and session.isprintable() and _read(run, session) is not _NOTHING
+
+    def __enter__(self) -> ConversationStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to a database; the next use opens them again. A file needs no closing."""
+        self._place.close()
 
     def save(self, conversation: Conversation, session: str) -> None:
         """Keep what a conversation has come to; what was saved before is not written again.
@@ -118,7 +127,7 @@ class ConversationStore:
             OrchestratorError: Another conversation was saved under this name, or another program went on with
                 this one; nothing is written.
             InvalidMessagesError: A message holds what JSON cannot.
-            ConfigurationError: The file cannot be written.
+            ConfigurationError: The file or the database cannot be written.
         """
         _check_session(session)
         document = json.loads(conversation.to_json())
@@ -126,15 +135,15 @@ class ConversationStore:
         head = json.dumps(document)
         with self._lock:
             known = self._known.setdefault(conversation, {})
-            with self._writing() as database:
-                stored = _read(database, session)
+            with self._place.writing(session) as run:
+                stored = _read(run, session)
                 same = _common(stored.messages, messages)
                 if known.get(session, 0) != stored.revision and same < len(stored.messages):
                     raise _other(session)
                 now = _Stored(stored.revision, head, messages)
                 if now != stored:
                     now = now._replace(revision=stored.revision + 1)
-                    _write(database, session, now, same)
+                    _write(run, session, now, same)
             known[session] = now.revision
 
     def load(self, session: str, orchestrator: OrchestratorLike, **defaults: Any) -> Conversation:
@@ -151,11 +160,11 @@ class ConversationStore:
         Raises:
             InvalidRequestError: Nothing was saved under this name.
             OrchestratorError: What ``Conversation.from_json`` raises.
-            ConfigurationError: The file cannot be read.
+            ConfigurationError: The file or the database cannot be read.
         """
         _check_session(session)
-        with self._reading() as database:
-            stored = _read(database, session)
+        with self._place.reading() as run:
+            stored = _read(run, session)
         if stored is _NOTHING:
             raise InvalidRequestError(
                 f"No conversation is saved as {session!r} in {self.path}. Start one, or see list()."
@@ -173,11 +182,11 @@ class ConversationStore:
             One entry for each session.
 
         Raises:
-            ConfigurationError: The file cannot be read.
+            ConfigurationError: The file or the database cannot be read.
         """
-        with self._reading() as database:
-            rows = database.execute(_ALL).fetchall()
-        return [_entry(*row[:4]) for row in rows]
+        with self._place.reading() as run:
+            rows = run(_ALL)
+        return [_entry(*row) for row in rows]
 
     async def asave(self, conversation: Conversation, session: str) -> None:
         """Keep what a conversation has come to, in a thread; see ``save``.
@@ -201,31 +210,19 @@ class ConversationStore:
         """
         return await in_thread(partial(self.load, session, orchestrator, **defaults))
 
-    def _reading(self) -> ContextManager[sqlite3.Connection]:
-        return self._transaction("BEGIN")
 
-    def _writing(self) -> ContextManager[sqlite3.Connection]:
-        return self._transaction("BEGIN IMMEDIATE")
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        """One connection for one thing to do: it belongs to no thread, and a fork inherits none."""
-        try:
-            database = sqlite3.connect(self.path, timeout=LOCK_SECONDS, isolation_level=None)
-            try:
-                database.execute(begin)
-                yield database
-                database.execute("COMMIT")
-            finally:
-                database.close()  # what is not committed by now never was
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-
-    def _unusable(self, error: Exception) -> ConfigurationError:
-        remedy = "Name a SQLite file in a folder that can be written, or make room on its disk."
-        if "locked" in str(error):
-            remedy = "Another program is writing it; try again, or end that program."
-        return ConfigurationError(f"The conversations in {self.path} cannot be used: {error}. {remedy}")
+def _place_of(path: Union[str, os.PathLike[str]]) -> StorePlace:
+    """The place that a path, or the URL of a database, names; its tables are there."""
+    if not isinstance(path, str) or "://" not in path:
+        return FilePlace(path)
+    try:
+        from llm_orchestrator.conversation_store.database import DatabasePlace
+    except ImportError as error:
+        raise ConfigurationError(
+            "Conversations in a database need SQLAlchemy, which cannot be imported. "
+            'Run: pip install "llm-orchestrator[database]".'
+        ) from error
+    return DatabasePlace(path)
 
 
 def _check_session(session: Any) -> None:
@@ -233,26 +230,26 @@ def _check_session(session: Any) -> None:
         raise InvalidRequestError(f"session is {session!r}. Pass a text that can be printed.")
 
 
-def _read(database: sqlite3.Connection, session: str) -> _Stored:
-    last = database.execute(_LAST_SAVE, (session,)).fetchone()
-    if last is None:
+def _read(run: Run, session: str) -> _Stored:
+    last = run(_LAST_SAVE, {"session": session})
+    if not last:
         return _NOTHING
-    revision, length, head = last
-    rows = database.execute(_MESSAGES, (session, length)).fetchall()
-    return _Stored(revision, head, [message for message, _ in rows])
+    revision, length, head = last[0]
+    rows = run(_MESSAGES, {"session": session, "length": length, "revision": revision})
+    return _Stored(revision, head, [message for (message,) in rows])
 
 
-def _write(database: sqlite3.Connection, session: str, now: _Stored, same: int) -> None:
+def _write(run: Run, session: str, now: _Stored, same: int) -> None:
     """Add a save, with the messages behind those that are the same."""
-    length, moment = len(now.messages), datetime.now(timezone.utc).isoformat()
-    database.execute(
-        "INSERT INTO conversation_saves VALUES (?, ?, ?, ?, ?)",
-        (session, now.revision, length, now.head, moment),
-    )
-    database.executemany(
-        "INSERT INTO conversation_messages VALUES (?, ?, ?, ?)",
-        [(session, position, now.revision, now.messages[position]) for position in range(same, length)],
-    )
+    saved_at = datetime.now(timezone.utc).isoformat(timespec="microseconds")
+    common = {"session": session, "revision": now.revision}
+    run(_ADD_SAVE, {**common, "length": len(now.messages), "head": now.head, "saved_at": saved_at})
+    new = [
+        {**common, "position": position, "message": now.messages[position]}
+        for position in range(same, len(now.messages))
+    ]
+    if new:
+        run(_ADD_MESSAGE, new)
 
 
 def _common(stored: List[str], messages: List[str]) -> int:

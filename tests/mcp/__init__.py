@@ -1,0 +1,1 @@
+"""Tools of real MCP servers; ``make test-mcp`` makes the environment they need."""
