@@ -91,7 +91,7 @@ test-mcp: .venvs/mcp/ready ## Run the tests on servers of MCP, and the pages on 
 
 # The settings are those of pytest-asyncio, which runs the async tests of LangChain's suites.
 test-frameworks: .venvs/frameworks/ready ## Run the frameworks' own suites and examples on the orchestrator
-	@.venvs/frameworks/bin/python -m pytest -q -n auto --maxprocesses=4 -o asyncio_mode=auto \
+	@.venvs/frameworks/bin/python -m pytest -q $(again) -n auto --maxprocesses=4 -o asyncio_mode=auto \
 		-o asyncio_default_fixture_loop_scope=function tests/frameworks $(ARGS)
 
 lint: $(venv)/ready typecheck ## Check format, style, docstrings and types
