@@ -21,7 +21,7 @@ base = $$(for python in python3 python python3.14 python3.13 python3.12 python3.
 	"$$HOME"/.pyenv/versions/3.*/bin/python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && echo "$$python" && break; done)
 
-.PHONY: help test test-all test-sdks test-lowest test-engines test-mcp announce demo lint format typecheck coverage coverage-rest \
+.PHONY: help test test-all test-sdks test-lowest test-engines test-mcp test-frameworks announce demo lint format typecheck coverage coverage-rest \
 	bench bench-check bench-others soak simulate integration docs docs-serve environment clean FORCE
 
 help: ## Show these commands
@@ -84,6 +84,15 @@ test-engines: .venvs/engines/ready ## Run the tests of workers on a real Ray and
 test-mcp: .venvs/mcp/ready ## Run the tests on servers of MCP, and the pages on Django, Celery and notebooks
 	@.venvs/mcp/bin/python -m pytest -q -n auto --maxprocesses=4 tests/mcp tests/docs/test_django_page.py \
 		tests/docs/test_celery_page.py tests/docs/test_notebooks_page.py $(ARGS)
+
+.venvs/frameworks/ready: FORCE
+	@$(needs) | cmp -s - "$@" || { "$(base)" tools/environment.py .venvs/frameworks --python "$(PYTHON)" \
+		--group frameworks --extras langchain,pydantic-ai,openai,local && $(needs) >"$@"; }
+
+# The settings are those of pytest-asyncio, which runs the async tests of LangChain's suites.
+test-frameworks: .venvs/frameworks/ready ## Run the frameworks' own suites and examples on the orchestrator
+	@.venvs/frameworks/bin/python -m pytest -q $(again) -n auto --maxprocesses=4 -o asyncio_mode=auto \
+		-o asyncio_default_fixture_loop_scope=function tests/frameworks $(ARGS)
 
 lint: $(venv)/ready typecheck ## Check format, style, docstrings and types
 	$(python) -m black --check --quiet .

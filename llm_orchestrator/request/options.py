@@ -22,7 +22,14 @@ from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.suggestions import closest
 from llm_orchestrator.utils.values import evolve
 
-__all__ = ["check_entry_options", "check_options", "misnamed", "near_misses", "with_defaults"]
+__all__ = [
+    "check_entry_options",
+    "check_options",
+    "misnamed",
+    "near_misses",
+    "with_defaults",
+    "without_secrets",
+]
 
 #: Options that are defaults for parameters of a call; all others are fields of the provider's body.
 DEFAULTABLE_PARAMETERS = (*DROPPABLE_PARAMETERS, "max_tokens", "stop", "logprobs", "cache")
@@ -172,6 +179,15 @@ def check_options(options: JSON, messages: Sequence[Message] = ()) -> None:
                 f"The option {name!r} stands beside a system message, and one would replace the other. "
                 "Put everything into the messages."
             )
+
+
+def without_secrets(options: JSON) -> JSON:
+    """Leave out what may hold a key, headers and the settings of a client, where options are shown."""
+    return {
+        name: value
+        for name, value in options.items()
+        if name != "extra_headers" and _place_of_setting(name) is None
+    }
 
 
 def _place_of_setting(name: str) -> Optional[str]:

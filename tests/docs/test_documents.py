@@ -2,7 +2,8 @@
 
 The Python blocks of one page share a namespace and run from the page's top to its end, against the scripted
 server; a block that begins with a file's name in a comment is that file too. Functions named ``test_...``
-are called; what they take are fixtures. The pages for authors of providers and of services have tests of their own.
+are called; what they take are fixtures. The pages for authors of providers and of services, and
+those on frameworks, have tests of their own.
 """
 
 from __future__ import annotations
@@ -35,9 +36,13 @@ LINKED = [
 ]
 API_PAGE = ROOT / "docs" / "api.md"
 #: Pages that tests of their own run.
+FRAMEWORKS = tuple(
+    ROOT / "docs" / f"{name}.md" for name in ("dspy", "instructor", "langchain", "pydantic-ai")
+)
 ELSEWHERE = (
     API_PAGE,
     PROVIDER_PAGE,
+    *FRAMEWORKS,
     *(ROOT / "docs" / f"{name}.md" for name in ("web", "django", "celery", "notebooks", "tracing")),
 )
 #: The columns of the table of what is supported, but the last.

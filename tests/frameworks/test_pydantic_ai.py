@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, List
 
 import pytest
@@ -38,11 +39,10 @@ from pydantic_ai import (
 from pydantic_ai import (
     exceptions as theirs,
 )
+from pydantic_ai.direct import model_request_stream, model_request_sync
+from pydantic_ai.models import ModelRequestParameters
 
-from pydantic_ai.direct import model_request_sync  # noqa: E402
-from pydantic_ai.models import ModelRequestParameters  # noqa: E402
-
-from llm_orchestrator.frameworks.pydantic_ai import OrchestratorModel  # noqa: E402
+from llm_orchestrator.frameworks.pydantic_ai import OrchestratorModel
 
 ASKS = [Call("temperature", {"city": "Rome"}, id="call_1")]
 
@@ -220,20 +220,29 @@ def test_a_stream_that_breaks_off_is_recorded(
     assert [row["status"] for row in orchestrator.cost_tracker.to_dicts()] == ["interrupted"]
 
 
+@pytest.mark.parametrize("how", ["cancelled", "left", "an error of the program"])
 def test_a_stream_that_is_left_is_closed_and_recorded(
-    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, how: str
 ) -> None:
     server.script(dialect.stream(["Hello "] * 12, cut="recorded").but(fault=Stall(8)))
     orchestrator = orchestrate()
 
-    async def run() -> None:
-        async with Agent(OrchestratorModel(orchestrator)).run_stream("Hi") as result:
-            async for _ in result.stream_text(delta=True, debounce_by=None):
+    async def read(model: Any) -> None:
+        messages: Any = [ModelRequest.user_text_prompt("Hi")]
+        async with model_request_stream(model, messages) as stream:
+            async for _ in stream:
                 break
-            await result.cancel()
+            if how == "cancelled":
+                await stream.cancel()
+            if how == "an error of the program":
+                raise own.InvalidRequestError("of the program's own call, and not translated")
 
-    asyncio.run(run())
-    assert [row["status"] for row in orchestrator.cost_tracker.to_dicts()] == ["interrupted"]
+    async def run() -> Any:
+        with suppress(own.InvalidRequestError):
+            await read(OrchestratorModel(orchestrator))
+        return [row["status"] for row in orchestrator.cost_tracker.to_dicts()]
+
+    assert asyncio.run(run()) == ["interrupted"]
 
 
 @pytest.mark.parametrize(

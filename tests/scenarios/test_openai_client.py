@@ -453,3 +453,24 @@ assert "openai" not in sys.modules
 
 def test_o4_the_sdk_is_never_imported() -> None:
     subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=60)
+
+
+def test_o1_an_answer_comes_with_what_is_known_of_its_reply(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
+) -> None:
+    server.default = dialect.whole("Hi.")
+    orchestrator = orchestrate()
+    raw = orchestrator.openai.chat.completions.with_raw_response.create(model=MODEL, messages=HI)
+    made = raw.parse()
+    assert made.choices[0].message.content == "Hi."
+    assert raw.status_code == 200 and raw.headers == made.llm_response.headers
+    assert raw.request_id == made.llm_response.request_id is not None
+
+    async def ask() -> Any:
+        return (
+            await orchestrator.aopenai.responses.with_raw_response.create(model=MODEL, input="Hi")
+        ).parse()
+
+    assert run_async(orchestrator, ask).output_text == "Hi."
+    with pytest.raises(AttributeError):
+        orchestrator.openai.embeddings.with_raw_response.no_such_method()

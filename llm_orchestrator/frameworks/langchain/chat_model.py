@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import Any, AsyncIterator, Dict, Iterator, List, Mapping, Optional, Sequence
 
-from langchain_core.exceptions import ModelRefusalError
 from langchain_core.language_models import BaseChatModel
-from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
-from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
-from langchain_core.utils.pydantic import is_basemodel_subclass
+from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field
 
 from llm_orchestrator.frameworks.langchain.messages import (
@@ -21,26 +16,32 @@ from llm_orchestrator.frameworks.langchain.messages import (
     result_of,
     translated,
 )
+from llm_orchestrator.frameworks.langchain.output import structured, written_tool
+from llm_orchestrator.request.options import without_secrets
 
 __all__ = ["ChatOrchestrator"]
 
-#: Types of the dicts that describe a function; any other is a tool of the provider's own.
-FUNCTIONS = (None, "function", "object", "custom")
-
 
 class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are not followed
-    """A chat model of LangChain that asks an orchestrator.
+    """A chat model of LangChain that asks an orchestrator; it is made with its attributes, by name.
 
-    Args:
+    Attributes:
         orchestrator: The orchestrator.
         model: A model of its active provider; None for the active model.
-        **options: Any argument of ``send_request`` but ``messages``, for every call that does not set it.
+        streaming: Whether ``invoke`` reads a stream, too.
+        options: Arguments of ``send_request`` for every call that does not set them. All but those that
+            LangChain has a use for itself (``tags``, ``cache``, ``metadata``) may be given by name, too.
     """
 
     model_config = ConfigDict(extra="allow")
     orchestrator: Any = Field(exclude=True, repr=False)
     model: Optional[str] = None
     streaming: bool = False
+    options: Dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def _options(self) -> Dict[str, Any]:
+        return {**(self.model_extra or {}), **self.options}
 
     @property
     def _llm_type(self) -> str:
@@ -48,9 +49,12 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
 
     @property
     def _identifying_params(self) -> Dict[str, Any]:
-        """What LangChain's cache and its traces know an answer by."""
+        """What LangChain's cache and its traces know an answer by, without what may be a key."""
         provider, model = self.orchestrator.active_provider, self.model or self.orchestrator.active_model
-        return {**(self.model_extra or {}), "provider": provider, "model": model}
+        return {**without_secrets(self._options), "provider": provider, "model": model}
+
+    def __repr_args__(self) -> List[Any]:
+        return list(self._identifying_params.items())
 
     def _get_ls_params(self, stop: Optional[List[str]] = None, **kwargs: Any) -> Any:
         known = self._identifying_params
@@ -58,7 +62,8 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
         return {**params, "ls_provider": known["provider"]}
 
     def _arguments(self, messages: Any, stop: Any, given: Mapping[str, Any]) -> Dict[str, Any]:
-        options = {**(self.model_extra or {}), "model": self.model, **given}
+        options = {**self._options, "model": self.model, **given, **given.get("options", {})}
+        options.pop("options", None)
         options["stop"] = stop or options.get("stop") or None
         options.pop("stream", None)  # how it is asked, not what
         return {"messages": read_messages(messages), **options}
@@ -78,20 +83,25 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
     def _stream(
         self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> Iterator[ChatGenerationChunk]:
-        arguments = self._arguments(messages, stop, kwargs)
-        with translated(), self.orchestrator.send_streaming_request(**arguments) as stream:
-            yield from map(chunk_of, stream.events())
-            yield last_chunk_of(stream.final_response())
+        with translated():
+            stream = self.orchestrator.send_streaming_request(**self._arguments(messages, stop, kwargs))
+            try:
+                yield from map(chunk_of, stream.events())
+                yield last_chunk_of(stream.final_response())
+            finally:
+                stream.close()
 
     async def _astream(
         self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        arguments = self._arguments(messages, stop, kwargs)
         with translated():
-            async with self.orchestrator.asend_streaming_request(**arguments) as stream:
+            stream = self.orchestrator.asend_streaming_request(**self._arguments(messages, stop, kwargs))
+            try:
                 async for event in stream.events():
                     yield chunk_of(event)
                 yield last_chunk_of(await stream.final_response())
+            finally:
+                await stream.aclose()
 
     def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: Any = None, strict: Optional[bool] = None, **kwargs: Any
@@ -107,16 +117,8 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
         Returns:
             The model with the tools.
         """
-        written = [
-            (
-                tool
-                if isinstance(tool, dict) and tool.get("type") not in FUNCTIONS
-                else convert_to_openai_tool(tool, strict=strict)
-            )
-            for tool in tools
-        ]
         choice = "required" if tool_choice in ("any", True) else tool_choice or None
-        return self.bind(tools=written, tool_choice=choice, **kwargs)
+        return self.bind(tools=[written_tool(tool, strict) for tool in tools], tool_choice=choice, **kwargs)
 
     def with_structured_output(
         self,
@@ -141,39 +143,5 @@ class ChatOrchestrator(BaseChatModel):  # type: ignore[misc]  # its types are no
             What gives instances of a class, and dicts for any other schema.
         """
         if method == "function_calling":
-            return super().with_structured_output(schema, include_raw=include_raw)
-        wanted = convert_to_json_schema(schema)
-        form = {"name": wanted["title"], "schema": wanted, "strict": strict is not False}
-        given = {"json_schema": form} if method == "json_schema" else {}
-        model = self.bind(
-            response_format={"type": "json_schema" if given else "json_object", **given},
-            ls_structured_output_format={"kwargs": {"method": method}, "schema": schema},
-            **kwargs,
-        )
-        parser = _parser_of(schema)
-        if not include_raw:
-            return model | parser
-        parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
-        failed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
-
-
-class _JSONOutput(JsonOutputParser):  # type: ignore[misc]
-    """The answer as a dict; a refusal is an error of its own, not JSON that cannot be read."""
-
-    def parse_result(self, result: Any, *, partial: bool = False) -> Any:
-        refusal = result[0].message.additional_kwargs.get("refusal")
-        if refusal is not None:
-            raise ModelRefusalError(
-                f"The model refused: {refusal or 'it did not say why'}", raw_message=result[0].message
-            )
-        return super().parse_result(result, partial=partial)
-
-
-class _PydanticOutput(PydanticOutputParser, _JSONOutput):  # type: ignore[misc]
-    """The answer as an instance."""
-
-
-def _parser_of(schema: Any) -> Any:
-    is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
-    return _PydanticOutput(pydantic_object=schema) if is_class else _JSONOutput()
+            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
+        return structured(self.bind(**kwargs), schema, method, include_raw, strict)

@@ -132,7 +132,6 @@ _ERRORS: Tuple[Tuple[Type[own.OrchestratorError], Any], ...] = (
     (own.InvalidRequestError, theirs.ModelInvalidRequestError),
     (own.InvalidMessagesError, theirs.ModelInvalidRequestError),
     (own.ProviderSwitchError, theirs.ModelInvalidRequestError),
-    (own.OrchestratorError, theirs.ModelError),
 )
 
 
@@ -143,6 +142,6 @@ def translated() -> Translating:
 
 def _translation(error: own.OrchestratorError) -> Exception:
     kind = kind_of(error)
-    made: Exception = counterpart(kind, _ERRORS)(str(error))
+    made: Exception = (counterpart(kind, _ERRORS) or theirs.ModelError)(str(error))
     vars(made).update(attempts=error.attempts, is_retryable=getattr(kind, "retryable", False))
     return made

@@ -8,6 +8,7 @@ from llm_orchestrator.frameworks.openai.arguments import chat_arguments, embeddi
 from llm_orchestrator.frameworks.openai.completions import ChunkWriter, completion_of, parsed_completion_of
 from llm_orchestrator.frameworks.openai.embeddings import embeddings_of
 from llm_orchestrator.frameworks.openai.errors import bad_request, translated
+from llm_orchestrator.frameworks.openai.raw import RawReplies
 from llm_orchestrator.frameworks.openai.response_arguments import response_arguments
 from llm_orchestrator.frameworks.openai.response_events import EventWriter
 from llm_orchestrator.frameworks.openai.response_items import response_of
@@ -109,6 +110,7 @@ class Completions:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self.with_raw_response = RawReplies(self)
 
     def create(self, **arguments: Any) -> Any:
         """Ask for an answer.
@@ -154,6 +156,7 @@ class AsyncCompletions:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self.with_raw_response = RawReplies(self)
 
     async def create(self, **arguments: Any) -> Any:
         """Ask for an answer; arguments, result and errors are those of ``Completions.create``."""
@@ -199,6 +202,7 @@ class Embeddings:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self.with_raw_response = RawReplies(self)
 
     def create(self, **arguments: Any) -> CreateEmbeddingResponse:
         """Turn texts into vectors.
@@ -224,6 +228,7 @@ class AsyncEmbeddings:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self.with_raw_response = RawReplies(self)
 
     async def create(self, **arguments: Any) -> CreateEmbeddingResponse:
         """Turn texts into vectors; arguments, result and errors are those of ``Embeddings.create``."""
@@ -237,6 +242,7 @@ class Responses:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self.with_raw_response = RawReplies(self)
 
     def create(self, **arguments: Any) -> Any:
         """Ask for an answer.
@@ -279,6 +285,7 @@ class AsyncResponses:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self.with_raw_response = RawReplies(self)
 
     async def create(self, **arguments: Any) -> Any:
         """Ask for an answer; arguments, result and errors are those of ``Responses.create``."""

@@ -26,7 +26,7 @@ OWN = "orchestrator_"
 
 
 def read_settings(settings: Mapping[str, Any], parameters: Any) -> Dict[str, Any]:
-    """Read what is neither messages nor tools; settings that other models have for themselves are left out."""
+    """Read what is neither messages nor tools; settings that are other models' own are left out."""
     body = settings.get("extra_body")
     read: Dict[str, Any] = dict(body) if isinstance(body, abc.Mapping) else {}
     read.update((name, settings[name]) for name in SAME if settings.get(name) is not None)

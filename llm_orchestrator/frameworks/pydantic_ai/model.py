@@ -111,7 +111,8 @@ class _Streamed(StreamedResponse):  # type: ignore[misc]
                 for written in self._written(event):
                     yield written
             response = await self.stream.final_response()
-        vars(self).update(facts_of(response))
+        for name, value in facts_of(response).items():
+            setattr(self, name, value)
         self._add_usage(usage_of(response), reported=response.usage.prompt_tokens is not None)
 
     def _written(self, event: AnswerEvent) -> Iterator[Any]:

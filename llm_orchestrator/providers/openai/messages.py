@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping, Sequence, Tuple
 
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_mapping
-from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text
+from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text, parse_arguments
 from llm_orchestrator.utils.json import MAPPINGS
 
 __all__ = [
@@ -124,5 +124,11 @@ def says_the_same(message: Message, texts: Sequence[str], calls: Sequence[ToolCa
     return message.text in texts and _as_written(message.tool_calls) == _as_written(calls)
 
 
-def _as_written(calls: Sequence[ToolCall]) -> Sequence[Tuple[str, str, str]]:
-    return [(call.id, call.name, call.raw_arguments) for call in calls]
+def _as_written(calls: Sequence[ToolCall]) -> Sequence[Tuple[str, str, Any]]:
+    return [(call.id, call.name, _asked_for(call)) for call in calls]
+
+
+def _asked_for(call: ToolCall) -> Any:
+    """The arguments by what they say: histories that other libraries kept have them no longer as text."""
+    read = parse_arguments(call.raw_arguments) if call.raw_arguments else call.arguments
+    return call.raw_arguments if read is None else read
