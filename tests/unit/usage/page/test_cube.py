@@ -10,9 +10,10 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 
 from llm_orchestrator import CostTracker
-from llm_orchestrator.usage.columns import DETAIL_COLUMNS
 from llm_orchestrator.usage.page import cube as module
 from llm_orchestrator.usage.page.cube import OTHERS, Cell, Cube, CubeKey, period_of
+from llm_orchestrator.usage.page.figures import Figures
+from llm_orchestrator.usage.page.sums import PageSums
 from llm_orchestrator.usage.report import UsageReport
 from tests.support.ledgers import made_up, row, write
 
@@ -22,11 +23,9 @@ def report_of(path: Path) -> UsageReport:
 
 
 def cube_of(report: UsageReport) -> Cube:
-    cube = Cube(report)
-    for cells in report._rows.again(DETAIL_COLUMNS):
-        cube.add(cells)
-    cube.finish()
-    return cube
+    sums = PageSums(Cube(report), Figures(), list(report.by_day))
+    sums.add_all(report._rows.rows_of_page(sums))
+    return sums.cube
 
 
 def total(cube: Cube, wanted: Callable[[CubeKey], bool] = lambda key: True) -> Cell:
