@@ -37,7 +37,8 @@ class Level(NamedTuple):
     """How fine the table is.
 
     Attributes:
-        unit: What a period is: ``day``, ``week`` (named by its Monday) or ``month`` (by its first day).
+        unit: What a period is: ``day``, ``week`` or ``month``, named by its first day. A week ends with its
+            month, so that months can be made of weeks.
         values: Values of each tag that have a name of their own.
     """
 
@@ -215,9 +216,7 @@ class Cube:
         self._unfinished.clear()
 
     def spent_in_month(self, first: date, tag: str) -> Dict[Any, Decimal]:
-        """US dollars of each value of a tag in a month, none of them where weeks cannot tell months apart."""
-        if self.unit == "week":
-            return {}
+        """US dollars of each value of a tag in a month."""
         place, month = self.tags.index(tag), first.isoformat()[: len("2026-01")]
         spent: Dict[Any, Decimal] = {}
         for key, cell in self.cells.items():
@@ -270,10 +269,11 @@ def period_of(day: str, unit: str) -> str:
     """The first day of the period that a day is in."""
     if unit == "day":
         return day
+    month = day[: len("2026-01-")] + "01"
     if unit == "month":
-        return day[: len("2026-01-")] + "01"
+        return month
     moment = date.fromisoformat(day)
-    return (moment - timedelta(days=moment.weekday())).isoformat()
+    return max((moment - timedelta(days=moment.weekday())).isoformat(), month)
 
 
 def _by_spend(groups: Mapping[str, UsageTotals]) -> List[str]:
