@@ -28,6 +28,7 @@ from typing import (
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.usage.groups import KINDS, Naming, by_kind, by_kinds
+from llm_orchestrator.usage.limits import BudgetStatus
 from llm_orchestrator.usage.selection import ALL, Selection
 from llm_orchestrator.usage.store import RecordStore
 from llm_orchestrator.usage.tally import Tally
@@ -37,7 +38,6 @@ from llm_orchestrator.utils.numbers import is_amount
 from llm_orchestrator.utils.plural import number_of
 
 if TYPE_CHECKING:
-    from llm_orchestrator.usage.limits import BudgetStatus
     from llm_orchestrator.usage.page.budget import MonthBudget
 
 __all__ = [
@@ -299,8 +299,6 @@ class UsageReport(Readable):
 
 
 def _budget_of(budget: Union[BudgetStatus, Decimal, float, str]) -> Union[MonthBudget, Decimal]:
-    from llm_orchestrator.usage.limits import BudgetStatus
-
     if isinstance(budget, BudgetStatus):
         from llm_orchestrator.usage.page.budget import MonthBudget
 
