@@ -67,6 +67,8 @@ def test_after_the_first_no_call_waits_for_a_server_that_says_nothing(
                     with pytest.raises(BudgetExceededError, match="cannot be checked"):
                         ask(orchestrator, way, max_tokens=1)
             assert were_known == [False, True, True, True, True]
+    keeper._note_away("what was under way when it was closed has failed")
+    assert not keeper._outage.reason  # and it is not asked any more
 
 
 def test_a_server_that_is_back_is_found_without_a_call_and_what_was_spent_is_counted(
@@ -88,7 +90,7 @@ def test_a_server_that_is_back_is_found_without_a_call_and_what_was_spent_is_cou
             postgres.start()
         wait_until(lambda: not outage.reason)
         assert sums(orchestrator) == (4 * CENT, 0)
-        wait_until(lambda: "llm-budget-watch" not in [thread.name for thread in threading.enumerate()])
+        assert outage._over.is_set()
 
 
 class Asker:
