@@ -14,10 +14,10 @@ import os
 import sys
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import IO, TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage.columns import COLUMNS, REPORT_COLUMNS
+from llm_orchestrator.usage.columns import COLUMNS, DETAIL_COLUMNS, REPORT_COLUMNS
 from llm_orchestrator.usage.ledger_csv import check_header, encode, encode_values, read_cells, read_rows
 from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.usage.selection import ALL, Selection
@@ -119,6 +119,10 @@ class Ledger:
     ) -> Iterator[Sequence[str]]:
         """Give the rows that a tally has to add up: all."""
         return self.cells()
+
+    def summed_page(self, sums: Any, selection: Selection) -> Iterator[Sequence[str]]:
+        """Give the rows that a page has to add up: all."""
+        return self.cells(DETAIL_COLUMNS)
 
     def say_if_missing(self) -> None:
         """Say that there is nothing to read: the path may be another one than was meant."""

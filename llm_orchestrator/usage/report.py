@@ -27,8 +27,8 @@ from typing import (
 )
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage.columns import DETAIL_COLUMNS
 from llm_orchestrator.usage.groups import KINDS, Naming, by_kind, by_kinds
+from llm_orchestrator.usage.limits import BudgetStatus
 from llm_orchestrator.usage.selection import ALL, Selection
 from llm_orchestrator.usage.store import RecordStore
 from llm_orchestrator.usage.tally import Tally
@@ -38,7 +38,6 @@ from llm_orchestrator.utils.numbers import is_amount
 from llm_orchestrator.utils.plural import number_of
 
 if TYPE_CHECKING:
-    from llm_orchestrator.usage.limits import BudgetStatus
     from llm_orchestrator.usage.page.budget import MonthBudget
 
 __all__ = [
@@ -160,16 +159,8 @@ class UsageReport(Readable):
         """
         from llm_orchestrator.usage.page import make_page, write_page
 
-        source = self._rows
-        page = make_page(
-            self,
-            filter(source.selection.has, source.again(DETAIL_COLUMNS)),
-            source.selection,
-            source.before,
-            source.add_days,
-            title=title,
-            budget=None if budget is None else _budget_of(budget),
-        )
+        limit = None if budget is None else _budget_of(budget)
+        page = make_page(self, self._rows, title=title, budget=limit)
         if path is not None:
             write_page(page, path)
         return page
@@ -308,8 +299,6 @@ class UsageReport(Readable):
 
 
 def _budget_of(budget: Union[BudgetStatus, Decimal, float, str]) -> Union[MonthBudget, Decimal]:
-    from llm_orchestrator.usage.limits import BudgetStatus
-
     if isinstance(budget, BudgetStatus):
         from llm_orchestrator.usage.page.budget import MonthBudget
 
@@ -349,9 +338,10 @@ class _Source(NamedTuple):
     size: Optional[int]  # None where the selection alone says which rows they were
     before: UsageTotals
 
-    def again(self, columns: Sequence[str]) -> Iterable[Sequence[str]]:
-        """Read them again, those not selected included, without those that came since."""
-        return islice(self.store.cells(self.selection, columns), self.size)
+    def rows_of_page(self, sums: Any) -> Iterable[Sequence[str]]:
+        """The rows that a page has to add up itself, without those that came since."""
+        rows = islice(self.store.page_rows(sums, self.selection), self.size)
+        return filter(self.selection.has, rows)
 
     def add_days(self, tally: Tally, selection: Selection) -> None:
         """Add others to a tally by ``by_day``, without those that came since."""

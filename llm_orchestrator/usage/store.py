@@ -27,7 +27,7 @@ from typing import (
     Tuple,
 )
 
-from llm_orchestrator.usage.columns import REPORT_COLUMNS
+from llm_orchestrator.usage.columns import DETAIL_COLUMNS, REPORT_COLUMNS
 from llm_orchestrator.usage.ledger_csv import Row
 from llm_orchestrator.usage.recent import RecentRecords
 from llm_orchestrator.usage.record import UsageRecord
@@ -62,6 +62,8 @@ class AnyLedger(Protocol):
     def pinned(self, selection: Selection) -> Selection: ...
 
     def summed(self, tally: Tally, selection: Selection, groupings: Groupings) -> Iterator[Sequence[str]]: ...
+
+    def summed_page(self, sums: Any, selection: Selection) -> Iterator[Sequence[str]]: ...
 
     def say_if_missing(self) -> None: ...
 
@@ -202,6 +204,13 @@ class RecordStore:
         ``groupings`` says of each way in which the tally groups what it goes by.
         """
         return self.ledger.summed(tally, selection, groupings) if self.ledger else self.cells(selection)
+
+    def page_rows(self, sums: Any, selection: Selection) -> Iterator[Sequence[str]]:
+        """The same for the ``PageSums`` of a page, whose rows have more cells."""
+        self._get_ready()
+        if self.ledger:
+            return self.ledger.summed_page(sums, selection)
+        return self.cells(selection, DETAIL_COLUMNS)
 
     def close(self) -> None:
         """Write what is waiting and give the ledger back; a record that comes later opens it again."""

@@ -1,8 +1,8 @@
 """Budgets that are over are forgotten: their rows would otherwise grow with every session and day.
 
 A row knows by the database's clock when it was last used. No window lasts longer than a month, so that one
-which was not used for longer has ended; a session has no end, and is over when nobody uses it for a long time.
-A row that a call holds something of stays, and one that is used meanwhile: it is looked at under its lock.
+which was not used for longer has ended; a session has no end, and is over when nobody uses it for long. A row
+that a call holds something of stays, and one that is used meanwhile: it is looked at under its lock.
 """
 
 from __future__ import annotations

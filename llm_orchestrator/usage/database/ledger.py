@@ -9,12 +9,12 @@ import hashlib
 import weakref
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, Mapping, Sequence, Union
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Union
 
 import sqlalchemy as sa
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.usage.columns import REPORT_COLUMNS
+from llm_orchestrator.usage.columns import DETAIL_COLUMNS, REPORT_COLUMNS
 from llm_orchestrator.usage.database import reading, summing
 from llm_orchestrator.usage.database.carrier import Carrier, reason_of
 from llm_orchestrator.usage.database.engine import make_engine, shown_url
@@ -106,6 +106,16 @@ class DatabaseLedger:
                 yield from summing.add_sums(self.engine, tally, selection, groupings)
             else:
                 yield from reading.cells(self.engine, selection, REPORT_COLUMNS)
+
+    def summed_page(self, sums: Any, selection: Selection) -> Iterator[Sequence[str]]:
+        """Have the server add up what it can of a page; gives the cells of the rows that are left."""
+        with self._readable():
+            if self.engine.dialect.name == "postgresql":
+                from llm_orchestrator.usage.database.page_sums import add_page_sums
+
+                yield from add_page_sums(self.engine, sums, selection)
+            else:
+                yield from reading.cells(self.engine, selection, DETAIL_COLUMNS)
 
     @contextmanager
     def _readable(self) -> Iterator[None]:

@@ -86,6 +86,7 @@ class DatabaseBudget:
         self._lock = threading.Lock()
         self._unsettled: Deque[_Settlement] = deque()
         self._outage = Outage(self._ask_again, lambda: PAUSE)
+        self._is_closed = False
 
     # ---------------------------------------------------------------- for calls
 
@@ -142,6 +143,7 @@ class DatabaseBudget:
 
     def ask(self, claims: Sequence[Claim], amount: Decimal, seconds: float) -> Future[_Outcome]:
         """Have a reservation asked for, unless it is known that nobody would answer."""
+        self._is_closed = False
         reason = self._outage.reason
         if reason:
             known: Future[_Outcome] = Future()
@@ -267,7 +269,7 @@ class DatabaseBudget:
     # ---------------------------------------------------------------- the database goes and comes
 
     def _note_away(self, reason: str) -> None:
-        if self._outage.begin(reason):
+        if not self._is_closed and self._outage.begin(reason):
             logger.warning(
                 "The budgets in %s cannot be checked: %s Until they can, %s.",
                 self._table.name,
@@ -297,7 +299,8 @@ class DatabaseBudget:
     def close(self) -> None:
         """Count what is to be counted, and give the connection back; a later call opens another one."""
         self._finish(self._count_and_close)
-        self._outage.end()  # nobody needs to know any more when it is back; a later call asks it itself
+        self._is_closed = True  # nobody needs to know any more when it is back; a later call asks it itself
+        self._outage.end()
 
     def _count_and_close(self) -> None:
         self._count_all()

@@ -6,25 +6,29 @@ would come to.
 
 from __future__ import annotations
 
-from typing import Iterator, Mapping, Sequence, Tuple
+from datetime import datetime, timedelta, timezone
+from typing import Iterator, Mapping, Sequence, Tuple, Union
 
 import sqlalchemy as sa
 
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
-from llm_orchestrator.usage.database.reading import conditions, moment_text, streamed, text_of
+from llm_orchestrator.usage.database.reading import conditions, streamed, text_of
 from llm_orchestrator.usage.database.schema import USAGE
 from llm_orchestrator.usage.groups import Key
 from llm_orchestrator.usage.selection import Selection
 from llm_orchestrator.usage.tally import Tally
 from llm_orchestrator.usage.totals import UsageTotals
 
-__all__ = ["add_sums"]
+__all__ = ["ESTIMATE", "IS_UNPRICED", "add_sums"]
 
 _POSTGRESQL = "postgresql"
 _USAGE = USAGE.c
 #: Seconds of which no zone has a part on another day.
 _QUARTER = 900
-_QUARTERS = sa.func.floor(sa.extract("epoch", _USAGE.timestamp) / _QUARTER)
+_QUARTERS = sa.cast(
+    sa.func.floor(sa.cast(sa.extract("epoch", _USAGE.timestamp), sa.Float(53)) / _QUARTER), sa.BigInteger
+)
+_EPOCH, _ONE_QUARTER = datetime(1970, 1, 1, tzinfo=timezone.utc), timedelta(seconds=_QUARTER)
 _NOTHING = sa.literal("")
 
 #: What a row goes by, in the order of a ``Key``, and the kinds of groups that need it.
@@ -32,27 +36,27 @@ _PARTS = {
     "provider": (_USAGE.provider, {"provider"}),
     "model": (_USAGE.model, {"model"}),
     "session": (_USAGE.session_id, {"session"}),
-    "moment": (moment_text(sa.func.to_timestamp(_QUARTERS * _QUARTER)), {"day", "month"}),
+    "quarter": (_QUARTERS, {"day", "month"}),
     "tags": (text_of("tags", _POSTGRESQL), {"tag"}),
 }
 #: No other row belongs to the call of such a row.
 _IS_ALONE = sa.func.coalesce(
     sa.or_(sa.and_(_USAGE.attempt == 1, _USAGE.final), text_of("call_id", _POSTGRESQL) == ""), sa.false()
 )
-_ESTIMATE = sa.case(
+ESTIMATE = sa.case(
     (_USAGE.cost.is_(None), None),
     (_USAGE.estimated_cost.is_not(None), _USAGE.estimated_cost),
     (_USAGE.usage_status == "estimated", _USAGE.cost),
 )
-_IS_UNPRICED = sa.or_(_USAGE.cost.is_(None), sa.func.coalesce(_USAGE.price_status, "") == "partial")
+IS_UNPRICED = sa.or_(_USAGE.cost.is_(None), sa.func.coalesce(_USAGE.price_status, "") == "partial")
 #: The fields of ``UsageTotals``.
 _SUMS = [
     sa.func.count().filter(_IS_ALONE),
     sa.cast(sa.func.coalesce(sa.func.sum(_USAGE.total_tokens).filter(_IS_ALONE), 0), sa.BigInteger),
-    sa.func.coalesce(sa.func.sum(_USAGE.cost - sa.func.coalesce(_ESTIMATE, 0)).filter(_IS_ALONE), 0),
-    sa.func.coalesce(sa.func.sum(_ESTIMATE).filter(_IS_ALONE), 0),
-    sa.func.count().filter(_IS_ALONE, _IS_UNPRICED),
-    sa.func.count(_ESTIMATE).filter(_IS_ALONE),
+    sa.func.coalesce(sa.func.sum(_USAGE.cost - sa.func.coalesce(ESTIMATE, 0)).filter(_IS_ALONE), 0),
+    sa.func.coalesce(sa.func.sum(ESTIMATE).filter(_IS_ALONE), 0),
+    sa.func.count().filter(_IS_ALONE, IS_UNPRICED),
+    sa.func.count(ESTIMATE).filter(_IS_ALONE),
 ]
 
 
@@ -76,5 +80,10 @@ def _sums(
     groups = [part for part in parts if part is not _NOTHING]
     query = sa.select(*parts, *_SUMS).where(*conditions(selection, _POSTGRESQL)).group_by(*groups)
     for row in connection.execute(query.order_by(sa.func.min(_USAGE.timestamp))):
-        provider, model, session, moment, tags, *sums = row
-        yield (provider, model, session, moment, tags), UsageTotals(*sums)
+        provider, model, session, quarter, tags, *sums = row
+        yield (provider, model, session, _moment(quarter), tags), UsageTotals(*sums)
+
+
+def _moment(quarter: Union[int, str]) -> str:
+    """The first moment of a quarter of an hour as a ledger writes it."""
+    return (_EPOCH + int(quarter) * _ONE_QUARTER).isoformat(timespec="microseconds") if quarter != "" else ""

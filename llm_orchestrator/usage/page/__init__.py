@@ -11,18 +11,34 @@ import os
 from datetime import date, datetime
 from decimal import Context, Decimal, localcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Iterable, Optional, Protocol, Sequence, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.atomic_file import atomic_file
 
 if TYPE_CHECKING:
-    from llm_orchestrator.usage.page.budget import MonthBudget, Read
+    from llm_orchestrator.usage.page.budget import MonthBudget
     from llm_orchestrator.usage.report import UsageReport
     from llm_orchestrator.usage.selection import Selection
+    from llm_orchestrator.usage.tally import Tally
     from llm_orchestrator.usage.totals import UsageTotals
 
 __all__ = ["make_page", "write_page"]
+
+
+class Source(Protocol):
+    """The rows behind a report, and the sums of those that are not kept."""
+
+    @property
+    def selection(self) -> Selection: ...
+
+    @property
+    def before(self) -> UsageTotals: ...
+
+    def rows_of_page(self, sums: Any) -> Iterable[Sequence[str]]: ...
+
+    def add_days(self, tally: Tally, selection: Selection) -> None: ...
+
 
 #: The decimal context is the application's, and may have few digits.
 _EXACT = Context(prec=60)
@@ -31,28 +47,19 @@ _FIRST_DAY = date(1970, 1, 2)
 
 def make_page(
     report: UsageReport,
-    rows: Iterable[Sequence[str]],
-    selection: Selection,
-    earlier: UsageTotals,
-    read: Read,
+    source: Source,
     *,
     title: Optional[str] = None,
     budget: Union[MonthBudget, Decimal, None] = None,
 ) -> str:
-    """Make the page of a report from the rows behind it, and the sums of those that are no longer kept.
-
-    ``read`` reads others, for a budget that knows its month.
-    """
+    """Make the page of a report from the rows behind it, and the sums of those that are no longer kept."""
     with localcontext(_EXACT):
-        return _page(report, rows, selection, earlier, read, title=title, budget=budget)
+        return _page(report, source, title=title, budget=budget)
 
 
 def _page(
     report: UsageReport,
-    rows: Iterable[Sequence[str]],
-    selection: Selection,
-    earlier: UsageTotals,
-    read: Read,
+    source: Source,
     *,
     title: Optional[str],
     budget: Union[MonthBudget, Decimal, None],
@@ -61,15 +68,14 @@ def _page(
     from llm_orchestrator.usage.page.figures import Figures
     from llm_orchestrator.usage.page.outlook import outlook_of
     from llm_orchestrator.usage.page.page import render
+    from llm_orchestrator.usage.page.sums import PageSums
 
-    cube, figures = Cube(report), Figures()
-    for row in rows:
-        cube.add(row)
-        figures.add(row)
-    cube.finish()
-    if earlier.requests:
-        cube.add_earlier(min(report.by_day), earlier)
+    sums = PageSums(Cube(report), Figures(), list(report.by_day))
+    sums.add_all(source.rows_of_page(sums))
+    if source.before.requests:
+        sums.cube.add_earlier(min(report.by_day), source.before)
     now = datetime.now()
+    selection = source.selection
     outlook = outlook_of(
         report.by_day,
         now.date(),
@@ -79,8 +85,8 @@ def _page(
     )
     of_budget = outlook
     if budget is not None and not isinstance(budget, Decimal):
-        of_budget = budget.outlook(report.by_day, now.astimezone(), selection.end, read)
-    return render(report, cube, figures, outlook, of_budget=of_budget, title=title, now=now)
+        of_budget = budget.outlook(report.by_day, now.astimezone(), selection.end, source.add_days)
+    return render(report, sums.cube, sums.figures, outlook, of_budget=of_budget, title=title, now=now)
 
 
 def _local_day(moment: Optional[datetime], now: datetime) -> Optional[date]:

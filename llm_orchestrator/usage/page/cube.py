@@ -37,7 +37,8 @@ class Level(NamedTuple):
     """How fine the table is.
 
     Attributes:
-        unit: What a period is: ``day``, ``week`` (named by its Monday) or ``month`` (by its first day).
+        unit: What a period is: ``day``, ``week`` or ``month``, named by its first day. A week ends with its
+            month, so that months can be made of weeks.
         values: Values of each tag that have a name of their own.
     """
 
@@ -146,7 +147,9 @@ class Cube:
 
     Attributes:
         cells: The sums.
+        models: Models with a name of their own.
         tags: The names of tags that cells tell apart.
+        values: The values of each of them that have a name of their own.
         unit: What a period is: ``day``, ``week`` or ``month``.
     """
 
@@ -154,7 +157,7 @@ class Cube:
         self.cells: Dict[CubeKey, Cell] = {}
         self._ranked = _ranked_tags(report)
         self.tags = tuple(self._ranked)
-        self._models = frozenset(_by_spend(report.by_model)[:MOST_MODELS])
+        self.models = frozenset(_by_spend(report.by_model)[:MOST_MODELS])
         self._levels = list(LEVELS)
         self._use(self._levels.pop(0))
         self._of_row: Dict[_Names, Cell] = {}
@@ -164,7 +167,7 @@ class Cube:
 
     def _use(self, level: Level) -> None:
         self.unit = level.unit
-        self._values: Dict[str, FrozenSet[str]] = {
+        self.values: Dict[str, FrozenSet[str]] = {
             name: frozenset(values[: level.values]) for name, values in self._ranked.items()
         }
 
@@ -195,6 +198,10 @@ class Cube:
         else:
             self._unfinished[row[_CALL]] = names, unpriced or was_unpriced, estimated or was_estimated
 
+    def merge(self, key: CubeKey, sums: Cell) -> None:
+        """Add the sums of calls; names that have none of their own may be ``OTHERS`` already."""
+        self._at(key).merge(sums)
+
     def add_earlier(self, day: str, totals: UsageTotals) -> None:
         """Add the sums of calls whose rows are no longer kept."""
         cell = self.cells[CubeKey(period_of(day, self.unit), "", EARLIER, ("",) * len(self.tags))] = Cell()
@@ -209,9 +216,7 @@ class Cube:
         self._unfinished.clear()
 
     def spent_in_month(self, first: date, tag: str) -> Dict[Any, Decimal]:
-        """US dollars of each value of a tag in a month, none of them where weeks cannot tell months apart."""
-        if self.unit == "week":
-            return {}
+        """US dollars of each value of a tag in a month."""
         place, month = self.tags.index(tag), first.isoformat()[: len("2026-01")]
         spent: Dict[Any, Decimal] = {}
         for key, cell in self.cells.items():
@@ -225,20 +230,25 @@ class Cube:
             self._of_row.clear()
         day, provider, model, text = names
         tags = tags_of(text)
-        key = self._reduced(CubeKey(day, provider, model, tuple(tags.get(name, "") for name in self.tags)))
-        if key not in self.cells and len(self.cells) >= MOST_CELLS and self.coarsen():
-            return self._cell(names)
-        cell = self._of_row[names] = self.cells.setdefault(key, Cell())
+        cell = self._at(CubeKey(day, provider, model, tuple(tags.get(name, "") for name in self.tags)))
+        self._of_row[names] = cell
         return cell
 
+    def _at(self, key: CubeKey) -> Cell:
+        """The cell that a key belongs to, after there is room for it."""
+        reduced = self._reduced(key)
+        if reduced not in self.cells and len(self.cells) >= MOST_CELLS and self.coarsen():
+            return self._at(key)
+        return self.cells.setdefault(reduced, Cell())
+
     def _reduced(self, key: CubeKey) -> CubeKey:
-        is_known = key.model in self._models or key.model == EARLIER
+        is_known = key.model in self.models or key.model == EARLIER
         return CubeKey(
             period_of(key.period, self.unit),
             key.provider if is_known else OTHERS,
             key.model if is_known else OTHERS,
             tuple(
-                value if not value or value in self._values[name] else OTHERS
+                value if not value or value in self.values[name] else OTHERS
                 for name, value in zip(self.tags, key.tags)
             ),
         )
@@ -259,10 +269,11 @@ def period_of(day: str, unit: str) -> str:
     """The first day of the period that a day is in."""
     if unit == "day":
         return day
+    month = day[: len("2026-01-")] + "01"
     if unit == "month":
-        return day[: len("2026-01-")] + "01"
+        return month
     moment = date.fromisoformat(day)
-    return (moment - timedelta(days=moment.weekday())).isoformat()
+    return max((moment - timedelta(days=moment.weekday())).isoformat(), month)
 
 
 def _by_spend(groups: Mapping[str, UsageTotals]) -> List[str]:

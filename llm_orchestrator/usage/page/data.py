@@ -87,7 +87,7 @@ def _table(cube: Cube) -> Dict[str, Any]:
 
     return {
         "cells": [
-            line(key, cell) for key, cell in sorted(cube.cells.items(), key=lambda item: item[0].period)
+            line(key, cell) for key, cell in sorted(cube.cells.items(), key=lambda item: _order(item[0]))
         ],
         "unit": cube.unit,
         "scale": scale,
@@ -97,6 +97,11 @@ def _table(cube: Cube) -> Dict[str, Any]:
         "values": [list(map(_name, numbers)) for numbers in values],
         "tags": [list(combination) for combination in tags],
     }
+
+
+def _order(key: CubeKey) -> Any:
+    """The same order for every ledger: a database sums rows up in another one than a file has them."""
+    return key.period, *((name is None, name or "") for name in (key.provider, key.model, *key.tags))
 
 
 def _name(name: Optional[str]) -> Optional[str]:

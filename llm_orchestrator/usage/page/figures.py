@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Dict, Iterable, Optional, Sequence
+from typing import Dict, Iterable, NamedTuple, Optional, Sequence
 
 from llm_orchestrator.usage.columns import DETAIL_COLUMNS
 from llm_orchestrator.utils.money import ZERO, add_money
 from llm_orchestrator.utils.numbers import is_amount
 
-__all__ = ["Durations", "Figures", "ModelFigures"]
+__all__ = [
+    "BINS_PER_DECADE",
+    "CACHE_CLASSES",
+    "MOST_SECONDS",
+    "Durations",
+    "Figures",
+    "ModelFigures",
+    "Request",
+]
 
 #: Bins of a distribution between a duration and ten times as much: each is 12 % wide.
 BINS_PER_DECADE = 20
@@ -32,17 +40,20 @@ class Durations:
         self.bins: Dict[int, int] = {}
         self.count = 0
 
-    def add(self, text: str) -> None:
-        """Count one more."""
+    def add(self, number: Optional[int], count: int = 1) -> None:
+        """Count some more in a bin; None is the bin of what is no duration."""
+        if number is not None:
+            self.bins[number] = self.bins.get(number, 0) + count
+            self.count += count
+
+    @staticmethod
+    def bin_of(text: str) -> Optional[int]:
+        """The bin of seconds as a ledger has them."""
         try:
             seconds = float(text)
         except ValueError:  # a file may have been edited by hand
-            return
-        if not 0 < seconds <= MOST_SECONDS:
-            return
-        number = math.floor(math.log10(seconds) * BINS_PER_DECADE)
-        self.bins[number] = self.bins.get(number, 0) + 1
-        self.count += 1
+            return None
+        return math.floor(math.log10(seconds) * BINS_PER_DECADE) if 0 < seconds <= MOST_SECONDS else None
 
     @staticmethod
     def start(number: int) -> float:
@@ -57,6 +68,30 @@ class Durations:
             if seen >= share * self.count:
                 return self.start(number) * float(10 ** (0.5 / BINS_PER_DECADE))
         return None
+
+
+class Request(NamedTuple):
+    """What is told of a request, or of several that are alike.
+
+    Attributes:
+        served: The model that answered.
+        asked: The model that was asked.
+        status: How it ended; empty in a ledger of version 0.1, which has answers only.
+        is_stale: Whether its price was out of date.
+        is_priced: Whether its cost is known.
+        lacks_usage: Whether neither its cost nor its tokens are known.
+        latency: The bin of its duration.
+        first_token: The bin of the time to its first token.
+    """
+
+    served: str
+    asked: str
+    status: str
+    is_stale: bool
+    is_priced: bool
+    lacks_usage: bool
+    latency: Optional[int]
+    first_token: Optional[int]
 
 
 class ModelFigures:
@@ -111,19 +146,48 @@ class Figures:
 
     def add(self, row: Sequence[str]) -> None:
         """Add one row."""
-        served = self._model(row[_MODEL])
-        if row[_COST] and served.saved is None:
-            served.saved = ZERO
-        if row[_PRICE] == "stale":
-            served.stale += 1
-        elif not row[_COST] and not row[_TOKENS]:
-            served.lacks_usage = True
+        request = Request(
+            row[_MODEL],
+            row[_REQUESTED] or row[_MODEL],
+            row[_STATUS],
+            row[_PRICE] == "stale",
+            bool(row[_COST]),
+            not row[_COST] and not row[_TOKENS],
+            Durations.bin_of(row[_LATENCY]),
+            Durations.bin_of(row[_FIRST]),
+        )
+        self.add_requests(request)
         if "cache_" in row[_COUNTS]:
-            served.saved = add_money(served.saved or ZERO, self._saved(row))
-        if row[_STATUS] in ("ok", ""):  # a ledger of version 0.1 has rows of answers only
-            served.latency.add(row[_LATENCY])
-            served.first_token.add(row[_FIRST])
-        self._count(row)
+            self.add_savings(row[_MODEL], *(row[place] for place in _OF_CACHES))
+        self._note_attempt(row, request.asked)
+
+    def add_requests(self, request: Request, count: int = 1) -> None:
+        """Add requests that are alike."""
+        served, asked = self._model(request.served), self._model(request.asked)
+        if request.is_priced and served.saved is None:
+            served.saved = ZERO
+        if request.is_stale:
+            served.stale += count
+        elif request.lacks_usage:
+            served.lacks_usage = True
+        if request.status in ("ok", ""):
+            served.latency.add(request.latency, count)
+            served.first_token.add(request.first_token, count)
+        if request.status == "error":
+            asked.failed += count
+        elif request.status in ("interrupted", "cancelled"):
+            asked.left += count
+        else:
+            asked.answered += count
+
+    def add_savings(self, model: str, counts: str, rates: str, multiplier: str, discount: str) -> None:
+        """Add what reading tokens from caches saved, from the cells of a row."""
+        served = self._model(model)
+        saved = self._saved(counts, rates)
+        for factor in (multiplier, discount):
+            if factor and factor != "1":
+                saved *= _number(factor)
+        served.saved = add_money(served.saved or ZERO, saved)
 
     def _model(self, name: str) -> ModelFigures:
         found = self.models.get(name)
@@ -131,17 +195,9 @@ class Figures:
             found = self.models[name] = ModelFigures()
         return found
 
-    def _count(self, row: Sequence[str]) -> None:
-        """Count how the request ended, under the model that was asked."""
-        model = row[_REQUESTED] or row[_MODEL]
-        asked = self._model(model)
-        status, call = row[_STATUS], row[_CALL]
-        if status == "error":
-            asked.failed += 1
-        elif status in ("interrupted", "cancelled"):
-            asked.left += 1
-        else:
-            asked.answered += 1
+    def _note_attempt(self, row: Sequence[str], model: str) -> None:
+        """Count whether the request was made again, or took over from another model."""
+        asked, call = self._model(model), row[_CALL]
         before = self._asked.pop(call, None) if self._asked else None
         if row[_ATTEMPT] not in ("", "1"):
             if before in (None, model):
@@ -153,30 +209,27 @@ class Figures:
 
     # ---------------------------------------------------------------- caching
 
-    def _saved(self, row: Sequence[str]) -> Decimal:
+    def _saved(self, counts: str, listed: str) -> Decimal:
         """What the prompt would have cost without a cache, less what it did cost."""
-        rates = self._rates.get(row[_RATES])
+        rates = self._rates.get(listed)
         if rates is None:
             if len(self._rates) >= _REMEMBERED:
                 self._rates.clear()
-            rates = self._rates[row[_RATES]] = _pairs(row[_RATES])
+            rates = self._rates[listed] = _pairs(listed)
         saved = ZERO
-        for pair in row[_COUNTS].split():
+        for pair in counts.split():
             if not pair.startswith("cache_"):
                 continue
             label, _, count = pair.rpartition("=")
             name, separator, suffix = label.partition(":")
-            if name in _CACHE_CLASSES and label in rates and count != "0":
+            if name in CACHE_CLASSES and label in rates and count != "0":
                 plain = rates.get("in" + separator + suffix, rates.get("in"))
                 if plain is not None:
                     saved += _number(count) * (plain - rates[label]) / _MILLION
-        for factor in (row[_MULTIPLIER], row[_DISCOUNT]):
-            if factor and factor != "1":
-                saved *= _number(factor)
         return saved
 
 
-_CACHE_CLASSES = ("cache_read", "cache_write", "cache_write_1h", "cache_write_12h")
+CACHE_CLASSES = ("cache_read", "cache_write", "cache_write_1h", "cache_write_12h")
 
 # Where the cells stand.
 _MODEL, _TOKENS, _COST, _PRICE, _CALL, _ATTEMPT, _FINAL, _STATUS, _REQUESTED = map(
@@ -197,6 +250,7 @@ _MULTIPLIER, _DISCOUNT, _COUNTS, _RATES, _LATENCY, _FIRST = map(
     DETAIL_COLUMNS.index,
     ("multiplier", "discount", "counts", "rates", "latency", "time_to_first_token"),
 )
+_OF_CACHES = (_COUNTS, _RATES, _MULTIPLIER, _DISCOUNT)
 
 
 def _number(text: str) -> Decimal:

@@ -223,7 +223,7 @@ def _more(model: ModelFigures) -> List[Cell]:
     times = [
         _time(durations, share) for durations in (model.latency, model.first_token) for share in (0.5, 0.95)
     ]
-    saved = Cell(format_cost(model.saved), model.saved) if model.saved else Cell("", 0)
+    saved = Cell(format_cost(model.saved), float(model.saved)) if model.saved else Cell("", 0)
     return [*map(_number, counts), *times, saved]
 
 

@@ -10,9 +10,10 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 
 from llm_orchestrator import CostTracker
-from llm_orchestrator.usage.columns import DETAIL_COLUMNS
 from llm_orchestrator.usage.page import cube as module
 from llm_orchestrator.usage.page.cube import OTHERS, Cell, Cube, CubeKey, period_of
+from llm_orchestrator.usage.page.figures import Figures
+from llm_orchestrator.usage.page.sums import PageSums
 from llm_orchestrator.usage.report import UsageReport
 from tests.support.ledgers import made_up, row, write
 
@@ -22,11 +23,9 @@ def report_of(path: Path) -> UsageReport:
 
 
 def cube_of(report: UsageReport) -> Cube:
-    cube = Cube(report)
-    for cells in report._rows.again(DETAIL_COLUMNS):
-        cube.add(cells)
-    cube.finish()
-    return cube
+    sums = PageSums(Cube(report), Figures(), list(report.by_day))
+    sums.add_all(report._rows.rows_of_page(sums))
+    return sums.cube
 
 
 def total(cube: Cube, wanted: Callable[[CubeKey], bool] = lambda key: True) -> Cell:
@@ -123,6 +122,8 @@ def test_many_days_and_values_stay_within_the_bound(tmp_path: Path, monkeypatch:
     cube = cube_of(report)
     assert len(cube.cells) <= 60 and cube.unit == "month"
     assert total(cube).cost == report.total_cost and total(cube).calls == 250
+    for month, sums in report.grouped("month").items():
+        assert total(cube, lambda key, month=month: key.period == f"{month}-01").calls == sums.requests
     assert any(OTHERS in key.tags for key in cube.cells)
 
 
@@ -199,7 +200,7 @@ def test_calls_whose_rows_are_no_longer_kept_are_part_of_the_sums(monkeypatch: p
         ("2026-11-29", "day", "2026-11-29"),
         ("2026-11-29", "week", "2026-11-23"),
         ("2026-11-23", "week", "2026-11-23"),
-        ("2027-01-01", "week", "2026-12-28"),
+        ("2027-01-02", "week", "2027-01-01"),
         ("2026-11-29", "month", "2026-11-01"),
     ],
 )

@@ -89,7 +89,7 @@ def test_prices_out_of_date_and_usage_that_was_not_reported_are_noted() -> None:
 def test_quantiles_are_right_within_a_bin() -> None:
     durations = Durations()
     for hundredth in range(1, 1001):
-        durations.add(str(hundredth / 100))
+        durations.add(Durations.bin_of(str(hundredth / 100)))
     for share in (0.05, 0.5, 0.95, 1):
         assert durations.quantile(share) == pytest.approx(10 * share, rel=0.13)
 
@@ -97,7 +97,7 @@ def test_quantiles_are_right_within_a_bin() -> None:
 @pytest.mark.parametrize("text", ["", "fast", "0", "-1", "0.000000", "nan", "inf", "1e999"])
 def test_what_is_no_duration_is_not_counted(text: str) -> None:
     durations = Durations()
-    durations.add(text)
+    durations.add(Durations.bin_of(text))
     assert (durations.count, durations.bins, durations.quantile(0.5)) == (0, {}, None)
 
 

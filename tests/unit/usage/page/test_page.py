@@ -159,12 +159,18 @@ def test_who_cost_most_is_answered_for_the_month_and_for_the_whole_report(tmp_pa
     )
 
 
-def test_who_cost_most_is_answered_for_the_whole_report_where_weeks_hide_the_month(
+def test_who_cost_most_in_the_month_is_answered_where_the_sums_are_by_week(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The first of November 2026 is the Sunday of a week that began in October."""
     monkeypatch.setattr("llm_orchestrator.usage.page.cube.LEVELS", (Level("week", 25),))
-    found = answers_of(page_of(tmp_path, [row(call_id=1, cost="3", tags='{"customer": "acme"}')]))
-    assert found["Most expensive customer, over the whole report"][0] == "acme"
+    spent = {"acme": ("2026-10-31", "9"), "globex": ("2026-11-01", "3")}
+    rows = [
+        row(timestamp=f"{day}T09:00:00+00:00", call_id=name, cost=cost, tags=f'{{"customer": "{name}"}}')
+        for name, (day, cost) in spent.items()
+    ]
+    figure, notes = answers_of(page_of(tmp_path, rows))["Most expensive customer in November 2026"]
+    assert figure == "globex" and "$3.00, 100 % of the month" in notes
 
 
 def test_a_budget_holds_only_as_far_as_prices_are_known(tmp_path: Path) -> None:
