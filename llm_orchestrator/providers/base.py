@@ -22,7 +22,7 @@ from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.embedding import Embedded
 from llm_orchestrator.providers.error_translation import ErrorTranslation
 from llm_orchestrator.providers.halves import without_halves
-from llm_orchestrator.providers.http.headers import ReportedHeaders, fault_of_headers, joined_headers
+from llm_orchestrator.providers.http.headers import fault_of_headers, joined_headers, reported_headers
 from llm_orchestrator.providers.questions import aask, ask, counting, greeting, listing, validation
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
@@ -438,7 +438,7 @@ class BaseLLMProvider(Adapter):
             request_id=one_line(redact(response.request_id or self.request_id_of(headers) or "")) or None,
             warnings=response.warnings + wire.warnings + warnings_of_answer(response, request, wire) + halves,
             raw_response=body,
-            headers=ReportedHeaders(headers, redact),
+            headers=reported_headers(headers, redact),
         )
 
     def with_headers(self, wire: WireRequest, request: Optional[LLMRequest] = None) -> WireRequest:

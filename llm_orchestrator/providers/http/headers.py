@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterator, Mapping, Optional, Tuple, Type
+from functools import lru_cache
+from typing import Callable, Dict, Mapping, Optional
 
 from llm_orchestrator.utils.lazy import LazyPattern
 
-__all__ = ["ReportedHeaders", "fault_of_headers", "is_header_text", "joined_headers"]
+__all__ = ["fault_of_headers", "is_header_text", "joined_headers", "reported_headers"]
 
 #: Parts of the names of reply headers that tell about limits, tracing and time.
 _REPORTED = LazyPattern(
@@ -53,39 +54,16 @@ def joined_headers(*layers: Mapping[str, str]) -> Dict[str, str]:
     return joined
 
 
-class ReportedHeaders(Mapping[str, str]):
-    """The headers of a reply that an application may want to know, sought when one of them is read.
+def reported_headers(headers: Mapping[str, str], redact: Callable[[str], str]) -> Dict[str, str]:
+    """The headers of a reply that an application may want to know."""
+    kept = {name.lower(): value for name, value in headers.items() if _is_reported(name)}
+    text = "\n".join(kept.values())
+    if len(text) <= _LONGEST and redact(text) is text:
+        return kept
+    return {name: redact(value)[:_LONGEST] for name, value in kept.items()}
 
-    Args:
-        headers: All headers of the reply.
-        redact: Takes secrets out of a text.
-    """
 
-    __slots__ = ("_headers", "_kept", "_redact")
-
-    def __init__(self, headers: Mapping[str, str], redact: Callable[[str], str]) -> None:
-        self._headers = headers
-        self._redact = redact
-        self._kept: Optional[Dict[str, str]] = None
-
-    def _found(self) -> Dict[str, str]:
-        if self._kept is None:
-            names = ((name, name.lower()) for name in self._headers)
-            reported = {name: self._headers[sent] for sent, name in names if _REPORTED.search(name)}
-            self._kept = {name: self._redact(value)[:_LONGEST] for name, value in reported.items()}
-        return self._kept
-
-    def __getitem__(self, name: str) -> str:
-        return self._found()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found())
-
-    def __len__(self) -> int:
-        return len(self._found())
-
-    def __repr__(self) -> str:
-        return repr(self._found())
-
-    def __reduce__(self) -> Tuple[Type[Dict[str, str]], Tuple[Dict[str, str]]]:
-        return dict, (self._found(),)  # a copy, or one for another process, needs no secrets to seek by
+@lru_cache(maxsize=256)
+def _is_reported(name: str) -> bool:
+    """Every reply of a provider has nearly the same names."""
+    return _REPORTED.search(name.lower()) is not None
