@@ -16,6 +16,8 @@ from llm_orchestrator.utils.numbers import MOST_TOOL_CALLS, is_count, shown
 
 __all__ = ["TIER_HEADER", "Terms", "find_header", "read_terms"]
 
+#: Items of an output that have no fee of their own.
+_FREE_ITEMS = ("message", "reasoning", "function_call")
 #: Where Gemini names the served tier.
 TIER_HEADER = "x-gemini-service-tier"
 
@@ -49,8 +51,7 @@ def read_terms(book: PriceBook, usage: JSON, query: PricingQuery) -> Terms:
     region = usage.get("inference_geo") or request.get("inference_geo")
     regional = region in book.regions if region else book.is_regional(query.base_url)
     server_tools = usage.get("server_tool_use")
-    reports_tools = "output" in response or "tool_usage" in response or "candidates" in response
-    if not server_tools and not reports_tools:
+    if not server_tools and not _may_report_tools(response):
         return Terms(tier, regional, {}, {}, (), (), notes)
     calls = _calls_with_fee(server_tools or {}, response)
     recorded = _calls_without_fee(server_tools or {}, response)
@@ -61,6 +62,16 @@ def read_terms(book: PriceBook, usage: JSON, query: PricingQuery) -> Terms:
     )
     extra, unknown = image_generation(request, response)
     return Terms(tier, regional, calls, recorded, extra, unknown, notes)
+
+
+def _may_report_tools(response: JSON) -> bool:
+    if "tool_usage" in response or "candidates" in response:
+        return True
+    return "output" in response and not all(map(_is_free, response["output"] or ()))
+
+
+def _is_free(item: JSON) -> bool:
+    return isinstance(item, dict) and item.get("type") in _FREE_ITEMS
 
 
 def _tier(book: PriceBook, usage: JSON, query: PricingQuery) -> Tuple[str, Tuple[str, ...]]:

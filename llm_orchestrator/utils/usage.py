@@ -41,10 +41,10 @@ _COUNT = LazyPattern(r"[0-9]{1,9}", re.ASCII)
 
 def in_numbers(usage: JSON) -> JSON:
     """A usage object whose counts are numbers, also where a host writes them as text or as 12.0."""
-    if _NUMBERS.issuperset(map(type, usage.values())):
-        return usage
     changes = {
-        key: number for key, value in usage.items() if (number := _in_numbers(key, value)) is not value
+        key: number
+        for key, value in usage.items()
+        if type(value) not in _NUMBERS and (number := _in_numbers(key, value)) is not value
     }
     return {**usage, **changes} if changes else usage
 

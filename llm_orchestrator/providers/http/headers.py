@@ -54,14 +54,16 @@ def joined_headers(*layers: Mapping[str, str]) -> Dict[str, str]:
     return joined
 
 
-@lru_cache(maxsize=1024)  # a host sends the same names with every reply
-def _reported_name(name: str) -> Optional[str]:
-    """The name in lower case of a header that an application may want to know, None for others."""
-    lower = name.lower()
-    return lower if _REPORTED.search(lower) else None
-
-
 def reported_headers(headers: Mapping[str, str], redact: Callable[[str], str]) -> Dict[str, str]:
-    """The headers of a reply that an application may want to know, without secrets."""
-    names = ((_reported_name(name), name) for name in headers)
-    return {name: redact(headers[sent])[:_LONGEST] for name, sent in names if name is not None}
+    """The headers of a reply that an application may want to know."""
+    kept = {name.lower(): value for name, value in headers.items() if _is_reported(name)}
+    text = "\n".join(kept.values())
+    if len(text) <= _LONGEST and redact(text) is text:
+        return kept
+    return {name: redact(value)[:_LONGEST] for name, value in kept.items()}
+
+
+@lru_cache(maxsize=256)
+def _is_reported(name: str) -> bool:
+    """Every reply of a provider has nearly the same names."""
+    return _REPORTED.search(name.lower()) is not None

@@ -106,6 +106,8 @@ def warnings_of_state(messages: Sequence[Message], api: str) -> Tuple[str, ...]:
 
 def says_something(value: Any) -> bool:
     """Whether a field is more than empty, as some servers send them, and no number, which is no state."""
+    if value is None or isinstance(value, (str, int, float)):  # most are; to ask an abstract class takes long
+        return bool(value) and isinstance(value, str)
     values = value.values() if isinstance(value, MAPPINGS) else [value]
     return any(each and isinstance(each, (str, list, MAPPINGS)) for each in values)
 

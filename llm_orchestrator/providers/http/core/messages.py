@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from functools import lru_cache
-from typing import Any, Deque, Dict, Iterator, Mapping, Optional
+from typing import Any, Deque, Dict, ItemsView, Iterator, Mapping, Optional
 
 import httptools
 
@@ -135,15 +135,20 @@ class ReplyHeaders(Mapping[str, str]):
             at = self._lower.find(wanted, end)
         return b", ".join(values).decode("latin-1")
 
-    def _names(self) -> Dict[str, None]:
-        lines = self._lower.split(b"\r\n")[1:-1]  # between the status and the end of the last line
-        return {line.partition(b":")[0].decode("latin-1"): None for line in lines}
+    def items(self) -> ItemsView[str, str]:
+        """All headers, names in lower case, read in one go."""
+        read: Dict[str, str] = {}
+        for line in self._head.decode("latin-1").split("\r\n")[1:-1]:  # after the status
+            sent, _, value = line.partition(":")
+            name, value = sent.lower(), value.strip(" \t")
+            read[name] = f"{read[name]}, {value}" if name in read else value
+        return read.items()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
+        return iter([name for name, _ in self.items()])
 
     def __len__(self) -> int:
-        return len(self._names())
+        return len(self.items())
 
     def __repr__(self) -> str:
         return f"ReplyHeaders({', '.join(self)})"  # without values, which may be secret

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from llm_orchestrator.providers.http.core.messages import ReplyHeaders
 from llm_orchestrator.providers.http.headers import reported_headers
 
-SENT = {
-    "X-RateLimit-Remaining": "7",
-    "set-cookie": "a=1",
-    "x-request-id": "key-1",
-    "x-trace": "t" * 600,
-    "content-type": "text/html",
-}
-TOLD = {"x-ratelimit-remaining": "7", "x-request-id": "[redacted]", "x-trace": "t" * 500}
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nX-RateLimit-Remaining: 7 \r\nset-cookie: a=1\r\nx-request-id:key-1\r\n"
+    b"via: a\r\nVia:\tb\r\n"
+)
 
 
 def redact(text: str) -> str:
     return text.replace("key-1", "[redacted]")
 
 
-def test_they_are_those_of_use_without_secrets_and_short() -> None:
-    told = reported_headers(SENT, redact)
-    assert (type(told), told) == (dict, TOLD)
+def test_what_is_reported_is_kept_in_lower_case_and_without_secrets() -> None:
+    for sent in (ReplyHeaders(HEAD), {"X-RateLimit-Remaining": "7", "x-request-id": "key-1", "via": "a"}):
+        told = reported_headers(sent, redact)
+
+        assert (type(told), told) == (dict, {"x-ratelimit-remaining": "7", "x-request-id": "[redacted]"})
+
+
+def test_all_headers_at_once_are_what_each_is_alone() -> None:
+    headers = ReplyHeaders(HEAD)
+
+    assert dict(headers.items()) == {name: headers[name] for name in headers}
+    assert (len(headers), headers["VIA"], headers.get("x-ratelimit-remaining")) == (4, "a, b", "7")
+
+
+def test_a_long_header_is_cut() -> None:
+    assert reported_headers({"x-trace": "t" * 600, "region": "a"}, redact) == {
+        "x-trace": "t" * 500,
+        "region": "a",
+    }
