@@ -131,13 +131,14 @@ def test_without_a_time_the_price_is_that_of_the_tables_day() -> None:
 
 
 def test_prices_are_stale_31_days_after_the_table_and_warn_once(caplog: pytest.LogCaptureFixture) -> None:
-    last, first = date(2026, 12, 22), date(2026, 12, 23)
+    made = date.fromisoformat(TABLE["as_of"])
+    last, first = made + timedelta(days=30), made + timedelta(days=31)
     with caplog.at_level(logging.WARNING):
         assert openai("gpt-5", at=last).status == "priced"
         stale = openai("gpt-5", at=first)
         openai("gpt-4o", at=first)
     assert (stale.status, stale.total) == ("stale", Decimal("0.00225"))
-    assert len(caplog.records) == 1 and "2026-11-22" in caplog.text
+    assert len(caplog.records) == 1 and TABLE["as_of"] in caplog.text
     for never in (None, 99_999_999):
         assert (
             PriceTable(stale_after_days=never).price(PricingQuery("openai", "gpt-5", CHAT, at=first)).status
