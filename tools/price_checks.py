@@ -192,7 +192,7 @@ def _join(
     current = next((period for period in old if period not in closed), None)
     begin = closed[-1]["to"] if closed else None
     told_before = [period for period in new if period["to"] is not None and (begin or "") >= period["to"]]
-    if told_before != closed:
+    if told_before and told_before != closed:  # sources that tell no past contradict none
         complaints.append(f"{where}: the sources tell another past; the committed one is kept.")
     rest = [dict(period) for period in new if period not in told_before]
     if current is None or _price(current) == _price(rest[0]):
