@@ -110,7 +110,7 @@ coverage: test coverage-rest ## Run every test and check the coverage each part 
 
 # The slow tests on top of `make test ARGS="--cov --cov-report="`; they wait more than they work, so cores do not count.
 coverage-rest: $(venv)/ready
-	@$(pytest) --numprocesses=4 -m "slow and not integration" --cov --cov-append --cov-report=term:skip-covered --cov-report=json
+	@$(pytest) --numprocesses=4 --dist worksteal -m "slow and not integration" --cov --cov-append --cov-report=term:skip-covered --cov-report=json
 	$(python) tools/check_coverage.py coverage.json
 
 bench: $(venv)/ready ## Measure the library, beside the vendors' SDKs and alone
