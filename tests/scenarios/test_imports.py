@@ -17,6 +17,7 @@ from tests.support.configs import ROOT
 from tests.support.fixtures import Orchestrate
 from tests.support.programs import run_program
 from tests.support.scripted_server import Dialect, ScriptedServer
+from tests.support.scripted_server.wire_base import TRANSPORT
 from tests.support.ways import ask
 
 PROMPT = "a prompt that is nobody's business"
@@ -104,6 +105,7 @@ assert not [name for name in sys.modules if name.startswith("llm_orchestrator.")
 """
 
 
+@pytest.mark.skipif(TRANSPORT == "sdk", reason="the vendors' SDKs load asyncio")
 @pytest.mark.slow
 def test_a_first_sync_call_loads_neither_asyncio_nor_batches(
     server: ScriptedServer, dialect: Dialect
