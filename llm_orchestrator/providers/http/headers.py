@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Callable, Dict, Mapping, Optional
 
+from llm_orchestrator.providers.http.core.reply_headers import ReplyHeaders
 from llm_orchestrator.utils.lazy import LazyPattern
 
 __all__ = ["fault_of_headers", "is_header_text", "joined_headers", "reported_headers"]
@@ -56,7 +57,13 @@ def joined_headers(*layers: Mapping[str, str]) -> Dict[str, str]:
 
 def reported_headers(headers: Mapping[str, str], redact: Callable[[str], str]) -> Dict[str, str]:
     """The headers of a reply that an application may want to know."""
-    kept = {name.lower(): value for name, value in headers.items() if _is_reported(name)}
+    if isinstance(headers, ReplyHeaders):
+        kept = headers.chosen(_reported_name)
+    else:
+        named = [
+            (_reported_name(name.encode("latin-1", "replace")), value) for name, value in headers.items()
+        ]
+        kept = {name: value for name, value in named if name is not None}
     text = "\n".join(kept.values())
     if len(text) <= _LONGEST and redact(text) is text:
         return kept
@@ -64,6 +71,7 @@ def reported_headers(headers: Mapping[str, str], redact: Callable[[str], str]) -
 
 
 @lru_cache(maxsize=256)
-def _is_reported(name: str) -> bool:
-    """Every reply of a provider has nearly the same names."""
-    return _REPORTED.search(name.lower()) is not None
+def _reported_name(sent: bytes) -> Optional[str]:
+    """The name in lower case, None where it is not reported; every reply has nearly the same names."""
+    name = sent.decode("latin-1").lower()
+    return name if _REPORTED.search(name) else None

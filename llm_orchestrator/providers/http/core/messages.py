@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from functools import lru_cache
-from typing import Any, Deque, Dict, ItemsView, Iterator, Mapping, Optional
+from typing import Any, Deque, Mapping, Optional
 
 import httptools
 
@@ -17,9 +16,10 @@ from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError
 from llm_orchestrator.providers.http.core.encodings import STEP_BYTES, Unpacker, unpacker_for
 from llm_orchestrator.providers.http.core.network_errors import broken_reply, connection_lost
 from llm_orchestrator.providers.http.core.origins import Origin
+from llm_orchestrator.providers.http.core.reply_headers import ReplyHeaders
 from llm_orchestrator.utils.hidden import HiddenBytes
 
-__all__ = ["MAX_BODY_BYTES", "MAX_HEAD_BYTES", "ReplyHeaders", "ReplyParser", "header_bytes", "request_bytes"]
+__all__ = ["MAX_BODY_BYTES", "MAX_HEAD_BYTES", "ReplyParser", "header_bytes", "request_bytes"]
 
 MAX_HEAD_BYTES = 64 * 1024
 #: Of a body, unpacked.
@@ -94,69 +94,6 @@ def request_bytes(origin: Origin, method: str, path: str, headers: bytes, body: 
     head = f"{method} {path} HTTP/1.1\r\nhost: {authority}\r\naccept-encoding: gzip, deflate\r\n"
     length = b"" if body is None else b"content-length: %d\r\n" % len(body)
     return HiddenBytes(b"".join((head.encode("ascii"), authorization, headers, length, b"\r\n", body or b"")))
-
-
-class ReplyHeaders(Mapping[str, str]):
-    """Headers of a reply, looked for in its head when they are asked for: a reply has 24, and two are read.
-
-    Args:
-        head: The head as it came, with the end of its last line.
-    """
-
-    __slots__ = ("_head", "_lower")
-
-    def __init__(self, head: bytes) -> None:
-        self._head = head
-        self._lower = head.lower()
-
-    def __getitem__(self, name: str) -> str:
-        found = self._find(name)
-        if found is None:
-            raise KeyError(name)
-        return found
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._find(name) is not None
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Look a header up; without the exception that would be made for one that is missing."""
-        found = self._find(name)
-        return default if found is None else found
-
-    def _find(self, name: str) -> Optional[str]:
-        wanted = _line_start(name)
-        at = self._lower.find(wanted)
-        if at < 0:
-            return None
-        values = []
-        while at >= 0:
-            end = self._head.index(b"\r\n", at + len(wanted))
-            values.append(self._head[at + len(wanted) : end].strip(b" \t"))
-            at = self._lower.find(wanted, end)
-        return b", ".join(values).decode("latin-1")
-
-    def items(self) -> ItemsView[str, str]:
-        """All headers, names in lower case, read in one go."""
-        read: Dict[str, str] = {}
-        for line in self._head.decode("latin-1").split("\r\n")[1:-1]:  # after the status
-            sent, _, value = line.partition(":")
-            name, value = sent.lower(), value.strip(" \t")
-            read[name] = f"{read[name]}, {value}" if name in read else value
-        return read.items()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter([name for name, _ in self.items()])
-
-    def __len__(self) -> int:
-        return len(self.items())
-
-    def __repr__(self) -> str:
-        return f"ReplyHeaders({', '.join(self)})"  # without values, which may be secret
-
-
-@lru_cache(maxsize=256)
-def _line_start(name: str) -> bytes:
-    return b"\r\n%b:" % name.lower().encode("latin-1", "replace")
 
 
 _NO_HEADERS = ReplyHeaders(b"")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_orchestrator.providers.http.core.messages import ReplyHeaders
+from llm_orchestrator.providers.http.core.reply_headers import ReplyHeaders
 from llm_orchestrator.providers.http.headers import reported_headers
 
 HEAD = (
