@@ -66,7 +66,7 @@ def read_tools(settings: Mapping[str, Any], parameters: Any) -> Dict[str, Any]:
         allowed = output  # pydantic-ai's own tools, for the end of a run
     elif isinstance(wish, list):
         allowed, choice = set(wish), "required"
-    elif wish not in (None, "auto"):
+    elif wish is not None and wish != "auto":
         allowed = {*wish.function_tools, *output}
     offered = [
         tool
