@@ -68,19 +68,7 @@ def bulk_job(
         raise InvalidRequestError(f"progress is {progress!r}. Pass True, or a function.")
     if key is not None and not isinstance(key, str) and not callable(key):
         raise InvalidRequestError(f"key is {key!r}. Pass the name of a field, or a function of a row.")
-    if mode not in MODES:
-        raise InvalidRequestError(f"mode is {mode!r}. Use {' or '.join(map(repr, MODES))}.")
-    if embed and mode != NOW:
-        raise InvalidRequestError(f"mode is {mode!r}, which is for answers. Leave it out with embed=True.")
-    if not wait and (mode != BATCH or journal is None):
-        raise InvalidRequestError(
-            'wait=False needs mode="batch" and a journal, from which a later run collects the answers.'
-        )
-    if mode == BATCH and journal is not None and is_url(os.fspath(journal)):
-        raise InvalidRequestError(
-            'mode="batch" has one run alone submit and collect, so its journal is a file and no database. '
-            "Name a file as journal, on a disk that every machine which may go on with the run can see."
-        )
+    _check_mode(mode, embed=embed, wait=wait, journal=journal)
     return BulkJob(
         rows,
         messages,
@@ -97,6 +85,23 @@ def bulk_job(
         bool(embed),
         arguments,
     )
+
+
+def _check_mode(mode: str, *, embed: bool, wait: bool, journal: Union[str, os.PathLike[str], None]) -> None:
+    """Refuse a mode that is none, and what does not go with it."""
+    if mode not in MODES:
+        raise InvalidRequestError(f"mode is {mode!r}. Use {' or '.join(map(repr, MODES))}.")
+    if embed and mode != NOW:
+        raise InvalidRequestError(f"mode is {mode!r}, which is for answers. Leave it out with embed=True.")
+    if not wait and (mode != BATCH or journal is None):
+        raise InvalidRequestError(
+            'wait=False needs mode="batch" and a journal, from which a later run collects the answers.'
+        )
+    if mode == BATCH and journal is not None and is_url(os.fspath(journal)):
+        raise InvalidRequestError(
+            'mode="batch" has one run alone submit and collect, so its journal is a file and no database. '
+            "Name a file as journal, on a disk that every machine which may go on with the run can see."
+        )
 
 
 def _refuse_mistyped(arguments: Mapping[str, Any]) -> None:
