@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 from llm_orchestrator.bulk.claim import Claim
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.types import LLMResponse
+from llm_orchestrator.utils.write_ahead import use_write_ahead_log
 
 __all__ = ["Journal", "Kept"]
 
@@ -91,7 +92,7 @@ class Journal:
     def _prepare(self) -> None:
         run = self._database.execute
         if not run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            run("PRAGMA journal_mode = WAL")
+            use_write_ahead_log(self._database, LOCK_SECONDS)
             run("BEGIN IMMEDIATE")
             if not run("SELECT count(*) FROM sqlite_master").fetchone()[0]:  # no other process was faster
                 run(_TABLE)

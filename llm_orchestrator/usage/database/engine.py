@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from functools import partial
 from typing import Any, Dict, NamedTuple, Sequence
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.utils.files import OWN_MODE, pinned
+from llm_orchestrator.utils.write_ahead import use_write_ahead_log
 
 __all__ = ["BEGIN", "TIMEOUT", "Use", "make_engine", "shown_url"]
 
@@ -71,7 +73,7 @@ def make_engine(url: str, *, timeout: float = TIMEOUT, use: Use = LEDGER) -> sa.
         raise _bad_url(use, "has settings that its driver does not know") from None  # the cause shows the URL
     if is_sqlite:
         sa.event.listen(engine, "do_connect", _make_file)
-        sa.event.listen(engine, "connect", _set_up_sqlite)
+        sa.event.listen(engine, "connect", partial(_set_up_sqlite, timeout))
         sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -155,9 +157,9 @@ def _make_file(_dialect: sa.Dialect, _record: Any, arguments: Sequence[Any], _na
         os.close(os.open(arguments[0], os.O_RDWR | os.O_CREAT, OWN_MODE))
 
 
-def _set_up_sqlite(connection: Any, _: Any) -> None:
+def _set_up_sqlite(timeout: float, connection: Any, _: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy says where a transaction begins
-    connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+    use_write_ahead_log(connection, timeout)
     connection.execute("PRAGMA synchronous = FULL")  # what was committed has left the spool
 
 
