@@ -1,4 +1,4 @@
-"""A CSV ledger brought into a database, as often as one likes: a line has the same id each time."""
+"""A CSV ledger brought into a database, as often as one likes: what is there is not brought in again."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ def import_csv(writer: Writer, path: Path) -> Imported:
         lines = _Lines(file, name)
         values = iter(lines)
         for batch in iter(lambda: list(islice(values, BATCH)), []):  # noqa: B023 (used up before the next)
+            missing = writer.new_of(batch)
+            writer.insert(missing)
             rows += len(batch)
-            new += len(batch) - writer.known(batch)
-            writer.insert(batch)
+            new += len(missing)
         broken += lines.broken
     return Imported(rows, new, broken)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from llm_orchestrator.usage.database.rows import values_of
+from llm_orchestrator.usage.database.rows import row_of, values_of
 from llm_orchestrator.usage.database.schema import USAGE
 from llm_orchestrator.usage.database.setup import prepare
 from llm_orchestrator.usage.database.spool import Chunk
@@ -49,12 +49,16 @@ class Writer:
             self._is_ready = False  # somebody changed the tables: look at them again
             raise
 
-    def known(self, rows: Sequence[Mapping[str, Any]]) -> int:
-        """How many of some rows are there already."""
+    def new_of(self, rows: Sequence[Mapping[str, Any]]) -> List[Mapping[str, Any]]:
+        """Those of some rows that are not there yet, be it under another id: rows of an export have none."""
         self.get_ready()
-        query = sa.select(sa.func.count()).where(USAGE.c.id.in_([row["id"] for row in rows]))
+        ids, moments = ([row[name] for row in rows] for name in ("id", "timestamp"))
+        query = sa.select(USAGE).where(sa.or_(USAGE.c.id.in_(ids), USAGE.c.timestamp.in_(moments)))
         with self._engine.connect() as connection:
-            return connection.execute(query).scalar_one()
+            found = [{**row} for row in connection.execute(query).mappings()]
+        there = {row["id"] for row in found}
+        same = {_cells(row) for row in found if row["call_id"]}  # two rows without one may be alike
+        return [row for row in rows if row["id"] not in there and _cells(row) not in same]
 
     def write(self, chunk: Chunk) -> List[bytes]:
         """Insert the rows of some lines; returns the lines that can never be inserted."""
@@ -75,6 +79,10 @@ class Writer:
                 raise
             return False
         return True
+
+
+def _cells(row: Mapping[str, Any]) -> Tuple[str, ...]:
+    return tuple(row_of(row).values())
 
 
 def _rows_of(chunk: Chunk) -> Tuple[List[_Row], List[bytes]]:

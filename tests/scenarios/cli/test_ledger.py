@@ -28,6 +28,11 @@ def configured(folder: Path, place: Dict[str, Any]) -> None:
     write(folder, {**CONFIG, "cost_tracking": {name: str(value) for name, value in place.items()}})
 
 
+def _without_lines(file: bytes, count: int) -> bytes:
+    header, *lines = file.splitlines(keepends=True)
+    return b"".join([header, *lines[count:]])
+
+
 @databases
 @pytest.mark.usefixtures("configured")
 def test_a_file_is_brought_in_looked_at_copied_and_forgotten(command: Command, folder: Path) -> None:
@@ -50,6 +55,9 @@ def test_a_file_is_brought_in_looked_at_copied_and_forgotten(command: Command, f
     assert "Rows: 6, from 2026-01-01" in status.out and "On the way: 0 rows" in status.out
     assert "Wrote 6 rows" in command("ledger", "export", "out.csv").out
     assert (folder / "out.csv").read_bytes() == (folder / "moved.csv").read_bytes()
+    (folder / "out.csv").write_bytes(_without_lines((folder / "out.csv").read_bytes(), 1))
+    again = command("ledger", "import", "out.csv")
+    assert "0 rows brought in; 5 were there" in again.out, "an export has other places, and the same rows"
     assert "Wrote 1 row " in command("ledger", "export", "out.jsonl", "--since", "2026-02").out
     assert "6 calls" in command("costs").out + command("costs").err
 
