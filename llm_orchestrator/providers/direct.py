@@ -73,7 +73,7 @@ class _Requests:
     @staticmethod
     def body_of(wire: WireRequest) -> Optional[bytes]:
         if wire.body is None:
-            return wire.content
+            return None if wire.content is None else bytes(wire.content)
         return _json_of(wire.body).encode("utf-8")
 
 

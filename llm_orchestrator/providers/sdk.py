@@ -178,10 +178,10 @@ class SDKProvider(BaseLLMProvider):
         return reply
 
     def _check_carries(self, wire: WireRequest) -> None:
-        """The SDKs' generic calls carry JSON, below the base URL."""
-        if not self.is_direct and (wire.content is not None or wire.path.startswith("../")):
+        """The SDKs' generic calls carry JSON and forms, below the base URL."""
+        if not self.is_direct and (isinstance(wire.content, bytes) or wire.path.startswith("../")):
             refusal = InvalidRequestError(
-                f"Provider {self.name!r} goes through the vendor's SDK, which uploads no files for us. "
+                f"Provider {self.name!r} goes through the vendor's SDK, which cannot upload this file. "
                 "Use transport: direct."
             )
             refusal.sent = False
@@ -259,6 +259,17 @@ def _generic_call(client: Any, wire: WireRequest, limits: Limits) -> Any:
             "follow_redirects": False,  # a redirect would carry the key elsewhere
         },
     }
+    if wire.content is not None:
+        return _upload(client, wire, arguments)
     if wire.body is None:
         return client.get(wire.path, **arguments)
     return client.post(wire.path, body=wire.body, **arguments)
+
+
+def _upload(client: Any, wire: WireRequest, arguments: Dict[str, Any]) -> Any:
+    """Send a form, for which the SDK chooses a boundary of its own."""
+    from llm_orchestrator.providers.forms import FORM, Form  # few programs upload
+
+    assert isinstance(wire.content, Form), "bytes were refused"
+    arguments["options"]["headers"] = {"Content-Type": FORM}
+    return client.post(wire.path, files=wire.content.fields, **arguments)

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from types import AsyncGeneratorType
 from typing import (
+    TYPE_CHECKING,
     Any,
     AsyncIterator,
     Callable,
@@ -21,12 +22,16 @@ from typing import (
     Optional,
     Protocol,
     Tuple,
+    Union,
 )
 
 from llm_orchestrator.types import JSON
 from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.values import evolve
+
+if TYPE_CHECKING:
+    from llm_orchestrator.providers.forms import Form
 
 __all__ = [
     "BufferedReply",
@@ -55,7 +60,7 @@ class WireRequest:
         warnings: What else was done differently from what was asked, one sentence each.
         forms: The form in which a parameter was sent, where the provider knows another one. When the model
             rejects it, the next request is built without that form first.
-        content: A body that is not JSON, such as a file; its type is in ``headers``. It goes direct only.
+        content: A body that is not JSON, such as a file; its type is in ``headers``. Bytes go direct only.
     """
 
     path: str
@@ -65,7 +70,7 @@ class WireRequest:
     unsupported: Tuple[str, ...] = ()
     warnings: Tuple[str, ...] = ()
     forms: Mapping[str, str] = field(default_factory=dict)
-    content: Optional[bytes] = field(default=None, repr=False)
+    content: Union[bytes, Form, None] = field(default=None, repr=False)
 
     @property
     def method(self) -> str:

@@ -25,6 +25,7 @@ from llm_orchestrator.providers.batch_values import (
     id_and_state,
     write_lines,
 )
+from llm_orchestrator.providers.forms import Form, FormField
 from llm_orchestrator.providers.reading import as_count, as_mapping, as_mappings, as_text_or_none
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON
@@ -92,14 +93,9 @@ def _line(custom_id: str, item: BatchItem, endpoint: str) -> Dict[str, Any]:
 
 def _upload(content: bytes, mark: str) -> WireRequest:
     """A form of two fields; the mark, random as it is, stands in none of the requests' texts."""
-    head = (
-        f'--{mark}\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
-        f'--{mark}\r\ncontent-disposition: form-data; name="file"; filename="{mark}.jsonl"\r\n'
-        "content-type: application/jsonl\r\n\r\n"
-    )
-    form = b"".join((head.encode("ascii"), content, f"\r\n--{mark}--\r\n".encode("ascii")))
-    headers = {"content-type": f"multipart/form-data; boundary={mark}"}
-    return WireRequest("/files", headers=headers, content=form)
+    file = FormField(f"{mark}.jsonl", content, "application/jsonl")
+    form = Form(mark, {"purpose": FormField(None, b"batch"), "file": file})
+    return WireRequest("/files", headers={"content-type": form.media_type}, content=form)
 
 
 def status_request(identifier: str) -> WireRequest:

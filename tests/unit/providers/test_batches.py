@@ -55,7 +55,7 @@ def test_openai_uploads_a_file_and_makes_a_batch_of_it(api: str, path: str) -> N
     pairs = items(OpenAIAdapter("openai", api=api), openai)
     batch = {"id": "batch_1", "status": "validating", "metadata": {"llm_orchestrator": MARK}}
     (upload, create), status = sent(openai.submission(pairs, MARK), [({"id": "file-1"}, {}), (batch, {})])
-    content = upload.content or b""
+    content = bytes(upload.content or b"")
     boundary = upload.headers["content-type"].partition("boundary=")[2].encode()
     _, purpose, file, end = content.split(b"--" + boundary)
     assert (upload.method, upload.path, end) == ("POST", "/files", b"--\r\n")
@@ -196,7 +196,7 @@ def test_a_large_batch_of_gemini_is_uploaded(monkeypatch: pytest.MonkeyPatch) ->
     url = {"x-goog-upload-url": "https://host/upload/v1beta/files?upload_id=7"}
     replies: Replies = [(begun, url), ({"file": {"name": "files/f"}}, {}), (PENDING, {})]
     (begin, upload, create), _ = sent(gemini.submission(pairs, MARK), replies)
-    content = upload.content or b""
+    content = bytes(upload.content or b"")
     assert begin.headers["x-goog-upload-header-content-length"] == str(len(content))
     assert upload.path == "../upload/v1beta/files?upload_id=7"
     assert upload.headers["x-goog-upload-command"] == "upload, finalize"
