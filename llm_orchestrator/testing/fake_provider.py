@@ -15,6 +15,7 @@ from llm_orchestrator.exceptions import ModelNotFoundError
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.wire import BufferedReply, Limits, RawReply, StreamState, WireRequest
+from llm_orchestrator.testing.fake_logprobs import read_logprobs
 from llm_orchestrator.testing.fake_reply import FakeReply
 from llm_orchestrator.testing.fake_script import FakeScript, Scripted, can_answer, reply_of
 from llm_orchestrator.testing.fake_vectors import DIMENSIONS, fake_vector
@@ -122,6 +123,7 @@ class FakeProvider(BaseLLMProvider):
             reasoning=body.get("reasoning"),
             refusal=body.get("refusal"),
             message=Message("assistant", text or None, tool_calls=calls, provider=self.name),
+            logprobs=read_logprobs(body.get("logprobs") or ()),
         )
 
     def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:

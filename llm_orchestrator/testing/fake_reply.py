@@ -11,6 +11,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union, cast
 from llm_orchestrator.types import (
     FinishReason,
     LLMRequest,
+    TokenLogprob,
     TokenUsage,
     ToolCall,
     parse_arguments,
@@ -44,6 +45,8 @@ class FakeReply:
         delay: Seconds to wait before the answer, and before each further chunk of a stream.
         vectors: For ``embed``: a vector for each text of the request. An entry of the script with vectors
             answers no other request.
+        logprobs: How likely each token of the text was, ``TokenLogprob`` objects; given to the calls that ask
+            for ``logprobs``.
 
     Raises:
         TypeError: ``text`` or the arguments of a tool call cannot be written as JSON, ``tool_calls`` has
@@ -60,6 +63,7 @@ class FakeReply:
     error: Optional[Exception] = None
     delay: float = 0.0
     vectors: Optional[Sequence[Sequence[float]]] = None
+    logprobs: Sequence[TokenLogprob] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.tool_calls, (str, abc.Mapping)) or not isinstance(self.tool_calls, abc.Sequence):
@@ -91,7 +95,9 @@ def is_object(value: object) -> bool:
 
 
 def as_asked(reply: FakeReply, request: LLMRequest) -> FakeReply:
-    """The reply with its object as the text that a model would write for this request."""
+    """The reply as a model would give it: an object as text, and nothing that was not asked for."""
+    if reply.logprobs and not request.logprobs:
+        reply = replace(reply, logprobs=())
     if reply.text is None or isinstance(reply.text, str):
         return reply
     text = _text_of(reply.text)

@@ -10,6 +10,7 @@ from typing import Any, AsyncIterator, Dict, Iterator, Mapping, Union
 
 from llm_orchestrator.exceptions import OrchestratorError, ProviderTimeoutError
 from llm_orchestrator.providers.wire import Limits, RawReply
+from llm_orchestrator.testing.fake_logprobs import write_logprobs
 from llm_orchestrator.testing.fake_reply import FakeReply
 from llm_orchestrator.types import JSON, FinishReason, TokenUsage
 
@@ -136,6 +137,7 @@ class ScriptedReply:
             "reasoning": reply.reasoning,
             "refusal": reply.refusal,
             "usage": asdict(reply.usage or self._counted()),
+            "logprobs": write_logprobs(reply.logprobs),
         }
 
     def _counted(self) -> TokenUsage:

@@ -19,6 +19,7 @@ from llm_orchestrator import (
     ProviderTimeoutError,
     RateLimitError,
     StreamInterruptedError,
+    TokenLogprob,
     TokenUsage,
     ToolCall,
 )
@@ -77,6 +78,14 @@ def test_every_field_of_a_reply_arrives(way: str) -> None:
     assert (response.tool_calls, response.usage) == ((call,), usage)
     assert response.finish_reason is FinishReason.CONTENT_FILTER
     assert response.raw_finish_reason == "content_filter"
+
+
+def test_log_probabilities_are_given_to_who_asks_for_them(way: str) -> None:
+    told = (TokenLogprob("Yes", -0.1, b"Yes", (TokenLogprob("Yes", -0.1), TokenLogprob("No", -2.4))),)
+    orchestrator = play(FakeReply("Yes", logprobs=told)).orchestrator
+    asked = ask(orchestrator, way, logprobs=2)
+    assert (asked.logprobs, asked.warnings) == (told, ())
+    assert ask(orchestrator, way).logprobs == ()
 
 
 def test_usage_is_counted_in_words_unless_given(way: str) -> None:
