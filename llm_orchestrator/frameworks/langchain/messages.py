@@ -74,7 +74,13 @@ def chunk_of(event: AnswerEvent) -> ChatGenerationChunk:
 
 
 def last_chunk_of(response: LLMResponse) -> ChatGenerationChunk:
-    """Write what is known at the end of a stream."""
+    """Write what is known at the end of a stream; refuse calls that LangChain would complete, and run."""
+    broken = next((call for call in response.tool_calls if call.arguments is None), None)
+    if broken is not None:
+        raise theirs.OutputParserException(
+            f"The arguments of the streamed call of {broken.name!r} broke off, or are not JSON. Ask again.",
+            llm_output=broken.raw_arguments,
+        )
     return ChatGenerationChunk(message=AIMessageChunk(content="", chunk_position="last", **_facts(response)))
 
 
