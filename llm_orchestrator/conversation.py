@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import abc
 from decimal import Decimal
-from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -109,12 +108,7 @@ class Conversation:
         self._defaults.start()
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._defaults.close()
 
     async def __aenter__(self) -> Self:
@@ -122,12 +116,7 @@ class Conversation:
         await self._defaults.astart()
         return self
 
-    async def __aexit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self._defaults.aclose()
 
     # ---------------------------------------------------------------- what was said and spent

@@ -20,7 +20,7 @@ from typing import (
 
 from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse, Message, ToolCall
 
-__all__ = ["CallEvent", "Hook", "Listeners", "ToolEvent", "checked_hooks"]
+__all__ = ["CallEvent", "Hook", "Listeners", "ToolEvent", "answer_in", "checked_hooks"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class CallEvent:
         request: The request, prompts included.
         service: The provider as OpenTelemetry's ``gen_ai.provider.name`` names it.
         base_url: Address of the API; None for the vendor's own.
+        response_id: The provider's id of the answer; None where it told none.
     """
 
     kind: str
@@ -60,6 +61,7 @@ class CallEvent:
     request: Optional[LLMRequest] = field(default=None, repr=False)
     service: str = ""
     base_url: Optional[str] = None
+    response_id: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,12 @@ class ToolEvent:
     started_at: datetime
     seconds: float
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def answer_in(response: Optional[LLMResponse], error: Optional[BaseException]) -> Optional[LLMResponse]:
+    """The answer of a call; an error may have one as well, which was paid for."""
+    found = (response, getattr(error, "response", None), getattr(error, "partial_response", None))
+    return next((answer for answer in found if isinstance(answer, LLMResponse)), None)
 
 
 #: A function that is called with what happened, in the context (``contextvars``) in which the call was made,

@@ -11,7 +11,6 @@ import copy
 import os
 import threading
 from decimal import Decimal
-from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -22,7 +21,6 @@ from typing import (
     Optional,
     Sequence,
     Tuple,
-    Type,
     Union,
     overload,
 )
@@ -655,23 +653,13 @@ class LLMOrchestrator:
     def __enter__(self) -> LLMOrchestrator:
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     async def __aenter__(self) -> LLMOrchestrator:
         return self
 
-    async def __aexit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
     # ---------------------------------------------------------------- parts

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from types import TracebackType
-from typing import Generic, Optional, Set, Tuple, Type, Union
+from typing import Generic, Optional, Set, Tuple, Union
 
 from llm_orchestrator.bulk.asking import Caller
 from llm_orchestrator.bulk.batch import BatchEngine
@@ -195,12 +194,7 @@ class BulkRun(_Run, Generic[Parsed_co]):
     def __enter__(self) -> BulkRun[Parsed_co]:
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __del__(self) -> None:
@@ -283,12 +277,7 @@ class AsyncBulkRun(_Run, Generic[Parsed_co]):
     async def __aenter__(self) -> AsyncBulkRun[Parsed_co]:
         return self
 
-    async def __aexit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
     def __del__(self) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Dict, Optional, Tuple, Type
+from typing import Dict, Optional, Tuple
 
 from llm_orchestrator.calls.conversation_state import ConversationState, History
 from llm_orchestrator.types import Message, ToolCall
@@ -72,12 +71,7 @@ class HeldHistory:
             self._start = len(self._own.messages)
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]] = None,
-        error: Optional[BaseException] = None,
-        trace: Optional[TracebackType] = None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._own is not None:
             if self.open_calls:
                 self.state = evolve(self.state, messages=(*self.state.messages, *self.results))

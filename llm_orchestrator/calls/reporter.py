@@ -382,8 +382,12 @@ class CallReporter:
     ) -> None:
         if self._listeners is None:
             return
+        from llm_orchestrator.hooks import answer_in  # loaded, where there are hooks
+
         request = self._sent if kind == "attempt" else self._request
         redactor = self._provider.redactor_for(request)  # a hook writes to logs and traces
+        answer = answer_in(response, error)
+        raw = {} if answer is None else answer.raw_response or {}
         self._listeners.emit(
             kind=kind,
             call_id=self.id,
@@ -399,6 +403,7 @@ class CallReporter:
             request=with_hidden_headers(request, redactor),
             service=self._provider.service or self._provider.name,
             base_url=self._provider.base_url,
+            response_id=redactor.clean(self._provider.response_id_of(raw)),
         )
 
     def tool_report(self, call: ToolCall) -> tool_report.ToolReport:

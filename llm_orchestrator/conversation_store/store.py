@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
 from functools import partial
-from types import TracebackType
-from typing import Any, Dict, List, NamedTuple, Optional, Type, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Union
 
 from llm_orchestrator.conversation import Conversation, OrchestratorLike
 from llm_orchestrator.conversation_store.places import FilePlace, Run, StorePlace
@@ -104,12 +103,7 @@ class ConversationStore:
     def __enter__(self) -> ConversationStore:
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.bulk.loops import PrivateLoop, private_loop
 from llm_orchestrator.exceptions import (
@@ -111,12 +110,7 @@ class MCPTools(ToolServer):
         self._loop = loop
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         connection, loop = self._connection, self._loop
         if connection is None or loop is None:
             return
@@ -132,12 +126,7 @@ class MCPTools(ToolServer):
         self._take(*await self._open())
         return self
 
-    async def __aexit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()

@@ -87,6 +87,8 @@ class Adapter(ABC):
     default_max_tokens: ClassVar[Optional[int]] = None
     #: Reply headers that may hold the provider's id of the request.
     request_id_headers: ClassVar[Tuple[str, ...]] = ("x-request-id", "request-id")
+    #: The field of a reply that has the provider's id of the answer.
+    response_id_field: ClassVar[str] = "id"
     #: Reply headers that decide a price, in lower case.
     price_headers: ClassVar[Tuple[str, ...]] = ()
     #: The translation of its batch API, a ``batches`` module of a protocol; None where it has none.
@@ -564,6 +566,18 @@ class Adapter(ABC):
             if found:
                 return one_line(found)
         return None
+
+    def response_id_of(self, body: JSON) -> Optional[str]:
+        """Find the provider's id of the answer.
+
+        Args:
+            body: The provider's JSON.
+
+        Returns:
+            The id, or None.
+        """
+        found = body.get(self.response_id_field)
+        return one_line(found) if isinstance(found, str) and found else None
 
     def translate_options(self, options: JSON) -> JSON:
         """Translate provider options that have a name of our own.

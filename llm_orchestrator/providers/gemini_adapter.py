@@ -42,6 +42,7 @@ class GeminiAdapter(SDKProvider):
 
     protocol: ClassVar[str] = "gemini"
     service: ClassVar[str] = "gcp.gemini"
+    response_id_field: ClassVar[str] = "responseId"
     price_headers: ClassVar[Tuple[str, ...]] = ("x-gemini-service-tier",)
     extra: ClassVar[str] = "gemini"
     batch_api: ClassVar[Any] = LazyModule("llm_orchestrator.providers.gemini.batches")

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
-from llm_orchestrator.hooks import CallEvent, ToolEvent
+from llm_orchestrator.hooks import CallEvent, ToolEvent, answer_in
 from llm_orchestrator.types import (
     Attempt,
     EmbeddingRequest,
@@ -70,6 +70,7 @@ def call_attributes(event: CallEvent) -> Attributes:
             **(_of_request(event.request) if event.request else {}),
             "gen_ai.request.stream": event.streamed or None,
             "gen_ai.response.time_to_first_chunk": time_to_first_chunk(event),
+            "gen_ai.response.id": event.response_id,
             **_of_answer(answer_of(event)),
             "error.type": error_type(event),
             "session.id": event.session_id,
@@ -118,10 +119,8 @@ def _tags(tags: Mapping[str, str]) -> Attributes:
 
 
 def answer_of(event: CallEvent) -> Optional[LLMResponse]:
-    """The answer of a call; an error may have one as well, which was paid for."""
-    error = event.error
-    found = (event.response, getattr(error, "response", None), getattr(error, "partial_response", None))
-    return next((answer for answer in found if isinstance(answer, LLMResponse)), None)
+    """The answer of a call, or the one that its error has."""
+    return answer_in(event.response, event.error)
 
 
 def error_type(event: CallEvent) -> Optional[str]:
@@ -144,6 +143,8 @@ def _of_request(request: LLMRequest) -> Attributes:
     if isinstance(request, EmbeddingRequest):
         attributes["gen_ai.embeddings.dimension.count"] = request.dimensions
     attributes["gen_ai.output.type"] = "json" if request.response_format else None
+    choices = request.provider_options.get("n")
+    attributes["gen_ai.request.choice.count"] = choices if isinstance(choices, int) and choices != 1 else None
     return attributes
 
 

@@ -6,8 +6,7 @@ What that is (``llm_orchestrator.mcp`` has servers of MCP) is unknown here and t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, Optional, Sequence, Type
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, Optional, Sequence
 
 from llm_orchestrator.utils.json import JSON
 
@@ -60,23 +59,13 @@ class ToolServer(ABC):
     def __enter__(self) -> Self: ...
 
     @abstractmethod
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
 
     @abstractmethod
     async def __aenter__(self) -> Self: ...
 
     @abstractmethod
-    async def __aexit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None: ...
+    async def __aexit__(self, *error: object) -> None: ...
 
 
 def each_tool(tools: Iterable[Any]) -> Iterator[Any]:

@@ -125,6 +125,19 @@ def test_arguments_that_are_no_json_are_told_and_sent_back(server: ScriptedServe
     assert server.requests[-1].body["messages"][1]["tool_calls"][0]["function"]["arguments"] == '{"city": '
 
 
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+def test_arguments_that_break_off_in_a_stream_run_no_tool(server: ScriptedServer, way: str) -> None:
+    dialect = DIALECTS["chat"]
+    broken = [Call("temperature", id="call_1", raw='{"city": "Ro')]
+    server.script(dialect.stream([], tool_calls=broken, finish="length"))
+    with LLMOrchestrator(dialect.config(server.url)) as orchestrator:
+        model = ChatOrchestrator(orchestrator=orchestrator, streaming=True)
+        with pytest.raises(theirs.OutputParserException, match="'temperature' broke off") as caught:
+            ask(model, way)
+        assert caught.value.llm_output == '{"city": "Ro'
+        assert [row["status"] for row in orchestrator.cost_tracker.to_dicts()] == ["ok"]
+
+
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [

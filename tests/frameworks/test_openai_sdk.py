@@ -132,6 +132,8 @@ def test_errors(orchestrate: Orchestrate, server: ScriptedServer, dialect: Diale
     with pytest.raises(openai.RateLimitError) as caught:
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "Hi"}])
     assert isinstance(caught.value, openai.APIStatusError) and caught.value.status_code == 429
+    again = openai.RateLimitError("Raised anew.", response=caught.value.response, body=caught.value.body)
+    assert (again.status_code, again.request_id) == (429, caught.value.request_id)
 
 
 def test_raw_responses(orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator, List
 
@@ -15,10 +16,13 @@ import pytest
 from llm_orchestrator.mcp import MCPTools
 from tests.support.waiting import until
 
-#: A server as its author writes it.
+#: A server as its author writes it, and a note of its process.
 WEATHER = '''
 import os, sys
+from pathlib import Path
 from mcp.server.mcpserver import MCPServer
+
+Path(__file__).with_name("pids").open("a").write(f"{os.getpid()}\\n")
 
 server = MCPServer("weather")
 
@@ -36,11 +40,30 @@ else:
 Liar = Callable[..., MCPTools]
 
 
+@contextmanager
+def no_program_left(tmp_path: Path) -> Iterator[Path]:
+    """Fail where a server whose program noted itself still runs; and end it, or the whole run waits for it."""
+    notes = tmp_path / "pids"
+    try:
+        yield notes
+        until(lambda: not programs_in(notes), seconds=10)
+    finally:
+        for pid in programs_in(notes):
+            os.kill(pid, signal.SIGKILL)
+
+
+def programs_in(notes: Path) -> List[int]:
+    """The noted programs that run."""
+    pids = notes.read_text().split() if notes.exists() else []
+    return [int(pid) for pid in pids if runs(int(pid))]
+
+
 @pytest.fixture
-def weather(tmp_path: Path) -> List[str]:
-    """The command of the server of ten lines."""
+def weather(tmp_path: Path) -> Iterator[List[str]]:
+    """The command of the server of ten lines; after the test, it does not run."""
     (tmp_path / "weather.py").write_text(WEATHER)
-    return [sys.executable, str(tmp_path / "weather.py")]
+    with no_program_left(tmp_path):
+        yield [sys.executable, str(tmp_path / "weather.py")]
 
 
 @pytest.fixture
@@ -70,16 +93,17 @@ def listens(port: int) -> bool:
 
 @pytest.fixture
 def liar(tmp_path: Path) -> Iterator[Liar]:
-    """Makes servers that misbehave; after the test, none of their programs runs."""
-    notes = tmp_path / "pids"
+    """Makes servers that misbehave; after the test, each is closed, and none of their programs runs."""
+    made: List[MCPTools] = []
 
     def make(how: str, **settings: Any) -> MCPTools:
         file = Path(__file__).with_name("lying_server.py")
-        return MCPTools([sys.executable, str(file), how, str(notes)], **{"timeout": 60, **settings})
+        made.append(MCPTools([sys.executable, str(file), how, str(notes)], **{"timeout": 60, **settings}))
+        return made[-1]
 
-    yield make
-    pids = [int(line) for line in notes.read_text().split()] if notes.exists() else []
-    until(lambda: not any(map(runs, pids)))
+    with no_program_left(tmp_path) as notes:
+        yield make
+        assert not [tools for tools in made if tools.is_started], "a server was left open"
 
 
 def runs(pid: int) -> bool:

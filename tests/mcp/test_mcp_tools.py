@@ -138,7 +138,7 @@ def test_a_published_server(module: str, call: ToolCall, expected: str, tmp_path
     ("how", "told"),
     [
         ("dies", "MCP server"),
-        ("hangs", "did not end within"),
+        ("hangs", "did not end within 1 seconds"),
         ("refuses", "Not today"),
         ("error", "No such city."),
         ("no content", "failed"),
@@ -175,7 +175,12 @@ def test_what_a_server_does_is_told_to_the_model_and_the_loop_goes_on(
 @chat
 @pytest.mark.parametrize("way", ["whole", "async whole"], indirect=True)
 @pytest.mark.parametrize(
-    ("how", "error"), [("dies", ToolServerError), ("hangs", ToolTimeoutError), ("error", ToolServerError)]
+    ("how", "error", "words"),
+    [
+        ("dies", ToolServerError, "MCP server"),
+        ("hangs", ToolTimeoutError, "within 1 seconds"),
+        ("error", ToolServerError, "No such city"),
+    ],
 )
 def test_what_was_paid_is_recorded_where_a_failure_is_raised(
     liar: Liar,
@@ -186,10 +191,11 @@ def test_what_was_paid_is_recorded_where_a_failure_is_raised(
     path: Path,  # noqa: F811
     how: str,
     error: Any,
+    words: str,
 ) -> None:
     server.script(calls(dialect, way, ROME))
     conversation = spend(**price(dialect)).start_conversation(tools=[liar(how)])
-    with pytest.raises(error):
+    with pytest.raises(error, match=words):
         in_block(conversation, way, on_tool_error="raise", tool_timeout=1 if how == "hangs" else 60)
     assert [row["status"] for row in rows(path)] == ["ok"]
     assert conversation.cost and conversation.cost > 0
@@ -336,11 +342,13 @@ def test_a_cancellation_while_a_server_is_ended_waits_for_its_end(liar: Liar) ->
 
 def test_a_program_that_ends_ends_its_servers(liar: Liar) -> None:
     """``asyncio.run`` cancels what is left when a program ends; the fixture looks for the server's process."""
+    tools = liar("stays")
 
     async def main() -> None:
-        await liar("stays").__aenter__()
+        await tools.__aenter__()
 
     asyncio.run(main())
+    asyncio.run(tools.__aexit__(None, None, None))  # late, and harmless
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from llm_orchestrator import LLMOrchestrator, ProviderError
@@ -35,8 +37,11 @@ def test_a_call_on_every_provider(
     )
     config = dialect.config(server.url, max_retries=0)
     with LLMOrchestrator(config, hooks=[recorder.hook()]) as orchestrator:
-        ask(orchestrator, way, SECRET, model=MODEL, temperature=0.5, max_tokens=50, tags={"team": "blue"})
+        response = ask(
+            orchestrator, way, SECRET, model=MODEL, temperature=0.5, max_tokens=50, tags={"team": "blue"}
+        )
 
+    raw = response.raw_response or {}
     span = recorder.call()
     said = attributes_of(span)
     assert (span.name, span.kind.name, span.status.status_code.name) == (f"chat {MODEL}", "CLIENT", "UNSET")
@@ -46,6 +51,7 @@ def test_a_call_on_every_provider(
         "gen_ai.request.model": MODEL,
         "gen_ai.request.temperature": 0.5,
         "gen_ai.request.max_tokens": 50,
+        "gen_ai.response.id": raw["responseId" if dialect.provider == "gemini" else "id"],
         "gen_ai.response.model": "served-1",
         "gen_ai.response.finish_reasons": ("length",),
         "gen_ai.usage.input_tokens": 120,
@@ -61,6 +67,21 @@ def test_a_call_on_every_provider(
     (attempt,) = recorder.attempts()
     assert attributes_of(attempt)["http.response.status_code"] == 200
     assert KEY not in recorder.shown() and SECRET not in recorder.shown()
+
+
+def test_a_key_in_the_id_of_an_answer_and_an_answer_without_one(
+    server: ScriptedServer, dialect: Dialect, recorder: Recorder
+) -> None:
+    bodies = [json.loads(dialect.whole("Hi.").body) for _ in range(2)]
+    for body, told in zip(bodies, (KEY, {"no": "text"})):
+        body.update(id=told, responseId=told)
+    server.script(*[dialect.whole("Hi.").but(body=json.dumps(body).encode()) for body in bodies])
+    with LLMOrchestrator(dialect.config(server.url), hooks=[recorder.hook()]) as orchestrator:
+        for _ in bodies:
+            ask(orchestrator, "whole")
+
+    ids = [attributes_of(span).get("gen_ai.response.id") for span in recorder.calls]
+    assert ids == ["[redacted]", None]
 
 
 def test_a_server_that_repeats_the_key(

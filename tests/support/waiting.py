@@ -8,9 +8,9 @@ from typing import Callable
 __all__ = ["until"]
 
 
-def until(true: Callable[[], bool]) -> None:
+def until(true: Callable[[], bool], *, seconds: float = 60) -> None:
     """Wait far longer than it can take on a busy machine."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -9,12 +9,12 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, conv
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from llm_orchestrator import exceptions as own
+from llm_orchestrator.frameworks.openai.arguments import read_turn
 from llm_orchestrator.frameworks.openai.completions import state_of
 from llm_orchestrator.frameworks.translation import Translating, counterpart, kind_of
 from llm_orchestrator.types import (
     AnswerEvent,
     LLMResponse,
-    Message,
     ReasoningDelta,
     TextDelta,
     TokenUsage,
@@ -33,14 +33,12 @@ def read_messages(messages: Sequence[BaseMessage]) -> List[Any]:
 def _read(message: BaseMessage) -> List[Any]:
     if not isinstance(message, AIMessage):
         return list(convert_to_openai_messages([message]))
-    calls = [ToolCall(call["id"] or "", call["name"], call["args"]) for call in message.tool_calls]
-    calls += [
-        ToolCall(call["id"] or "", call["name"] or "", None, call["args"] or "")
-        for call in message.invalid_tool_calls
+    calls = [
+        {"id": call["id"], "function": {"name": call["name"], "arguments": call["args"]}}
+        for call in (*message.tool_calls, *message.invalid_tool_calls)
     ]
     kept = {name: message.additional_kwargs.get(name) for name in ("provider", "provider_state")}
-    state = kept if kept["provider_state"] else {}
-    return [Message("assistant", message.text or None, tuple(calls), **state)]
+    return [read_turn({"role": "assistant", "content": message.text or None, "tool_calls": calls, **kept})]
 
 
 def result_of(response: LLMResponse) -> ChatResult:
@@ -54,17 +52,12 @@ def result_of(response: LLMResponse) -> ChatResult:
 
 def _calls(calls: Sequence[ToolCall]) -> Dict[str, Any]:
     whole = [call for call in calls if call.arguments is not None]
+    broken = [call for call in calls if call.arguments is None]
+    told = {"error": "The arguments are not JSON."}
     return {
         "tool_calls": [{"name": call.name, "args": call.arguments, "id": call.id} for call in whole],
         "invalid_tool_calls": [
-            {
-                "name": call.name,
-                "args": call.raw_arguments,
-                "id": call.id,
-                "error": "The arguments are not JSON.",
-            }
-            for call in calls
-            if call.arguments is None
+            {"name": call.name, "args": call.raw_arguments, "id": call.id, **told} for call in broken
         ],
     }
 
@@ -81,7 +74,13 @@ def chunk_of(event: AnswerEvent) -> ChatGenerationChunk:
 
 
 def last_chunk_of(response: LLMResponse) -> ChatGenerationChunk:
-    """Write what is known at the end of a stream."""
+    """Write what is known at the end of a stream; refuse calls that LangChain would complete, and run."""
+    broken = next((call for call in response.tool_calls if call.arguments is None), None)
+    if broken is not None:
+        raise theirs.OutputParserException(
+            f"The arguments of the streamed call of {broken.name!r} broke off, or are not JSON. Ask again.",
+            llm_output=broken.raw_arguments,
+        )
     return ChatGenerationChunk(message=AIMessageChunk(content="", chunk_position="last", **_facts(response)))
 
 

@@ -28,10 +28,9 @@ from llm_orchestrator.types import (
     TokenUsage,
     ToolCall,
     ToolCallDelta,
-    arguments_text,
 )
 
-__all__ = ["ChunkWriter", "completion_of", "parsed_completion_of", "raw_arguments", "state_of", "usage_of"]
+__all__ = ["ChunkWriter", "completion_of", "parsed_completion_of", "state_of", "usage_of"]
 
 
 def completion_of(response: LLMResponse) -> ChatCompletion:
@@ -98,13 +97,8 @@ def state_of(response: LLMResponse) -> Dict[str, Any]:
 
 def _tool_call(call: ToolCall) -> ChatCompletionMessageToolCall:
     return ChatCompletionMessageToolCall(
-        id=call.id, type="function", function=Function(name=call.name, arguments=raw_arguments(call))
+        id=call.id, type="function", function=Function(name=call.name, arguments=call.arguments_text())
     )
-
-
-def raw_arguments(call: ToolCall) -> str:
-    """The arguments of a call as JSON."""
-    return call.raw_arguments or arguments_text(call.arguments or {})
 
 
 def usage_of(usage: TokenUsage) -> Optional[CompletionUsage]:

@@ -239,7 +239,8 @@ def _fields(
     request_id = getattr(error, "request_id", None)
     known = {"retry-after": getattr(error, "retry_after", None), "x-request-id": request_id}
     headers = {name: str(value) for name, value in known.items() if value is not None}
-    response = SimpleNamespace(status_code=status, headers=headers)
+    # ``request``, too, for the SDK's classes ask for it when a program raises one anew.
+    response = SimpleNamespace(status_code=status, headers=headers, request=None)
     return {**body, "body": body, "status_code": status, "request_id": request_id, "response": response}
 
 

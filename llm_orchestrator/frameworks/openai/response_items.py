@@ -7,7 +7,7 @@ import uuid
 from collections import abc
 from typing import Any, Dict, Iterable, List, Optional
 
-from llm_orchestrator.frameworks.openai.completions import raw_arguments, state_of
+from llm_orchestrator.frameworks.openai.completions import state_of
 from llm_orchestrator.frameworks.openai.response_values import (
     ContentPart,
     OutputItem,
@@ -82,7 +82,7 @@ def items_of(response: LLMResponse) -> Dict[str, OutputItem]:
             parts.append(ContentPart(type="refusal", refusal=response.refusal))
         items["message"] = message_item(parts)
     for index, call in enumerate(response.tool_calls):
-        items[f"call {index}"] = call_item(call.id, call.name, raw_arguments(call))
+        items[f"call {index}"] = call_item(call.id, call.name, call.arguments_text())
     return items
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import AsyncIterator, Generic, Iterator, List, Optional, Protocol, Type, TypeVar
+from typing import AsyncIterator, Generic, Iterator, List, Protocol, TypeVar
 
 from llm_orchestrator.frameworks.openai.errors import translated
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
@@ -52,12 +51,7 @@ class Stream(Generic[Chunk]):
     def __enter__(self) -> Stream[Chunk]:
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -95,12 +89,7 @@ class AsyncStream(Generic[Chunk]):
     async def __aenter__(self) -> AsyncStream[Chunk]:
         return self
 
-    async def __aexit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
 
     async def close(self) -> None:

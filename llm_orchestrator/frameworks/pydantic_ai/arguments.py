@@ -34,9 +34,7 @@ def read_settings(settings: Mapping[str, Any], parameters: Any) -> Dict[str, Any
         read["stop"] = settings["stop_sequences"]
     if settings.get("timeout") is not None:  # of an HTTP library's limits the time of silence, as ours is
         read["timeout"] = getattr(settings["timeout"], "read", settings["timeout"])
-    if (
-        parameters.thinking is not None and parameters.thinking is not True
-    ):  # True is what the model does anyway
+    if parameters.thinking not in (None, True):  # True is what the model does anyway
         read["reasoning_effort"] = parameters.thinking or "none"
     if parameters.output_mode == "native" and parameters.output_object is not None:
         read["response_format"] = _output(parameters.output_object)
@@ -45,13 +43,9 @@ def read_settings(settings: Mapping[str, Any], parameters: Any) -> Dict[str, Any
 
 
 def _output(wanted: Any) -> Dict[str, Any]:
-    form = {
-        "name": wanted.name or "answer",
-        "schema": wanted.json_schema,
-        "strict": wanted.strict is not False,
-    }
     described = {} if wanted.description is None else {"description": wanted.description}
-    return {"type": "json_schema", "json_schema": {**form, **described}}
+    form = {"name": wanted.name or "answer", "schema": wanted.json_schema, **described}
+    return {"type": "json_schema", "json_schema": {**form, "strict": wanted.strict is not False}}
 
 
 def read_tools(settings: Mapping[str, Any], parameters: Any) -> Dict[str, Any]:
@@ -69,15 +63,14 @@ def read_tools(settings: Mapping[str, Any], parameters: Any) -> Dict[str, Any]:
     elif wish is not None and wish != "auto":
         allowed = {*wish.function_tools, *output}
     offered = [
-        tool
-        for tool in (*parameters.function_tools, *parameters.output_tools)
-        if (allowed is None or tool.name in allowed) and parameters.visibility_of(tool.name) != "withheld"
+        {
+            "type": "function",
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters_json_schema,
+            "strict": tool.strict,
+        }
+        for tool in parameters.declared_tool_defs.values()
+        if allowed is None or tool.name in allowed
     ]
-    return {"tools": [_tool(tool) for tool in offered], "tool_choice": choice} if offered else {}
-
-
-def _tool(tool: Any) -> Dict[str, Any]:
-    known = {"description": tool.description, "strict": tool.strict}
-    function = {"name": tool.name, "parameters": tool.parameters_json_schema}
-    function.update((name, value) for name, value in known.items() if value is not None)
-    return {"type": "function", "function": function}
+    return {"tools": offered, "tool_choice": choice} if offered else {}

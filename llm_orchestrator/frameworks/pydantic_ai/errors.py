@@ -29,8 +29,6 @@ _ERRORS: Tuple[Tuple[Type[own.OrchestratorError], Any], ...] = (
     (own.InvalidRequestError, theirs.ModelRequestRejectedError),
     (own.ProviderError, theirs.ModelAPIError),
 )
-#: Classes that have no HTTP status in pydantic-ai.
-_WITHOUT_STATUS = (theirs.ModelConnectionError,)
 
 
 def translated(model_name: str) -> Translating:
@@ -46,17 +44,18 @@ def _translation(model_name: str, error: own.OrchestratorError) -> Exception:
     return made
 
 
-def _api_error(found: Any, model_name: str, error: own.OrchestratorError) -> Exception:
+def _api_error(found: Any, model_name: str, error: own.OrchestratorError) -> Any:
     status = getattr(error, "status_code", None)
     facts = {
         "retry_after": getattr(error, "retry_after", None),
         "provider_error_code": getattr(error, "code", None),
     }
-    if status is None or issubclass(found, _WITHOUT_STATUS):
-        made: Exception = found(model_name, str(error), **facts)
-        return made
-    category = None if found is theirs.ModelAPIError else found
-    made = theirs.ModelHTTPError.for_category(
-        category, status_code=status, model_name=model_name, body=str(error), **facts
+    if status is None or issubclass(found, theirs.ModelConnectionError):  # which has no status there
+        return found(model_name, str(error), **facts)
+    return theirs.ModelHTTPError.for_category(
+        None if found is theirs.ModelAPIError else found,
+        status_code=status,
+        model_name=model_name,
+        body=str(error),
+        **facts,
     )
-    return made

@@ -23,9 +23,10 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.usage import RequestUsage
 
-from llm_orchestrator.frameworks.openai.completions import raw_arguments, state_of
+from llm_orchestrator.frameworks.openai.arguments import read_turn
+from llm_orchestrator.frameworks.openai.completions import state_of
 from llm_orchestrator.request.attachments import file_part, image_part
-from llm_orchestrator.types import FinishReason, LLMResponse, Message, ToolCall, parse_arguments
+from llm_orchestrator.types import FinishReason, LLMResponse, Message
 
 __all__ = ["facts_of", "read_messages", "response_of", "usage_of"]
 
@@ -39,7 +40,7 @@ FINISHES = {
 }
 
 
-def read_messages(messages: Sequence[ModelMessage], parameters: Any) -> List[Message]:
+def read_messages(messages: Sequence[ModelMessage], parameters: Any) -> List[Any]:
     """Read pydantic-ai's messages, with the instructions of the agent after its system prompts."""
     read = [turn for message in messages for turn in _read(message)]
     instructions = [Message("system", part.content) for part in parameters.instruction_parts or ()]
@@ -47,7 +48,7 @@ def read_messages(messages: Sequence[ModelMessage], parameters: Any) -> List[Mes
     return [*read[:first], *instructions, *read[first:]]
 
 
-def _read(message: ModelMessage) -> Iterator[Message]:
+def _read(message: ModelMessage) -> Iterator[Any]:
     if not isinstance(message, ModelRequest):
         yield _answer(message)
         return
@@ -67,19 +68,17 @@ def _read(message: ModelMessage) -> Iterator[Message]:
         yield Message("user", _content(files))
 
 
-def _answer(message: ModelResponse) -> Message:
+def _answer(message: ModelResponse) -> Any:
     """An answer of an earlier turn; with its provider's own form where the orchestrator gave it."""
-    calls = [part for part in message.parts if isinstance(part, ToolCallPart)]
-    texts = [part.content for part in message.parts if isinstance(part, TextPart)]
+    text = "".join(part.content for part in message.parts if isinstance(part, TextPart))
+    calls = [
+        {"id": part.tool_call_id, "function": {"name": part.tool_name, "arguments": part.args}}
+        for part in message.parts
+        if isinstance(part, ToolCallPart)
+    ]
     known = message.provider_details or {}
-    state = {name: known[name] for name in ("provider", "provider_state") if "provider_state" in known}
-    return Message("assistant", "".join(texts) or None, tuple(map(_call, calls)), **state)
-
-
-def _call(part: ToolCallPart) -> ToolCall:
-    raw = part.args if isinstance(part.args, str) else ""  # as the model wrote it, not as JSON again
-    arguments = parse_arguments(raw) if raw else dict(part.args or {})
-    return ToolCall(part.tool_call_id, part.tool_name, arguments, raw)
+    kept = {name: known.get(name) for name in ("provider", "provider_state")}
+    return read_turn({"role": "assistant", "content": text or None, "tool_calls": calls, **kept})
 
 
 def _content(content: Any) -> Any:
@@ -99,24 +98,20 @@ def _content(content: Any) -> Any:
 def _part(item: Any) -> Dict[str, Any]:
     if isinstance(item, (str, TextContent)):
         return {"type": "text", "text": item if isinstance(item, str) else item.content}
-    if isinstance(item, ImageUrl):
-        return image_part(item.url)
-    if isinstance(item, DocumentUrl):
-        return file_part(item.url)
-    if isinstance(item, BinaryContent) and item.is_image:
-        return image_part(item.data_uri)
-    if isinstance(item, BinaryContent) and item.is_audio:
+    if isinstance(item, (ImageUrl, DocumentUrl)):
+        return image_part(item.url) if isinstance(item, ImageUrl) else file_part(item.url)
+    if not isinstance(item, BinaryContent):
+        raise UserError(f"A {type(item).__name__} cannot be sent. Pass its bytes as BinaryContent.")
+    if item.is_audio:
         return {"type": "input_audio", "input_audio": {"data": item.base64, "format": item.format}}
-    if isinstance(item, BinaryContent):
-        return file_part(item.data_uri)
-    raise UserError(f"A {type(item).__name__} cannot be sent. Pass its bytes as BinaryContent.")
+    return image_part(item.data_uri) if item.is_image else file_part(item.data_uri)
 
 
 def response_of(response: LLMResponse) -> ModelResponse:
     """Write an answer."""
     parts: List[Any] = [] if response.reasoning is None else [ThinkingPart(response.reasoning)]
     parts += [TextPart(response.content)] if response.content else []
-    parts += [ToolCallPart(call.name, raw_arguments(call), call.id) for call in response.tool_calls]
+    parts += [ToolCallPart(call.name, call.arguments_text(), call.id) for call in response.tool_calls]
     known = {"model_name": response.model, "provider_name": response.provider, "usage": usage_of(response)}
     return ModelResponse(parts=parts, **known, **facts_of(response))
 

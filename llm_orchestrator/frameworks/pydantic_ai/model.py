@@ -90,9 +90,9 @@ class OrchestratorModel(Model):  # type: ignore[misc]  # its types are not follo
             yield _Streamed(
                 model_request_parameters=model_request_parameters,
                 stream=stream,
-                asked=self.model_name,
-                system=self.system,
-                started=datetime.now(timezone.utc),
+                model_name=self.model_name,
+                provider_name=self.system,
+                timestamp=datetime.now(timezone.utc),
             )
         finally:
             await stream.aclose()
@@ -101,18 +101,21 @@ class OrchestratorModel(Model):  # type: ignore[misc]  # its types are not follo
 @dataclass
 class _Streamed(StreamedResponse):  # type: ignore[misc]
     stream: AsyncLLMStream
-    asked: str
-    system: str
-    started: datetime
+    # Abstract properties in pydantic-ai; the defaults make attributes of them.
+    model_name: str = ""
+    provider_name: str = ""
+    provider_url: Optional[str] = None
+    timestamp: Optional[datetime] = None
 
     async def _get_event_iterator(self) -> AsyncIterator[Any]:
-        with translated(self.asked):
+        with translated(self.model_name):
             async for event in self.stream.events():
                 for written in self._written(event):
                     yield written
             response = await self.stream.final_response()
         for name, value in facts_of(response).items():
             setattr(self, name, value)
+        self.model_name = response.model
         self._add_usage(usage_of(response), reported=response.usage.prompt_tokens is not None)
 
     def _written(self, event: AnswerEvent) -> Iterator[Any]:
@@ -128,20 +131,3 @@ class _Streamed(StreamedResponse):  # type: ignore[misc]
 
     async def close_stream(self) -> None:
         await self.stream.aclose()
-
-    @property
-    def model_name(self) -> str:
-        response = self.stream.response
-        return self.asked if response is None else response.model
-
-    @property
-    def provider_name(self) -> str:
-        return self.system
-
-    @property
-    def provider_url(self) -> None:
-        return None
-
-    @property
-    def timestamp(self) -> datetime:
-        return self.started
