@@ -16,6 +16,7 @@ from llm_orchestrator.providers.logprobs import (
 from tests.support.fixtures import Orchestrate
 from tests.support.marks import anthropic, chat, responses
 from tests.support.money import answer
+from tests.support.openai_client import create
 from tests.support.raw_replies import ITEM, choice, chunk, completion, ended, message, raw, response_json
 from tests.support.scripted_server import Dialect, Reply, ScriptedServer
 from tests.support.ways import ask
@@ -125,6 +126,26 @@ def test_x10_each_token_has_its_probability_and_the_turn_goes_back(
     sent = server.requests[0].body
     assert {key: sent[key] for key in ASKED[dialect.name][0]} == ASKED[dialect.name][0]
     assert response.warnings == () and "Hello €" in str(server.requests[1].body)
+
+
+@having
+def test_x10_a_program_written_for_openai_s_client_has_them_in_its_form(
+    orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect, way: str
+) -> None:
+    server.script(REPLIES[dialect.name](way), answer(dialect, way))
+    orchestrator = orchestrate()
+
+    told = create(orchestrator, way, logprobs=True, top_logprobs=2)
+    assert [token["token"] for token in told.logprobs] == list(TOKENS)
+    assert [
+        {each["token"]: each["logprob"] for each in token["top_logprobs"]} for token in told.logprobs
+    ] == LIKELY
+    if dialect.name != "gemini":  # which tells no bytes
+        assert [bytes(token["bytes"]).decode() for token in told.logprobs] == list(TOKENS)
+    sent = server.requests[0].body
+    assert {key: sent[key] for key in ASKED[dialect.name][0]} == ASKED[dialect.name][0]
+
+    assert create(orchestrator, way, logprobs=False).logprobs == []
 
 
 @having

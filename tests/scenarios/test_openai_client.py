@@ -385,7 +385,7 @@ def test_o4_a_refusal_to_start_shows_when_the_stream_is_made(
     ("arguments", "wanted", "word"),
     [
         ({"functions": []}, shape.BadRequestError, "tools"),
-        ({"logprobs": True}, shape.BadRequestError, "logprobs"),
+        ({"top_logprobs": 2}, shape.BadRequestError, "logprobs=True"),
         ({"temperatur": 1}, TypeError, "temperatur"),
         ({"api_key": "secret-1"}, TypeError, "api_key"),
         ({"extra_body": {"api_key": "secret-1"}}, shape.BadRequestError, "api_key"),

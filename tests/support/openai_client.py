@@ -20,13 +20,17 @@ class Told:
         finish_reason: Why the answer ended.
         usage: The usage, or None.
         response: The library's own answer.
+        logprobs: How likely each token was, as plain values.
     """
 
-    def __init__(self, message: Dict[str, Any], finish_reason: Any, usage: Any, response: Any) -> None:
+    def __init__(
+        self, message: Dict[str, Any], finish_reason: Any, usage: Any, response: Any, logprobs: List[Any]
+    ) -> None:
         self.message = message
         self.finish_reason = finish_reason
         self.usage = usage
         self.response = response
+        self.logprobs = logprobs
 
 
 def create(orchestrator: LLMOrchestrator, way: str, messages: Any = "", **arguments: Any) -> Told:
@@ -50,7 +54,9 @@ def _whole(completion: ChatCompletion) -> Told:
     (choice,) = completion.choices
     assert completion.object == "chat.completion"
     message = choice.message.model_dump()
-    return Told(message, choice.finish_reason, completion.usage, completion.llm_response)
+    return Told(
+        message, choice.finish_reason, completion.usage, completion.llm_response, _logprobs_of(choice)
+    )
 
 
 def _put_together(chunks: List[ChatCompletionChunk]) -> Told:
@@ -68,7 +74,12 @@ def _put_together(chunks: List[ChatCompletionChunk]) -> Told:
         message["content"] = (message["content"] or "") + delta.pop("content", "") or None
         message.update(delta)
     assert [chunk.choices[0].finish_reason for chunk in pieces[:-1]] == [None] * (len(pieces) - 1)
-    return Told(message, pieces[-1].choices[0].finish_reason, last.usage, last.llm_response)
+    logprobs = [token for chunk in pieces for token in _logprobs_of(chunk.choices[0])]
+    return Told(message, pieces[-1].choices[0].finish_reason, last.usage, last.llm_response, logprobs)
+
+
+def _logprobs_of(choice: Any) -> List[Any]:
+    return [] if choice.logprobs is None else [token.model_dump() for token in choice.logprobs.content]
 
 
 def _add_piece(message: Dict[str, Any], piece: Dict[str, Any]) -> None:

@@ -61,8 +61,6 @@ REFUSED: Mapping[str, str] = {
     "modalities": "Use send_request, whose answer has `audio` and `images`.",
     "functions": "Pass `tools`.",
     "function_call": "Pass `tool_choice`.",
-    "logprobs": "Use send_request(..., logprobs=...), whose answer has `logprobs`.",
-    "top_logprobs": "Use send_request(..., logprobs=...), whose answer has `logprobs`.",
     "extra_query": "Write it into the `base_url` of the provider's entry.",
 }
 #: The SDK's classes for an argument that is left out.
@@ -89,9 +87,17 @@ def chat_arguments(method: str, arguments: Mapping[str, Any]) -> Dict[str, Any]:
             read["max_tokens"] = given.pop(name)
     if "tools" in given:
         given["tools"] = list(given["tools"])
+    read.update(_logprobs(given.pop("logprobs", False), given.pop("top_logprobs", None)))
     read.update((name, given.pop(name)) for name in (*SAME, *OPTIONS) if name in given)
     refuse_rest(method, given, REFUSED)
     return read
+
+
+def _logprobs(own: Any, likeliest: Any) -> Dict[str, Any]:
+    """Join the SDK's two arguments: whether the text's own tokens are told, and how many beside each."""
+    if likeliest is not None and not own:
+        raise bad_request("top_logprobs needs logprobs. Pass logprobs=True too.", param="top_logprobs")
+    return {"logprobs": likeliest or True} if own else {}
 
 
 def call_options(given: Dict[str, Any]) -> Dict[str, Any]:

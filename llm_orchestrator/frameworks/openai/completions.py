@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import abc
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
 from llm_orchestrator.frameworks.openai.values import (
     ChatCompletion,
@@ -25,6 +25,7 @@ from llm_orchestrator.types import (
     LLMResponse,
     ReasoningDelta,
     TextDelta,
+    TokenLogprob,
     TokenUsage,
     ToolCall,
     ToolCallDelta,
@@ -41,7 +42,9 @@ def completion_of(response: LLMResponse) -> ChatCompletion:
         model=response.model,
         choices=[
             Choice(
-                finish_reason=response.finish_reason.value, message=ChatCompletionMessage(**_fields(response))
+                finish_reason=response.finish_reason.value,
+                message=ChatCompletionMessage(**_fields(response)),
+                logprobs=_logprobs(response),
             ),
             *_other_choices(response),
         ],
@@ -99,6 +102,23 @@ def _tool_call(call: ToolCall) -> ChatCompletionMessageToolCall:
     return ChatCompletionMessageToolCall(
         id=call.id, type="function", function=Function(name=call.name, arguments=call.arguments_text())
     )
+
+
+def _logprobs(response: LLMResponse) -> Optional[Value]:
+    """How likely each token of the text was; None where that was not told."""
+    return Value(content=_tokens(response.logprobs)) if response.logprobs else None
+
+
+def _tokens(logprobs: Iterable[TokenLogprob]) -> List[Value]:
+    return [
+        Value(
+            token=each.token,
+            logprob=each.logprob,
+            bytes=None if each.data is None else [*each.data],
+            top_logprobs=_tokens(each.top_logprobs),
+        )
+        for each in logprobs
+    ]
 
 
 def usage_of(usage: TokenUsage) -> Optional[CompletionUsage]:
@@ -159,23 +179,25 @@ class ChunkWriter:
         )
 
     def last(self, response: LLMResponse) -> List[ChatCompletionChunk]:
-        """The chunk that says why the answer ended, with the provider's state, and that of the usage."""
+        """The chunk that says why the answer ended, with what is known only then, and that of the usage."""
         self._model = response.model
         refusal = {} if response.refusal is None else {"refusal": response.refusal}
         ended = self._chunk(
-            ChoiceDelta(**refusal, **state_of(response)), finish_reason=response.finish_reason.value
+            ChoiceDelta(**refusal, **state_of(response)), response.finish_reason.value, _logprobs(response)
         )
         told = [self._usage_chunk(response)] if self._with_usage else []
         for chunk in (ended, *told):
             chunk._llm_response, chunk._request_id = response, response.request_id
         return [ended, *told]
 
-    def _chunk(self, delta: ChoiceDelta, finish_reason: Optional[str] = None) -> ChatCompletionChunk:
+    def _chunk(
+        self, delta: ChoiceDelta, finish_reason: Optional[str] = None, logprobs: Optional[Value] = None
+    ) -> ChatCompletionChunk:
         return ChatCompletionChunk(
             id=self._id,
             created=self._created,
             model=self._model,
-            choices=[ChunkChoice(delta=delta, finish_reason=finish_reason)],
+            choices=[ChunkChoice(delta=delta, finish_reason=finish_reason, logprobs=logprobs)],
         )
 
     def _usage_chunk(self, response: LLMResponse) -> ChatCompletionChunk:
