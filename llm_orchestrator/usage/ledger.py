@@ -128,8 +128,8 @@ class Ledger:
         """Say that there is nothing to read: the path may be another one than was meant."""
         if not self.path.exists() and not self._rotated():
             logger.warning(
-                "There is no ledger %s yet, so there is nothing to report. The first call creates it; if there "
-                "were calls, check log_path.",
+                "There is no ledger %s yet, so there is nothing to report. The first call creates it; if "
+                "there were calls, check log_path.",
                 self.path,
             )
 

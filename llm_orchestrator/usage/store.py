@@ -206,7 +206,7 @@ class RecordStore:
         return self.ledger.summed(tally, selection, groupings) if self.ledger else self.cells(selection)
 
     def page_rows(self, sums: Any, selection: Selection) -> Iterator[Sequence[str]]:
-        """The same for the ``PageSums`` of a page, whose rows have more cells; its report has said what lacks."""
+        """The same for the ``PageSums`` of a page, whose rows have more cells; its report told what lacks."""
         self.settle()
         if self.ledger:
             return self.ledger.summed_page(sums, selection)

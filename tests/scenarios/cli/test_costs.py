@@ -91,8 +91,8 @@ def spent(configured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Today(date):
         @classmethod
-        def today(cls) -> date:
-            return date(2026, 11, 2)
+        def today(cls) -> Today:
+            return cls(2026, 11, 2)
 
     monkeypatch.setattr(costs_command, "date", Today)
     calls(
