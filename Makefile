@@ -145,6 +145,7 @@ site = README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE config.example
 docs: $(venv)/ready ## Build the documentation site into site/; a warning is an error
 	@$(python) -c 'import sys; sys.exit("The site needs Python 3.11 or later." if sys.version_info < (3, 11) else 0)'
 	@rm -rf build/pages && mkdir -p build/pages && tar -cf - $(site) | tar -xf - -C build/pages
+	@awk '{ if (sub(/^<!-- :::/, ":::")) print ""; sub(/ -->$$/, ""); print }' docs/api.md >build/pages/docs/api.md
 	$(python) -m zensical build --clean --strict --config-file mkdocs.yml
 	@echo "The site is in site/; begin with site/index.html."
 

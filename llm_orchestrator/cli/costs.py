@@ -132,6 +132,8 @@ def _budgets(config: Optional[Path], ledger: Optional[Path], tag: Optional[List[
     if ledger:
         raise typer.BadParameter("budgets are those of the configuration. Leave --ledger out.")
     with closing(_tracker(config, None)) as tracker:
+        if _is_missing(tracker):  # a report says so itself
+            note(f"There is no ledger {tracker.log_path} yet. The first call creates it.", style="yellow")
         print_budgets(tracker, wanted_tags(tag) if tag else None, form.value)
 
 
@@ -163,9 +165,11 @@ def _tracker(config: Optional[Path], ledger: Optional[Path]) -> CostTracker:
             "The configuration has no ledger. Set cost_tracking.log_path or database_url, or pass a file "
             "with --ledger."
         )
-    if tracker.log_path and not tracker.log_path.exists():
-        note(f"There is no ledger {tracker.log_path} yet. The first call creates it.", style="yellow")
     return tracker
+
+
+def _is_missing(tracker: CostTracker) -> bool:
+    return tracker.log_path is not None and not tracker.log_path.exists()
 
 
 def _month_budget(
@@ -183,7 +187,7 @@ def _note_what_is_unknown(
     report: UsageReport, tracker: CostTracker, limits: Period, only: Dict[str, Any]
 ) -> None:
     """Where nothing was found, say which condition no call of the period fulfils: it may be misspelt."""
-    if report.total_requests or not any(only.values()):
+    if report.total_requests or not any(only.values()) or _is_missing(tracker):
         return
     whole = tracker.get_usage_report(*limits)
     wanted = [("model", only["model"], whole.by_model), ("provider", only["provider"], whole.by_provider)]

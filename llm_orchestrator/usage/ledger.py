@@ -128,7 +128,9 @@ class Ledger:
         """Say that there is nothing to read: the path may be another one than was meant."""
         if not self.path.exists() and not self._rotated():
             logger.warning(
-                "There is no ledger %s yet, so there is nothing to report. Check log_path.", self.path
+                "There is no ledger %s yet, so there is nothing to report. The first call creates it; if "
+                "there were calls, check log_path.",
+                self.path,
             )
 
     def files(self, since: Optional[Identity] = None) -> Iterator[Tuple[IO[bytes], Path]]:

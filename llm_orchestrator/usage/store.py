@@ -206,8 +206,8 @@ class RecordStore:
         return self.ledger.summed(tally, selection, groupings) if self.ledger else self.cells(selection)
 
     def page_rows(self, sums: Any, selection: Selection) -> Iterator[Sequence[str]]:
-        """The same for the ``PageSums`` of a page, whose rows have more cells."""
-        self._get_ready()
+        """The same for the ``PageSums`` of a page, whose rows have more cells; its report told what lacks."""
+        self.settle()
         if self.ledger:
             return self.ledger.summed_page(sums, selection)
         return self.cells(selection, DETAIL_COLUMNS)

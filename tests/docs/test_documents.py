@@ -262,7 +262,7 @@ def test_the_tree_of_errors_is_that_of_the_module() -> None:
 
 
 def test_the_table_of_the_ledger_has_its_columns_in_order() -> None:
-    assert [row[0].strip("`") for row in rows_of("costs.md", "The ledger")] == list(COLUMNS)
+    assert [row[0].strip("`") for row in rows_of("ledger.md", "The columns")] == list(COLUMNS)
 
 
 def test_the_table_of_parameters_has_them_all() -> None:

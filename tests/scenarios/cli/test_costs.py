@@ -91,8 +91,8 @@ def spent(configured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Today(date):
         @classmethod
-        def today(cls) -> date:
-            return date(2026, 11, 2)
+        def today(cls) -> Today:
+            return cls(2026, 11, 2)
 
     monkeypatch.setattr(costs_command, "date", Today)
     calls(
@@ -223,7 +223,22 @@ def test_costs_need_neither_a_key_nor_calls(command: Command, configured: Path) 
     run = command("costs")
 
     assert run.code == 0 and run.out.startswith("0 calls")
-    assert "The first call creates it" in run.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--format", "json"), ("--html", "page.html"), ("--tag", "a=b"), ("--budget",)]
+)
+def test_a_ledger_that_is_not_there_yet_is_named_once(
+    command: Command, configured: Path, arguments: Any
+) -> None:
+    text = (configured / "config.yaml").read_text()
+    budget = "cost_tracking:\n  budget: {month: 5}\n"
+    (configured / "config.yaml").write_text(text.replace("cost_tracking:\n", budget))
+
+    run = command("costs", *arguments)
+
+    told = " ".join(run.err.split())
+    assert run.code == 0 and told.count("There is no ledger") == 1 and "The first call creates it" in told
 
 
 @pytest.mark.parametrize(
