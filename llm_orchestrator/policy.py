@@ -31,7 +31,7 @@ from llm_orchestrator.exceptions import (
     forget_frames,
 )
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt
-from llm_orchestrator.utils.values import make
+from llm_orchestrator.utils.values import Value, make
 
 __all__ = ["Attempt", "Plan", "PolicySettings", "Wait", "arun", "plan", "run"]
 
@@ -43,8 +43,8 @@ JITTER = 0.25
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class Wait:
+@dataclass(frozen=True, eq=False, repr=False)
+class Wait(Value):
     """Wait before the next attempt.
 
     Attributes:

@@ -13,7 +13,7 @@ from llm_orchestrator.types import JSON, LLMResponse, Message, TokenUsage, read_
 from llm_orchestrator.utils.json import read_json
 from llm_orchestrator.utils.money import ZERO, add_money
 from llm_orchestrator.utils.numbers import MOST_TOKENS_IN_ALL, is_amount, is_count, shown
-from llm_orchestrator.utils.values import evolve
+from llm_orchestrator.utils.values import Value, evolve
 
 __all__ = ["ConversationState", "History", "read_document", "sum_of_usage", "write_document"]
 
@@ -30,8 +30,8 @@ COUNTS = (
 NOTHING = LLMResponse("", "", "")
 
 
-@dataclass(frozen=True)
-class ConversationState:
+@dataclass(frozen=True, eq=False, repr=False)
+class ConversationState(Value):
     """What a conversation has come to; replaced as a whole, so that nobody ever sees half a turn.
 
     Attributes:

@@ -1,6 +1,6 @@
 """The pydantic model of one entry below ``providers``: its key, models, time limits and connections."""
 
-from __future__ import annotations
+# Annotations are values here, not texts: pydantic would evaluate each, which every start would wait for.
 
 from typing import Annotated, Any, Callable, Dict, List, Literal, Mapping, Optional, Union
 
@@ -192,7 +192,7 @@ class ProviderConfig(ConfigModel):
         """Why the entry cannot be used, and what to do about it; None when it can."""
         return self._unavailable
 
-    def marked(self, unavailable: Optional[str]) -> ProviderConfig:
+    def marked(self, unavailable: Optional[str]) -> "ProviderConfig":
         """Return a copy with a reason why the entry cannot be used, or the entry if nothing changes.
 
         Args:
