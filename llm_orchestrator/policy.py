@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import (
     Awaitable,
@@ -31,7 +30,7 @@ from llm_orchestrator.exceptions import (
     forget_frames,
 )
 from llm_orchestrator.types import DROPPABLE_PARAMETERS, Attempt
-from llm_orchestrator.utils.values import Value, make
+from llm_orchestrator.utils.values import make
 
 __all__ = ["Attempt", "Plan", "PolicySettings", "Wait", "arun", "plan", "run"]
 
@@ -43,8 +42,7 @@ JITTER = 0.25
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Wait(Value):
+class Wait(NamedTuple):
     """Wait before the next attempt.
 
     Attributes:

@@ -26,8 +26,6 @@ from llm_orchestrator.providers.openai.clients import (
     without_environment,
 )
 from llm_orchestrator.providers.openai.compat import Compat, with_output_form
-from llm_orchestrator.providers.openai.output_tool import events_as_text, output_as_text
-from llm_orchestrator.providers.openai.think_tags import chunk_without_tags, reply_without_tags
 from llm_orchestrator.providers.openai.usage import find_usage, read_usage
 from llm_orchestrator.providers.reading import as_count
 from llm_orchestrator.providers.sdk import SDKProvider, address_arguments
@@ -46,13 +44,22 @@ from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers import embedding
-    from llm_orchestrator.providers.openai import chat, embeddings, models, responses
-else:  # a program mostly needs one of the two APIs, and answers alone
+    from llm_orchestrator.providers.openai import (
+        chat,
+        embeddings,
+        models,
+        output_tool,
+        responses,
+        think_tags,
+    )
+else:  # a program mostly needs one of the two APIs, answers alone, and nothing of what only some hosts do
     embedding = LazyModule("llm_orchestrator.providers.embedding")
     chat = LazyModule("llm_orchestrator.providers.openai.chat")
     embeddings = LazyModule("llm_orchestrator.providers.openai.embeddings")
     models = LazyModule("llm_orchestrator.providers.openai.models")
+    output_tool = LazyModule("llm_orchestrator.providers.openai.output_tool")
     responses = LazyModule("llm_orchestrator.providers.openai.responses")
+    think_tags = LazyModule("llm_orchestrator.providers.openai.think_tags")
 
 __all__ = ["OpenAIAdapter"]
 
@@ -140,9 +147,9 @@ class OpenAIAdapter(SDKProvider):
             failure = chat.failure_in_choice(chat.first_choice(body))
             if failure is not None:
                 raise self.failure_in(failure, headers)
-            body = reply_without_tags(body) if self.compat.think_tags else body
+            body = think_tags.reply_without_tags(body) if self.compat.think_tags else body
             response = chat.parse_reply(body, self.name)
-        return output_as_text(response) if self.compat.output_is_a_call else response
+        return output_tool.output_as_text(response) if self.compat.output_is_a_call else response
 
     def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         """Translate one event; see ``Adapter.parse_event``."""
@@ -153,11 +160,11 @@ class OpenAIAdapter(SDKProvider):
                 raise self.failure_in(event, state.headers)
             return ()  # after the end of the answer only its usage counts
         if "choices" in event:
-            event = chunk_without_tags(event, state) if self.compat.think_tags else event
+            event = think_tags.chunk_without_tags(event, state) if self.compat.think_tags else event
             events = self._read_chunk(event, state)
         else:
             events = responses.parse_event(event, state)
-        return events_as_text(events, state) if self.compat.output_is_a_call else events
+        return output_tool.events_as_text(events, state) if self.compat.output_is_a_call else events
 
     def _read_chunk(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         try:

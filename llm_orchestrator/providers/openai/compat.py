@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.types import JSON, LLMRequest, Message
-from llm_orchestrator.utils.values import Value, evolve
+from llm_orchestrator.utils.values import evolve
 
 __all__ = ["JSON_SCHEMA", "OUTPUT_TOOL", "Compat", "with_instruction", "with_output_form"]
 
@@ -19,8 +18,7 @@ FREE_OBJECT: Dict[str, Any] = {"type": "object", "properties": {}}
 INSTRUCTION = "Answer with one JSON object that fits this JSON schema, and with nothing else:"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Compat(Value):
+class Compat(NamedTuple):
     """Where a host differs from OpenAI.
 
     Attributes:
