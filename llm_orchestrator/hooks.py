@@ -19,14 +19,15 @@ from typing import (
 )
 
 from llm_orchestrator.types import Attempt, LLMRequest, LLMResponse, Message, ToolCall
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["CallEvent", "Hook", "Listeners", "ToolEvent", "answer_in", "checked_hooks"]
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class CallEvent:
+@dataclass(frozen=True, eq=False, repr=False)
+class CallEvent(Value):
     """The argument of a hook: one finished attempt, or one finished call.
 
     Attributes:
@@ -64,8 +65,8 @@ class CallEvent:
     response_id: Optional[str] = None
 
 
-@dataclass(frozen=True)
-class ToolEvent:
+@dataclass(frozen=True, eq=False, repr=False)
+class ToolEvent(Value):
     """One tool that a loop ran; given to ``on_tool`` of hooks that are objects with such a method.
 
     Attributes:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import (
     Awaitable,
@@ -43,8 +42,7 @@ JITTER = 0.25
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(NamedTuple):
     """Wait before the next attempt.
 
     Attributes:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from llm_orchestrator import ConfigurationError
 from llm_orchestrator.calls.tracker import configured_tracker
-from llm_orchestrator.config import reader
+from llm_orchestrator.config import yaml_text
 from llm_orchestrator.config.cost_tracking import RATE_NAMES
 from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig, ProviderConfig
 from llm_orchestrator.config.schema import SECTIONS
@@ -422,8 +422,8 @@ def test_k1_no_key_in_pydantics_own_error():
     ],
 )
 def test_k1_no_key_in_a_yaml_error(line, tmp_path, monkeypatch):
-    for loader in (reader._SafeLoader, yaml.SafeLoader):
-        monkeypatch.setattr(reader, "_SafeLoader", loader)
+    for loader in (yaml_text._SafeLoader, yaml.SafeLoader):
+        monkeypatch.setattr(yaml_text, "_SafeLoader", loader)
         assert KEY not in fault(written(tmp_path, f"providers:\n  openai:\n    {line}\n"))
 
 

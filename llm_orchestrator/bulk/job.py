@@ -14,6 +14,7 @@ from llm_orchestrator.bulk.results import BulkProgress
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.types import PARAMETERS
 from llm_orchestrator.utils.suggestions import closest
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["BulkJob", "bulk_job"]
 
@@ -22,8 +23,8 @@ _IN_BACKGROUND = "background:"
 MODES = (NOW, BATCH, f"{_IN_BACKGROUND}2h", f"{_IN_BACKGROUND}8h")
 
 
-@dataclass(frozen=True)
-class BulkJob:
+@dataclass(frozen=True, eq=False, repr=False)
+class BulkJob(Value):
     """The arguments of ``map``, checked; ``LLMOrchestrator.map`` documents them."""
 
     rows: Any

@@ -9,12 +9,13 @@ from typing import Any, Generic, List, Optional
 from llm_orchestrator.exceptions import OrchestratorError
 from llm_orchestrator.types import LLMResponse, Parsed_co
 from llm_orchestrator.utils.money import format_cost, format_sum
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["BulkEstimate", "BulkProgress", "BulkResult", "BulkSummary"]
 
 
-@dataclass(frozen=True)
-class BulkResult(Generic[Parsed_co]):
+@dataclass(frozen=True, eq=False, repr=False)
+class BulkResult(Value, Generic[Parsed_co]):
     """What became of one row.
 
     Attributes:
@@ -44,8 +45,8 @@ class BulkResult(Generic[Parsed_co]):
     vector: Optional[List[float]] = field(default=None, repr=False)
 
 
-@dataclass(frozen=True)
-class BulkSummary:
+@dataclass(frozen=True, eq=False, repr=False)
+class BulkSummary(Value):
     """The sums of a run, so far or at its end; ``rows`` is ``answered`` and ``failed`` together.
 
     Attributes:
@@ -87,8 +88,8 @@ class BulkSummary:
         return "; ".join(parts) + (f"; stopped by {self.stopped}" if self.stopped else "")
 
 
-@dataclass(frozen=True)
-class BulkProgress:
+@dataclass(frozen=True, eq=False, repr=False)
+class BulkProgress(Value):
     """How far a run is, as told to the function given as ``progress``.
 
     Attributes:
@@ -115,8 +116,8 @@ class BulkProgress:
         return max(self.total - self.summary.rows, 0) / self.rows_per_second
 
 
-@dataclass(frozen=True)
-class BulkEstimate:
+@dataclass(frozen=True, eq=False, repr=False)
+class BulkEstimate(Value):
     """What a run would cost, as ``BulkRun.estimate()`` adds it up.
 
     Attributes:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional, Tuple
 
+from llm_orchestrator.utils.values import Value
+
 __all__ = ["BatchState", "BulkStatus"]
 
 
-@dataclass(frozen=True)
-class BatchState:
+@dataclass(frozen=True, eq=False, repr=False)
+class BatchState(Value):
     """One batch at the provider.
 
     Attributes:
@@ -32,8 +34,8 @@ class BatchState:
     expires_at: Any = None
 
 
-@dataclass(frozen=True)
-class BulkStatus:
+@dataclass(frozen=True, eq=False, repr=False)
+class BulkStatus(Value):
     """The batches of a run that are not collected yet.
 
     Attributes:

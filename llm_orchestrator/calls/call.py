@@ -32,7 +32,6 @@ from typing import (
 from llm_orchestrator import policy
 from llm_orchestrator.calls.budget import CallBudget
 from llm_orchestrator.calls.continuation import interruption, joined, partial_of, put_before, unfinished
-from llm_orchestrator.calls.embedding import Vectors, parts_of
 from llm_orchestrator.calls.expected_cost import dearest
 from llm_orchestrator.calls.reasking import Misfits, asked_again, reason_of
 from llm_orchestrator.calls.reporter import CallReporter
@@ -61,6 +60,7 @@ from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
+    from llm_orchestrator.calls import embedding
     from llm_orchestrator.calls.pace import Pace
     from llm_orchestrator.calls.tool_report import ToolReport
     from llm_orchestrator.calls.turn import Turn
@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     AsyncAttempt = Callable[[Attempt], Awaitable["Got"]]
 else:
     batches = LazyModule("llm_orchestrator.providers.batches")
+    embedding = LazyModule("llm_orchestrator.calls.embedding")
 
 __all__ = ["Call", "CallSettings"]
 
@@ -298,7 +299,7 @@ class Call:
 
     def embed(self) -> EmbeddingResponse:
         """Get the vectors of its texts instead, batch by batch; each is a request with a row of its own."""
-        vectors = Vectors()
+        vectors = embedding.Vectors()
         with self:
             self._reserve()
             for batch in self._batches():
@@ -307,7 +308,7 @@ class Call:
 
     async def aembed(self, length: Optional[int] = None) -> EmbeddingResponse:
         """Get the vectors of its texts, async; see ``embed``. Others are known to have this length."""
-        vectors = Vectors(length)
+        vectors = embedding.Vectors(length)
         with self:
             await self._areserve()
             for batch in self._batches():
@@ -315,26 +316,28 @@ class Call:
                 self._take(vectors, await policy.arun(self._plan(), attempt))
             return self._succeed_with(vectors)
 
-    def _embed_attempt(self, batch: EmbeddingRequest, vectors: Vectors, step: Attempt) -> Embedded:
+    def _embed_attempt(self, batch: EmbeddingRequest, vectors: embedding.Vectors, step: Attempt) -> Embedded:
         context = self._context_of(step, vectors.length)
         with self._reporter.attempt(step, context):
             return self._provider.embed(batch, context)
 
-    async def _aembed_attempt(self, batch: EmbeddingRequest, vectors: Vectors, step: Attempt) -> Embedded:
+    async def _aembed_attempt(
+        self, batch: EmbeddingRequest, vectors: embedding.Vectors, step: Attempt
+    ) -> Embedded:
         context = self._context_of(step, vectors.length)
         with self._reporter.attempt(step, context):
             return await self._provider.aembed(batch, context)
 
     def _batches(self) -> Iterator[EmbeddingRequest]:
         assert isinstance(self._request, EmbeddingRequest), "a call of embed is made of one"
-        for batch in parts_of(self._provider, self._request):
+        for batch in embedding.parts_of(self._provider, self._request):
             self._reporter.send(batch)
             yield batch
 
-    def _take(self, vectors: Vectors, batch: Embedded) -> None:
+    def _take(self, vectors: embedding.Vectors, batch: Embedded) -> None:
         self._earlier = vectors.add(batch, self._reporter.end_part(batch.answer))
 
-    def _succeed_with(self, vectors: Vectors) -> EmbeddingResponse:
+    def _succeed_with(self, vectors: embedding.Vectors) -> EmbeddingResponse:
         assert self._earlier is not None, "there is at least one batch"
         self._reporter.succeed(self._earlier, "ok")
         return vectors.response(self._earlier)

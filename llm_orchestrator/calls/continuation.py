@@ -8,17 +8,34 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
-from llm_orchestrator.calls.conversation_state import sum_of_usage
 from llm_orchestrator.exceptions import ProviderError, StreamInterruptedError
-from llm_orchestrator.types import CostDetails, FinishReason, LLMResponse
+from llm_orchestrator.types import CostDetails, FinishReason, LLMResponse, TokenUsage
 from llm_orchestrator.utils.money import add_money
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.base import BaseLLMProvider
 
-__all__ = ["interruption", "joined", "partial_of", "put_before", "sum_of_details", "summed", "unfinished"]
+__all__ = [
+    "COUNTS",
+    "interruption",
+    "joined",
+    "partial_of",
+    "put_before",
+    "sum_of_details",
+    "sum_of_usage",
+    "summed",
+    "unfinished",
+]
 
+COUNTS = (
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
 _AMOUNTS = ("total", "input", "cache_read", "cache_write", "output", "fees", "estimated")
 
 
@@ -124,3 +141,15 @@ def _added(first: Optional[Decimal], then: Optional[Decimal]) -> Optional[Decima
 
 def _added_by_name(first: Mapping[str, int], then: Mapping[str, int]) -> Dict[str, Any]:
     return {name: first.get(name, 0) + then.get(name, 0) for name in {**first, **then}}
+
+
+def sum_of_usage(total: TokenUsage, usage: TokenUsage) -> TokenUsage:
+    """Add tokens; a count that only one of the two has is taken as it is, one that neither has is None."""
+    counts: Dict[str, Any] = {}
+    for name in COUNTS:
+        known = [count for count in (getattr(total, name), getattr(usage, name)) if count is not None]
+        counts[name] = sum(known) if known else None
+    if total.source == usage.source == "reported":
+        return TokenUsage(**counts)
+    is_known = any(count is not None for count in counts.values())
+    return TokenUsage(**counts, source="partial" if is_known else "missing")

@@ -8,30 +8,23 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Dict, Mapping, Optional, Tuple
 
+from llm_orchestrator.calls.continuation import COUNTS, sum_of_usage
 from llm_orchestrator.exceptions import InvalidMessagesError, OrchestratorError
 from llm_orchestrator.types import JSON, LLMResponse, Message, TokenUsage, read_saved
 from llm_orchestrator.utils.json import read_json
 from llm_orchestrator.utils.money import ZERO, add_money
 from llm_orchestrator.utils.numbers import MOST_TOKENS_IN_ALL, is_amount, is_count, shown
-from llm_orchestrator.utils.values import evolve
+from llm_orchestrator.utils.values import Value, evolve
 
-__all__ = ["ConversationState", "History", "read_document", "sum_of_usage", "write_document"]
+__all__ = ["ConversationState", "History", "read_document", "write_document"]
 
 #: Of the JSON's form; a form that older versions of the library would misread gets the next one.
 VERSION = 1
-COUNTS = (
-    "prompt_tokens",
-    "completion_tokens",
-    "total_tokens",
-    "cached_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-)
 NOTHING = LLMResponse("", "", "")
 
 
-@dataclass(frozen=True)
-class ConversationState:
+@dataclass(frozen=True, eq=False, repr=False)
+class ConversationState(Value):
     """What a conversation has come to; replaced as a whole, so that nobody ever sees half a turn.
 
     Attributes:
@@ -164,15 +157,3 @@ def _count(name: str, value: Any) -> int:
 def _usage(counts: JSON) -> TokenUsage:
     read = {name: None if counts[name] is None else _count(name, counts[name]) for name in COUNTS}
     return TokenUsage(**read, source=str(counts["source"]))
-
-
-def sum_of_usage(total: TokenUsage, usage: TokenUsage) -> TokenUsage:
-    """Add tokens; a count that only one of the two has is taken as it is, one that neither has is None."""
-    counts: Dict[str, Any] = {}
-    for name in COUNTS:
-        known = [count for count in (getattr(total, name), getattr(usage, name)) if count is not None]
-        counts[name] = sum(known) if known else None
-    if total.source == usage.source == "reported":
-        return TokenUsage(**counts)
-    is_known = any(count is not None for count in counts.values())
-    return TokenUsage(**counts, source="partial" if is_known else "missing")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Tuple, cas
 from pydantic import SecretStr
 
 from llm_orchestrator.config.manager import OrchestratorConfig, ProviderConfig
+from llm_orchestrator.config.values import ConfigModel
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers import added_path, find_adapter, is_known, unused_settings
 from llm_orchestrator.utils.files import pinned
@@ -208,6 +209,10 @@ def settings_of(entry: ProviderConfig) -> Dict[str, Any]:
     """What an adapter is constructed with, beside its name."""
     settings = {key: getattr(entry, key) for key in type(entry).model_fields if key not in _CALL_SETTINGS}
     key = settings.pop("api_key")
-    settings["http"] = entry.http.model_dump(exclude_unset=True)
-    settings["compat"] = entry.compat.model_dump(exclude_unset=True)
+    # Not by model_dump, for which pydantic would have to build a serializer of the section.
+    settings["http"], settings["compat"] = _given_in(entry.http), _given_in(entry.compat)
     return {"api_key": key.get_secret_value() if isinstance(key, SecretStr) else None, **settings}
+
+
+def _given_in(section: ConfigModel) -> Dict[str, Any]:
+    return {key: getattr(section, key) for key in section.model_fields_set}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Optional, Sequence, Tuple, Union
 
-from llm_orchestrator.calls.continuation import sum_of_details
-from llm_orchestrator.calls.conversation_state import sum_of_usage
+from llm_orchestrator.calls.continuation import sum_of_details, sum_of_usage
 from llm_orchestrator.exceptions import OutputParseError, OutputTruncatedError, forget_frames
 from llm_orchestrator.request.output import what_is_wrong
 from llm_orchestrator.types import LLMRequest, LLMResponse, Message

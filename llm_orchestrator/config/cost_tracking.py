@@ -1,6 +1,6 @@
 """The pydantic models of the section ``cost_tracking``: the ledger, your own prices and the budgets."""
 
-from __future__ import annotations
+# Annotations are values here, not texts: pydantic would evaluate each, which every start would wait for.
 
 from collections import abc
 from datetime import date

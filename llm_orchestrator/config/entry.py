@@ -1,6 +1,6 @@
 """The pydantic model of one entry below ``providers``: its key, models, time limits and connections."""
 
-from __future__ import annotations
+# Annotations are values here, not texts: pydantic would evaluate each, which every start would wait for.
 
 from typing import Annotated, Any, Callable, Dict, List, Literal, Mapping, Optional, Union
 
@@ -11,7 +11,6 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationInfo,
-    field_serializer,
     field_validator,
 )
 
@@ -21,6 +20,7 @@ from llm_orchestrator.config.values import (
     Count,
     Frozen,
     HeaderValues,
+    HiddenValues,
     Items,
     ModelName,
     Number,
@@ -156,7 +156,7 @@ class ProviderConfig(ConfigModel):
     fallback_models: Annotated[List[ModelName], Items, Frozen] = FrozenList()
     adapter: Optional[Text] = None
     base_url: Url = None
-    headers: Annotated[Dict[str, str], Section, HeaderValues, Frozen] = Field(
+    headers: Annotated[Dict[str, str], Section, HeaderValues, Frozen, HiddenValues] = Field(
         default=FrozenDict(), repr=False
     )
     timeout: Positive = 300.0
@@ -192,7 +192,7 @@ class ProviderConfig(ConfigModel):
         """Why the entry cannot be used, and what to do about it; None when it can."""
         return self._unavailable
 
-    def marked(self, unavailable: Optional[str]) -> ProviderConfig:
+    def marked(self, unavailable: Optional[str]) -> "ProviderConfig":
         """Return a copy with a reason why the entry cannot be used, or the entry if nothing changes.
 
         Args:
@@ -237,7 +237,3 @@ class ProviderConfig(ConfigModel):
         except InvalidRequestError as error:
             raise ValueError(str(error)) from None
         return options
-
-    @field_serializer("headers")
-    def _hide_header_values(self, headers: Mapping[str, str]) -> Dict[str, str]:
-        return dict.fromkeys(headers, "**********")

@@ -4,7 +4,7 @@ The models are frozen and check what can be checked without the environment and 
 variables and keys are in ``manager.py``.
 """
 
-from __future__ import annotations
+# Annotations are values here, not texts: pydantic would evaluate each, which every start would wait for.
 
 from collections import abc
 from typing import Annotated, Any, Dict, Mapping, Optional

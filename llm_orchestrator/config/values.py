@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Mapping, Optional
+from typing import Annotated, Any, Callable, Dict, Mapping, Optional
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import core_schema
 
 from llm_orchestrator.config.frozen import freeze
 from llm_orchestrator.exceptions import ConfigurationError
@@ -20,6 +21,7 @@ __all__ = [
     "Dollars",
     "Frozen",
     "HeaderValues",
+    "HiddenValues",
     "Items",
     "ModelName",
     "Number",
@@ -104,6 +106,18 @@ def _proxy_url(url: Optional[str]) -> Optional[str]:
     return url
 
 
+class _HiddenValues:
+    """Hides the values of a mapping in dumps, as a ``PlainSerializer`` would, which is slow to import."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        hide = core_schema.plain_serializer_function_ser_schema(_with_hidden_values)
+        return {**handler(source), "serialization": hide}
+
+
+def _with_hidden_values(headers: Mapping[str, str]) -> Dict[str, str]:
+    return dict.fromkeys(headers, "**********")
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 ModelName = Annotated[Text, AfterValidator(_no_fine_tuned)]
 Url = Annotated[Optional[Annotated[str, StringConstraints(strip_whitespace=True)]], AfterValidator(_http_url)]
@@ -117,6 +131,7 @@ Dollars = Annotated[Decimal, Number, Field(gt=0)]
 Rate = Annotated[Decimal, Number, Field(ge=0)]
 Frozen = AfterValidator(freeze)
 HeaderValues = AfterValidator(_header_values)
+HiddenValues = _HiddenValues()
 # YAML reads a section or list whose lines are all commented out as null.
 Section = BeforeValidator(lambda value: {} if value is None else value)
 Items = BeforeValidator(lambda value: [] if value is None else value)

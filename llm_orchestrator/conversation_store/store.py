@@ -21,6 +21,7 @@ from llm_orchestrator.conversation import Conversation, OrchestratorLike
 from llm_orchestrator.conversation_store.places import FilePlace, Run, StorePlace
 from llm_orchestrator.exceptions import ConfigurationError, InvalidRequestError, OrchestratorError
 from llm_orchestrator.utils.threads import in_thread
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["ConversationStore", "SavedConversation"]
 
@@ -39,8 +40,8 @@ _ADD_SAVE = "INSERT INTO llm_conversation_save VALUES (:session, :revision, :len
 _ADD_MESSAGE = "INSERT INTO llm_conversation_message VALUES (:session, :position, :revision, :message)"
 
 
-@dataclass(frozen=True)
-class SavedConversation:
+@dataclass(frozen=True, eq=False, repr=False)
+class SavedConversation(Value):
     """One conversation of a store, without its messages.
 
     Attributes:

@@ -23,6 +23,7 @@ from llm_orchestrator.utils.file_lock import lock
 from llm_orchestrator.utils.files import OWN_MODE, open_regular, pinned, read_regular
 from llm_orchestrator.utils.forks import forks_wait
 from llm_orchestrator.utils.json import read_json
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["Listing", "ModelCache", "default_cache_path"]
 
@@ -34,8 +35,8 @@ LOCK_SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Listing:
+@dataclass(frozen=True, eq=False, repr=False)
+class Listing(Value):
     """What is known about one provider's models.
 
     Attributes:

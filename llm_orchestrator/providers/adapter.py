@@ -18,7 +18,6 @@ from llm_orchestrator.exceptions import (
     ProviderError,
 )
 from llm_orchestrator.providers.context import AttemptContext
-from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.failures import Failure, error_of_failure, field_at_fault, words_of
 from llm_orchestrator.providers.http.exceptions import error_of_transport
 from llm_orchestrator.providers.http.headers import fault_of_headers, is_header_text
@@ -41,9 +40,10 @@ from llm_orchestrator.utils.text import one_line
 from llm_orchestrator.utils.urls import host_in
 
 if TYPE_CHECKING:
-    from llm_orchestrator.providers import batch_values
+    from llm_orchestrator.providers import batch_values, embedding
 else:
     batch_values = LazyModule("llm_orchestrator.providers.batch_values")
+    embedding = LazyModule("llm_orchestrator.providers.embedding")
 
 __all__ = ["Adapter"]
 
@@ -520,7 +520,7 @@ class Adapter(ABC):
         error.sent = False
         raise error
 
-    def parse_embeddings(self, body: JSON) -> EmbeddingReply:
+    def parse_embeddings(self, body: JSON) -> embedding.EmbeddingReply:
         """Read the reply to ``embedding_request``.
 
         Args:
@@ -532,7 +532,7 @@ class Adapter(ABC):
         Raises:
             ProviderError: The provider reports a failure in the body.
         """
-        return EmbeddingReply(())
+        return embedding.EmbeddingReply(())
 
     def translate_error(self, error: Exception) -> Optional[ProviderError]:
         """Turn an exception of the SDK or its HTTP library into one of ours.

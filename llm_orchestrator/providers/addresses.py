@@ -10,13 +10,14 @@ from typing import Optional, Union
 from llm_orchestrator.exceptions import ConfigurationError, ProviderError
 from llm_orchestrator.providers.failure_words import says_no_such_model, says_no_such_path
 from llm_orchestrator.providers.wire import WireRequest
+from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.urls import split_query, with_path
 
 __all__ = ["fault_of_address", "is_of_missing_endpoint"]
 
 #: No such path, and no such method on it.
 STATUSES = (404, 405)
-_PAGE = re.compile(r"<(!doctype|html|head|body)\b", re.IGNORECASE)
+_PAGE = LazyPattern(r"<(!doctype|html|head|body)\b", re.IGNORECASE)
 
 
 def fault_of_address(

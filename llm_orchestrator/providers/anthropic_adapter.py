@@ -14,9 +14,7 @@ from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.finishes import failure_of_finish, says_failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
-from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER, without_placeholder
-from llm_orchestrator.providers.http.pools import async_client_arguments
 from llm_orchestrator.providers.reading import as_count, as_list, as_mapping
 from llm_orchestrator.providers.sdk import SDKProvider, address_arguments
 from llm_orchestrator.providers.wire import Endpoint, StreamState, WireRequest
@@ -142,6 +140,9 @@ class AnthropicAdapter(SDKProvider):
 
     def make_async_client(self) -> Any:
         """Make the SDK's client for one event loop."""
+        from llm_orchestrator.providers.http.library import http_library_of  # only the SDK needs them
+        from llm_orchestrator.providers.http.pools import async_client_arguments
+
         sdk = self.package("anthropic")
         http_client = sdk.DefaultAsyncHttpxClient(**async_client_arguments(http_library_of(sdk)))
         return self._client("AsyncAnthropic", http_client=http_client)

@@ -6,24 +6,20 @@ that wait.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import (
     InvalidRequestError,
     ProviderError,
     UnsupportedParameterError,
 )
-from llm_orchestrator.providers import embedding
 from llm_orchestrator.providers.adapter import Adapter
 from llm_orchestrator.providers.answers import warnings_of_answer
-from llm_orchestrator.providers.background import Waits, asleep, finishing, sleep
 from llm_orchestrator.providers.calls import with_ids_across_turns
 from llm_orchestrator.providers.context import AttemptContext, SentRequest
-from llm_orchestrator.providers.embedding import Embedded
 from llm_orchestrator.providers.error_translation import ErrorTranslation
 from llm_orchestrator.providers.halves import without_halves
 from llm_orchestrator.providers.http.headers import fault_of_headers, joined_headers, reported_headers
-from llm_orchestrator.providers.questions import aask, ask, counting, greeting, listing, validation
 from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.wire import Limits, WireRequest
@@ -41,9 +37,17 @@ from llm_orchestrator.types import (
 )
 from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.json import overridden
+from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.steps import arun, run
 from llm_orchestrator.utils.text import one_line
 from llm_orchestrator.utils.values import evolve
+
+if TYPE_CHECKING:
+    from llm_orchestrator.providers import background, embedding, questions
+else:  # a program that asks for answers needs none of them
+    background = LazyModule("llm_orchestrator.providers.background")
+    embedding = LazyModule("llm_orchestrator.providers.embedding")
+    questions = LazyModule("llm_orchestrator.providers.questions")
 
 __all__ = ["BaseLLMProvider", "LLMResponse"]
 
@@ -73,9 +77,8 @@ class BaseLLMProvider(Adapter):
             request, errors.wire = self.prepare(request, context, stream=False)
             body, headers = exchange(self, errors.wire, self.limits(request, context))
             if self.poll_request(body) is not None:
-                body, headers = run(
-                    finishing(self, (body, headers), request, context, Waits(sleep, exchange))
-                )
+                waits = background.Waits(background.sleep, exchange)
+                body, headers = run(background.finishing(self, (body, headers), request, context, waits))
             return self.response_of(body, headers, request, errors.wire, context)
 
     async def asend_request(
@@ -98,8 +101,9 @@ class BaseLLMProvider(Adapter):
             request, errors.wire = self.prepare(request, context, stream=False)
             body, headers = await aexchange(self, errors.wire, self.limits(request, context))
             if self.poll_request(body) is not None:
+                waits = background.Waits(background.asleep, aexchange)
                 body, headers = await arun(
-                    finishing(self, (body, headers), request, context, Waits(asleep, aexchange))
+                    background.finishing(self, (body, headers), request, context, waits)
                 )
             return self.response_of(body, headers, request, errors.wire, context)
 
@@ -160,7 +164,7 @@ class BaseLLMProvider(Adapter):
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
         """
-        return ask(self, listing(self))
+        return questions.ask(self, questions.listing(self))
 
     async def aget_available_models(self) -> List[ModelInfo]:
         """Ask the provider for its models, async; see ``get_available_models``.
@@ -171,7 +175,7 @@ class BaseLLMProvider(Adapter):
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
         """
-        return await aask(self, listing(self))
+        return await questions.aask(self, questions.listing(self))
 
     def validate_model(self, model: str) -> bool:
         """Ask the provider whether it offers a model.
@@ -185,7 +189,7 @@ class BaseLLMProvider(Adapter):
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
         """
-        return ask(self, validation(self, model))
+        return questions.ask(self, questions.validation(self, model))
 
     async def avalidate_model(self, model: str) -> bool:
         """Ask the provider whether it offers a model, async; see ``validate_model``.
@@ -199,7 +203,7 @@ class BaseLLMProvider(Adapter):
         Raises:
             ProviderError: The provider refused, failed or could not be reached.
         """
-        return await aask(self, validation(self, model))
+        return await questions.aask(self, questions.validation(self, model))
 
     def count_tokens(self, request: LLMRequest, context: Optional[AttemptContext] = None) -> int:
         """Ask the provider how many tokens a request has.
@@ -215,7 +219,7 @@ class BaseLLMProvider(Adapter):
             ProviderError: The provider refused, failed, could not be reached or cannot count.
         """
         context = context or AttemptContext()
-        return ask(self, counting(self, request, context), request, context)
+        return questions.ask(self, questions.counting(self, request, context), request, context)
 
     async def acount_tokens(self, request: LLMRequest, context: Optional[AttemptContext] = None) -> int:
         """Ask the provider how many tokens a request has, async; see ``count_tokens``.
@@ -231,9 +235,11 @@ class BaseLLMProvider(Adapter):
             ProviderError: The provider refused, failed, could not be reached or cannot count.
         """
         context = context or AttemptContext()
-        return await aask(self, counting(self, request, context), request, context)
+        return await questions.aask(self, questions.counting(self, request, context), request, context)
 
-    def embed(self, request: EmbeddingRequest, context: Optional[AttemptContext] = None) -> Embedded:
+    def embed(
+        self, request: EmbeddingRequest, context: Optional[AttemptContext] = None
+    ) -> embedding.Embedded:
         """Ask for the vectors of one batch of texts.
 
         Args:
@@ -252,7 +258,9 @@ class BaseLLMProvider(Adapter):
             reply = exchange(self, errors.wire, self.limits(request, context))
             return embedding.embedded(self, reply, request, errors.wire, context)
 
-    async def aembed(self, request: EmbeddingRequest, context: Optional[AttemptContext] = None) -> Embedded:
+    async def aembed(
+        self, request: EmbeddingRequest, context: Optional[AttemptContext] = None
+    ) -> embedding.Embedded:
         """Ask for the vectors of one batch of texts, async; see ``embed``.
 
         Args:
@@ -280,7 +288,7 @@ class BaseLLMProvider(Adapter):
         Raises:
             ProviderError: The provider could not be reached, or does not accept the key.
         """
-        ask(self, greeting(self, model))
+        questions.ask(self, questions.greeting(self, model))
 
     async def awarm_up(self, model: str) -> None:
         """Get ready for async calls on the running loop; see ``warm_up``.
@@ -291,7 +299,7 @@ class BaseLLMProvider(Adapter):
         Raises:
             ProviderError: The provider could not be reached, or does not accept the key.
         """
-        await aask(self, greeting(self, model))
+        await questions.aask(self, questions.greeting(self, model))
 
     # ---------------------------------------------------------------- parts shared by the calls
 

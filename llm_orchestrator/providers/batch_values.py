@@ -12,6 +12,7 @@ from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.reading import as_text_or_none
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
+from llm_orchestrator.utils.values import Value
 
 __all__ = [
     "CANCELLED",
@@ -55,8 +56,8 @@ class BatchLimits(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True)
-class BatchItem:
+@dataclass(frozen=True, eq=False, repr=False)
+class BatchItem(Value):
     """One request of a batch.
 
     Attributes:
@@ -72,8 +73,8 @@ class BatchItem:
     size: int
 
 
-@dataclass(frozen=True)
-class BatchStatus:
+@dataclass(frozen=True, eq=False, repr=False)
+class BatchStatus(Value):
     """How far a batch is.
 
     Attributes:
@@ -112,8 +113,8 @@ class BatchStatus:
         return self.state in FINAL
 
 
-@dataclass(frozen=True)
-class BatchResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class BatchResult(Value):
     """What came of one request.
 
     Attributes:

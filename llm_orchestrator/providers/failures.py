@@ -36,6 +36,7 @@ from llm_orchestrator.providers.failure_words import (
 from llm_orchestrator.types import ADDED_FIELDS, JSON
 from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.text import one_line
+from llm_orchestrator.utils.values import Value
 
 __all__ = [
     "MOST_SHOWN",
@@ -164,8 +165,8 @@ KNOWN_PARAMETERS = frozenset(WIRE_NAMES.values()) | {
 }
 
 
-@dataclass(frozen=True)
-class Failure:
+@dataclass(frozen=True, eq=False, repr=False)
+class Failure(Value):
     """What a provider said about a request that failed.
 
     Attributes:

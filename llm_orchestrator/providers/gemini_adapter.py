@@ -5,13 +5,12 @@ Its JSON is written and read in ``gemini/``, whose ``transport`` carries it thro
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers import gemini
 from llm_orchestrator.providers.context import AttemptContext
-from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.failures import Failure
-from llm_orchestrator.providers.gemini import embeddings, failures, models
+from llm_orchestrator.providers.gemini import failures, models
 from llm_orchestrator.providers.gemini.replies import continuation_token, join_replies, read_usage
 from llm_orchestrator.providers.gemini.requests import with_safety_settings
 from llm_orchestrator.providers.gemini.transport import API_VERSION, GeminiTransport
@@ -32,6 +31,13 @@ from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.urls import split_query, with_path
 from llm_orchestrator.utils.values import evolve
 
+if TYPE_CHECKING:
+    from llm_orchestrator.providers import embedding
+    from llm_orchestrator.providers.gemini import embeddings
+else:
+    embedding = LazyModule("llm_orchestrator.providers.embedding")
+    embeddings = LazyModule("llm_orchestrator.providers.gemini.embeddings")
+
 __all__ = ["GeminiAdapter"]
 
 BASE_URL = "https://generativelanguage.googleapis.com/"
@@ -46,7 +52,7 @@ class GeminiAdapter(SDKProvider):
     price_headers: ClassVar[Tuple[str, ...]] = ("x-gemini-service-tier",)
     extra: ClassVar[str] = "gemini"
     batch_api: ClassVar[Any] = LazyModule("llm_orchestrator.providers.gemini.batches")
-    embedding_texts: ClassVar[Optional[int]] = embeddings.MOST_TEXTS
+    embedding_texts: ClassVar[Optional[int]] = 100  # "at most 100 requests can be in one batch"
     #: What carries the JSON.
     sdk_transport: ClassVar[Any] = GeminiTransport
 
@@ -126,7 +132,7 @@ class GeminiAdapter(SDKProvider):
         """Ask for vectors; see ``Adapter.embedding_request``."""
         return embeddings.request_embeddings(request)
 
-    def parse_embeddings(self, body: JSON) -> EmbeddingReply:
+    def parse_embeddings(self, body: JSON) -> embedding.EmbeddingReply:
         """Read vectors; see ``Adapter.parse_embeddings``."""
         if failures.is_failure(body):
             raise self.failure_in(body, {})

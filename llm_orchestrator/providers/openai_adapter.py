@@ -5,17 +5,14 @@ It chooses the API of a call and makes the SDK's clients; the JSON is written an
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import ConfigurationError, InvalidResponseError, ProviderError
 from llm_orchestrator.providers.context import AttemptContext
-from llm_orchestrator.providers.embedding import EmbeddingReply
 from llm_orchestrator.providers.failures import Failure
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
-from llm_orchestrator.providers.http.library import http_library_of
 from llm_orchestrator.providers.http.placeholders import PLACEHOLDER, without_placeholder
-from llm_orchestrator.providers.http.pools import async_client_arguments
-from llm_orchestrator.providers.openai import chat, embeddings, failures, models, responses
+from llm_orchestrator.providers.openai import CHAT, RESPONSES, failures
 from llm_orchestrator.providers.openai.cache import (
     CACHE_OPTIONS,
     refusal_of,
@@ -29,8 +26,6 @@ from llm_orchestrator.providers.openai.clients import (
     without_environment,
 )
 from llm_orchestrator.providers.openai.compat import Compat, with_output_form
-from llm_orchestrator.providers.openai.output_tool import events_as_text, output_as_text
-from llm_orchestrator.providers.openai.think_tags import chunk_without_tags, reply_without_tags
 from llm_orchestrator.providers.openai.usage import find_usage, read_usage
 from llm_orchestrator.providers.reading import as_count
 from llm_orchestrator.providers.sdk import SDKProvider, address_arguments
@@ -47,10 +42,29 @@ from llm_orchestrator.types import (
 from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.values import evolve
 
+if TYPE_CHECKING:
+    from llm_orchestrator.providers import embedding
+    from llm_orchestrator.providers.openai import (
+        chat,
+        embeddings,
+        models,
+        output_tool,
+        responses,
+        think_tags,
+    )
+else:  # a program mostly needs one of the two APIs, answers alone, and nothing of what only some hosts do
+    embedding = LazyModule("llm_orchestrator.providers.embedding")
+    chat = LazyModule("llm_orchestrator.providers.openai.chat")
+    embeddings = LazyModule("llm_orchestrator.providers.openai.embeddings")
+    models = LazyModule("llm_orchestrator.providers.openai.models")
+    output_tool = LazyModule("llm_orchestrator.providers.openai.output_tool")
+    responses = LazyModule("llm_orchestrator.providers.openai.responses")
+    think_tags = LazyModule("llm_orchestrator.providers.openai.think_tags")
+
 __all__ = ["OpenAIAdapter"]
 
 OPENAI_URL = "https://api.openai.com/v1"
-AUTO, RESPONSES, CHAT = "auto", responses.API, chat.API
+AUTO = "auto"
 APIS = (AUTO, RESPONSES, CHAT)
 #: Parameters that take a call to Chat, because Responses has no field for them.
 CHAT_PARAMETERS = ("stop", "seed", "frequency_penalty", "presence_penalty")
@@ -64,8 +78,9 @@ class OpenAIAdapter(SDKProvider):
     extra: ClassVar[str] = "openai"
     takes_compat: ClassVar[bool] = True
     batch_api: ClassVar[Any] = LazyModule("llm_orchestrator.providers.openai.batches")
-    embedding_texts: ClassVar[Optional[int]] = embeddings.MOST_TEXTS
-    embedding_tokens: ClassVar[Optional[int]] = embeddings.MOST_TOKENS
+    # OpenAI takes 2048 texts; the longest vectors of so many would be more than a reply may have.
+    embedding_texts: ClassVar[Optional[int]] = 1024
+    embedding_tokens: ClassVar[Optional[int]] = 300_000  # openai, types/embedding_create_params.py
 
     def __init__(
         self, name: str, *, api: str = AUTO, compat: Optional[Mapping[str, Any]] = None, **arguments: Any
@@ -132,9 +147,9 @@ class OpenAIAdapter(SDKProvider):
             failure = chat.failure_in_choice(chat.first_choice(body))
             if failure is not None:
                 raise self.failure_in(failure, headers)
-            body = reply_without_tags(body) if self.compat.think_tags else body
+            body = think_tags.reply_without_tags(body) if self.compat.think_tags else body
             response = chat.parse_reply(body, self.name)
-        return output_as_text(response) if self.compat.output_is_a_call else response
+        return output_tool.output_as_text(response) if self.compat.output_is_a_call else response
 
     def parse_event(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         """Translate one event; see ``Adapter.parse_event``."""
@@ -145,11 +160,11 @@ class OpenAIAdapter(SDKProvider):
                 raise self.failure_in(event, state.headers)
             return ()  # after the end of the answer only its usage counts
         if "choices" in event:
-            event = chunk_without_tags(event, state) if self.compat.think_tags else event
+            event = think_tags.chunk_without_tags(event, state) if self.compat.think_tags else event
             events = self._read_chunk(event, state)
         else:
             events = responses.parse_event(event, state)
-        return events_as_text(events, state) if self.compat.output_is_a_call else events
+        return output_tool.events_as_text(events, state) if self.compat.output_is_a_call else events
 
     def _read_chunk(self, event: JSON, state: StreamState) -> Sequence[StreamEvent]:
         try:
@@ -184,7 +199,7 @@ class OpenAIAdapter(SDKProvider):
 
     def poll_request(self, body: JSON) -> Optional[WireRequest]:
         """Ask for a response that is made in the background; see ``Adapter.poll_request``."""
-        return responses.poll_request(body)
+        return None if body.get("choices") else responses.poll_request(body)
 
     def check_polled(self, body: JSON, headers: Mapping[str, str]) -> None:
         """Look at the state of a response; see ``Adapter.check_polled``."""
@@ -232,7 +247,7 @@ class OpenAIAdapter(SDKProvider):
         """Ask for vectors; see ``Adapter.embedding_request``."""
         return embeddings.request_embeddings(request)
 
-    def parse_embeddings(self, body: JSON) -> EmbeddingReply:
+    def parse_embeddings(self, body: JSON) -> embedding.EmbeddingReply:
         """Read vectors; see ``Adapter.parse_embeddings``."""
         if failures.is_failure(body):
             raise self.failure_in(body, {})
@@ -252,6 +267,9 @@ class OpenAIAdapter(SDKProvider):
 
     def make_async_client(self) -> Any:
         """Make the SDK's client for one event loop."""
+        from llm_orchestrator.providers.http.library import http_library_of  # only the SDK needs them
+        from llm_orchestrator.providers.http.pools import async_client_arguments
+
         sdk = self.package("openai")
         http_client = sdk.DefaultAsyncHttpxClient(**async_client_arguments(http_library_of(sdk)))
         client = sdk.AsyncOpenAI(**{"http_client": http_client, **self.client_arguments()})

@@ -19,13 +19,16 @@ from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.failures import error_of_failure
 from llm_orchestrator.providers.http.clients import Clients
 from llm_orchestrator.providers.http.local_faults import make_or_explain
-from llm_orchestrator.providers.keys import KeyedRequests, KeySource
 from llm_orchestrator.providers.wire import Endpoint, Limits, RawReply, WireRequest
 from llm_orchestrator.types import JSON
+from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.urls import split_query
 
 if TYPE_CHECKING:
+    from llm_orchestrator.providers import keys
     from llm_orchestrator.providers.direct import AsyncDirectTransport, DirectTransport
+else:  # most entries have one key
+    keys = LazyModule("llm_orchestrator.providers.keys")
 
 __all__ = ["SDKProvider", "address_arguments"]
 
@@ -47,7 +50,7 @@ class SDKProvider(BaseLLMProvider):
         self._http = dict(http or {})
         self._transport = transport
         self._check_transport()
-        self._keyed: Optional[KeyedRequests] = None
+        self._keyed: Optional[keys.KeyedRequests] = None
         self._clients: Clients[Any, Any] = Clients(
             make=lambda: self.watched(
                 make_or_explain(name, self._make_direct if self.is_direct else self.make_client)
@@ -60,9 +63,9 @@ class SDKProvider(BaseLLMProvider):
             redactor=self.redactor,
         )
 
-    def use_keys(self, sources: Sequence[KeySource], make: Callable[[str], SDKProvider]) -> None:
+    def use_keys(self, sources: Sequence[keys.KeySource], make: Callable[[str], SDKProvider]) -> None:
         """Send each request with the key whose turn it is; ``make`` makes the adapter of one."""
-        self._keyed = KeyedRequests(self.name, sources, make, self.redactor.learn)
+        self._keyed = keys.KeyedRequests(self.name, sources, make, self.redactor.learn)
 
     def has_other_key(self, raised: BaseException, error: ProviderError) -> bool:
         """Whether another key may be tried; see ``Adapter.has_other_key``."""

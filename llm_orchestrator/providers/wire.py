@@ -28,7 +28,7 @@ from typing import (
 from llm_orchestrator.types import JSON
 from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.hidden import hidden
-from llm_orchestrator.utils.values import evolve
+from llm_orchestrator.utils.values import Value, evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.providers.forms import Form
@@ -46,8 +46,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class WireRequest:
+@dataclass(frozen=True, eq=False, repr=False)
+class WireRequest(Value):
     """One HTTP request in the provider's documented form.
 
     Attributes:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Optional
 
+from llm_orchestrator.utils.lazy import LazyPattern
+
 __all__ = ["json_in", "start_of_json"]
 
-_THOUGHT = re.compile(r".*</think(ing)?>", re.DOTALL)
-_FENCE = re.compile(r"```[\w-]*[ \t]*\r?\n?(?P<inside>.*?)\r?\n?[ \t]*```", re.DOTALL)
+_THOUGHT = LazyPattern(r".*</think(ing)?>", re.DOTALL)
+_FENCE = LazyPattern(r"```[\w-]*[ \t]*\r?\n?(?P<inside>.*?)\r?\n?[ \t]*```", re.DOTALL)
 #: What may stand before the JSON of a text that is still being written.
-_BEFORE = re.compile(r"(.*?</think(ing)?>)?\s*(.*?```[\w-]*)?\s*(?=[{\[])", re.DOTALL)
-_WHOLE_FENCE = re.compile(r"```[\w-]*[ \t]*\r?\n?(?P<inside>.*)```", re.DOTALL)
+_BEFORE = LazyPattern(r"(.*?</think(ing)?>)?\s*(.*?```[\w-]*)?\s*(?=[{\[])", re.DOTALL)
+_WHOLE_FENCE = LazyPattern(r"```[\w-]*[ \t]*\r?\n?(?P<inside>.*)```", re.DOTALL)
 
 
 def json_in(text: str) -> str:

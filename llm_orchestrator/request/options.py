@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import AbstractSet, Any, Mapping, Optional, Sequence, Tuple
 
 from llm_orchestrator.exceptions import InvalidRequestError
@@ -79,7 +78,7 @@ CLIENT_SETTINGS: Mapping[str, str] = {
     **dict.fromkeys(("request_timeout", "timeout_seconds"), _AS_TIMEOUT),
     **dict.fromkeys(("http_async_client", "http_client", "http_options"), _NOWHERE),
 }
-_SEPARATORS = re.compile(r"[-_.\s]")
+_SEPARATORS = LazyPattern(r"[-_.\s]")
 _WORD_ENDS = LazyPattern(r"[-.\s]|(?<=[a-z0-9])(?=[A-Z])")
 #: The same without case and separators: ``apiVersion``, ``api-version`` and ``API_VERSION`` are one name.
 _PLAIN_SETTINGS = {_SEPARATORS.sub("", name): remedy for name, remedy in CLIENT_SETTINGS.items()}

@@ -41,7 +41,7 @@ __all__ = ["FakeProvider", "FakeReply"]
 COUNT_PATH, EMBED_PATH = "count", "embed"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _FakeWire(WireRequest):
     """A wire request together with the request it was built from."""
 

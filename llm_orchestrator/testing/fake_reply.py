@@ -16,6 +16,7 @@ from llm_orchestrator.types import (
     ToolCall,
     parse_arguments,
 )
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["FakeCall", "FakeReply", "as_asked", "is_object"]
 
@@ -25,8 +26,8 @@ FakeCall = Union[ToolCall, Tuple[str, Any], Mapping[str, Any]]
 _WRAPPED = "value"
 
 
-@dataclass(frozen=True)
-class FakeReply:
+@dataclass(frozen=True, eq=False, repr=False)
+class FakeReply(Value):
     """One answer of a FakeProvider.
 
     Attributes:

@@ -16,14 +16,16 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any, Deque, List, Mapping, Optional, Sequence, Tuple
 
+from llm_orchestrator.utils.values import Value
+
 __all__ = ["Received", "Reply", "ReplyServer", "closed_url"]
 
 #: Seconds between two looks at whether to continue or to end.
 POLL = 0.005
 
 
-@dataclass(frozen=True)
-class Reply:
+@dataclass(frozen=True, eq=False, repr=False)
+class Reply(Value):
     """What the server sends for one request.
 
     Attributes:
@@ -42,8 +44,8 @@ class Reply:
     broken: bool = False
 
 
-@dataclass(frozen=True)
-class Received:
+@dataclass(frozen=True, eq=False, repr=False)
+class Received(Value):
     """One request; names of headers are in lower case."""
 
     method: str

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from llm_orchestrator.utils.values import Value
+
 __all__ = ["Citation"]
 
 
-@dataclass(frozen=True)
-class Citation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Citation(Value):
     """A source of an answer, in the same words for every provider; what it did not tell is None.
 
     Attributes:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from llm_orchestrator.utils.values import evolve
+from llm_orchestrator.utils.values import Value, evolve
 
 __all__ = ["CostDetails"]
 
 
-@dataclass(frozen=True)
-class CostDetails:
+@dataclass(frozen=True, eq=False, repr=False)
+class CostDetails(Value):
     """The price of one call in US dollars, its parts, and how it came about.
 
     Attributes:

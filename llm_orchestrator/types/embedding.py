@@ -9,12 +9,13 @@ from typing import Any, List, Optional, Tuple
 from llm_orchestrator.types.cost import CostDetails
 from llm_orchestrator.types.response import MISSING_USAGE, Attempt, TokenUsage
 from llm_orchestrator.utils.money import format_cost
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["EmbeddingResponse"]
 
 
-@dataclass(frozen=True)
-class EmbeddingResponse:
+@dataclass(frozen=True, eq=False, repr=False)
+class EmbeddingResponse(Value):
     """The vectors of a call of ``embed``.
 
     Attributes:

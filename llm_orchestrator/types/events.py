@@ -7,6 +7,7 @@ from typing import Optional, Sequence, Union
 
 from llm_orchestrator.types.messages import Message
 from llm_orchestrator.types.response import LLMResponse
+from llm_orchestrator.utils.values import Value
 
 __all__ = [
     "AnswerEvent",
@@ -19,22 +20,22 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class TextDelta:
+@dataclass(frozen=True, eq=False, repr=False)
+class TextDelta(Value):
     """A piece of the answer's text."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class ReasoningDelta:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReasoningDelta(Value):
     """A piece of the model's visible reasoning."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class ToolCallDelta:
+@dataclass(frozen=True, eq=False, repr=False)
+class ToolCallDelta(Value):
     """A piece of one tool call; pieces of several calls may interleave.
 
     Attributes:
@@ -50,8 +51,8 @@ class ToolCallDelta:
     arguments: str = ""
 
 
-@dataclass(frozen=True)
-class OutputRejected:
+@dataclass(frozen=True, eq=False, repr=False)
+class OutputRejected(Value):
     """The mark that the answer so far does not fit ``response_format``: with ``reask``, another one follows.
 
     Attributes:
@@ -63,8 +64,8 @@ class OutputRejected:
     response: LLMResponse
 
 
-@dataclass(frozen=True)
-class ToolResults:
+@dataclass(frozen=True, eq=False, repr=False)
+class ToolResults(Value):
     """The mark that a turn of ``run_stream`` called tools, which have run: the next turn follows.
 
     Attributes:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Optional, Tuple
 
 from llm_orchestrator.types.citation import Citation
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["HostedCall"]
 
 
-@dataclass(frozen=True)
-class HostedCall:
+@dataclass(frozen=True, eq=False, repr=False)
+class HostedCall(Value):
     """A call of a tool that ran at the provider, in the same words for every provider.
 
     Attributes:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
+from llm_orchestrator.utils.values import Value
+
 __all__ = ["TokenLogprob"]
 
 
-@dataclass(frozen=True)
-class TokenLogprob:
+@dataclass(frozen=True, eq=False, repr=False)
+class TokenLogprob(Value):
     """A token that the model wrote, or weighed at its place, and how likely it found it.
 
     Attributes:

@@ -7,11 +7,13 @@ import binascii
 from dataclasses import dataclass, field
 from typing import Optional
 
+from llm_orchestrator.utils.values import Value
+
 __all__ = ["Media"]
 
 
-@dataclass(frozen=True)
-class Media:
+@dataclass(frozen=True, eq=False, repr=False)
+class Media(Value):
     """An image or a sound of an answer, in base64 as it came; ``data`` are its bytes.
 
     Attributes:

@@ -28,7 +28,7 @@ from typing import (
 
 from llm_orchestrator.utils.characters import has_halves, whole_text, with_whole_characters
 from llm_orchestrator.utils.json import JSON, read_json
-from llm_orchestrator.utils.values import evolve
+from llm_orchestrator.utils.values import Value, evolve
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -59,8 +59,8 @@ SAVED_KEYS = ("provider", "provider_state")
 SAVED = "Pass what Message.to_dict returned."
 
 
-@dataclass(frozen=True)
-class ToolCall:
+@dataclass(frozen=True, eq=False, repr=False)
+class ToolCall(Value):
     """One call of a tool that the model asks the application to make.
 
     Attributes:
@@ -188,8 +188,8 @@ class ToolCall:
         return json.dumps(self.arguments or {})
 
 
-@dataclass(frozen=True)
-class Message:
+@dataclass(frozen=True, eq=False, repr=False)
+class Message(Value):
     """One message of a conversation.
 
     Attributes:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Optional
 
 from llm_orchestrator.utils.json import JSON
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["ModelInfo"]
 
 
-@dataclass(frozen=True)
-class ModelInfo:
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelInfo(Value):
     """What is known about one model of one provider.
 
     Attributes:

@@ -7,6 +7,7 @@ from typing import Any, List, Mapping, Optional, Tuple, Union
 
 from llm_orchestrator.types.messages import Message
 from llm_orchestrator.utils.json import JSON
+from llm_orchestrator.utils.values import Value
 
 __all__ = [
     "ADDED_FIELDS",
@@ -41,8 +42,8 @@ MODEL_PARAMETERS = (
 )
 
 
-@dataclass(frozen=True)
-class LLMRequest:
+@dataclass(frozen=True, eq=False, repr=False)
+class LLMRequest(Value):
     """The checked arguments of a call, in the same form for every provider.
 
     Attributes:
@@ -107,7 +108,7 @@ class LLMRequest:
         return tuple(name for name in others if getattr(self, name) not in (None, ()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class EmbeddingRequest(LLMRequest):
     """The checked arguments of ``embed``: a request whose messages are the texts, a user turn each.
 

@@ -17,6 +17,7 @@ from llm_orchestrator.types.messages import Message, ToolCall
 from llm_orchestrator.types.plain import plain_fields, plain_json
 from llm_orchestrator.utils.json import JSON
 from llm_orchestrator.utils.money import format_cost
+from llm_orchestrator.utils.values import Value
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -46,8 +47,8 @@ class FinishReason(str, enum.Enum):
 _SHOWN = 100
 
 
-@dataclass(frozen=True)
-class TokenUsage:
+@dataclass(frozen=True, eq=False, repr=False)
+class TokenUsage(Value):
     """How many tokens the model read and wrote.
 
     Attributes:
@@ -92,8 +93,8 @@ class TokenUsage:
 MISSING_USAGE = TokenUsage(source="missing")
 
 
-@dataclass(frozen=True)
-class Attempt:
+@dataclass(frozen=True, eq=False, repr=False)
+class Attempt(Value):
     """One request to one model: a plan while only ``model`` and ``without`` are set, a record afterwards.
 
     Attributes:
@@ -117,8 +118,8 @@ class Attempt:
     time_to_first_token: Optional[float] = None
 
 
-@dataclass(frozen=True)
-class Exchange:
+@dataclass(frozen=True, eq=False, repr=False)
+class Exchange(Value):
     """What the price of an answer depends on besides its usage; dropped once the price is known.
 
     Attributes:
@@ -134,8 +135,8 @@ class Exchange:
     batch: bool = False
 
 
-@dataclass(frozen=True)
-class LLMResponse(Generic[Parsed_co]):
+@dataclass(frozen=True, eq=False, repr=False)
+class LLMResponse(Value, Generic[Parsed_co]):
     """The complete answer to a call; ``LLMResponse[City]`` where ``response_format`` is the class ``City``.
 
     Attributes:

@@ -58,7 +58,7 @@ _CONTROL = LazyPattern("[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 _LEADS = "'=+-@"
 _OLD_SCHEMA = "1"  # of version 0.1
 _LONGEST_CELL = 131_072
-_QUOTED = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^,"]*))(,|$)')
+_QUOTED = LazyPattern(r'(?:"([^"]*(?:""[^"]*)*)"|([^,"]*))(,|$)')
 
 
 def encode(cells: Iterable[str]) -> bytes:

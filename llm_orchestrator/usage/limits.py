@@ -18,6 +18,7 @@ from llm_orchestrator.usage.groups import storable
 from llm_orchestrator.usage.ledger_csv import as_stored
 from llm_orchestrator.usage.periods import LAST_FIRST_DAY, Calendar, zone_of
 from llm_orchestrator.utils.money import ZERO, add_money, format_cost, subtract_money
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["KINDS", "BudgetLimits", "BudgetStatus", "Claim", "scope_of"]
 
@@ -27,8 +28,8 @@ KINDS = ("session", "day", "month")
 _LONGEST = 200
 
 
-@dataclass(frozen=True)
-class BudgetStatus:
+@dataclass(frozen=True, eq=False, repr=False)
+class BudgetStatus(Value):
     """What is left of one budget.
 
     Attributes:

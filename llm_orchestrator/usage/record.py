@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 from llm_orchestrator.types import MISSING_USAGE, CostDetails, TokenUsage
 from llm_orchestrator.usage.columns import COLUMNS, DETAILS, LISTS, SCHEMA
 from llm_orchestrator.utils.numbers import is_count, shown
-from llm_orchestrator.utils.values import evolve
+from llm_orchestrator.utils.values import Value, evolve
 
 __all__ = [
     "WRITERS",
@@ -36,8 +36,8 @@ _FIRST_YEAR, _LAST_YEAR = 1970, 2999
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-@dataclass(frozen=True)
-class UsageRecord:
+@dataclass(frozen=True, eq=False, repr=False)
+class UsageRecord(Value):
     """One request that was sent: an attempt of a call.
 
     Attributes:

@@ -1,7 +1,8 @@
-"""Fast constructors and copies of frozen dataclasses, of which every call makes several.
+"""What the frozen dataclasses share: equality, hash and repr, and fast constructors and copies.
 
-A frozen dataclass sets its fields one by one with ``object.__setattr__``, and ``dataclasses.replace`` reads
-all of them first; for a value of twenty fields that takes longer than the work it is made for.
+Every call makes several. A frozen dataclass sets its fields one by one with ``object.__setattr__``, and
+``dataclasses.replace`` reads all of them first; for a value of twenty fields that takes longer than the work
+it is made for.
 """
 
 from __future__ import annotations
@@ -9,23 +10,46 @@ from __future__ import annotations
 from dataclasses import MISSING
 from dataclasses import fields as fields_of
 from functools import cache
-from typing import Any, Dict, Type, TypeVar
+from reprlib import recursive_repr
+from typing import Any, Dict, Tuple, Type, TypeVar
 
-__all__ = ["build", "evolve", "make"]
+__all__ = ["Value", "build", "evolve", "make"]
 
-Value = TypeVar("Value")
+Kind = TypeVar("Kind")
 
 _new, _set = object.__new__, object.__setattr__
 
 
-def build(kind: Type[Value], fields: Dict[str, Any]) -> Value:
+class Value:
+    """Equality, hash and repr of a frozen dataclass, as ``dataclass`` would write them.
+
+    It would write and compile them for each class anew, for which every program that starts would wait.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return _contents(self) == _contents(other) if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(_contents(self))
+
+    @recursive_repr("...")
+    def __repr__(self: Any) -> str:
+        shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields_of(self) if each.repr)
+        return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+def _contents(value: Any) -> Tuple[Any, ...]:
+    return tuple([getattr(value, each.name) for each in fields_of(value)])
+
+
+def build(kind: Type[Kind], fields: Dict[str, Any]) -> Kind:
     """Make a frozen dataclass from a dict of all its fields; the caller must not use the dict afterwards."""
     value = _new(kind)
     _set(value, "__dict__", fields)
     return value
 
 
-def make(kind: Type[Value], **fields: Any) -> Value:
+def make(kind: Type[Kind], **fields: Any) -> Kind:
     """Make a frozen dataclass from its fields by name, those left out at their defaults."""
     dataclass: Any = kind
     values = _defaults(dataclass) | fields
@@ -42,7 +66,7 @@ def _defaults(kind: Any) -> Dict[str, Any]:
     return {**{f.name: f.default for f in fields_of(kind) if f.default is not MISSING}, **made}
 
 
-def evolve(value: Value, **changes: Any) -> Value:
+def evolve(value: Kind, **changes: Any) -> Kind:
     """Copy a frozen dataclass with some of its fields changed, much faster than ``dataclasses.replace``."""
     fields = value.__dict__ | changes
     assert len(fields) == len(value.__dict__), f"{type(value).__name__} has not all of {', '.join(changes)}"

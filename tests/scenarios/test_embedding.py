@@ -26,7 +26,7 @@ from llm_orchestrator import (
     UsageRecord,
 )
 from llm_orchestrator.cost_tracker import CostTracker
-from llm_orchestrator.providers.openai import embeddings as openai_embeddings
+from llm_orchestrator.providers.openai_adapter import OpenAIAdapter
 from llm_orchestrator.testing.fake_vectors import fake_vector
 from tests.support.fixtures import Orchestrate
 from tests.support.marks import anthropic, chat, gemini
@@ -154,7 +154,7 @@ def test_fc15_no_batch_has_more_bytes_than_the_provider_takes_tokens(
     orchestrate: Orchestrate, server: ScriptedServer, dialect: Dialect
 ) -> None:
     texts = ["é" * 60_000, "a" * 180_000, "b", "c" * 400_000]
-    assert openai_embeddings.MOST_TOKENS == 300_000
+    assert OpenAIAdapter.embedding_tokens == 300_000
     embed(orchestrate(), "sync", texts)
     assert [texts_of(request) for request in server.requests] == [texts[:2], texts[2:3], texts[3:]]
 

@@ -5,11 +5,10 @@ Errors about thinking, and about a system message among the others, do not name 
 
 from __future__ import annotations
 
-import re
-
 from llm_orchestrator.providers.failures import Failure, says_only_why, unsupported_parameter
 from llm_orchestrator.providers.reading import as_mapping, as_text
 from llm_orchestrator.types import JSON
+from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.values import evolve
 
 __all__ = ["SYSTEM", "is_failure", "with_details"]
@@ -19,7 +18,7 @@ REASONING_WORDS = ("thinking", "effort")
 #: The parameter that is at fault where a model takes no system message among the others.
 SYSTEM = "system"
 #: "role 'system' is not supported on this model", "Input should be 'user' or 'assistant'"
-_ROLE = re.compile(r"\brole\w*\b.*\bsystem\b|\bsystem\b.*\brole\b|\brole\b.*\buser\b.*\bassistant\b")
+_ROLE = LazyPattern(r"\brole\w*\b.*\bsystem\b|\bsystem\b.*\brole\b|\brole\b.*\buser\b.*\bassistant\b")
 _UNSUPPORTED = "unsupported_parameter"
 
 #: Fields of which a message or an event has one.

@@ -16,6 +16,7 @@ from llm_orchestrator.providers.anthropic.turns import write_turn
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_text
 from llm_orchestrator.types import JSON, Message
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["WrittenMessages", "write_messages"]
 
@@ -34,8 +35,8 @@ class WrittenMessages(NamedTuple):
     is_in_place: bool
 
 
-@dataclass(frozen=True)
-class _Turn:
+@dataclass(frozen=True, eq=False, repr=False)
+class _Turn(Value):
     """One turn that is being put together, and the index of the first message in it."""
 
     role: str

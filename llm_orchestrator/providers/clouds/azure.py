@@ -12,8 +12,9 @@ from urllib.parse import parse_qsl, quote
 from llm_orchestrator.providers.clouds.base import ConfiguredNames
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.http.error_bodies import with_bounded_error_bodies
+from llm_orchestrator.providers.openai import CHAT
 from llm_orchestrator.providers.openai.clients import headers_against_environment, without_environment
-from llm_orchestrator.providers.openai_adapter import AUTO, CHAT, OpenAIAdapter
+from llm_orchestrator.providers.openai_adapter import AUTO, OpenAIAdapter
 from llm_orchestrator.providers.wire import Endpoint, WireRequest
 from llm_orchestrator.types import EmbeddingRequest, LLMRequest
 from llm_orchestrator.utils.urls import split_query

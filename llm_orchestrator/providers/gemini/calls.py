@@ -6,18 +6,18 @@ path where it belongs, and a call without ``willContinue`` ends it.
 
 from __future__ import annotations
 
-import re
 from collections import abc
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.providers.calls import sent_arguments
 from llm_orchestrator.providers.reading import as_list, as_mapping
 from llm_orchestrator.types import JSON, arguments_text, parse_arguments
+from llm_orchestrator.utils.lazy import LazyPattern
 
 __all__ = ["call_of", "goes_on", "join_calls", "read_arguments", "will_continue"]
 
 #: One step of a JSON path: ``.name``, ``['name']`` or ``[0]``.
-STEP = re.compile(r"""\.([^.\[\]]+)|\[(?:'([^']*)'|"([^"]*)"|(\d+))\]""")
+STEP = LazyPattern(r"""\.([^.\[\]]+)|\[(?:'([^']*)'|"([^"]*)"|(\d+))\]""")
 VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
 #: No tool has lists as long as this; a larger place in one would only fill the memory.
 MOST_ENTRIES = 10_000

@@ -12,11 +12,9 @@ from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, EmbeddingRequest
 from llm_orchestrator.utils.json import overridden, without_none
 
-__all__ = ["EMBED_METHOD", "MOST_TEXTS", "parse_embeddings", "request_embeddings"]
+__all__ = ["EMBED_METHOD", "parse_embeddings", "request_embeddings"]
 
 EMBED_METHOD = "batchEmbedContents"
-#: The API refuses more: "at most 100 requests can be in one batch".
-MOST_TEXTS = 100
 
 
 def request_embeddings(request: EmbeddingRequest) -> WireRequest:

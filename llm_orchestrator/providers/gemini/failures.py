@@ -8,15 +8,16 @@ from typing import List, Mapping, Optional
 from llm_orchestrator.providers.failures import Failure, says_only_why, words_of
 from llm_orchestrator.providers.reading import as_mappings, as_text
 from llm_orchestrator.types import JSON
+from llm_orchestrator.utils.lazy import LazyPattern
 
 __all__ = ["is_failure", "parse_failure"]
 
 #: Words of an error about thinking, which names no field.
-THINKING = re.compile(r"thinking[ _](level|budget|mode)", re.IGNORECASE)
+THINKING = LazyPattern(r"thinking[ _](level|budget|mode)", re.IGNORECASE)
 #: How a model that cannot do without thinking says so.
 ALWAYS_THINKS = "only works in thinking mode"
-CONFIG_FIELD = re.compile(r"(generation_?config|tool_?config)\.(.*\.)?(?P<name>\w+)", re.IGNORECASE)
-SECONDS = re.compile(r"(\d+(\.\d+)?)s")
+CONFIG_FIELD = LazyPattern(r"(generation_?config|tool_?config)\.(.*\.)?(?P<name>\w+)", re.IGNORECASE)
+SECONDS = LazyPattern(r"(\d+(\.\d+)?)s")
 
 
 #: Fields of which a reply has one.

@@ -12,6 +12,7 @@ from typing import Any, Mapping
 
 from llm_orchestrator.providers.http.deadlines import watch_reply
 from llm_orchestrator.providers.http.library import library_of_response
+from llm_orchestrator.utils.values import Value
 
 __all__ = [
     "MAX_ERROR_BODY_BYTES",
@@ -71,8 +72,8 @@ async def abound_error_body(response: Any) -> None:
     response.stream = library.ByteStream(bytes(content))
 
 
-@dataclass(frozen=True)
-class ErrorReply:
+@dataclass(frozen=True, eq=False, repr=False)
+class ErrorReply(Value):
     """A reply with a bad status, read to its end; its repr shows nothing that may hold a key."""
 
     status_code: int

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.types import JSON, LLMRequest, Message
@@ -19,8 +18,7 @@ FREE_OBJECT: Dict[str, Any] = {"type": "object", "properties": {}}
 INSTRUCTION = "Answer with one JSON object that fits this JSON schema, and with nothing else:"
 
 
-@dataclass(frozen=True)
-class Compat:
+class Compat(NamedTuple):
     """Where a host differs from OpenAI.
 
     Attributes:

@@ -9,13 +9,9 @@ from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.types import JSON, EmbeddingRequest
 from llm_orchestrator.utils.json import overridden, without_none
 
-__all__ = ["MOST_TEXTS", "MOST_TOKENS", "parse_embeddings", "request_embeddings"]
+__all__ = ["parse_embeddings", "request_embeddings"]
 
 PATH = "/embeddings"
-#: OpenAI takes 2048; the longest vectors of so many would be more than a reply may have.
-MOST_TEXTS = 1024
-#: Of all texts of a request together (openai, types/embedding_create_params.py).
-MOST_TOKENS = 300_000
 
 
 def request_embeddings(request: EmbeddingRequest) -> WireRequest:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Optional, Tuple
 
 from llm_orchestrator.types import ToolCall
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["KEY", "Answer"]
 
@@ -13,8 +14,8 @@ __all__ = ["KEY", "Answer"]
 KEY = "secret-0123456789-abcdef"
 
 
-@dataclass(frozen=True)
-class Answer:
+@dataclass(frozen=True, eq=False, repr=False)
+class Answer(Value):
     """What the provider's server is to send, independent of a protocol.
 
     Attributes:

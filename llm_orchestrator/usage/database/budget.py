@@ -23,6 +23,7 @@ from llm_orchestrator.usage.database.schema import BUDGETS, HOLDS
 from llm_orchestrator.usage.database.setup import prepare
 from llm_orchestrator.usage.limits import Claim
 from llm_orchestrator.utils.money import ZERO, add_money
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["BudgetTable", "Key", "Verdict"]
 
@@ -39,8 +40,8 @@ _OLDEST_SQLITE = (3, 35)
 _of_parents: List[Any] = []
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, eq=False, repr=False)
+class Verdict(Value):
     """What came of a reservation.
 
     Attributes:

@@ -15,6 +15,7 @@ from llm_orchestrator.usage.selection import Selection
 from llm_orchestrator.usage.tally import Tally
 from llm_orchestrator.usage.totals import UsageTotals
 from llm_orchestrator.utils.money import ZERO
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["MonthBudget", "Read"]
 
@@ -26,8 +27,8 @@ _MOMENT = timedelta(microseconds=1)
 _NOTHING = UsageTotals(0, 0, ZERO, ZERO, 0)
 
 
-@dataclass(frozen=True)
-class MonthBudget:
+@dataclass(frozen=True, eq=False, repr=False)
+class MonthBudget(Value):
     """A budget for a month.
 
     Attributes:

@@ -17,6 +17,7 @@ from llm_orchestrator.usage.page.words import span_name
 from llm_orchestrator.usage.periods import month_of
 from llm_orchestrator.usage.totals import UsageTotals
 from llm_orchestrator.utils.money import ZERO, add_money, known_cost
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["FEWEST_DAYS", "Forecast", "Month", "Outlook", "outlook_of"]
 
@@ -27,8 +28,8 @@ FEWEST_DAYS = 3
 _DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True)
-class Month:
+@dataclass(frozen=True, eq=False, repr=False)
+class Month(Value):
     """What was spent in a month.
 
     Attributes:
@@ -73,8 +74,8 @@ class Month:
         return [None if lacking and not total else total for total, lacking in zip(self.sums, lacks)]
 
 
-@dataclass(frozen=True)
-class Forecast:
+@dataclass(frozen=True, eq=False, repr=False)
+class Forecast(Value):
     """What the month will have cost if it goes on like this.
 
     Attributes:
@@ -90,8 +91,8 @@ class Forecast:
     sums: List[Decimal] = field(repr=False)
 
 
-@dataclass(frozen=True)
-class Outlook:
+@dataclass(frozen=True, eq=False, repr=False)
+class Outlook(Value):
     """What someone who pays the bill asks first.
 
     Attributes:

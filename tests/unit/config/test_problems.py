@@ -236,6 +236,39 @@ def test_each_broken_file_is_one_clear_error(text, expected, tmp_path):
     assert message.startswith(str(path)) and expected in message
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"a": 1,\n"a": 2}', "line 2, column 1: the key 'a' appears twice"),
+        ('{"a": [1, {"b": 1, "b": 2}]}', "the key 'b' appears twice"),
+        ('{"a": ' + "[" * 60 + "]" * 60 + "}", "the nesting is too deep"),
+        ('{"a": 1\n"b": 2}', "line 2, column 4: "),
+    ],
+)
+def test_json_is_held_to_the_rules_of_yaml(text, expected, tmp_path):
+    assert expected in fault(written(tmp_path, text))
+
+
+def test_json_may_be_indented_with_tabs_and_have_pairs_of_surrogates(tmp_path):
+    """Neither of which YAML takes; an error about a value then names no line."""
+    text = '{\n\t"active_provider": "local", "active_model": "\\ud83d\\ude00", "providers": {"local": {\n\t\t"timeout": %s}}\n}'
+    assert ConfigManager.load(written(tmp_path, text % 3)).active_model == "\U0001f600"
+    path = written(tmp_path, text % -1)
+    assert fault(path).startswith(f"{path}: providers.local.timeout: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"active_provider": "local", "active_model": "m", "providers": {"local": {}},}',
+        '{"active_provider": "local", "active_model": NaN, "providers": {"local": {}}}',
+        "{active_provider: local, active_model: m, providers: {local: {}}} # the end",
+    ],
+)
+def test_what_is_not_quite_json_is_read_as_yaml(text, tmp_path):
+    assert ConfigManager.load(written(tmp_path, text)).active_model in ("m", "NaN")
+
+
 def test_text_that_is_not_utf8_names_the_line(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_bytes(b"a: 1\nb: \xff\xfe\n")

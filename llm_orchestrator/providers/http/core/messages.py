@@ -18,6 +18,7 @@ from llm_orchestrator.providers.http.core.network_errors import broken_reply, co
 from llm_orchestrator.providers.http.core.origins import Origin
 from llm_orchestrator.providers.http.core.reply_headers import ReplyHeaders
 from llm_orchestrator.utils.hidden import HiddenBytes
+from llm_orchestrator.utils.lazy import LazyPattern
 
 __all__ = ["MAX_BODY_BYTES", "MAX_HEAD_BYTES", "ReplyParser", "header_bytes", "request_bytes"]
 
@@ -32,7 +33,7 @@ BOMB_BYTES, BOMB_RATIO = 16 * 1024 * 1024, 100
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_IDLE_SECONDS = re.compile(r"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
+_IDLE_SECONDS = LazyPattern(r"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 _PATH = re.compile(r"/[\x21-\x7e]*")
 #: Written by ``request_bytes``; a second one would contradict it, or change what the connection is.
 _OWN_HEADERS = frozenset(

@@ -18,6 +18,7 @@ from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers.http.core.settings import HttpSettings, TLSSettings, tls_settings
 from llm_orchestrator.utils.lazy import LazyPattern
 from llm_orchestrator.utils.urls import server_of
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["Origin", "Proxy", "Target", "check_proxy", "is_excluded", "proxy_url"]
 
@@ -25,8 +26,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _ENTRY = LazyPattern(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>\d+))?")
 
 
-@dataclass(frozen=True)
-class Proxy:
+@dataclass(frozen=True, eq=False, repr=False)
+class Proxy(Value):
     """An HTTP proxy.
 
     Attributes:
@@ -40,8 +41,8 @@ class Proxy:
     authorization: bytes = field(default=b"", repr=False)
 
 
-@dataclass(frozen=True)
-class Origin:
+@dataclass(frozen=True, eq=False, repr=False)
+class Origin(Value):
     """A server that requests are sent to.
 
     Attributes:

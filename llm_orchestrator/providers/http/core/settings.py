@@ -14,12 +14,13 @@ from typing import NamedTuple, Optional
 
 from llm_orchestrator.exceptions import ConfigurationError
 from llm_orchestrator.providers.http.core.network_errors import reason_of
+from llm_orchestrator.utils.values import Value
 
 __all__ = ["HttpSettings", "TLSSettings", "tls_settings"]
 
 
-@dataclass(frozen=True)
-class HttpSettings:
+@dataclass(frozen=True, eq=False, repr=False)
+class HttpSettings(Value):
     """How connections are made and kept.
 
     Attributes:

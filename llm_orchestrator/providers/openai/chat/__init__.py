@@ -6,10 +6,8 @@ https://platform.openai.com/docs/api-reference/chat
 from llm_orchestrator.providers.openai.chat.replies import failure_in_choice, first_choice, parse_reply
 from llm_orchestrator.providers.openai.chat.requests import build_request, count_request
 from llm_orchestrator.providers.openai.chat.streams import assemble_reply, parse_event, remember_usage
-from llm_orchestrator.providers.openai.chat.turns import API
 
 __all__ = [
-    "API",
     "assemble_reply",
     "build_request",
     "count_request",

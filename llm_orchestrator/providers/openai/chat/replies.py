@@ -99,7 +99,8 @@ def failure_in_choice(choice: JSON) -> Optional[JSON]:
         if place.get("error"):
             return {"error": place["error"]}
     reason = choice.get("finish_reason")
-    return failure_of_finish(reason) if reason and says_failure(reason) else None
+    is_ordinary = not isinstance(reason, str) or reason in FINISH_REASONS
+    return failure_of_finish(reason) if reason and not is_ordinary and says_failure(reason) else None
 
 
 def other_choices(body: JSON) -> List[Tuple[int, JSON]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, Union
 
+from llm_orchestrator.providers.openai import CHAT
 from llm_orchestrator.providers.openai.chat.messages import write_messages
 from llm_orchestrator.providers.openai.chat.parts import check_media
-from llm_orchestrator.providers.openai.chat.turns import API
 from llm_orchestrator.providers.openai.compat import Compat
 from llm_orchestrator.providers.openai.messages import warnings_of_state
 from llm_orchestrator.providers.openai.schema import accepted_format, accepted_tools
@@ -57,9 +57,9 @@ def build_request(
         WireRequest,
         path=PATH,
         body={"model": request.model, "messages": messages, **without_none(fields)},
-        api=API,
+        api=CHAT,
         unsupported=() if request.top_k is None else ("top_k",),
-        warnings=warnings_of_state(request.messages, API) + format_warnings + tool_warnings,
+        warnings=warnings_of_state(request.messages, CHAT) + format_warnings + tool_warnings,
     )
 
 

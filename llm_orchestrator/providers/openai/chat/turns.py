@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from llm_orchestrator.providers.calls import sent_arguments, with_own_ids
 from llm_orchestrator.providers.contents import NAMELESS_CALL, parts_in, text_in, thinking_in
+from llm_orchestrator.providers.openai import CHAT
 from llm_orchestrator.providers.openai.chat.parts import read_content, write_content
 from llm_orchestrator.providers.openai.messages import (
     is_plain_part,
@@ -25,7 +26,6 @@ from llm_orchestrator.types import JSON, Message, ToolCall, tool_call
 from llm_orchestrator.utils.json import beside
 
 __all__ = [
-    "API",
     "REASONING_KEYS",
     "details_text",
     "has_reasoning_field",
@@ -37,7 +37,6 @@ __all__ = [
     "write_turn",
 ]
 
-API = "chat"
 #: Where compatible servers put visible reasoning.
 REASONING_KEYS = ("reasoning_content", "reasoning")
 #: What our message has a place for; everything else in a turn goes back as it came.
@@ -136,7 +135,7 @@ def state_to_keep(message: JSON, calls: Tuple[ToolCall, ...]) -> Optional[JSON]:
     if calls:
         entries = zip(_call_entries(message), calls)
         turn["tool_calls"] = [_kept_call(entry, call) for entry, call in entries]
-    return {"api": API, "message": turn}
+    return {"api": CHAT, "message": turn}
 
 
 def _kept_call(entry: JSON, call: ToolCall) -> JSON:
@@ -163,7 +162,7 @@ def _is_plain(entry: Any) -> bool:
 
 def write_turn(message: Message, index: int) -> JSON:
     """Write an assistant turn of the history: as it came, or anew where it has no state or was edited."""
-    kept = as_mapping(state_kept_by(API, message).get("message"))
+    kept = as_mapping(state_kept_by(CHAT, message).get("message"))
     if kept and says_the_same(message, [read_content(kept.get("content"))], read_calls(kept)):
         return kept
     turn: Dict[str, Any] = {"role": "assistant", "content": write_content(message, index)}

@@ -7,10 +7,8 @@ ran there) travels in ``Message.provider_state``. https://platform.openai.com/do
 from llm_orchestrator.providers.openai.responses.replies import UNFINISHED, parse_reply
 from llm_orchestrator.providers.openai.responses.requests import build_request, count_request, poll_request
 from llm_orchestrator.providers.openai.responses.streams import assemble_reply, parse_event
-from llm_orchestrator.providers.openai.responses.turns import API
 
 __all__ = [
-    "API",
     "UNFINISHED",
     "assemble_reply",
     "build_request",

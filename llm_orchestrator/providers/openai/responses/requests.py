@@ -6,9 +6,9 @@ from collections import abc
 from typing import Any, Optional, Sequence, Tuple, Union
 from urllib.parse import quote
 
+from llm_orchestrator.providers.openai import RESPONSES
 from llm_orchestrator.providers.openai.messages import warnings_of_state
 from llm_orchestrator.providers.openai.responses.messages import write_messages
-from llm_orchestrator.providers.openai.responses.turns import API
 from llm_orchestrator.providers.openai.schema import accepted_format, accepted_tools
 from llm_orchestrator.providers.reading import as_text_or_none
 from llm_orchestrator.providers.wire import WireRequest
@@ -67,7 +67,7 @@ def build_request(request: LLMRequest, *, stream: bool) -> WireRequest:
         WireRequest,
         path=PATH,
         body={"model": request.model, "input": items, "store": store, **without_none(fields)},
-        api=API,
+        api=RESPONSES,
         unsupported=tuple(name for name in UNSUPPORTED if getattr(request, name) not in (None, ())),
         warnings=_warnings(request.messages) + format_warnings + tool_warnings,
     )
@@ -78,7 +78,7 @@ def poll_request(body: JSON) -> Optional[WireRequest]:
     identifier = as_text_or_none(body.get("id"))
     if body.get("status") not in UNFINISHED or identifier is None:
         return None
-    return WireRequest(f"{PATH}/{quote(identifier, safe='')}", api=API)
+    return WireRequest(f"{PATH}/{quote(identifier, safe='')}", api=RESPONSES)
 
 
 def count_request(wire: WireRequest) -> WireRequest:
@@ -87,7 +87,7 @@ def count_request(wire: WireRequest) -> WireRequest:
 
 
 def _warnings(messages: Sequence[Message]) -> Tuple[str, ...]:
-    warnings = warnings_of_state(messages, API)
+    warnings = warnings_of_state(messages, RESPONSES)
     if any(message.name for message in messages if message.role != "tool"):
         warnings += ("Names of messages were not sent: OpenAI's Responses API has no field for them.",)
     return warnings

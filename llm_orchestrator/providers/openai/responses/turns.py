@@ -17,6 +17,7 @@ from llm_orchestrator.providers.contents import (
     text_of,
     thinking_in,
 )
+from llm_orchestrator.providers.openai import RESPONSES
 from llm_orchestrator.providers.openai.messages import (
     is_plain_part,
     new_call_id,
@@ -30,7 +31,6 @@ from llm_orchestrator.providers.reading import as_list, as_mappings, as_text
 from llm_orchestrator.types import JSON, Message, ToolCall, tool_call
 
 __all__ = [
-    "API",
     "CUSTOM_CALL",
     "arguments_field",
     "items_in",
@@ -49,7 +49,6 @@ __all__ = [
     "write_turn",
 ]
 
-API = "responses"
 CUSTOM_CALL = "custom_tool_call"
 #: Items that ask the application to call a tool, and the field with the arguments.
 CALL_ITEMS = {"function_call": "arguments", CUSTOM_CALL: "input"}
@@ -189,7 +188,7 @@ def state_to_keep(items: List[JSON], refusal: Optional[str]) -> Optional[JSON]:
     while items and items[-1].get("type") == "reasoning":
         items = items[:-1]  # rejected without the item it led to, which was cut off
     kept = list(_self_contained(items))
-    return None if not refusal and _is_plain(kept) else {"api": API, "output": kept}
+    return None if not refusal and _is_plain(kept) else {"api": RESPONSES, "output": kept}
 
 
 def _self_contained(items: Sequence[JSON]) -> Iterator[JSON]:
@@ -241,7 +240,7 @@ def write_turn(message: Message, index: int) -> List[JSON]:
 
 
 def _kept_items(message: Message) -> List[JSON]:
-    items = as_mappings(state_kept_by(API, message).get("output"))
+    items = as_mappings(state_kept_by(RESPONSES, message).get("output"))
     texts = [read_text(items, structured=structured) for structured in (False, True)]
     return items if items and says_the_same(message, texts, read_calls(items)) else []
 
