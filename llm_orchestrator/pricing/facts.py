@@ -23,7 +23,7 @@ def price_facts(
 ) -> Dict[str, Any]:
     """Reduce a call to what decides its price."""
     facts: Dict[str, Any] = {"batch": True} if batch else {}
-    asked = {name: value for name, value in _asked(request).items() if value}
+    asked = _asked(request)
     if asked:
         facts["request"] = asked
     tier = find_header(headers, TIER_HEADER)
@@ -36,31 +36,28 @@ def price_facts(
 
 
 def _asked(request: JSON) -> Dict[str, Any]:
-    asked = {name: request[name] for name in _TERMS if name in request}
+    asked = {name: request[name] for name in _TERMS if request.get(name)}
     if request.get("prompt_cache_options"):
         asked["prompt_cache_options"] = {"ttl": _mapping(request["prompt_cache_options"]).get("ttl")}
     if request.get("background_options"):
         window = _mapping(request["background_options"]).get("completion_window")
         asked["background_options"] = {"completion_window": window}
-    if request.get("tools"):
-        asked["tools"] = _image_tools(request["tools"])
-    return asked
+    tools = _image_tools(request.get("tools"))
+    return {**asked, "tools": tools} if tools else asked
 
 
 def _reported(response: JSON) -> Dict[str, Any]:
-    reported = {name: response[name] for name in _REPORTED if name in response}
+    reported = {name: response[name] for name in _REPORTED if response.get(name)}
     items = [_reduced(item) for item in _mappings(response.get("output")) if _is_billed(item)]
     if items:
         reported["output"] = items
-    if response.get("tools"):
-        reported["tools"] = _image_tools(response["tools"])
-    if response.get("candidates"):
-        searches = sum(_searches(candidate) for candidate in _mappings(response["candidates"]))
-        # The queries themselves are the user's words.
-        reported["candidates"] = (
-            [{"groundingMetadata": {"webSearchQueries": [""] * searches}}] if searches else []
-        )
-    return {name: value for name, value in reported.items() if value}
+    tools = _image_tools(response.get("tools"))
+    if tools:
+        reported["tools"] = tools
+    searches = sum(map(_searches, _mappings(response.get("candidates"))))
+    if searches:  # the queries themselves are the user's words
+        reported["candidates"] = [{"groundingMetadata": {"webSearchQueries": [""] * searches}}]
+    return reported
 
 
 def _mapping(value: Any) -> JSON:
