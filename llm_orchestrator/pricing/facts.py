@@ -15,6 +15,9 @@ __all__ = ["price_facts"]
 
 _TERMS = ("service_tier", "serviceTier", "speed", "inference_geo")
 _REPORTED = (*_TERMS, "tool_usage")
+#: The fields that say something; most requests and replies have none of them.
+_OF_REQUEST = frozenset((*_TERMS, "prompt_cache_options", "background_options", "tools"))
+_OF_RESPONSE = frozenset((*_REPORTED, "output", "tools", "candidates"))
 _BILLED_ITEMS = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call")
 
 
@@ -22,17 +25,14 @@ def price_facts(
     request: JSON, headers: Mapping[str, str], response: JSON, *, batch: bool = False
 ) -> Dict[str, Any]:
     """Reduce a call to what decides its price."""
-    facts: Dict[str, Any] = {"batch": True} if batch else {}
-    asked = _asked(request)
-    if asked:
-        facts["request"] = asked
     tier = find_header(headers, TIER_HEADER)
-    if tier:
-        facts["headers"] = {TIER_HEADER: tier}
-    reported = _reported(response)
-    if reported:
-        facts["response"] = reported
-    return facts
+    facts = {
+        "batch": batch,
+        "request": {} if _OF_REQUEST.isdisjoint(request) else _asked(request),
+        "headers": {TIER_HEADER: tier} if tier else {},
+        "response": {} if _OF_RESPONSE.isdisjoint(response) else _reported(response),
+    }
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _asked(request: JSON) -> Dict[str, Any]:

@@ -41,8 +41,6 @@ _COUNT = LazyPattern(r"[0-9]{1,9}", re.ASCII)
 
 def in_numbers(usage: JSON) -> JSON:
     """A usage object whose counts are numbers, also where a host writes them as text or as 12.0."""
-    if _NUMBERS.issuperset(map(type, usage.values())):
-        return usage
     changes = {
         key: number
         for key, value in usage.items()

@@ -28,7 +28,7 @@ class ReplyHeaders(Mapping[str, str]):
         return found
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._find(name) is not None
+        return isinstance(name, str) and _line_start(name) in self._lower
 
     def get(self, name: str, default: Any = None) -> Any:
         """Look a header up; without the exception that would be made for one that is missing."""
