@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal
-from typing import Dict, Iterable, List, Optional
+from typing import Dict, Iterable, List, Mapping, Optional
 
 from llm_orchestrator.pricing.book import STANDARD, ModelPrices, PriceBook, Rates
 from llm_orchestrator.pricing.terms import Terms
-from llm_orchestrator.pricing.usage import Request
+from llm_orchestrator.pricing.usage import Request, Usage
 
-__all__ = ["Bill"]
+__all__ = ["NO_SUMS", "Bill"]
 
 _ZERO = Decimal(0)
+#: The sums of what has no price.
+NO_SUMS = dict.fromkeys(("total", "input", "cache_read", "cache_write", "output", "fees", "estimated"))
 _NO_AMOUNTS = dict.fromkeys(("input", "cache_read", "cache_write", "output", "fees"), _ZERO)
 # The application may have set a coarser decimal context for its own work; prices stay exact.
 _EXACT = Context(prec=60)
@@ -22,22 +24,26 @@ class Bill:
     """Adds up one call.
 
     Attributes:
+        book: All prices of the provider.
+        discount: Factor on the prices.
         amounts: Dollars by part of the cost.
         counts: What was billed, by class.
         rates: The rates used, by class.
         unpriced: What could not be priced.
         main: The rates of the call's own model; None when there are none.
+        estimated: Dollars for estimated tokens; None when nothing was estimated.
         long_context: Whether long-context rates were used.
     """
 
     __slots__ = (
-        "_book",
         "_day",
-        "_discount",
         "_prices",
         "_terms",
         "amounts",
+        "book",
         "counts",
+        "discount",
+        "estimated",
         "long_context",
         "main",
         "rates",
@@ -52,21 +58,34 @@ class Bill:
         self.rates: Dict[str, Decimal] = {}
         self.unpriced: List[str] = list(terms.unknown)
         self.main: Optional[Rates] = None
+        self.estimated: Optional[Decimal] = None
         self.long_context = False
-        self._book, self._prices, self._day, self._terms = book, prices, day, terms
-        self._discount = discount
+        self.book, self._prices, self._day, self._terms = book, prices, day, terms
+        self.discount = discount
+
+    def add_call(self, usage: Usage, estimated: Optional[Mapping[str, int]]) -> None:
+        """Add what a call used: its requests, the provider's tools, and what is only estimated."""
+        for request in usage.requests + self._terms.extra:
+            self.add(request)
+        if self._terms.calls:
+            self._add_tools()
+        if usage.missing:
+            self._add_missing(name for name in usage.missing if not estimated or name not in estimated)
+        if estimated is not None:
+            prompt = sum(request.prompt for request in usage.requests[:1]) + estimated.get("in", 0)
+            self._add_estimate(Request(dict(estimated), prompt))
 
     def add(self, request: Request) -> None:
         """Add the tokens of one request."""
         prices, tier = self._prices, self._terms.tier
         if request.model is not None:
-            match = self._book.find(request.model, None, self._day)
+            match = self.book.find(request.model, None, self._day)
             if match is None:
                 self.unpriced.append(f"model:{request.model}")
                 return
             prices = match.prices
             tier = self._tier_of_helper(prices)
-        tier, share = self._book.share(tier)
+        tier, share = self.book.share(tier)
         rates = prices.rates(self._day, tier, request.prompt)
         if rates is None:
             self.unpriced.append(f"service_tier:{tier}")
@@ -75,7 +94,7 @@ class Bill:
         if is_own and (self.main is None or rates.long_context):
             self.main = rates
         self.long_context |= rates.long_context
-        factor = self._discount
+        factor = self.discount
         if self._terms.regional:
             factor = _multiply(factor, prices.region_multiplier)
         if share is not None and prices.source == "table":  # the user's prices are what is paid
@@ -110,32 +129,35 @@ class Bill:
                 price = _multiply(price, factor)
             amounts[part] = _multiply_add(count, price, amounts[part])
 
-    def add_tools(self) -> None:
+    def _add_tools(self) -> None:
         """Add the fees of the provider's tools, and the tokens of search results billed as a lump."""
         searches = self._terms.calls.get("web_search", 0)
         if searches and self._prices.search_tokens:
             self.add(Request({"search_in": searches * self._prices.search_tokens}, 0))
         for name, count in self._terms.calls.items():
-            fee = self._book.fees.get(name)
+            fee = self.book.fees.get(name)
             if fee is None:
                 self.unpriced.append(name)
                 continue
             self.counts[name] = count
             self.rates[name] = fee
-            price = _multiply(_EXACT.scaleb(fee, -3), self._discount)
+            price = _multiply(_EXACT.scaleb(fee, -3), self.discount)
             self.amounts["fees"] = _multiply_add(count, price, self.amounts["fees"])
 
-    def add_estimate(self, request: Request) -> Decimal:
-        """Add estimated tokens; returns the dollars they came to."""
+    def _add_estimate(self, request: Request) -> None:
         before = self.total()
         self.add(request)
-        return _EXACT.subtract(self.total(), before)
+        self.estimated = _EXACT.subtract(self.total(), before)
 
-    def add_missing(self, classes: Iterable[str]) -> None:
+    def _add_missing(self, classes: Iterable[str]) -> None:
         """Note what the provider did not report; output of a model that has none is not missing."""
         for name in classes:
             if name != "out" or self.main is None or name in self.main.lines:
                 self.unpriced.append(name)
+
+    def sums(self) -> Dict[str, Optional[Decimal]]:
+        """The dollars in all, by part, and those that are estimated."""
+        return {**self.amounts, "total": self.total(), "estimated": self.estimated}
 
     def total(self) -> Decimal:
         """The sum of all parts."""

@@ -15,6 +15,9 @@ __all__ = ["price_facts"]
 
 _TERMS = ("service_tier", "serviceTier", "speed", "inference_geo")
 _REPORTED = (*_TERMS, "tool_usage")
+#: The fields that say something; most requests and replies have none of them.
+_OF_REQUEST = frozenset((*_TERMS, "prompt_cache_options", "background_options", "tools"))
+_OF_RESPONSE = frozenset((*_REPORTED, "output", "tools", "candidates"))
 _BILLED_ITEMS = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call")
 
 
@@ -22,45 +25,39 @@ def price_facts(
     request: JSON, headers: Mapping[str, str], response: JSON, *, batch: bool = False
 ) -> Dict[str, Any]:
     """Reduce a call to what decides its price."""
-    facts: Dict[str, Any] = {"batch": True} if batch else {}
-    asked = {name: value for name, value in _asked(request).items() if value}
-    if asked:
-        facts["request"] = asked
     tier = find_header(headers, TIER_HEADER)
-    if tier:
-        facts["headers"] = {TIER_HEADER: tier}
-    reported = _reported(response)
-    if reported:
-        facts["response"] = reported
-    return facts
+    facts = {
+        "batch": batch,
+        "request": {} if _OF_REQUEST.isdisjoint(request) else _asked(request),
+        "headers": {TIER_HEADER: tier} if tier else {},
+        "response": {} if _OF_RESPONSE.isdisjoint(response) else _reported(response),
+    }
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _asked(request: JSON) -> Dict[str, Any]:
-    asked = {name: request[name] for name in _TERMS if name in request}
+    asked = {name: request[name] for name in _TERMS if request.get(name)}
     if request.get("prompt_cache_options"):
         asked["prompt_cache_options"] = {"ttl": _mapping(request["prompt_cache_options"]).get("ttl")}
     if request.get("background_options"):
         window = _mapping(request["background_options"]).get("completion_window")
         asked["background_options"] = {"completion_window": window}
-    if request.get("tools"):
-        asked["tools"] = _image_tools(request["tools"])
-    return asked
+    tools = _image_tools(request.get("tools"))
+    return {**asked, "tools": tools} if tools else asked
 
 
 def _reported(response: JSON) -> Dict[str, Any]:
-    reported = {name: response[name] for name in _REPORTED if name in response}
+    reported = {name: response[name] for name in _REPORTED if response.get(name)}
     items = [_reduced(item) for item in _mappings(response.get("output")) if _is_billed(item)]
     if items:
         reported["output"] = items
-    if response.get("tools"):
-        reported["tools"] = _image_tools(response["tools"])
-    if response.get("candidates"):
-        searches = sum(_searches(candidate) for candidate in _mappings(response["candidates"]))
-        # The queries themselves are the user's words.
-        reported["candidates"] = (
-            [{"groundingMetadata": {"webSearchQueries": [""] * searches}}] if searches else []
-        )
-    return {name: value for name, value in reported.items() if value}
+    tools = _image_tools(response.get("tools"))
+    if tools:
+        reported["tools"] = tools
+    searches = sum(map(_searches, _mappings(response.get("candidates"))))
+    if searches:  # the queries themselves are the user's words
+        reported["candidates"] = [{"groundingMetadata": {"webSearchQueries": [""] * searches}}]
+    return reported
 
 
 def _mapping(value: Any) -> JSON:

@@ -13,11 +13,11 @@ from decimal import Decimal
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.pricing.bill import Bill
+from llm_orchestrator.pricing.bill import NO_SUMS, Bill
 from llm_orchestrator.pricing.book import STANDARD, Match, PriceBook, load
 from llm_orchestrator.pricing.query import NOTHING, PricingQuery
 from llm_orchestrator.pricing.terms import Terms, read_terms
-from llm_orchestrator.pricing.usage import InvalidUsageError, Request, Usage, read_usage
+from llm_orchestrator.pricing.usage import InvalidUsageError, Usage, read_usage
 from llm_orchestrator.types import CostDetails
 from llm_orchestrator.utils.json import JSON
 from llm_orchestrator.utils.usage import reported_cost
@@ -116,7 +116,10 @@ class PriceTable:
         match = book.find(query.model, query.asked_model, day)
         if match is None:
             return self._unpriced("model", "The price table does not know this model.")
-        return self._details(book, match, day, usage, terms, estimated=query.estimated)
+        discount = self._discount if match.prices.source == "table" else _ONE
+        bill = Bill(book, match.prices, day, terms, discount)
+        bill.add_call(usage, query.estimated)
+        return self._details(match, bill, day, usage, terms)
 
     def knows(self, provider: str, model: str, at: Union[date, str]) -> bool:
         """Say whether a model has a price.
@@ -188,44 +191,20 @@ class PriceTable:
         """The providers that the table or an override has prices for."""
         return tuple(dict.fromkeys((*self._overrides, *self._loaded()["providers"])))
 
-    def _details(
-        self,
-        book: PriceBook,
-        match: Match,
-        day: str,
-        usage: Usage,
-        terms: Terms,
-        *,
-        estimated: Optional[Mapping[str, int]],
-    ) -> CostDetails:
+    def _details(self, match: Match, bill: Bill, day: str, usage: Usage, terms: Terms) -> CostDetails:
         prices = match.prices
-        discount = self._discount if prices.source == "table" else _ONE
-        bill = Bill(book, prices, day, terms, discount)
-        for request in usage.requests + terms.extra:
-            bill.add(request)
-        if terms.calls:
-            bill.add_tools()
-        if usage.missing:
-            bill.add_missing(name for name in usage.missing if not estimated or name not in estimated)
-        guess = None
-        if estimated is not None:
-            prompt = sum(request.prompt for request in usage.requests[:1]) + estimated.get("in", 0)
-            guess = bill.add_estimate(Request(dict(estimated), prompt))
         stale = self._stale_note(match, bill, day) if prices.source == "table" else None
         status = bill.status or ("stale" if stale else "priced")
-        unpriced = status == "unpriced"
-        amounts: Mapping[str, Optional[Decimal]] = dict.fromkeys(bill.amounts) if unpriced else bill.amounts
         return build(
             CostDetails,
             {
                 "status": status,
-                "total": None if unpriced else bill.total(),
-                **amounts,
+                **(NO_SUMS if status == "unpriced" else bill.sums()),
                 "counts": bill.counts,
                 "rates": bill.rates,
                 "recorded": terms.recorded,
                 "model": prices.name,
-                "provider": book.provider,
+                "provider": bill.book.provider,
                 "match": match.how,
                 "source": prices.source,
                 "price_version": self._version,
@@ -233,8 +212,7 @@ class PriceTable:
                 "tier": terms.tier,
                 "long_context": bill.long_context,
                 "multiplier": prices.region_multiplier if terms.regional else _ONE,
-                "discount": discount,
-                "estimated": None if unpriced else guess,
+                "discount": bill.discount,
                 "reported_cost": None,
                 "unpriced": tuple(bill.unpriced),
                 "notes": usage.notes + terms.notes + _notes_on_price(match, stale),

@@ -65,9 +65,12 @@ def read_terms(book: PriceBook, usage: JSON, query: PricingQuery) -> Terms:
 
 
 def _may_report_tools(response: JSON) -> bool:
-    if "tool_usage" in response or "candidates" in response:
+    if "tool_usage" in response:
         return True
-    return "output" in response and not all(map(_is_free, response["output"] or ()))
+    candidates, items = response.get("candidates"), response.get("output")
+    if candidates and any("groundingMetadata" in candidate for candidate in candidates):
+        return True
+    return bool(items) and not all(map(_is_free, items or ()))
 
 
 def _is_free(item: JSON) -> bool:
@@ -85,7 +88,7 @@ def _tier(book: PriceBook, usage: JSON, query: PricingQuery) -> Tuple[str, Tuple
         or usage.get("service_tier")
         or usage.get("serviceTier")
         or usage.get("trafficType")
-        or (query.headers and find_header(query.headers, TIER_HEADER))
+        or find_header(query.headers, TIER_HEADER)
         or query.service_tier
     )
     asked = request.get("service_tier") or request.get("serviceTier")
@@ -110,6 +113,8 @@ def _window(book: PriceBook, request: JSON) -> Optional[str]:
 
 def find_header(headers: Mapping[str, str], name: str) -> Optional[str]:
     """Find a header whatever its case."""
+    if not headers:  # most often
+        return None
     value = headers.get(name)
     if value is None:
         value = next((headers[key] for key in headers if key.lower() == name), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Optional, Sequence, Tuple
+from typing import Collection, Optional, Sequence, Tuple
 
 from llm_orchestrator.providers.reading import as_count, as_mapping
 from llm_orchestrator.providers.wire import WireRequest
@@ -33,10 +33,11 @@ def warnings_of_answer(response: LLMResponse, request: LLMRequest, wire: WireReq
     return tuple([warning for warning in found if warning])
 
 
-def holds_only(kinds: Iterable[str]) -> Tuple[str, ...]:
+def holds_only(kinds: Collection[str]) -> Tuple[str, ...]:
     """Warn of an answer without text and calls, by the kinds of what it holds instead."""
-    named = ", ".join(sorted(set(kinds)))
-    return (f"The answer holds no text, only {named}: see raw_response.",) if named else ()
+    if not kinds:
+        return ()
+    return (f"The answer holds no text, only {', '.join(sorted(set(kinds)))}: see raw_response.",)
 
 
 def warning_of_streamed(

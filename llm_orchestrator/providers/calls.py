@@ -40,7 +40,7 @@ class OwnIds:
 def with_own_ids(calls: Iterable[ToolCall]) -> Tuple[ToolCall, ...]:
     """Give every call of an answer an id of its own."""
     ids = OwnIds()
-    return tuple(evolve(call, id=ids.take(call.id)) for call in calls)
+    return tuple([evolve(call, id=ids.take(call.id)) for call in calls])
 
 
 def with_ids_across_turns(messages: Tuple[Message, ...]) -> Tuple[Message, ...]:

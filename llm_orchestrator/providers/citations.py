@@ -62,13 +62,14 @@ def cited_parts(parts: Sequence[JSON], content: str) -> Tuple[Citation, ...]:
     return tuple(found)
 
 
-def listed_sources(body: JSON) -> Iterator[Citation]:
+def listed_sources(body: JSON) -> Tuple[Citation, ...]:
     """The sources that a host lists beside the answer: URLs, or objects with title and URL."""
     listed = as_list(body.get("search_results")) or as_list(body.get("citations"))
-    for source in listed:
-        fields = {"url": source} if isinstance(source, str) else source
-        if as_text_or_none(as_mapping(fields).get("url")):
-            yield _citation(fields, source)
+    if not listed:
+        return ()
+    sources = [({"url": source} if isinstance(source, str) else source, source) for source in listed]
+    named = [pair for pair in sources if as_text_or_none(as_mapping(pair[0]).get("url"))]
+    return tuple(_citation(fields, source) for fields, source in named)
 
 
 # ---------------------------------------------------------------- Anthropic: citations of a block
@@ -76,6 +77,8 @@ def listed_sources(body: JSON) -> Iterator[Citation]:
 
 def cited_blocks(blocks: Sequence[JSON]) -> Tuple[Citation, ...]:
     """The citations of the blocks of text: each is for the whole of its block."""
+    if not any(block.get("citations") for block in blocks):
+        return ()
     found, start = [], 0
     for block in blocks:
         if block.get("type") == "text":

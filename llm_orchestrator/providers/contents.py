@@ -29,6 +29,8 @@ THINKING = ("thinking", "reasoning", "reasoning_text", "summary_text")
 TEXTS = ("text", "output_text")
 #: Kinds of parts that are what they are even when they stand alone.
 PARTS = (*TEXTS, REFUSAL, *THINKING)
+#: Kinds of parts that are not the text of an answer.
+NO_TEXT = (REFUSAL, *THINKING)
 #: Words in the kind of a part that holds no text.
 MEDIA = ("audio", "file", "image", "video")
 #: How deep parts may stand in parts; two are known.
@@ -45,8 +47,10 @@ def parts_in(content: Any) -> List[JSON]:
         return []
     if isinstance(content, str):
         return [part_of(content)]
-    if isinstance(content, list) and any(isinstance(part, str) or _is_part(part) for part in content):
-        return [part if _is_part(part) else part_of(part) for part in content]
+    if isinstance(content, list):
+        parts = [part if _is_part(part) else None for part in content]
+        if any(parts) or any(isinstance(part, str) for part in content):
+            return [part_of(value) if part is None else part for part, value in zip(parts, content)]
     if as_text(as_mapping(content).get("type")) in PARTS:
         return [content]
     is_answer = not isinstance(content, list) or all(isinstance(item, dict) for item in content)
@@ -84,9 +88,7 @@ def text_of(value: Any, depth: int = MAX_DEPTH) -> str:
 
 def text_in(parts: Iterable[JSON]) -> str:
     """The text of an answer."""
-    return "".join(
-        text_of(_text_field(part)) for part in parts if part.get("type") not in (REFUSAL, *THINKING)
-    )
+    return "".join([text_of(_text_field(part)) for part in parts if part.get("type") not in NO_TEXT])
 
 
 def _text_field(part: JSON) -> Any:
@@ -97,7 +99,7 @@ def _text_field(part: JSON) -> Any:
 
 def thinking_in(parts: Iterable[JSON]) -> str:
     """The reasoning among the parts of an answer."""
-    return "".join(_thinking(part) for part in parts if part.get("type") in THINKING)
+    return "".join([_thinking(part) for part in parts if part.get("type") in THINKING])
 
 
 def _thinking(part: JSON) -> str:
@@ -107,7 +109,7 @@ def _thinking(part: JSON) -> str:
 
 def refusal_in(parts: Iterable[JSON]) -> str:
     """What the model says instead of an answer."""
-    return "".join(text_of(part.get(REFUSAL)) for part in parts if part.get("type") == REFUSAL)
+    return "".join([text_of(part.get(REFUSAL)) for part in parts if part.get("type") == REFUSAL])
 
 
 def check_read(parts: Iterable[JSON], *read: Any) -> None:

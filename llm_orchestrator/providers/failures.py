@@ -218,7 +218,7 @@ def words_of(body: Any) -> str:
 
 def says_only_why(body: JSON, answers: Iterable[str]) -> bool:
     """Whether a body is no answer and says why in words: ``{"base_resp": {"status_msg": ...}}``."""
-    return not any(body.get(name) for name in answers) and bool(_known_words(body))
+    return not any(map(body.get, answers)) and bool(_known_words(body))
 
 
 def _known_words(value: Any, depth: int = 0) -> str:

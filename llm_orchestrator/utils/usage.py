@@ -72,6 +72,8 @@ def _count_in(value: Any) -> Any:
 
 #: The names of both counts in Chat and in Responses.
 CHAT, RESPONSES = ("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens")
+#: The counts that Gemini's total is the sum of.
+GEMINI = ("promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
 #: What a usage object holds where everything stands in its documented place, as at most hosts.
 DOCUMENTED = {
     names: frozenset(("total_tokens", *names, *(f"{name}_details" for name in names)))
@@ -162,14 +164,14 @@ def _known_from_total(usage: JSON, prompt: str, completion: str) -> Dict[str, in
 
 def counted_by_gemini(usage: JSON) -> JSON:
     """A usage object of Gemini whose total tells a count that is not there, of the prompt or the thoughts."""
-    names = ("promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
-    missing = next((name for name in (names[0], names[-1]) if usage.get(name) is None), None)
-    if missing is None or usage.get("candidatesTokenCount") is None:
+    prompt, tools, candidates, thoughts = map(usage.get, GEMINI)
+    if candidates is None or (prompt is not None and thoughts is not None):
         return usage
-    total, *counts = (usage.get(name) or 0 for name in ("totalTokenCount", *names))
+    counts = [prompt or 0, tools or 0, candidates or 0, thoughts or 0]
+    total = usage.get("totalTokenCount") or 0
     if not all(map(_is_count, (total, *counts))) or total <= sum(counts):
         return usage
-    return {**usage, missing: total - sum(counts)}
+    return {**usage, GEMINI[0] if prompt is None else GEMINI[-1]: total - sum(counts)}
 
 
 def reported_cost(usage: Any) -> Optional[Decimal]:

@@ -8,18 +8,19 @@ from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.answers import holds_only
 from llm_orchestrator.providers.anthropic.hosted import hosted_calls
 from llm_orchestrator.providers.anthropic.turns import (
-    assistant_message,
     blocks_in,
     kinds_beside_text,
     read_calls,
     read_reasoning,
     read_text,
+    state_to_keep,
     unread_blocks,
     with_own_calls,
 )
 from llm_orchestrator.providers.citations import cited_blocks
 from llm_orchestrator.providers.contents import check_read
 from llm_orchestrator.providers.finishes import finish_of
+from llm_orchestrator.providers.messages import answer_message
 from llm_orchestrator.providers.reading import as_count, as_mapping, as_text, as_text_or_none
 from llm_orchestrator.types import JSON, MISSING_USAGE, FinishReason, LLMResponse, TokenUsage
 from llm_orchestrator.utils.usage import in_numbers
@@ -47,7 +48,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         )
     blocks = with_own_calls(blocks_in(content))
     text, calls = read_text(blocks), read_calls(blocks)
-    check_read(unread_blocks(blocks), text, calls)
+    if not (text or calls):
+        check_read(unread_blocks(blocks))
     kinds = () if text or calls else kinds_beside_text(blocks)
     stop_reason = as_text_or_none(body.get("stop_reason"))
     return make(
@@ -63,7 +65,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         warnings=holds_only(kinds),
         refusal=_refusal(body) if stop_reason == "refusal" else None,
         citations=cited_blocks(blocks),
-        message=assistant_message(blocks, provider),
+        message=answer_message(text, calls, provider, state_to_keep(blocks, text, calls)),
         cache_miss_reason=_cache_miss_reason(body),
         hosted_calls=hosted_calls(blocks),
     )

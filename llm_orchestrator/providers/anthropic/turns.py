@@ -13,20 +13,19 @@ from typing import Any, List, Optional, Sequence, Tuple
 from llm_orchestrator.providers.anthropic.parts import Block, has_text
 from llm_orchestrator.providers.calls import OwnIds
 from llm_orchestrator.providers.contents import NAMELESS_CALL, UNREADABLE, part_of, parts_in, text_of
-from llm_orchestrator.providers.messages import answer_message, message_error
+from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_text
 from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text, parse_arguments
 from llm_orchestrator.utils.json import without_none
-from llm_orchestrator.utils.values import evolve
 
 __all__ = [
-    "assistant_message",
     "blocks_in",
     "kinds_beside_text",
     "new_call_id",
     "read_calls",
     "read_reasoning",
     "read_text",
+    "state_to_keep",
     "unread_blocks",
     "with_own_calls",
     "write_turn",
@@ -69,12 +68,12 @@ def read_reasoning(blocks: Sequence[JSON]) -> Optional[str]:
 
 def _joined(blocks: Sequence[JSON], kind: str) -> str:
     """The text of all blocks of one kind, whose field is called like the block."""
-    return "".join(text_of(block.get(kind)) for block in blocks if block.get("type") == kind)
+    return "".join([text_of(block.get(kind)) for block in blocks if block.get("type") == kind])
 
 
 def read_calls(blocks: Sequence[JSON]) -> Tuple[ToolCall, ...]:
     """The calls that the application is to make; what Anthropic ran itself is not among them."""
-    return tuple(_read_call(block) for block in blocks if _is_call(block))
+    return tuple([_read_call(block) for block in blocks if _is_call(block)])
 
 
 def _is_call(block: JSON) -> bool:
@@ -124,12 +123,10 @@ def new_call_id() -> str:
     return "toolu_" + os.urandom(12).hex()
 
 
-def assistant_message(blocks: Sequence[JSON], provider: str) -> Message:
-    """Make the message that continues a conversation."""
-    message = answer_message(read_text(blocks), read_calls(blocks), provider)
+def state_to_keep(blocks: Sequence[JSON], text: str, calls: Sequence[ToolCall]) -> Optional[JSON]:
+    """The blocks as they must go back, where text and tool calls alone would lose something."""
     filled = [without_none(block) for block in blocks]
-    state = None if filled == _rebuilt(message) else {"content": list(blocks)}
-    return evolve(message, provider_state=state)
+    return None if filled == _rebuilt(text, calls) else {"content": list(blocks)}
 
 
 def write_turn(message: Message, index: int, parts: Sequence[Block]) -> List[Block]:
@@ -142,7 +139,11 @@ def write_turn(message: Message, index: int, parts: Sequence[Block]) -> List[Blo
                 "Correct them, or leave the turn out",
             )
     kept = _kept_blocks(message)
-    return [*parts, *_tool_uses(message)] if kept is None else [block for block in kept if has_text(block)]
+    return (
+        [*parts, *_tool_uses(message.tool_calls)]
+        if kept is None
+        else [block for block in kept if has_text(block)]
+    )
 
 
 def _kept_blocks(message: Message) -> Optional[List[Block]]:
@@ -157,13 +158,10 @@ def _essence(calls: Sequence[ToolCall]) -> List[Tuple[str, str, Any]]:
     return [(call.id, call.name, call.arguments) for call in calls]
 
 
-def _rebuilt(message: Message) -> List[Block]:
-    text: List[Block] = [{"type": "text", "text": message.text}] if message.text else []
-    return [block for block in text if has_text(block)] + _tool_uses(message)
+def _rebuilt(text: str, calls: Sequence[ToolCall]) -> List[Block]:
+    blocks = [{"type": "text", "text": text}, *_tool_uses(calls)]
+    return [block for block in blocks if has_text(block)]
 
 
-def _tool_uses(message: Message) -> List[Block]:
-    return [
-        {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments}
-        for call in message.tool_calls
-    ]
+def _tool_uses(calls: Sequence[ToolCall]) -> List[Block]:
+    return [{"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments} for call in calls]

@@ -40,7 +40,7 @@ from llm_orchestrator.types import (
     ToolCall,
 )
 from llm_orchestrator.utils.usage import counted_by_gemini, in_numbers
-from llm_orchestrator.utils.values import evolve, make
+from llm_orchestrator.utils.values import make
 
 __all__ = [
     "block_reason",
@@ -107,17 +107,17 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     candidate = candidate or {}
     parts = join_calls(read_parts(candidate))
     text = read_text(parts)
-    check_read([read for part in parts for read in _unread(part)], text, read_calls(parts))
+    sent = read_calls(parts)
+    if not (text or sent):
+        check_read([read for part in parts for read in _unread(part)])
     images, audio = media_of_parts(parts)
     beside = candidate.keys() & BESIDE
     is_text_alone = text and len(parts) == 1 and not beside
-    kinds = () if text or read_calls(parts) or images or audio else kinds_beside_text(parts)
+    kinds = () if text or sent or images or audio else kinds_beside_text(parts)
     response_id = as_text_or_none(body.get("responseId"))
-    sent = enumerate(read_calls(parts))
-    calls = with_own_ids(_tool_call(call, number, response_id) for number, call in sent)
+    calls = with_own_ids(_tool_call(call, number, response_id) for number, call in enumerate(sent))
     finish = as_text_or_none(candidate.get("finishReason"))
     reason = _finish_reason(finish, block, calls)
-    message = answer_message(text, calls, provider)
     return make(
         LLMResponse,
         content=text,
@@ -134,7 +134,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         images=images,
         audio=audio,
         citations=grounding_of(candidate, text) if beside else (),
-        message=evolve(message, provider_state=state_to_keep(message, parts)),
+        message=answer_message(text, calls, provider, state_to_keep(parts, text, calls)),
         request_id=response_id,
         logprobs=logprobs_of_candidate(candidate) if RESULT in candidate else (),
         hosted_calls=() if is_text_alone else hosted_calls(candidate, parts),
@@ -253,5 +253,5 @@ def read_usage(raw: Any) -> TokenUsage:
 
 def _sum(usage: JSON, *names: str) -> Optional[int]:
     """The sum of the counts that were reported; None when none was."""
-    counts = [count for count in (as_count(usage.get(name)) for name in names) if count is not None]
+    counts = [count for name in names if (count := as_count(usage.get(name))) is not None]
     return sum(counts) if counts else None

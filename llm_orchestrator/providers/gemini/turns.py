@@ -36,17 +36,17 @@ THOUGHT = "thought"
 
 def read_text(parts: Iterable[JSON]) -> str:
     """The text of the answer."""
-    return "".join(text for kind, text in map(_text, parts) if kind == TEXT)
+    return "".join([text for kind, text in map(_text, parts) if kind == TEXT])
 
 
 def read_reasoning(parts: Iterable[JSON]) -> Optional[str]:
     """The thinking that is shown."""
-    return "".join(text for kind, text in map(_text, parts) if kind == THOUGHT) or None
+    return "".join([text for kind, text in map(_text, parts) if kind == THOUGHT]) or None
 
 
 def read_calls(parts: Iterable[JSON]) -> List[JSON]:
     """The calls that the application is to make; what Gemini ran itself is not among them."""
-    calls = (as_mapping(part.get("functionCall")) for part in parts)
+    calls = [as_mapping(part["functionCall"]) for part in parts if "functionCall" in part]
     return [call for call in calls if as_text_or_none(call.get("name"))]
 
 
@@ -86,9 +86,11 @@ def _mergeable(part: JSON) -> Optional[str]:
 # ---------------------------------------------------------------- kept state and writing
 
 
-def state_to_keep(message: Message, parts: Sequence[JSON]) -> Optional[JSON]:
+def state_to_keep(parts: List[JSON], text: str, calls: Sequence[ToolCall]) -> Optional[JSON]:
     """The parts as they must go back, where text and tool calls alone would lose something."""
-    return None if merge_text(parts) == _new_parts(message) else {"parts": list(parts)}
+    rebuilt = _new_parts(text, calls)
+    is_plain = parts == rebuilt or merge_text(parts) == rebuilt  # most often without merging
+    return None if is_plain else {"parts": list(parts)}
 
 
 def write_turn(message: Message, index: int) -> List[Part]:
@@ -103,7 +105,7 @@ def write_turn(message: Message, index: int) -> List[Part]:
             "Correct them, or leave the turn out",
         )
     if message.content is None or isinstance(message.content, str):
-        return _new_parts(message)
+        return _new_parts(message.text, message.tool_calls)
     return write_parts(message, index) + [_call_part(call) for call in message.tool_calls]
 
 
@@ -116,9 +118,9 @@ def _kept_parts(message: Message) -> Optional[List[Part]]:
     return parts if read_text(parts) == message.text and calls == expected else None
 
 
-def _new_parts(message: Message) -> List[Part]:
-    text: List[Part] = [{"text": message.text}] if message.text else []
-    return text + [_call_part(call) for call in message.tool_calls]
+def _new_parts(text: str, calls: Sequence[ToolCall]) -> List[Part]:
+    parts: List[Part] = [{"text": text}] if text else []
+    return parts + [_call_part(call) for call in calls]
 
 
 def _call_part(call: ToolCall) -> Part:

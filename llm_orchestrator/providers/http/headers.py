@@ -60,9 +60,7 @@ def reported_headers(headers: Mapping[str, str], redact: Callable[[str], str]) -
     if isinstance(headers, ReplyHeaders):
         kept = headers.chosen(_reported_name)
     else:
-        named = [
-            (_reported_name(name.encode("latin-1", "replace")), value) for name, value in headers.items()
-        ]
+        named = [(_reported_name(name), value) for name, value in headers.items()]
         kept = {name: value for name, value in named if name is not None}
     text = "\n".join(kept.values())
     if len(text) <= _LONGEST and redact(text) is text:
@@ -71,7 +69,7 @@ def reported_headers(headers: Mapping[str, str], redact: Callable[[str], str]) -
 
 
 @lru_cache(maxsize=256)
-def _reported_name(sent: bytes) -> Optional[str]:
+def _reported_name(sent: str) -> Optional[str]:
     """The name in lower case, None where it is not reported; every reply has nearly the same names."""
-    name = sent.decode("latin-1").lower()
+    name = sent.lower()
     return name if _REPORTED.search(name) else None

@@ -21,6 +21,8 @@ MAX_EVENT_BYTES = 32 * 1024 * 1024
 #: Largest whole reply accepted.
 MAX_BODY_BYTES = 128 * 1024 * 1024
 
+#: Begins a character that is escaped: only so can JSON hold half of one.
+ESCAPE = b"\\u"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK_LINE = b"\n\n"
 _SHOWN_BYTES = 200
@@ -29,10 +31,13 @@ _LONGEST_MARK = 20
 
 
 class BodyReader:
-    """Collects the body of a whole reply."""
+    """Collects the body of a whole reply.
+
+    ``may_hold_halves``, once it was read: characters were escaped, and one of them may be cut in two.
+    """
 
     def __init__(self) -> None:
-        self.ended = False
+        self.ended = self.may_hold_halves = False
         self._chunks: List[bytes] = []
         self._bytes = 0
 
@@ -47,7 +52,9 @@ class BodyReader:
 
     def document(self) -> Dict[str, Any]:
         """Read what was collected."""
-        return read_document(b"".join(self._chunks))
+        body = b"".join(self._chunks)
+        self.may_hold_halves = ESCAPE in body
+        return read_document(body)
 
 
 async def next_chunk(chunks: AsyncIterator[bytes]) -> Optional[bytes]:
@@ -186,7 +193,7 @@ class EventReader:
         if len(data) < _LONGEST_MARK and data.strip() in (b"", b"[DONE]"):
             self.done = bool(data.strip())
             return None
-        self.may_hold_halves = self.may_hold_halves or b"\\u" in data
+        self.may_hold_halves = self.may_hold_halves or ESCAPE in data
         return _parse_object(data)
 
 

@@ -106,8 +106,8 @@ def warnings_of_state(messages: Sequence[Message], api: str) -> Tuple[str, ...]:
 
 def says_something(value: Any) -> bool:
     """Whether a field is more than empty, as some servers send them, and no number, which is no state."""
-    if value is None or isinstance(value, (str, int, float)):  # most are; to ask an abstract class takes long
-        return bool(value) and isinstance(value, str)
+    if not value or isinstance(value, (str, int, float)):  # most are; to ask an abstract class takes long
+        return isinstance(value, str) and value != ""
     values = value.values() if isinstance(value, MAPPINGS) else [value]
     return any(each and isinstance(each, (str, list, MAPPINGS)) for each in values)
 
@@ -116,9 +116,9 @@ def is_plain_part(part: Any) -> bool:
     """Whether a part of an answer is nothing but text, which our message has a place for."""
     if not isinstance(part, MAPPINGS):
         return isinstance(part, str)
-    more = (says_something(value) for key, value in part.items() if key not in PLAIN_PART_KEYS)
-    is_text = part.get("type") in ("text", "output_text") and isinstance(part.get("text"), str)
-    return is_text and not any(more)
+    if part.get("type") not in ("text", "output_text") or not isinstance(part.get("text"), str):
+        return False
+    return not any(says_something(value) for key, value in part.items() if key not in PLAIN_PART_KEYS)
 
 
 def says_the_same(message: Message, texts: Sequence[str], calls: Sequence[ToolCall]) -> bool:

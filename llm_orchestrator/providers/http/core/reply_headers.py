@@ -28,7 +28,7 @@ class ReplyHeaders(Mapping[str, str]):
         return found
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._find(name) is not None
+        return isinstance(name, str) and _line_start(name) in self._lower
 
     def get(self, name: str, default: Any = None) -> Any:
         """Look a header up; without the exception that would be made for one that is missing."""
@@ -49,17 +49,17 @@ class ReplyHeaders(Mapping[str, str]):
 
     def items(self) -> ItemsView[str, str]:
         """All headers, names in lower case."""
-        return self.chosen(_in_lower_case).items()
+        return self.chosen(str.lower).items()
 
-    def chosen(self, name_of: Callable[[bytes], Optional[str]]) -> Dict[str, str]:
+    def chosen(self, name_of: Callable[[str], Optional[str]]) -> Dict[str, str]:
         """The headers for whose names, as they were sent, ``name_of`` has one to give, read in one go."""
         read: Dict[str, str] = {}
-        for line in self._head.split(b"\r\n")[1:-1]:  # after the status
-            sent, _, value = line.partition(b":")
+        for line in self._head.decode("latin-1").split("\r\n")[1:-1]:  # after the status
+            sent, _, value = line.partition(":")
             name = name_of(sent)
             if name is not None:
-                text = value.strip(b" \t").decode("latin-1")
-                read[name] = f"{read[name]}, {text}" if name in read else text
+                value = value.strip(" \t")
+                read[name] = f"{read[name]}, {value}" if name in read else value
         return read
 
     def __iter__(self) -> Iterator[str]:
@@ -75,7 +75,3 @@ class ReplyHeaders(Mapping[str, str]):
 @lru_cache(maxsize=256)
 def _line_start(name: str) -> bytes:
     return b"\r\n%b:" % name.lower().encode("latin-1", "replace")
-
-
-def _in_lower_case(sent: bytes) -> str:
-    return sent.decode("latin-1").lower()

@@ -41,8 +41,9 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     """Translate a whole reply."""
     choice = first_choice(body)
     message = _message(choice)
-    parts = parts_in(message.get("content"))
-    text = read_content(message.get("content"))
+    content = message.get("content")
+    parts = [] if isinstance(content, str) else parts_in(content)
+    text = read_content(content)
     calls = read_calls(message)
     refusal = read_content(message.get("refusal")) or refusal_in(parts) or None
     if not (text or calls or refusal):
@@ -76,7 +77,7 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
 def _citations(message: JSON, parts: Sequence[JSON], text: str, body: JSON) -> Tuple[Citation, ...]:
     if message.get("annotations"):
         return tuple(annotations_in(message["annotations"]))
-    return cited_parts(parts, text) or tuple(listed_sources(body))
+    return cited_parts(parts, text) or listed_sources(body)
 
 
 def _message(choice: JSON) -> JSON:

@@ -52,8 +52,9 @@ PLAIN_FIELDS = frozenset({"role", "content", "refusal", "tool_calls", "annotatio
 
 def read_calls(message: JSON) -> Tuple[ToolCall, ...]:
     """Read the tool calls of a message."""
-    entries = _call_entries(message)
-    return with_own_ids(map(_read_call, entries)) if entries else ()
+    if not (message.get("tool_calls") or message.get("function_call")):
+        return ()
+    return with_own_ids(map(_read_call, _call_entries(message)))
 
 
 def _call_entries(message: JSON) -> List[JSON]:

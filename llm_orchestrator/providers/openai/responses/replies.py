@@ -16,6 +16,7 @@ from llm_orchestrator.providers.messages import answer_message
 from llm_orchestrator.providers.openai.failures import parse_failure
 from llm_orchestrator.providers.openai.responses.hosted import hosted_calls
 from llm_orchestrator.providers.openai.responses.turns import (
+    items_beside_messages,
     items_of,
     kinds_beside_text,
     message_parts,
@@ -55,15 +56,16 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
     if not (is_there or is_paid) and body.get("status") != "incomplete":  # cut off before the first
         raise InvalidResponseError("The reply holds no output. Try again, or check api and base_url.")
     items = with_own_call_ids(items_of(body))
-    parts = message_parts(items)
+    parts, others = message_parts(items), items_beside_messages(items)
     text = read_text(items, structured=True) if _is_structured(body) else text_in(parts)
-    calls = read_calls(items)
+    calls = read_calls(others)
     refusal = refusal_in(parts) or None
-    check_read([*parts, *unread_calls(items)], text, calls, refusal)
-    waiting = waiting_items(items)
-    images = media_of_items(items).images
+    if not (text or calls or refusal):
+        check_read([*parts, *unread_calls(others)])
+    waiting = waiting_items(others)
+    images = media_of_items(others).images
     finish_reason, raw_finish_reason = _finish_reason(body, calls, refusal, waiting)
-    state = state_to_keep(items, refusal)
+    state = state_to_keep(items, waiting, refusal)
     return make(
         LLMResponse,
         content=text,
@@ -73,23 +75,23 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         finish_reason=finish_reason,
         raw_finish_reason=raw_finish_reason,
         tool_calls=calls,
-        reasoning=read_reasoning(items, parts),
+        reasoning=read_reasoning(others, parts),
         refusal=refusal,
         warnings=_warnings(waiting)
-        or holds_only(() if text or calls or refusal or images else kinds_beside_text(items)),
+        or holds_only(() if text or calls or refusal or images else kinds_beside_text(others)),
         images=images,
         citations=cited_parts(parts, text),
         message=answer_message(text, calls, provider, state),
         cache_miss_reason=_cache_miss_reason(body),
         logprobs=logprobs_of_parts(parts),
-        hosted_calls=() if parts and len(items) == 1 else hosted_calls(items, waiting),
+        hosted_calls=hosted_calls(others, waiting) if others else (),
     )
 
 
 def _cache_miss_reason(body: JSON) -> Optional[str]:
     """Why the prompt cache could not be used, where the call named a response to compare with."""
     diagnostics = as_mapping(body.get("prompt_cache_diagnostics"))
-    if diagnostics.get("type") == CACHE_HIT:
+    if not diagnostics or diagnostics.get("type") == CACHE_HIT:
         return None
     return as_text_or_none(diagnostics.get("reason")) or as_text_or_none(diagnostics.get("type"))
 
@@ -100,6 +102,8 @@ def _is_structured(body: JSON) -> bool:
 
 
 def _warnings(waiting: Sequence[JSON]) -> Tuple[str, ...]:
+    if not waiting:
+        return ()
     kinds = sorted({as_text(item.get("type")) for item in waiting})
     return tuple(
         f"The model waits for an answer to its {kind}, which is in raw_response['output']." for kind in kinds

@@ -33,6 +33,7 @@ from llm_orchestrator.types import JSON, Message, ToolCall, tool_call
 __all__ = [
     "CUSTOM_CALL",
     "arguments_field",
+    "items_beside_messages",
     "items_in",
     "items_of",
     "kinds_beside_text",
@@ -56,8 +57,8 @@ CALL_ITEMS = {"function_call": "arguments", CUSTOM_CALL: "input"}
 FREE_ITEMS = ("message", *CALL_ITEMS)
 #: What our message rebuilds of an item; one that says more goes back as it came.
 REBUILT_KEYS = {
-    "message": ("type", "id", "status", "role", "content"),
-    "function_call": ("type", "id", "status", "call_id", "name", "arguments"),
+    "message": {"type", "id", "status", "role", "content"},
+    "function_call": {"type", "id", "status", "call_id", "name", "arguments"},
 }
 #: Look for more tools among those of the request: nothing is to be done outside, and the answer is complete.
 SEARCHES = ("tool_search_call",)
@@ -73,8 +74,9 @@ REASONING_FIELDS = ("summary", "content")
 def items_in(output: Any) -> List[JSON]:
     """The items of an output; some compatible servers send a string in place of a message."""
     items = [output] if isinstance(output, str) else as_list(output)
-    read = ({"type": "message", "content": item} if isinstance(item, str) else item for item in items)
-    return as_mappings([item for item in read if item])
+    return as_mappings(
+        [{"type": "message", "content": item} if isinstance(item, str) else item for item in items if item]
+    )
 
 
 def items_of(body: JSON) -> List[JSON]:
@@ -87,6 +89,11 @@ def items_of(body: JSON) -> List[JSON]:
 def message_parts(items: Sequence[JSON]) -> List[JSON]:
     """The parts of all messages."""
     return [part for item in items if _is_message(item) for part in parts_in(item.get("content"))]
+
+
+def items_beside_messages(items: Sequence[JSON]) -> List[JSON]:
+    """The items that are no messages: reasoning, calls, and what else an answer holds."""
+    return [item for item in items if not _is_message(item)]
 
 
 def _is_message(item: JSON) -> bool:
@@ -163,6 +170,8 @@ def waiting_items(items: Sequence[JSON]) -> List[JSON]:
 
     What OpenAI runs itself has no ``call_id`` that a result could name, or its result is among the items.
     """
+    if not items:
+        return []
     answers = [item for item in items if as_text(item.get("type")).endswith("_output")]
     answered = {as_text(item.get("call_id")) for item in answers} - {""}
     return [item for item in items if _waits(item) and as_text(item.get("call_id")) not in answered]
@@ -183,20 +192,20 @@ def arguments_field(item: JSON) -> Optional[str]:
 # ---------------------------------------------------------------- kept state
 
 
-def state_to_keep(items: List[JSON], refusal: Optional[str]) -> Optional[JSON]:
+def state_to_keep(items: List[JSON], waiting: Sequence[JSON], refusal: Optional[str]) -> Optional[JSON]:
     """The items as they must go back, where text and tool calls alone would lose something."""
     while items and items[-1].get("type") == "reasoning":
         items = items[:-1]  # rejected without the item it led to, which was cut off
-    kept = list(_self_contained(items))
+    kept = list(_self_contained(items, waiting))
     return None if not refusal and _is_plain(kept) else {"api": RESPONSES, "output": kept}
 
 
-def _self_contained(items: Sequence[JSON]) -> Iterator[JSON]:
+def _self_contained(items: Sequence[JSON], waiting: Sequence[JSON]) -> Iterator[JSON]:
     """Leave out what would be looked up in vain, since nothing was stored.
 
     That is reasoning which is not encrypted, and its id in the items that follow from it.
     """
-    waiting, found = waiting_items(items), True
+    found = True
     for item in items:
         if item.get("type") == "reasoning":
             found = _stands_alone(item)
@@ -218,15 +227,15 @@ def _without_id(item: JSON) -> JSON:
 def _is_plain(items: Sequence[JSON]) -> bool:
     """Whether the items are at most one message of plain text and then function calls, with nothing more."""
     types = [as_text(item.get("type")) for item in items]
-    if any(kind not in REBUILT_KEYS for kind in types) or "message" in types[1:]:
+    if not REBUILT_KEYS.keys() >= set(types) or "message" in types[1:]:
         return False
     return all(map(_is_plain_item, items))
 
 
 def _is_plain_item(item: JSON) -> bool:
-    rebuilt = REBUILT_KEYS[item["type"]]
+    more = item.keys() - REBUILT_KEYS[item["type"]]
     parts = item.get("content") if item["type"] == "message" else None
-    return not any(says_something(value) for key, value in item.items() if key not in rebuilt) and (
+    return not any(says_something(item[key]) for key in more) and (
         all(map(is_plain_part, parts)) if isinstance(parts, list) else True
     )
 
