@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any, Callable, ContextManager, Dict, Mapping, NamedTuple, Optional, Protocol, Tuple, Union
+from typing import Any, Callable, ContextManager, Mapping, NamedTuple, Optional, Protocol, Union
 
 from llm_orchestrator.exceptions import (
     ConfigurationError,
@@ -17,6 +17,7 @@ from llm_orchestrator.exceptions import (
     ProviderTimeoutError,
 )
 from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.providers.sending import WholeReply
 from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
 from llm_orchestrator.utils.clock import monotonic
@@ -24,7 +25,6 @@ from llm_orchestrator.utils.steps import Steps
 
 __all__ = ["Waits", "asleep", "finishing", "sleep"]
 
-Reply = Tuple[Dict[str, Any], Mapping[str, str]]
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 #: Failed questions in a row after which the answer is given up; it may exist, and be paid for.
 MAX_FAILURES = 5
@@ -74,23 +74,23 @@ async def asleep(seconds: float) -> None:
 
 
 def finishing(
-    provider: Polled, reply: Reply, request: LLMRequest, context: AttemptContext, waits: Waits
-) -> Steps[Reply]:
+    provider: Polled, reply: WholeReply, request: LLMRequest, context: AttemptContext, waits: Waits
+) -> Steps[WholeReply]:
     """Ask for the answer after growing pauses, until it is there or the call's time is over."""
     pause, failures = FIRST_PAUSE, 0
-    while (poll := provider.poll_request(reply[0])) is not None:
+    while (poll := provider.poll_request(reply.body)) is not None:
         if monotonic() + pause >= context.deadline:
-            raise _given_up(ProviderTimeoutError(_still_working(reply[0])))
+            raise _given_up(ProviderTimeoutError(_still_working(reply.body)))
         yield partial(waits.sleep, pause)
         pause = min(pause * 2, LONGEST_PAUSE)
         try:
             with provider.errors(request, poll):
                 limits = provider.limits(request, context)
                 told = yield partial(waits.ask, provider, provider.with_headers(poll, request), limits)
-                provider.check_polled(*told)
+                provider.check_polled(told.body, told.headers)
             reply, failures = told, 0
         except (ConfigurationError, ModelNotFoundError) as error:  # address and model were right before
-            raise _given_up(_not_found(reply[0], error)) from error
+            raise _given_up(_not_found(reply.body, error)) from error
         except ProviderError as error:
             failures += 1
             if not error.retryable or failures >= MAX_FAILURES:

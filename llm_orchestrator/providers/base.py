@@ -71,12 +71,17 @@ class BaseLLMProvider(Adapter):
         context = context or AttemptContext()
         with self.errors(request) as errors:
             request, errors.wire = self.prepare(request, context, stream=False)
-            body, headers = exchange(self, errors.wire, self.limits(request, context))
-            if self.poll_request(body) is not None:
-                body, headers = run(
-                    finishing(self, (body, headers), request, context, Waits(sleep, exchange))
-                )
-            return self.response_of(body, headers, request, errors.wire, context)
+            reply = exchange(self, errors.wire, self.limits(request, context))
+            if self.poll_request(reply.body) is not None:
+                reply = run(finishing(self, reply, request, context, Waits(sleep, exchange)))
+            return self.response_of(
+                reply.body,
+                reply.headers,
+                request,
+                errors.wire,
+                context,
+                may_hold_halves=reply.may_hold_halves,
+            )
 
     async def asend_request(
         self, request: LLMRequest, context: Optional[AttemptContext] = None
@@ -96,12 +101,17 @@ class BaseLLMProvider(Adapter):
         context = context or AttemptContext()
         with self.errors(request) as errors:
             request, errors.wire = self.prepare(request, context, stream=False)
-            body, headers = await aexchange(self, errors.wire, self.limits(request, context))
-            if self.poll_request(body) is not None:
-                body, headers = await arun(
-                    finishing(self, (body, headers), request, context, Waits(asleep, aexchange))
-                )
-            return self.response_of(body, headers, request, errors.wire, context)
+            reply = await aexchange(self, errors.wire, self.limits(request, context))
+            if self.poll_request(reply.body) is not None:
+                reply = await arun(finishing(self, reply, request, context, Waits(asleep, aexchange)))
+            return self.response_of(
+                reply.body,
+                reply.headers,
+                request,
+                errors.wire,
+                context,
+                may_hold_halves=reply.may_hold_halves,
+            )
 
     def send_streaming_request(
         self, request: LLMRequest, context: Optional[AttemptContext] = None
@@ -405,6 +415,8 @@ class BaseLLMProvider(Adapter):
         request: LLMRequest,
         wire: WireRequest,
         context: Optional[AttemptContext] = None,
+        *,
+        may_hold_halves: bool = True,
     ) -> LLMResponse:
         """Make the response of a whole reply, or of one assembled from a stream.
 
@@ -414,6 +426,7 @@ class BaseLLMProvider(Adapter):
             request: The call.
             wire: The request as it was sent.
             context: Is given what decides the price beside the usage.
+            may_hold_halves: Whether characters of the body may be cut in two; its reader knows.
 
         Returns:
             The response, with what only the call knows filled in.
@@ -421,7 +434,7 @@ class BaseLLMProvider(Adapter):
         Raises:
             ProviderError: The reply is a failure or cannot be read; ``usage`` is what it tells all the same.
         """
-        body, halves = without_halves(body)
+        body, halves = without_halves(body) if may_hold_halves else (body, ())
         if context is not None:
             price_headers = {name: headers[name] for name in self.price_headers if name in headers}
             context.exchange = Exchange(wire.api, wire.body or {}, price_headers, context.batch)

@@ -12,6 +12,7 @@ from llm_orchestrator.exceptions import InvalidResponseError, ProviderError
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.http.redaction import Redactor
 from llm_orchestrator.providers.reading import as_mappings
+from llm_orchestrator.providers.sending import WholeReply
 from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.request.options import misnamed
 from llm_orchestrator.types import (
@@ -98,13 +99,13 @@ def prepare(provider: Embeds, request: EmbeddingRequest) -> WireRequest:
 
 def embedded(
     provider: Embeds,
-    reply: Tuple[JSON, Mapping[str, str]],
+    reply: WholeReply,
     request: EmbeddingRequest,
     wire: WireRequest,
     context: AttemptContext,
 ) -> Embedded:
     """Make the vectors of a whole reply; an error about them keeps the usage, for they were paid for."""
-    body, headers = reply
+    body, headers = reply.body, reply.headers
     kept = {name: value for name, value in body.items() if not isinstance(value, list)}  # no vectors
     price_headers = {name: headers[name] for name in provider.price_headers if name in headers}
     context.exchange = Exchange(wire.api, wire.body or {}, price_headers)

@@ -182,12 +182,12 @@ def ask(
             try:
                 with provider.errors(request, wire):
                     limits = provider.limits(request, context)
-                    body, _ = exchange(provider, provider.with_headers(wire, request), limits)
+                    reply = exchange(provider, provider.with_headers(wire, request), limits)
             except (ProviderError, ConfigurationError) as error:
                 if request is not None or not getattr(error, "has_other_key", False):
                     wire = requests.throw(error)
             else:
-                wire = requests.send(body)
+                wire = requests.send(reply.body)
     except StopIteration as end:
         return cast(Result, end.value)
 
@@ -206,12 +206,12 @@ async def aask(
             try:
                 with provider.errors(request, wire):
                     limits = provider.limits(request, context)
-                    body, _ = await aexchange(provider, provider.with_headers(wire, request), limits)
+                    reply = await aexchange(provider, provider.with_headers(wire, request), limits)
             except (ProviderError, ConfigurationError) as error:
                 if request is not None or not getattr(error, "has_other_key", False):
                     wire = requests.throw(error)
             else:
-                wire = requests.send(body)
+                wire = requests.send(reply.body)
     except StopIteration as end:
         return cast(Result, end.value)
 

@@ -6,14 +6,22 @@ wait. What is asked, and what becomes of the reply, is in ``base``.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional, Protocol, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Protocol, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.http.deadlines import LoopWatch, ReplyWatch, ThreadWatch, Watch
 from llm_orchestrator.providers.http.reader import BodyReader, next_chunk
 from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, abody_of, body_of, close_reply
 
-__all__ = ["Opens", "aexchange", "aopen_reply", "exchange", "open_reply"]
+__all__ = ["Opens", "WholeReply", "aexchange", "aopen_reply", "exchange", "open_reply"]
+
+
+class WholeReply(NamedTuple):
+    """A reply that was read to its end: its JSON object, which may hold halves of characters, and its headers."""
+
+    body: Dict[str, Any]
+    headers: Mapping[str, str]
+    may_hold_halves: bool
 
 
 class Opens(Protocol):
@@ -68,8 +76,8 @@ async def aopen_reply(adapter: Opens, wire: WireRequest, limits: Limits) -> Tupl
     return reply, watch
 
 
-def exchange(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[Dict[str, Any], Mapping[str, str]]:
-    """Send a request and read the whole reply: its JSON object and its headers."""
+def exchange(adapter: Opens, wire: WireRequest, limits: Limits) -> WholeReply:
+    """Send a request and read the whole reply."""
     if adapter.is_direct:
         return _exchange_direct(adapter, adapter.open_call(wire, limits))
     reply, watch = open_reply(adapter, wire, limits)
@@ -79,15 +87,13 @@ def exchange(adapter: Opens, wire: WireRequest, limits: Limits) -> Tuple[Dict[st
         while not body.ended:
             with watch:
                 body.feed(next(chunks, None))
-        return _document_of(body, adapter, reply), reply.headers
+        return _whole(body, adapter, reply)
     finally:
         watch.stop()
         reply.close()
 
 
-async def aexchange(
-    adapter: Opens, wire: WireRequest, limits: Limits
-) -> Tuple[Dict[str, Any], Mapping[str, str]]:
+async def aexchange(adapter: Opens, wire: WireRequest, limits: Limits) -> WholeReply:
     """Send a request and read the whole reply, async; see ``exchange``."""
     if adapter.is_direct:
         return await _aexchange_direct(adapter, await adapter.aopen_call(wire, limits))
@@ -98,38 +104,38 @@ async def aexchange(
         while not body.ended:
             with watch:
                 body.feed(await next_chunk(chunks))
-        return _document_of(body, adapter, reply), reply.headers
+        return _whole(body, adapter, reply)
     finally:
         watch.stop()
         await close_reply(reply, chunks)
 
 
-def _exchange_direct(adapter: Opens, reply: RawReply) -> Tuple[Dict[str, Any], Mapping[str, str]]:
+def _exchange_direct(adapter: Opens, reply: RawReply) -> WholeReply:
     """Read the rest of a reply that keeps its time itself."""
     try:
         body = BodyReader()
         for piece in reply.iter_bytes():
             body.feed(piece)
-        return _document_of(body, adapter, reply), reply.headers
+        return _whole(body, adapter, reply)
     finally:
         reply.close()
 
 
-async def _aexchange_direct(adapter: Opens, reply: RawReply) -> Tuple[Dict[str, Any], Mapping[str, str]]:
+async def _aexchange_direct(adapter: Opens, reply: RawReply) -> WholeReply:
     """Read the rest of a reply that keeps its time itself, async."""
     try:
         body = BodyReader()
         async for piece in reply.aiter_bytes():
             body.feed(piece)
-        return _document_of(body, adapter, reply), reply.headers
+        return _whole(body, adapter, reply)
     finally:
         await reply.aclose()
 
 
-def _document_of(body: BodyReader, adapter: Opens, reply: RawReply) -> Dict[str, Any]:
+def _whole(body: BodyReader, adapter: Opens, reply: RawReply) -> WholeReply:
     """Read a whole body; an error about it keeps the request's id, which the provider's support asks for."""
     try:
-        return body.document()
+        return WholeReply(body.document(), reply.headers, body.may_hold_halves)
     except InvalidResponseError as error:
         error.request_id = adapter.request_id_of(reply.headers)
         raise

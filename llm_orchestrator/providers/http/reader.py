@@ -29,10 +29,14 @@ _LONGEST_MARK = 20
 
 
 class BodyReader:
-    """Collects the body of a whole reply."""
+    """Collects the body of a whole reply.
+
+    ``may_hold_halves``: characters were escaped in the document, and one of them may be cut in two.
+    """
 
     def __init__(self) -> None:
         self.ended = False
+        self.may_hold_halves = False
         self._chunks: List[bytes] = []
         self._bytes = 0
 
@@ -47,7 +51,9 @@ class BodyReader:
 
     def document(self) -> Dict[str, Any]:
         """Read what was collected."""
-        return read_document(b"".join(self._chunks))
+        body = b"".join(self._chunks)
+        self.may_hold_halves = b"\\u" in body
+        return read_document(body)
 
 
 async def next_chunk(chunks: AsyncIterator[bytes]) -> Optional[bytes]:
@@ -126,6 +132,7 @@ class EventReader:
     def _events_of_document(self) -> List[Dict[str, Any]]:
         """Google's API sends its events as a list where nobody asks for an event stream."""
         body = bytes(self._rest).strip()
+        self.may_hold_halves = b"\\u" in body
         if body.startswith(b"["):
             events = _parse_object(b'{"events":' + body + b"}")["events"]
             if not events or not all(isinstance(event, dict) for event in events):
