@@ -34,14 +34,14 @@ from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import unreadable_module
 from llm_orchestrator.models.registry import ModelRegistry
-from llm_orchestrator.request.arguments import (
-    CallArguments,
-    call_arguments,
-    hide_headers,
+from llm_orchestrator.request.arguments import CallArguments, call_arguments, hide_headers
+from llm_orchestrator.request.embedding import embedding_arguments
+from llm_orchestrator.request.signatures import (
+    call_parameters,
+    embedding_parameters,
     shares_parameters_with,
     takes_parameters_of,
 )
-from llm_orchestrator.request.embedding import embedding_arguments
 from llm_orchestrator.types import EmbeddingResponse, LLMResponse, Messages
 from llm_orchestrator.utils.lazy import LazyModule
 
@@ -146,10 +146,10 @@ class LLMOrchestrator:
         def send_request(self) -> Any: ...
 
         @overload
-        @takes_parameters_of(call_arguments)
+        @takes_parameters_of(call_parameters)
         def send_request(self) -> LLMResponse: ...
 
-    @takes_parameters_of(call_arguments)  # its parameters, too, are documented here
+    @takes_parameters_of(call_parameters)  # its parameters, too, are documented here
     def send_request(self, messages: Messages, **arguments: Any) -> LLMResponse:  # noqa: D417
         """Ask for a whole answer. A parameter left at None is not sent.
 
@@ -208,10 +208,10 @@ class LLMOrchestrator:
         def asend_request(self) -> Any: ...
 
         @overload
-        @takes_parameters_of(call_arguments)
+        @takes_parameters_of(call_parameters)
         def asend_request(self) -> Coroutine[Any, Any, LLMResponse]: ...
 
-    @takes_parameters_of(call_arguments)
+    @takes_parameters_of(call_parameters)
     async def asend_request(self, messages: Messages, **arguments: Any) -> LLMResponse:
         """Ask for a whole answer, async; arguments, result and errors are those of ``send_request``."""
         return await self._call(call_arguments(messages, **hide_headers(arguments)), streamed=False).asend()
@@ -223,10 +223,10 @@ class LLMOrchestrator:
         def send_streaming_request(self) -> Any: ...
 
         @overload
-        @takes_parameters_of(call_arguments)
+        @takes_parameters_of(call_parameters)
         def send_streaming_request(self) -> streaming.LLMStream: ...
 
-    @takes_parameters_of(call_arguments)
+    @takes_parameters_of(call_parameters)
     def send_streaming_request(self, messages: Messages, **arguments: Any) -> streaming.LLMStream:
         """Ask for a streamed answer; arguments are those of ``send_request``, and checked at once.
 
@@ -253,17 +253,17 @@ class LLMOrchestrator:
         def asend_streaming_request(self) -> Any: ...
 
         @overload
-        @takes_parameters_of(call_arguments)
+        @takes_parameters_of(call_parameters)
         def asend_streaming_request(self) -> streaming.AsyncLLMStream: ...
 
-    @takes_parameters_of(call_arguments)
+    @takes_parameters_of(call_parameters)
     def asend_streaming_request(self, messages: Messages, **arguments: Any) -> streaming.AsyncLLMStream:
         """Ask for a streamed answer, async; returned without ``await``. See ``send_streaming_request``."""
         return streaming.AsyncLLMStream(
             self._call(call_arguments(messages, **hide_headers(arguments)), streamed=True)
         )
 
-    @takes_parameters_of(call_arguments)
+    @takes_parameters_of(call_parameters)
     def count_tokens(self, messages: Messages, **arguments: Any) -> int:
         """Ask the provider how many tokens a request has, without an answer: free, and not in the ledger.
 
@@ -286,7 +286,7 @@ class LLMOrchestrator:
         """
         return self._count(call_arguments(messages, **hide_headers(arguments))).count()
 
-    @takes_parameters_of(call_arguments)
+    @takes_parameters_of(call_parameters)
     async def acount_tokens(self, messages: Messages, **arguments: Any) -> int:
         """Ask the provider how many tokens a request has, async. See ``count_tokens``."""
         return await self._count(call_arguments(messages, **hide_headers(arguments))).acount()
@@ -419,7 +419,7 @@ class LLMOrchestrator:
             window=window,
         )
 
-    @takes_parameters_of(embedding_arguments)  # its parameters, too, are documented here
+    @takes_parameters_of(embedding_parameters)  # its parameters, too, are documented here
     def embed(self, texts: Union[str, Sequence[str]], **arguments: Any) -> EmbeddingResponse:  # noqa: D417
         """Turn texts into vectors. They go to the provider in batches, each with its row in the ledger.
 
@@ -451,7 +451,7 @@ class LLMOrchestrator:
         """
         return self._embedding(embedding_arguments(texts, **hide_headers(arguments))).embed()
 
-    @takes_parameters_of(embedding_arguments)
+    @takes_parameters_of(embedding_parameters)
     async def aembed(self, texts: Union[str, Sequence[str]], **arguments: Any) -> EmbeddingResponse:
         """Turn texts into vectors, async; arguments, result and errors are those of ``embed``."""
         return await self._embedding(embedding_arguments(texts, **hide_headers(arguments))).aembed()

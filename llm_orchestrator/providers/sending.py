@@ -17,7 +17,7 @@ __all__ = ["Opens", "WholeReply", "aexchange", "aopen_reply", "exchange", "open_
 
 
 class WholeReply(NamedTuple):
-    """A reply that was read to its end: its JSON object, which may hold halves of characters, and its headers."""
+    """A reply that was read: its JSON object, whether characters in it may be cut in two, and its headers."""
 
     body: Dict[str, Any]
     headers: Mapping[str, str]

@@ -14,7 +14,7 @@ from typing import Dict, Iterator
 __all__ = ["behind", "monotonic", "set_back"]
 
 
-#: By how many seconds the clocks of threads are behind; most threads are not here, and most programs have none.
+#: By how many seconds the clocks of threads are behind that are; in most programs there are none.
 _behind: Dict[int, float] = {}
 
 
