@@ -21,7 +21,7 @@ def read_messages(messages: Messages) -> Tuple[Message, ...]:
         if not messages.strip():
             raise InvalidMessagesError("messages is empty. Pass the text of a prompt.")
         return (make(Message, role="user", content=messages),)
-    if isinstance(messages, (abc.Mapping, bytes)) or not isinstance(messages, abc.Sequence):
+    if isinstance(messages, bytes) or not isinstance(messages, (list, abc.Sequence)):  # a list is found fast
         raise InvalidMessagesError(
             f"messages is a {type(messages).__name__}. Pass a string or a list of messages."
         )
