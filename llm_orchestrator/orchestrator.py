@@ -17,6 +17,7 @@ from typing import (
     Any,
     Callable,
     Coroutine,
+    Dict,
     List,
     Mapping,
     Optional,
@@ -199,7 +200,7 @@ class LLMOrchestrator:
             BudgetExceededError: A budget is spent; nothing more was sent.
             ConfigurationError: A key, an SDK or a file is missing, or, with ``strict_pricing``, a price.
         """
-        return self._call(call_arguments(messages, **hide_headers(arguments)), streamed=False).send()
+        return self._call(messages, arguments, streamed=False).send()
 
     if TYPE_CHECKING:
 
@@ -214,7 +215,7 @@ class LLMOrchestrator:
     @takes_parameters_of(call_parameters)
     async def asend_request(self, messages: Messages, **arguments: Any) -> LLMResponse:
         """Ask for a whole answer, async; arguments, result and errors are those of ``send_request``."""
-        return await self._call(call_arguments(messages, **hide_headers(arguments)), streamed=False).asend()
+        return await self._call(messages, arguments, streamed=False).asend()
 
     if TYPE_CHECKING:
 
@@ -242,9 +243,7 @@ class LLMOrchestrator:
             InvalidRequestError: An argument is wrong.
             ConfigurationError: A key is missing.
         """
-        return streaming.LLMStream(
-            self._call(call_arguments(messages, **hide_headers(arguments)), streamed=True)
-        )
+        return streaming.LLMStream(self._call(messages, arguments, streamed=True))
 
     if TYPE_CHECKING:
 
@@ -259,9 +258,7 @@ class LLMOrchestrator:
     @takes_parameters_of(call_parameters)
     def asend_streaming_request(self, messages: Messages, **arguments: Any) -> streaming.AsyncLLMStream:
         """Ask for a streamed answer, async; returned without ``await``. See ``send_streaming_request``."""
-        return streaming.AsyncLLMStream(
-            self._call(call_arguments(messages, **hide_headers(arguments)), streamed=True)
-        )
+        return streaming.AsyncLLMStream(self._call(messages, arguments, streamed=True))
 
     @takes_parameters_of(call_parameters)
     def count_tokens(self, messages: Messages, **arguments: Any) -> int:
@@ -284,12 +281,12 @@ class LLMOrchestrator:
             ProviderError: The provider refused, failed or could not be reached; its subclass says how.
             ConfigurationError: A key or an SDK is missing.
         """
-        return self._count(call_arguments(messages, **hide_headers(arguments))).count()
+        return self._call(messages, arguments, streamed=False, counting=True).count()
 
     @takes_parameters_of(call_parameters)
     async def acount_tokens(self, messages: Messages, **arguments: Any) -> int:
         """Ask the provider how many tokens a request has, async. See ``count_tokens``."""
-        return await self._count(call_arguments(messages, **hide_headers(arguments))).acount()
+        return await self._call(messages, arguments, streamed=False, counting=True).acount()
 
     if TYPE_CHECKING:
 
@@ -684,14 +681,15 @@ class LLMOrchestrator:
             self._call_factory = factory.CallFactory(entries, self._providers, self.registry, self._shared)
         return self._call_factory
 
-    def _call(self, arguments: CallArguments, *, streamed: bool) -> call.Call:
-        return self.call_factory.make(arguments, self.active_provider, self.active_model, streamed=streamed)
-
-    def _count(self, arguments: CallArguments) -> call.Call:
-        """A call of one model, to be counted."""
-        alone = arguments._replace(fallback=False)
+    def _call(
+        self, messages: Messages, arguments: Dict[str, Any], *, streamed: bool, counting: bool = False
+    ) -> call.Call:
+        arguments.setdefault("model", self.active_model)  # or the request would be made again to name it
+        read = call_arguments(messages, **hide_headers(arguments))
+        if counting:  # other models count differently
+            read = read._replace(fallback=False)
         return self.call_factory.make(
-            alone, self.active_provider, self.active_model, streamed=False, counting=True
+            read, self.active_provider, self.active_model, streamed=streamed, counting=counting
         )
 
     def _embedding(self, arguments: CallArguments) -> call.Call:
