@@ -16,6 +16,7 @@ from typing import (
     Any,
     Callable,
     Coroutine,
+    Dict,
     List,
     Mapping,
     Optional,
@@ -32,14 +33,14 @@ from llm_orchestrator.config.manager import ConfigManager, OrchestratorConfig
 from llm_orchestrator.cost_tracker import CostTracker
 from llm_orchestrator.exceptions import unreadable_module
 from llm_orchestrator.models.registry import ModelRegistry
-from llm_orchestrator.request.arguments import (
-    CallArguments,
-    call_arguments,
-    hide_headers,
+from llm_orchestrator.request.arguments import CallArguments, call_arguments, hide_headers
+from llm_orchestrator.request.embedding import embedding_arguments
+from llm_orchestrator.request.signatures import (
+    call_parameters,
+    embedding_parameters,
     shares_parameters_with,
     takes_parameters_of,
 )
-from llm_orchestrator.request.embedding import embedding_arguments
 from llm_orchestrator.types import EmbeddingResponse, LLMResponse, Messages
 from llm_orchestrator.utils.lazy import LazyModule
 
@@ -144,10 +145,10 @@ class LLMOrchestrator:
         def send_request(self) -> Any: ...
 
         @overload
-        @takes_parameters_of(call_arguments)
+        @takes_parameters_of(call_parameters)
         def send_request(self) -> LLMResponse: ...
 
-    @takes_parameters_of(call_arguments)  # its parameters, too, are documented here
+    @takes_parameters_of(call_parameters)  # its parameters, too, are documented here
     def send_request(self, messages: Messages, **arguments: Any) -> LLMResponse:  # noqa: D417
         """Ask for a whole answer. A parameter left at None is not sent.
 
@@ -197,7 +198,7 @@ class LLMOrchestrator:
             BudgetExceededError: A budget is spent; nothing more was sent.
             ConfigurationError: A key, an SDK or a file is missing, or, with ``strict_pricing``, a price.
         """
-        return self._call(call_arguments(messages, **hide_headers(arguments)), streamed=False).send()
+        return self._call(messages, arguments, streamed=False).send()
 
     if TYPE_CHECKING:
 
@@ -206,13 +207,13 @@ class LLMOrchestrator:
         def asend_request(self) -> Any: ...
 
         @overload
-        @takes_parameters_of(call_arguments)
+        @takes_parameters_of(call_parameters)
         def asend_request(self) -> Coroutine[Any, Any, LLMResponse]: ...
 
-    @takes_parameters_of(call_arguments)
+    @takes_parameters_of(call_parameters)
     async def asend_request(self, messages: Messages, **arguments: Any) -> LLMResponse:
         """Ask for a whole answer, async; arguments, result and errors are those of ``send_request``."""
-        return await self._call(call_arguments(messages, **hide_headers(arguments)), streamed=False).asend()
+        return await self._call(messages, arguments, streamed=False).asend()
 
     if TYPE_CHECKING:
 
@@ -221,10 +222,10 @@ class LLMOrchestrator:
         def send_streaming_request(self) -> Any: ...
 
         @overload
-        @takes_parameters_of(call_arguments)
+        @takes_parameters_of(call_parameters)
         def send_streaming_request(self) -> streaming.LLMStream: ...
 
-    @takes_parameters_of(call_arguments)
+    @takes_parameters_of(call_parameters)
     def send_streaming_request(self, messages: Messages, **arguments: Any) -> streaming.LLMStream:
         """Ask for a streamed answer; arguments are those of ``send_request``, and checked at once.
 
@@ -240,9 +241,7 @@ class LLMOrchestrator:
             InvalidRequestError: An argument is wrong.
             ConfigurationError: A key is missing.
         """
-        return streaming.LLMStream(
-            self._call(call_arguments(messages, **hide_headers(arguments)), streamed=True)
-        )
+        return streaming.LLMStream(self._call(messages, arguments, streamed=True))
 
     if TYPE_CHECKING:
 
@@ -251,17 +250,15 @@ class LLMOrchestrator:
         def asend_streaming_request(self) -> Any: ...
 
         @overload
-        @takes_parameters_of(call_arguments)
+        @takes_parameters_of(call_parameters)
         def asend_streaming_request(self) -> streaming.AsyncLLMStream: ...
 
-    @takes_parameters_of(call_arguments)
+    @takes_parameters_of(call_parameters)
     def asend_streaming_request(self, messages: Messages, **arguments: Any) -> streaming.AsyncLLMStream:
         """Ask for a streamed answer, async; returned without ``await``. See ``send_streaming_request``."""
-        return streaming.AsyncLLMStream(
-            self._call(call_arguments(messages, **hide_headers(arguments)), streamed=True)
-        )
+        return streaming.AsyncLLMStream(self._call(messages, arguments, streamed=True))
 
-    @takes_parameters_of(call_arguments)
+    @takes_parameters_of(call_parameters)
     def count_tokens(self, messages: Messages, **arguments: Any) -> int:
         """Ask the provider how many tokens a request has, without an answer: free, and not in the ledger.
 
@@ -282,12 +279,12 @@ class LLMOrchestrator:
             ProviderError: The provider refused, failed or could not be reached; its subclass says how.
             ConfigurationError: A key or an SDK is missing.
         """
-        return self._count(call_arguments(messages, **hide_headers(arguments))).count()
+        return self._call(messages, arguments, streamed=False, counting=True).count()
 
-    @takes_parameters_of(call_arguments)
+    @takes_parameters_of(call_parameters)
     async def acount_tokens(self, messages: Messages, **arguments: Any) -> int:
         """Ask the provider how many tokens a request has, async. See ``count_tokens``."""
-        return await self._count(call_arguments(messages, **hide_headers(arguments))).acount()
+        return await self._call(messages, arguments, streamed=False, counting=True).acount()
 
     if TYPE_CHECKING:
 
@@ -417,7 +414,7 @@ class LLMOrchestrator:
             window=window,
         )
 
-    @takes_parameters_of(embedding_arguments)  # its parameters, too, are documented here
+    @takes_parameters_of(embedding_parameters)  # its parameters, too, are documented here
     def embed(self, texts: Union[str, Sequence[str]], **arguments: Any) -> EmbeddingResponse:  # noqa: D417
         """Turn texts into vectors. They go to the provider in batches, each with its row in the ledger.
 
@@ -449,7 +446,7 @@ class LLMOrchestrator:
         """
         return self._embedding(embedding_arguments(texts, **hide_headers(arguments))).embed()
 
-    @takes_parameters_of(embedding_arguments)
+    @takes_parameters_of(embedding_parameters)
     async def aembed(self, texts: Union[str, Sequence[str]], **arguments: Any) -> EmbeddingResponse:
         """Turn texts into vectors, async; arguments, result and errors are those of ``embed``."""
         return await self._embedding(embedding_arguments(texts, **hide_headers(arguments))).aembed()
@@ -672,14 +669,15 @@ class LLMOrchestrator:
             self._call_factory = factory.CallFactory(entries, self._providers, self.registry, self._shared)
         return self._call_factory
 
-    def _call(self, arguments: CallArguments, *, streamed: bool) -> call.Call:
-        return self.call_factory.make(arguments, self.active_provider, self.active_model, streamed=streamed)
-
-    def _count(self, arguments: CallArguments) -> call.Call:
-        """A call of one model, to be counted."""
-        alone = arguments._replace(fallback=False)
+    def _call(
+        self, messages: Messages, arguments: Dict[str, Any], *, streamed: bool, counting: bool = False
+    ) -> call.Call:
+        arguments.setdefault("model", self.active_model)  # or the request would be made again to name it
+        read = call_arguments(messages, **hide_headers(arguments))
+        if counting:  # other models count differently
+            read = read._replace(fallback=False)
         return self.call_factory.make(
-            alone, self.active_provider, self.active_model, streamed=False, counting=True
+            read, self.active_provider, self.active_model, streamed=streamed, counting=counting
         )
 
     def _embedding(self, arguments: CallArguments) -> call.Call:

@@ -288,7 +288,7 @@ class Call:
 
     def _step_in_batch(self) -> Attempt:
         model = self._chain[0]
-        return Attempt(model, frozenset(self._known_rejections(model)))
+        return Attempt(model, self._rejected_by(model))
 
     def _context_in_batch(self, step: Attempt) -> AttemptContext:
         context = self._context_of(step)
@@ -354,16 +354,21 @@ class Call:
                 max_retries=settings.max_retries,
                 max_retry_wait=settings.max_retry_wait,
                 drop_unsupported=settings.drop_unsupported,
-                unsupported={model: frozenset(self._known_rejections(model)) for model in self._chain},
+                unsupported=self._unsupported(),
                 time_left=self._time_left,
             ),
         )
 
-    def _known_rejections(self, model: str) -> Dict[str, FrozenSet[str]]:
+    def _unsupported(self) -> Dict[str, FrozenSet[str]]:
+        """What each model is known to reject of what the call sets."""
         if not (self._shared.unsupported or self._shared.uncounted):
             return {}
+        return {model: self._rejected_by(model) for model in self._chain}
+
+    def _rejected_by(self, model: str) -> FrozenSet[str]:
         names = self._provider.names_set(self._request, stream=self._is_streamed)
-        return self._shared.rejected(self._provider.name, model, names, counting=self._is_counting)
+        known = self._shared.rejected(self._provider.name, model, names, counting=self._is_counting)
+        return frozenset(known)
 
     def _time_left(self) -> float:
         return self._deadline - monotonic()

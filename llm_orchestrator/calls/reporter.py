@@ -59,8 +59,6 @@ __all__ = ["CallReporter"]
 
 logger = logging.getLogger(__name__)
 
-_NO_STEP = Attempt("")  # before the first attempt
-
 
 class CallReporter:
     """Reports one call, and keeps its attempts.
@@ -91,10 +89,11 @@ class CallReporter:
         self._unwritten: Optional[UsageRecord] = None
         self._budget = budget
         self._is_open = False
-        self._step = _NO_STEP
-        self._context = AttemptContext()
         self._began = self._started = time.monotonic()
-        self._started_at = datetime.now(timezone.utc)
+        #: Of the attempt under way: what it is to be, and when it began.
+        self._step: Attempt
+        self._context: AttemptContext
+        self._started_at: datetime
         self._first_piece: Optional[float] = None
         self._listeners = _listeners(shared.hooks) if shared.hooks and not counting else None
 

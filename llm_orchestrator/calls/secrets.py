@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from llm_orchestrator.types import LLMRequest
 from llm_orchestrator.usage.record import UsageRecord
+from llm_orchestrator.utils.characters import texts_in
 from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.values import evolve
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["with_hidden_headers", "without_secrets"]
 
 #: Fields of a record that no provider fills.
-_OUR_OWN = ("provider", "session_id", "call_id", "status", "requested_model", "tags", "base_url")
+_OUR_OWN = (
+    *("provider", "session_id", "call_id", "status", "requested_model", "tags", "base_url"),
+    *("error_type", "usage_status", "price_status", "estimator", "price_provider", "api"),
+)
 #: All other fields that can hold a text.
 _from_outside = itemgetter(
     *(
@@ -29,8 +33,7 @@ _from_outside = itemgetter(
 
 def without_secrets(record: UsageRecord, redactor: Redactor) -> UsageRecord:
     """The record of an answer in which a server may have repeated a key; what is our own stays as it is."""
-    told = [value for value in _from_outside(record.__dict__) if value]
-    if not redactor.finds("\n".join([value if value.__class__ is str else str(value) for value in told])):
+    if not redactor.finds("\n".join(texts_in([*_from_outside(record.__dict__)]))):
         return record  # and what the price details say comes from there, too
     cleaned: UsageRecord = redactor.clean(record)
     return evolve(cleaned, **{name: getattr(record, name) for name in _OUR_OWN})

@@ -109,7 +109,7 @@ def typed_call(
     extra_headers: Optional[Mapping[str, str]] = None,
     **provider_options: Any,
 ) -> Typed[T]:
-    """``call_arguments`` with a type."""
+    """``call_parameters`` with a type."""
     raise NotImplementedError
 
 

@@ -6,7 +6,7 @@ that wait.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, List, Mapping, Optional, Tuple
 
 from llm_orchestrator.exceptions import (
     InvalidRequestError,
@@ -344,21 +344,25 @@ class BaseLLMProvider(Adapter):
             wire = self.build_attempt(request, context, stream=stream)
             check_options(request.provider_options, request.messages)
             self._check_unsupported(wire, strict=context.strict)
-            self.check_headers(request.extra_headers)
+            if request.extra_headers:
+                self.check_headers(request.extra_headers)
         except ProviderError as error:
             error.sent = False
             raise
-        changes: Dict[str, Any] = {}
-        refused = context.without.intersection(ADDED_FIELDS)
-        if request.provider_options or refused:
-            options = self.translate_options(request.provider_options)
-            changes["body"] = overridden(wire.body or {}, {**dict.fromkeys(refused), **options})
-        warnings = [f"{name} was not sent: {self.name} does not take it." for name in wire.unsupported]
-        warnings += [*without_tools, *misnamed(request.provider_options), *near_misses(request)]
+        wire = self._with_options(wire, request, context)
+        unsent = [f"{name} was not sent: {self.name} does not take it." for name in wire.unsupported]
+        warnings = (*unsent, *without_tools, *misnamed(request.provider_options), *near_misses(request))
         if warnings:
-            changes["warnings"] = (*wire.warnings, *warnings)
-        wire = evolve(wire, **changes) if changes else wire
+            wire = evolve(wire, warnings=wire.warnings + warnings)
         return request, self.with_headers(wire, request)
+
+    def _with_options(self, wire: WireRequest, request: LLMRequest, context: AttemptContext) -> WireRequest:
+        """Put the provider options on top; fields of ours that the model refused are taken away."""
+        refused = context.without.intersection(ADDED_FIELDS) if context.without else ()
+        if not (request.provider_options or refused):
+            return wire
+        options = self.translate_options(request.provider_options)
+        return evolve(wire, body=overridden(wire.body or {}, {**dict.fromkeys(refused), **options}))
 
     def limits(
         self, request: Optional[LLMRequest] = None, context: Optional[AttemptContext] = None
@@ -436,7 +440,7 @@ class BaseLLMProvider(Adapter):
             request: The call.
             wire: The request as it was sent.
             context: Is given what decides the price beside the usage.
-            may_hold_halves: Whether a character of the body may be cut in two.
+            may_hold_halves: Whether characters of the body may be cut in two; its reader knows.
 
         Returns:
             The response, with what only the call knows filled in.

@@ -91,6 +91,8 @@ class StreamingProvider(Protocol):
         request: LLMRequest,
         wire: WireRequest,
         context: Optional[AttemptContext] = None,
+        *,
+        may_hold_halves: bool = True,
     ) -> LLMResponse:
         """Make the response of a reply that was put together."""
 
@@ -128,7 +130,9 @@ class StreamReader:
         with self._provider.errors(self._sent.request, self._sent.wire):
             document = self._reader.document
             body = self._provider.assemble_reply(self._state) if document is None else document
-            response = self._provider.response_of(body, self._state.headers, *self._sent)
+            response = self._provider.response_of(
+                body, self._state.headers, *self._sent, may_hold_halves=self._reader.may_hold_halves
+            )
         if document is not None or not self._state.complete:
             return response
         pieces = [*self.delivered, *self._ready]

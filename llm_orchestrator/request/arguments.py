@@ -1,52 +1,29 @@
-"""The arguments of a call: named once for all four ways of calling, in ``call_arguments``, and checked."""
+"""The arguments of a call, checked: those that ``call_parameters`` names, and options of the provider."""
 
 from __future__ import annotations
 
-import inspect
 from collections import abc
 from copy import deepcopy
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Callable,
-    Dict,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Type,
-    TypeVar,
-    Union,
-)
+from typing import AbstractSet, Any, Dict, Mapping, NamedTuple, Optional
 
 from llm_orchestrator.exceptions import InvalidRequestError
 from llm_orchestrator.request.messages import read_messages
 from llm_orchestrator.request.options import check_options
 from llm_orchestrator.request.output import read_response_format
+from llm_orchestrator.request.signatures import call_parameters
 from llm_orchestrator.request.tools import read_tool_choice, read_tools
-from llm_orchestrator.types import (
-    JSON,
-    CacheMode,
-    Choice,
-    Effort,
-    LLMRequest,
-    Message,
-    Messages,
-    checked,
-)
-from llm_orchestrator.types.served_tools import ServedTool, ToolServer
+from llm_orchestrator.types import LLMRequest, Message, Messages, checked
 from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.values import evolve
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-    from typing_extensions import Concatenate, ParamSpec
-
-    Parameters = ParamSpec("Parameters")
-
-__all__ = ["CallArguments", "call_arguments", "hide_headers", "shares_parameters_with", "takes_parameters_of"]
-
-Result = TypeVar("Result")
+__all__ = [
+    "CallArguments",
+    "call_arguments",
+    "checked_fields",
+    "checked_if_given",
+    "hide_headers",
+    "snapshot",
+]
 
 
 class CallArguments(NamedTuple):
@@ -75,73 +52,38 @@ def hide_headers(arguments: Dict[str, Any]) -> Dict[str, Any]:
     return arguments
 
 
-def call_arguments(
-    messages: Messages,
-    *,
-    model: Optional[str] = None,
-    temperature: Optional[float] = None,
-    max_tokens: Optional[int] = None,
-    top_p: Optional[float] = None,
-    top_k: Optional[int] = None,
-    stop: Union[str, Sequence[str], None] = None,
-    seed: Optional[int] = None,
-    frequency_penalty: Optional[float] = None,
-    presence_penalty: Optional[float] = None,
-    tools: Optional[
-        Sequence[Union[Callable[..., Any], Type[BaseModel], ToolServer, ServedTool, JSON]]
-    ] = None,
-    tool_choice: Union[Choice, str, JSON, None] = None,
-    parallel_tool_calls: Optional[bool] = None,
-    response_format: Any = None,
-    reasoning_effort: Union[Effort, str, None] = None,
-    logprobs: Union[bool, int, None] = None,
-    cache: Optional[CacheMode] = None,
-    timeout: Optional[float] = None,
-    total_timeout: Optional[float] = None,
-    max_retries: Optional[int] = None,
-    fallback: bool = True,
-    reask: int = 0,
-    tags: Optional[Mapping[str, str]] = None,
-    extra_headers: Optional[Mapping[str, str]] = None,
-    **provider_options: Any,
-) -> CallArguments:
-    """Read the arguments of a call; ``LLMOrchestrator.send_request`` documents them."""
-    given = {  # locals() would take three times as long
-        "model": model,
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-        "top_p": top_p,
-        "top_k": top_k,
-        "stop": stop,
-        "seed": seed,
-        "frequency_penalty": frequency_penalty,
-        "presence_penalty": presence_penalty,
-        "parallel_tool_calls": parallel_tool_calls,
-        "reasoning_effort": reasoning_effort,
-        "logprobs": logprobs,
-        "cache": cache,
-        "timeout": timeout,
-        "tags": tags,
-        "extra_headers": extra_headers,
-    }
+def call_arguments(messages: Messages, **given: Any) -> CallArguments:
+    """Read the arguments of a call; those that ``call_parameters`` does not name are provider options."""
     turns = read_messages(messages)
-    if provider_options:
-        check_options(provider_options, turns)
+    options = {name: value for name, value in given.items() if name not in _PARAMETERS}
+    if options:
+        check_options(options, turns)
     request = evolve(
-        _EMPTY_REQUEST,
-        messages=turns,
-        provider_options=provider_options,
-        **{name: checked(name, value) for name, value in given.items() if value is not None},
+        _EMPTY_REQUEST, messages=turns, provider_options=options, **checked_fields(given, _FIELDS)
     )
-    if tools is not None or tool_choice is not None or response_format is not None:
-        request = _with_tools_and_output(request, tools, tool_choice, response_format)
+    if not _OF_TOOLS_AND_OUTPUT.isdisjoint(given):
+        request = _with_tools_and_output(request, **{name: given.get(name) for name in _OF_TOOLS_AND_OUTPUT})
+    fallback, reask = given.get("fallback", True), given.get("reask", 0)
     return CallArguments(
         request,
-        total_timeout=None if total_timeout is None else checked("total_timeout", total_timeout),
-        max_retries=None if max_retries is None else checked("max_retries", max_retries),
+        total_timeout=checked_if_given("total_timeout", given),
+        max_retries=checked_if_given("max_retries", given),
         fallback=fallback is True or checked("fallback", fallback),
         reask=0 if reask == 0 else _checked_reask(reask, request),
     )
+
+
+def checked_fields(given: Mapping[str, Any], names: AbstractSet[str]) -> Dict[str, Any]:
+    """The arguments of these names, which are fields of a request."""
+    return {
+        name: checked(name, value) for name, value in given.items() if value is not None and name in names
+    }
+
+
+def checked_if_given(name: str, given: Mapping[str, Any]) -> Any:
+    """One argument; None where it is not given."""
+    value = given.get(name)
+    return None if value is None else checked(name, value)
 
 
 def _checked_reask(reask: Any, request: LLMRequest) -> int:
@@ -190,32 +132,8 @@ def _message_snapshot(message: Message) -> Message:
     return evolve(message, content=deepcopy(message.content))
 
 
-def takes_parameters_of(
-    template: Callable[Parameters, Any],
-) -> Callable[[Callable[..., Result]], Callable[Concatenate[Any, Parameters], Result]]:
-    """Give methods that pass their arguments on to ``template`` its signature, for editors and mypy."""
-
-    def decorate(method: Callable[..., Result]) -> Callable[Concatenate[Any, Parameters], Result]:
-        own = inspect.signature(method)
-        parameters = [own.parameters["self"], *inspect.signature(template).parameters.values()]
-        method.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
-        return method
-
-    return decorate
-
-
-def shares_parameters_with(
-    template: Callable[..., Any],
-) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    """Give a method the signature of another one of its class, for editors; its overloads tell mypy."""
-
-    def decorate(method: Callable[..., Result]) -> Callable[..., Result]:
-        returned = inspect.signature(method).return_annotation
-        signature = inspect.signature(template).replace(return_annotation=returned)
-        method.__signature__ = signature  # type: ignore[attr-defined]  # inspect reads it
-        return method
-
-    return decorate
-
-
 _EMPTY_REQUEST = LLMRequest(model="", messages=())
+_PARAMETERS = frozenset(call_parameters.__kwdefaults__ or ())
+_OF_TOOLS_AND_OUTPUT = frozenset(("tools", "tool_choice", "response_format"))
+#: Those that a request holds as they are given, once they are checked.
+_FIELDS = _PARAMETERS.intersection(LLMRequest.__dataclass_fields__) - _OF_TOOLS_AND_OUTPUT

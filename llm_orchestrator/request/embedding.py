@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import abc
-from typing import Any, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Sequence, Tuple, Union
 
 from llm_orchestrator.exceptions import InvalidRequestError
-from llm_orchestrator.request.arguments import CallArguments
+from llm_orchestrator.request.arguments import CallArguments, checked_fields, checked_if_given
 from llm_orchestrator.request.options import check_options
-from llm_orchestrator.types import MODEL_PARAMETERS, EmbeddingRequest, Message, checked
+from llm_orchestrator.request.signatures import embedding_parameters
+from llm_orchestrator.types import JSON, MODEL_PARAMETERS, EmbeddingRequest, Message
 from llm_orchestrator.utils.characters import has_halves
 from llm_orchestrator.utils.values import evolve, make
 
@@ -20,42 +21,34 @@ OF_ANSWERS = (*MODEL_PARAMETERS, "cache", "fallback", "reask")
 RESERVED_OPTIONS = ("content", "encoding_format", "instances", "outputDimensionality", "requests")
 
 
-def embedding_arguments(
-    texts: Union[str, Sequence[str]],
-    *,
-    model: Optional[str] = None,
-    dimensions: Optional[int] = None,
-    batch_size: Optional[int] = None,
-    timeout: Optional[float] = None,
-    total_timeout: Optional[float] = None,
-    max_retries: Optional[int] = None,
-    tags: Optional[Mapping[str, str]] = None,
-    extra_headers: Optional[Mapping[str, str]] = None,
-    **provider_options: Any,
-) -> CallArguments:
-    """Read the arguments of a call; ``LLMOrchestrator.embed`` documents them."""
-    given = locals()
-    check_options(provider_options)
-    for name in OF_ANSWERS:
-        if name in provider_options:
-            raise InvalidRequestError(f"{name!r} is for answers, and no vector depends on it. Leave it out.")
-    for name in RESERVED_OPTIONS:
-        if name in provider_options:
-            raise InvalidRequestError(
-                f"The option {name!r} would replace what the library sets. Use the call's arguments instead."
-            )
+def embedding_arguments(texts: Union[str, Sequence[str]], **given: Any) -> CallArguments:
+    """Read the arguments of ``embed``; those that ``embedding_parameters`` does not name are options."""
+    options = {name: value for name, value in given.items() if name not in _PARAMETERS}
+    _check_options(options)
     return CallArguments(
         evolve(
             _EMPTY_REQUEST,
             messages=_read_texts(texts),
-            provider_options=provider_options,
-            **{name: checked(name, given[name]) for name in _REQUEST_FIELDS if given[name] is not None},
+            provider_options=options,
+            **checked_fields(given, _FIELDS),
         ),
-        total_timeout=None if total_timeout is None else checked("total_timeout", total_timeout),
-        max_retries=None if max_retries is None else checked("max_retries", max_retries),
+        total_timeout=checked_if_given("total_timeout", given),
+        max_retries=checked_if_given("max_retries", given),
         fallback=False,  # vectors of two models do not compare
         reask=0,
     )
+
+
+def _check_options(options: JSON) -> None:
+    check_options(options)
+    for name in OF_ANSWERS:
+        if name in options:
+            raise InvalidRequestError(f"{name!r} is for answers, and no vector depends on it. Leave it out.")
+    for name in RESERVED_OPTIONS:
+        if name in options:
+            raise InvalidRequestError(
+                f"The option {name!r} would replace what the library sets. Use the call's arguments instead."
+            )
 
 
 def _read_texts(texts: Union[str, Sequence[str]]) -> Tuple[Message, ...]:
@@ -79,4 +72,5 @@ def read_text(text: Any, name: str) -> Message:
 
 
 _EMPTY_REQUEST = EmbeddingRequest(model="", messages=())
-_REQUEST_FIELDS = ("model", "dimensions", "batch_size", "timeout", "tags", "extra_headers")
+_PARAMETERS = frozenset(embedding_parameters.__kwdefaults__ or ())
+_FIELDS = _PARAMETERS.intersection(EmbeddingRequest.__dataclass_fields__)

@@ -123,7 +123,7 @@ def only_with_tools(request: LLMRequest, asked: LLMRequest) -> Tuple[LLMRequest,
     It is said where the call itself asks for it, not where the entry's options do so for all calls.
     """
     asked_for = [name for name in NEEDS_TOOLS if getattr(request, name) is not None]
-    found = asked_for or [name for name in NEEDS_TOOLS if name in request.provider_options]
+    found = asked_for or not request.provider_options.keys().isdisjoint(NEEDS_TOOLS)
     if not found or request.tools or any(request.provider_options.get(name) for name in TOOL_FIELDS):
         return request, ()
     warnings = tuple(

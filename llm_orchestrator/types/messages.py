@@ -27,8 +27,8 @@ from typing import (
 )
 
 from llm_orchestrator.utils.characters import has_halves, whole_text, with_whole_characters
-from llm_orchestrator.utils.json import JSON, read_json
-from llm_orchestrator.utils.values import Value, evolve
+from llm_orchestrator.utils.json import JSON, MAPPINGS, read_json
+from llm_orchestrator.utils.values import Value, evolve, make
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -272,15 +272,16 @@ def read_message(message: Any, index: int) -> Message:
     """Read one message of a call: a ``Message``, or a dict in the OpenAI Chat form."""
     if isinstance(message, Message):
         return _checked(message, index)
-    if not isinstance(message, abc.Mapping):
+    if not isinstance(message, MAPPINGS):
         raise _error(index, f"is a {type(message).__name__}", 'Write {"role": "user", "content": "..."}.')
     unknown = [key for key in message if key not in KEYS and message[key] is not None]
     if unknown and message.get("role") != "assistant":  # providers add keys of their own to their messages
         raise _error(index, f"has an unknown key {unknown[0]!r}", f"Use {', '.join(KEYS)}.")
     role = message.get("role")
-    read = Message(
-        "system" if role == "developer" else role,  # type: ignore[arg-type]  # checked below
-        message.get("content"),
+    read = make(
+        Message,
+        role="system" if role == "developer" else role,
+        content=message.get("content"),
         tool_calls=message.get("tool_calls") or (),
         tool_call_id=message.get("tool_call_id"),
         name=message.get("name"),
@@ -299,7 +300,7 @@ def _checked(message: Message, index: int) -> Message:
             raise _error(index, f"has a {name} of type {type(value).__name__}", "Pass a string.")
     if message.role == "tool" and not message.tool_call_id:
         raise _error(index, "has no tool_call_id", "Pass the id of the tool call that it answers.")
-    calls = _read_calls(message.tool_calls or (), index)
+    calls = _read_calls(message.tool_calls, index) if message.tool_calls else ()
     if calls and message.role != "assistant":
         raise _error(index, "has tool calls but is not from the assistant", "Only the model calls tools.")
     return message if calls == message.tool_calls else evolve(message, tool_calls=calls)
@@ -307,9 +308,11 @@ def _checked(message: Message, index: int) -> Message:
 
 def _check_content(message: Message, index: int) -> None:
     content: Any = message.content
+    if isinstance(content, str):
+        return
     if content is None and message.role != "assistant":
         raise _error(index, "has no content", "Pass a string or a list of parts.")
-    if isinstance(content, bytes) or not isinstance(content, (str, abc.Sequence, type(None))):
+    if isinstance(content, bytes) or not isinstance(content, (abc.Sequence, type(None))):
         raise _error(
             index, f"has content of type {type(content).__name__}", "Pass a string or a list of parts."
         )

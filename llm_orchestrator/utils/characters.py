@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import abc
 from typing import Any, List
 
-__all__ = ["has_halves", "lone_halves", "whole_text", "with_whole_characters"]
+__all__ = ["has_halves", "lone_halves", "texts_in", "whole_text", "with_whole_characters"]
 
 REPLACEMENT = "\ufffd"
 #: What holds no text; to ask whether it is a mapping takes long.
@@ -18,21 +18,25 @@ _PLAIN = frozenset((int, float, bool, type(None)))
 
 def has_halves(value: Any) -> bool:
     """Whether a JSON value holds a half of a character anywhere."""
+    return any(not text.isascii() and _is_cut(text) for text in texts_in(value))
+
+
+def texts_in(value: Any) -> List[str]:
+    """All strings of a JSON value, those that are keys too."""
+    texts: List[str] = []
     left: List[Any] = [value]
     for each in left:
         kind = type(each)
         if kind is str:
-            if not each.isascii() and _is_cut(each):
-                return True
+            texts.append(each)
         elif kind is dict:
-            if not all(map(str.isascii, each)) and any(map(_is_cut, each)):
-                return True
+            texts += each
             left += each.values()
         elif kind is list:
             left += each
         elif kind not in _PLAIN:
             left += _parts_of(each)
-    return False
+    return texts
 
 
 def _parts_of(value: Any) -> List[Any]:

@@ -9,33 +9,34 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Dict, Iterator
 
 __all__ = ["behind", "monotonic", "set_back"]
 
 
-class _Thread(threading.local):
-    behind = 0.0
-
-
-_thread = _Thread()
+#: By how many seconds the clocks of threads are behind that are; in most programs there are none.
+_behind: Dict[int, float] = {}
 
 
 def monotonic() -> float:
     """Seconds on the clock of limits."""
-    return time.monotonic() - _thread.behind
+    return time.monotonic() - behind() if _behind else time.monotonic()
 
 
 def behind() -> float:
     """By how many seconds this thread's clock is behind."""
-    return _thread.behind
+    return _behind.get(threading.get_ident(), 0.0)
 
 
 @contextmanager
 def set_back(seconds: float) -> Iterator[None]:
     """Let this thread's clock be so many seconds behind."""
-    before, _thread.behind = _thread.behind, seconds
+    thread, before = threading.get_ident(), behind()
+    _behind[thread] = seconds
     try:
         yield
     finally:
-        _thread.behind = before
+        if before:
+            _behind[thread] = before
+        else:
+            del _behind[thread]

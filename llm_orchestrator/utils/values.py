@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import MISSING
 from dataclasses import fields as fields_of
-from functools import cache
 from reprlib import recursive_repr
 from typing import Any, Dict, Tuple, Type, TypeVar
 
@@ -52,18 +51,24 @@ def build(kind: Type[Kind], fields: Dict[str, Any]) -> Kind:
 def make(kind: Type[Kind], **fields: Any) -> Kind:
     """Make a frozen dataclass from its fields by name, those left out at their defaults."""
     dataclass: Any = kind
-    values = _defaults(dataclass) | fields
+    values = _defaults[dataclass] | fields
     assert len(values) == len(
         dataclass.__dataclass_fields__
     ), f"{kind.__name__} is not made of {', '.join(fields)}"
     return build(kind, values)
 
 
-@cache
-def _defaults(kind: Any) -> Dict[str, Any]:
-    """The defaults of a class, which its values share: they are as frozen as the values."""
-    made = {f.name: f.default_factory() for f in fields_of(kind) if f.default_factory is not MISSING}
-    return {**{f.name: f.default for f in fields_of(kind) if f.default is not MISSING}, **made}
+class _Defaults(Dict[Any, Dict[str, Any]]):
+    """The defaults of each class, which its values share: they are as frozen as the values."""
+
+    def __missing__(self, kind: Any) -> Dict[str, Any]:
+        made = {f.name: f.default_factory() for f in fields_of(kind) if f.default_factory is not MISSING}
+        given = {f.name: f.default for f in fields_of(kind) if f.default is not MISSING}
+        defaults = self[kind] = {**given, **made}
+        return defaults
+
+
+_defaults = _Defaults()
 
 
 def evolve(value: Kind, **changes: Any) -> Kind:

@@ -19,7 +19,7 @@ import llm_orchestrator
 from llm_orchestrator import LLMOrchestrator, LLMResponse, testing
 from llm_orchestrator.calls import signatures
 from llm_orchestrator.calls.tool_loop import loop_arguments
-from llm_orchestrator.request.arguments import call_arguments
+from llm_orchestrator.request.signatures import call_parameters
 from llm_orchestrator.testing import FakeProvider
 from tests.support.configs import ROOT
 
@@ -118,7 +118,7 @@ def test_x1_mistakes_are_found_by_both_checkers(tmp_path: Path, checker: str) ->
 @pytest.mark.parametrize(
     ("template", "written"),
     [
-        (signatures.typed_call, call_arguments),
+        (signatures.typed_call, call_parameters),
         (signatures.typed_rows, LLMOrchestrator.map),
         (signatures.rows_of_any, LLMOrchestrator.map),
         (signatures.rows_of_any, LLMOrchestrator.amap),

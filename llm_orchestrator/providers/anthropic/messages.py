@@ -8,7 +8,6 @@ https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-me
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.providers.anthropic.parts import Block, write_blocks
@@ -16,7 +15,6 @@ from llm_orchestrator.providers.anthropic.turns import write_turn
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_text
 from llm_orchestrator.types import JSON, Message
-from llm_orchestrator.utils.values import Value
 
 __all__ = ["WrittenMessages", "write_messages"]
 
@@ -35,12 +33,11 @@ class WrittenMessages(NamedTuple):
     is_in_place: bool
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class _Turn(Value):
-    """One turn that is being put together, and the index of the first message in it."""
+class _Turn(NamedTuple):
+    """One turn that is being put together, and at which index the first message in it is."""
 
     role: str
-    index: int
+    at: int
     blocks: List[Block]
 
 
@@ -96,11 +93,11 @@ class _SystemMessages:
         if waiting is None:
             return
         if self._turns[-1].role != "user":
-            self._move_to_front(waiting.blocks, waiting.index)
+            self._move_to_front(waiting.blocks, waiting.at)
             return
         if self._said != self._length:
             self.warnings.append(
-                f"messages[{waiting.index}] was moved behind the user's turn: Anthropic takes system messages"
+                f"messages[{waiting.at}] was moved behind the user's turn: Anthropic takes system messages"
                 " only there."
             )
         self._turns.append(waiting)
@@ -144,12 +141,12 @@ def _check(turns: Sequence[_Turn], *, ends_as_received: bool) -> None:
         raise message_error(0, "and what follows hold nothing from the user", "Add a user message")
     for turn in turns:
         if not turn.blocks:
-            raise message_error(turn.index, "is empty", "Give it text, or leave it out")
+            raise message_error(turn.at, "is empty", "Give it text, or leave it out")
     last = turns[-1]
     text = as_text(last.blocks[-1].get("text"))
     if last.role == "assistant" and text != text.rstrip() and not ends_as_received:
         raise message_error(
-            last.index, "begins the answer and ends with white space", "Remove the white space at its end"
+            last.at, "begins the answer and ends with white space", "Remove the white space at its end"
         )
 
 

@@ -7,7 +7,7 @@ format is an ``InvalidResponseError``. Memory is bounded by ``MAX_EVENT_BYTES`` 
 from __future__ import annotations
 
 import json
-from typing import Any, AsyncIterator, Dict, Iterator, List, Optional
+from typing import Any, AsyncIterator, Dict, Iterator, List, Optional, Tuple
 
 from pydantic_core import from_json
 
@@ -21,8 +21,6 @@ MAX_EVENT_BYTES = 32 * 1024 * 1024
 #: Largest whole reply accepted.
 MAX_BODY_BYTES = 128 * 1024 * 1024
 
-#: Begins a character that is escaped: only so can JSON hold half of one.
-ESCAPE = b"\\u"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK_LINE = b"\n\n"
 _SHOWN_BYTES = 200
@@ -33,11 +31,12 @@ _LONGEST_MARK = 20
 class BodyReader:
     """Collects the body of a whole reply.
 
-    ``may_hold_halves``, once it was read: characters were escaped, and one of them may be cut in two.
+    ``may_hold_halves``: characters of the document may be cut in two.
     """
 
     def __init__(self) -> None:
-        self.ended = self.may_hold_halves = False
+        self.ended = False
+        self.may_hold_halves = False
         self._chunks: List[bytes] = []
         self._bytes = 0
 
@@ -52,9 +51,8 @@ class BodyReader:
 
     def document(self) -> Dict[str, Any]:
         """Read what was collected."""
-        body = b"".join(self._chunks)
-        self.may_hold_halves = ESCAPE in body
-        return read_document(body)
+        document, self.may_hold_halves = _read_document(b"".join(self._chunks))
+        return document
 
 
 async def next_chunk(chunks: AsyncIterator[bytes]) -> Optional[bytes]:
@@ -67,6 +65,10 @@ async def next_chunk(chunks: AsyncIterator[bytes]) -> Optional[bytes]:
 
 def read_document(body: bytes) -> Dict[str, Any]:
     """Read a whole reply."""
+    return _read_document(body)[0]
+
+
+def _read_document(body: bytes) -> Tuple[Dict[str, Any], bool]:
     if not body or body.isspace():
         raise InvalidResponseError("The provider sent an empty reply. Try again, or check base_url.")
     return _parse_object(body.removeprefix(_BYTE_ORDER_MARK))
@@ -77,8 +79,8 @@ class EventReader:
 
     Line ends may be LF, CRLF or CR and bytes may be cut anywhere; comments, pings without data, event names
     and a byte-order mark do not matter. ``[DONE]`` ends the stream and sets ``done``. ``may_hold_halves``:
-    characters were escaped, and one of them may be cut in two. A server that does not stream sends a document
-    instead, which is ``document`` at the end, or a list of events.
+    characters may be cut in two. A server that does not stream sends a document instead, which is
+    ``document`` at the end, or a list of events.
     """
 
     def __init__(self) -> None:
@@ -134,13 +136,13 @@ class EventReader:
         """Google's API sends its events as a list where nobody asks for an event stream."""
         body = bytes(self._rest).strip()
         if body.startswith(b"["):
-            events = _parse_object(b'{"events":' + body + b"}")["events"]
+            events = self._parsed(b'{"events":' + body + b"}")["events"]
             if not events or not all(isinstance(event, dict) for event in events):
                 raise InvalidResponseError(
                     f"The provider sent {_shown(body)} where events belong. Try again, or check base_url."
                 )
             return list(events)
-        self.document = _parse_object(body)
+        self.document = self._parsed(body)
         return []
 
     def _last_event(self) -> Optional[Dict[str, Any]]:
@@ -193,21 +195,27 @@ class EventReader:
         if len(data) < _LONGEST_MARK and data.strip() in (b"", b"[DONE]"):
             self.done = bool(data.strip())
             return None
-        self.may_hold_halves = self.may_hold_halves or ESCAPE in data
-        return _parse_object(data)
+        return self._parsed(data)
+
+    def _parsed(self, data: bytes) -> Dict[str, Any]:
+        value, may_hold_halves = _parse_object(data)
+        self.may_hold_halves = self.may_hold_halves or may_hold_halves
+        return value
 
 
-def _parse_object(data: bytes) -> Dict[str, Any]:
+def _parse_object(data: bytes) -> Tuple[Dict[str, Any], bool]:
+    """Read an object, and tell whether characters in it may be cut in two."""
+    may_hold_halves = False
     try:
         # By pydantic's parser, in a third of the time of Python's; texts are not kept in its cache.
         value = from_json(data, cache_strings="keys")
-    except ValueError:
-        value = _read_patiently(data)
+    except ValueError:  # it refuses halves, for its strings cannot hold them
+        value, may_hold_halves = _read_patiently(data), True
     if not isinstance(value, dict):
         raise InvalidResponseError(
             f"The provider sent {_shown(data)} where a JSON object belongs. Try again."
         )
-    return value
+    return value, may_hold_halves
 
 
 def _read_patiently(data: bytes) -> Any:

@@ -12,7 +12,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from typing import Any, Deque, Iterable, Iterator, List, Mapping, Optional, Set
+from typing import Any, Deque, FrozenSet, Iterable, Iterator, List, Mapping, Optional, Set
 
 from llm_orchestrator.exceptions import OrchestratorError, with_causes
 from llm_orchestrator.utils.lazy import LazyPattern
@@ -87,9 +87,9 @@ class Redactor:
     """Replaces secrets anywhere in a text."""
 
     def __init__(self, secrets: Iterable[Optional[str]]) -> None:
-        self._given = _all_forms(secrets)
+        self._given = self._own = _all_forms(secrets)
+        self._beginnings = _beginnings_of(self._own)
         self._born: Deque[str] = deque(maxlen=MOST_BORN)
-        self._own = self._given
         self._base: Optional[Redactor] = None
 
     def __repr__(self) -> str:
@@ -113,10 +113,14 @@ class Redactor:
         if new:
             self._born.extend(new)
             self._own = _all_forms([*self._given, *self._born])
+            self._beginnings = _beginnings_of(self._own)
 
     def finds(self, text: str) -> bool:
-        """Whether a secret may stand somewhere in a text; fast, for every row is asked."""
-        return any(secret[:PREFIX_LENGTH] in text for secret in self._secrets)
+        """Whether a secret may stand somewhere in a text; fast, for every row and reply is asked."""
+        for beginning in self._beginnings:
+            if beginning in text:
+                return True
+        return self._base is not None and self._base.finds(text)
 
     def clean(self, value: Any) -> Any:
         """Plain data, or a value of ours, without secrets; the very same object where there are none."""
@@ -124,6 +128,8 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """Replace every secret, and what is left of one whose end was cut off."""
+        if not self.finds(text):
+            return text
         secrets = self._secrets
         for secret in secrets:
             beginning = secret[:PREFIX_LENGTH]
@@ -186,6 +192,10 @@ def _all_forms(secrets: Iterable[Optional[str]]) -> List[str]:
     }
     # The longest first: one may be part of another, whose rest would be left to read.
     return sorted(found, key=len, reverse=True)
+
+
+def _beginnings_of(secrets: Iterable[str]) -> FrozenSet[str]:
+    return frozenset(secret[:PREFIX_LENGTH] for secret in secrets)
 
 
 def _pieces_between(beginning: str, text: str, secrets: List[str]) -> Iterator[str]:

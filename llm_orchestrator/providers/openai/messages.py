@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Mapping, Sequence, Tuple
 
+from llm_orchestrator.exceptions import InvalidMessagesError
 from llm_orchestrator.providers.messages import message_error
 from llm_orchestrator.providers.reading import as_mapping
 from llm_orchestrator.types import JSON, Message, ToolCall, arguments_text, parse_arguments
@@ -72,19 +73,21 @@ def check_tool_results(messages: Sequence[Message], *, at_once: bool) -> None:
                     "Put one result after the turn with the call",
                 )
             continue
-        if at_once:
-            _check_none_left(unanswered)
-        unanswered.update((call.id, index) for call in message.tool_calls)
-    _check_none_left(unanswered)
+        if at_once and unanswered:
+            raise _without_result(unanswered)
+        if message.tool_calls:
+            unanswered.update((call.id, index) for call in message.tool_calls)
+    if unanswered:
+        raise _without_result(unanswered)
 
 
-def _check_none_left(unanswered: Mapping[str, int]) -> None:
-    for call_id, index in unanswered.items():
-        raise message_error(
-            index,
-            f"makes the tool call {call_id!r}, which has no result",
-            "Add a tool message for every call",
-        )
+def _without_result(unanswered: Mapping[str, int]) -> InvalidMessagesError:
+    call_id, index = next(iter(unanswered.items()))
+    return message_error(
+        index,
+        f"makes the tool call {call_id!r}, which has no result",
+        "Add a tool message for every call",
+    )
 
 
 def state_kept_by(api: str, message: Message) -> JSON:
