@@ -10,6 +10,8 @@ venv = $(if $(PYTHON),.venvs/$(notdir $(PYTHON)),.venv)
 python = $(venv)/bin/python
 # More processes than four do not pay: each imports the SDKs and collects the tests anew.
 pytest = $(python) -m pytest -q --numprocesses=auto --maxprocesses=4 $(again)
+# The slow tests wait more than they work, so that cores do not count.
+waiting = --numprocesses=4 --dist worksteal
 # Beside a busy neighbour a test may fail that holds: in CI it gets a second chance, and the last lines name it to be mended.
 again = $(if $(CI),--reruns 1 -r R)
 
@@ -45,10 +47,10 @@ announce:
 		|| echo "First $(venv) is made: one to five minutes, 900 MB on disk ('make clean' removes it)."
 
 test-all: $(venv)/ready ## Run every test, those that take long or build packages too
-	@$(pytest) -m "not integration" $(ARGS)
+	@$(pytest) $(waiting) -m "not integration" $(ARGS)
 
 test-sdks: $(venv)/ready ## Run the scenarios through the vendors' SDKs, the other transport
-	@TRANSPORT=sdk $(pytest) -m "not integration" \
+	@TRANSPORT=sdk $(pytest) $(waiting) -m "not integration" \
 		tests/scenarios tests/test_providers.py tests/test_model_discovery.py tests/test_cost_tracking.py $(ARGS)
 
 demo: ## Stream an answer from a real local model; leaves 260 MB in .venvs/demo
@@ -109,9 +111,9 @@ typecheck: $(venv)/ready ## Check the types, strictly
 coverage: override ARGS += --cov --cov-report=
 coverage: test coverage-rest ## Run every test and check the coverage each part promises
 
-# The slow tests on top of `make test ARGS="--cov --cov-report="`; they wait more than they work, so cores do not count.
+# The slow tests on top of `make test ARGS="--cov --cov-report="`.
 coverage-rest: $(venv)/ready
-	@$(pytest) --numprocesses=4 --dist worksteal -m "slow and not integration" --cov --cov-append --cov-report=term:skip-covered --cov-report=json
+	@$(pytest) $(waiting) -m "slow and not integration" --cov --cov-append --cov-report=term:skip-covered --cov-report=json
 	$(python) tools/check_coverage.py coverage.json
 
 bench: $(venv)/ready ## Measure the library, beside the vendors' SDKs and alone
