@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import abc
 from copy import deepcopy
+from functools import cache
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -14,6 +15,7 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
+    Tuple,
     Type,
     TypeVar,
     Union,
@@ -197,11 +199,16 @@ def takes_parameters_of(
 
     def decorate(method: Callable[..., Result]) -> Callable[Concatenate[Any, Parameters], Result]:
         own = inspect.signature(method)
-        parameters = [own.parameters["self"], *inspect.signature(template).parameters.values()]
+        parameters = [own.parameters["self"], *_parameters_of(template)]
         method.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
         return method
 
     return decorate
+
+
+@cache  # of two or three templates, each shared by several methods
+def _parameters_of(template: Callable[..., Any]) -> Tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(template).parameters.values())
 
 
 def shares_parameters_with(
