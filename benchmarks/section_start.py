@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Dict, List
 
+import yaml
 from contenders import DIALECTS, KEY, MODEL, QUESTION, TITLES, configuration
 from figures import Figure, compared
 from measure import Measured, canned_server, printed_by, programs_in_turns
@@ -52,7 +53,7 @@ print((time.perf_counter() - started) * 1000)
 
 def imports(folder: Path) -> List[Figure]:
     """CPU time of the import and of the construction, less that of an empty program."""
-    file = _configuration_file("https://127.0.0.1:1", folder, "direct")
+    file = _in_yaml(_configuration_file("https://127.0.0.1:1", folder, "direct"))
     measured = programs_in_turns(
         {
             "nothing": "pass",
@@ -75,7 +76,10 @@ def imports(folder: Path) -> List[Figure]:
 
 
 def start(folder: Path) -> List[Figure]:
-    """CPU time of a fresh process to its first answer, over TLS; ours imports no SDK."""
+    """CPU time of a fresh process to its first answer, over TLS; ours imports no SDK.
+
+    The configuration is in JSON, which takes no PyYAML; what a file in YAML adds is a figure of its own.
+    """
     with canned_server(tls=True) as url:
         file = _configuration_file(url, folder, "direct")
         programs: Dict[str, str] = {}
@@ -83,7 +87,10 @@ def start(folder: Path) -> List[Figure]:
             asked = {"file": file, "model": MODEL, "question": QUESTION}
             programs[f"{dialect} ours"] = OURS.format(entry=dialect, **asked) + NO_SDK
             programs[f"{dialect} theirs"] = program.format(key=KEY, url=url, model=MODEL, question=QUESTION)
+        asked = {"file": _in_yaml(file), "model": MODEL, "question": QUESTION}
+        programs["chat yaml"] = OURS.format(entry="chat", **asked) + NO_SDK
         measured = programs_in_turns(programs, turns=5)
+    in_yaml = {"ours": measured["chat yaml"], "theirs": measured["chat theirs"]}
     return [
         compared(
             "process to first answer",
@@ -94,7 +101,7 @@ def start(folder: Path) -> List[Figure]:
             is_cell=True,
         )
         for dialect in DIALECTS
-    ]
+    ] + [compared("the same, from YAML", TITLES["chat"], in_yaml, target=None, unit="ms")]
 
 
 def first_call(folder: Path) -> List[Figure]:
@@ -119,6 +126,13 @@ def first_call(folder: Path) -> List[Figure]:
 
 
 def _configuration_file(url: str, folder: Path, *transports: str) -> str:
-    file = folder / "config.json"  # JSON is YAML, too
+    file = folder / "config.json"
     file.write_text(json.dumps(configuration(url, folder / "start.csv", transports)))
     return str(file)
+
+
+def _in_yaml(file: str) -> str:
+    """The same configuration as most people write it, in a file beside."""
+    written = Path(file).with_suffix(".yaml")
+    written.write_text(yaml.safe_dump(json.loads(Path(file).read_text())))
+    return str(written)

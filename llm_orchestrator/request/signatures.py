@@ -7,7 +7,8 @@ Programs, editors and type checkers see them as those of the methods. What becom
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Type, TypeVar, Union
+from functools import cache
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 from llm_orchestrator.types import JSON, CacheMode, Choice, Effort, Messages
 from llm_orchestrator.types.served_tools import ServedTool, ToolServer
@@ -79,11 +80,16 @@ def takes_parameters_of(
 
     def decorate(method: Callable[..., Result]) -> Callable[Concatenate[Any, Parameters], Result]:
         own = inspect.signature(method)
-        parameters = [own.parameters["self"], *inspect.signature(template).parameters.values()]
+        parameters = [own.parameters["self"], *_parameters_of(template)]
         method.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
         return method
 
     return decorate
+
+
+@cache  # of two templates, each shared by several methods
+def _parameters_of(template: Callable[..., Any]) -> Tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(template).parameters.values())
 
 
 def shares_parameters_with(

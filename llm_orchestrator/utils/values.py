@@ -38,7 +38,7 @@ class Value:
 
 
 def _contents(value: Any) -> Tuple[Any, ...]:
-    return tuple([getattr(value, each.name) for each in fields_of(value)])
+    return tuple([getattr(value, name) for name in value.__dataclass_fields__])
 
 
 def build(kind: Type[Kind], fields: Dict[str, Any]) -> Kind:

@@ -417,7 +417,7 @@ def test_rows_may_be_answered_in_a_window_of_openai(
     async def no_time(seconds: float) -> None:
         pass
 
-    monkeypatch.setattr("llm_orchestrator.providers.base.asleep", no_time)
+    monkeypatch.setattr("llm_orchestrator.providers.base.background.asleep", no_time)
     document = json.loads(dialect.whole().body)
     queued = {**document, "id": "resp_1", "status": "queued", "output": [], "usage": None}
     server.default = lambda request: (

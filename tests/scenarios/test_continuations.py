@@ -236,10 +236,11 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> List[float]:
     async def note(seconds: float) -> None:
         waited.append(seconds)
 
+    # First where calls look, so that the real ones are what is put back.
+    monkeypatch.setattr("llm_orchestrator.providers.base.background.sleep", waited.append)
+    monkeypatch.setattr("llm_orchestrator.providers.base.background.asleep", note)
     monkeypatch.setattr(background, "sleep", waited.append)
     monkeypatch.setattr(background, "asleep", note)
-    monkeypatch.setattr("llm_orchestrator.providers.base.sleep", waited.append)
-    monkeypatch.setattr("llm_orchestrator.providers.base.asleep", note)
     return waited
 
 
