@@ -63,29 +63,19 @@ _QUOTED = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^,"]*))(,|$)')
 
 def encode(cells: Iterable[str]) -> bytes:
     """Write cells as one line."""
-    return _line(map(_text, cells))
+    return _line(",".join(map(_text, cells)))
 
 
 def encode_values(values: Sequence[Any]) -> bytes:
     """Write the values of a record as one line; the same as ``encode`` of their texts, and faster."""
-    cells = [
-        (
-            ""
-            if value is None
-            else (
-                value
-                if value.__class__ is str and value.isalnum()
-                else _CELL_WRITERS.get(type(value), _of_any)(value)
-            )
-        )
-        for value in values
-    ]
-    line = _line(cells)
-    return encode(map(as_text, values)) if b",-" in line else line  # a negative number is seldom
+    line = ",".join(
+        ["" if value is None else _CELL_WRITERS.get(type(value), _of_any)(value) for value in values]
+    )
+    return encode(map(as_text, values)) if ",-" in line else _line(line)  # a negative number is seldom
 
 
-def _line(cells: Iterable[str]) -> bytes:
-    return ",".join(cells).encode("utf-8", "backslashreplace") + b"\n"
+def _line(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _of_any(value: Any) -> str:
