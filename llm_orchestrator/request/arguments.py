@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import abc
 from copy import deepcopy
 from typing import (
@@ -40,11 +39,8 @@ from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-    from typing_extensions import Concatenate, ParamSpec
 
-    Parameters = ParamSpec("Parameters")
-
-__all__ = ["CallArguments", "call_arguments", "hide_headers", "shares_parameters_with", "takes_parameters_of"]
+__all__ = ["CallArguments", "call_arguments", "hide_headers"]
 
 Result = TypeVar("Result")
 
@@ -188,34 +184,6 @@ def _message_snapshot(message: Message) -> Message:
     if message.content is None or isinstance(message.content, str):
         return message
     return evolve(message, content=deepcopy(message.content))
-
-
-def takes_parameters_of(
-    template: Callable[Parameters, Any],
-) -> Callable[[Callable[..., Result]], Callable[Concatenate[Any, Parameters], Result]]:
-    """Give methods that pass their arguments on to ``template`` its signature, for editors and mypy."""
-
-    def decorate(method: Callable[..., Result]) -> Callable[Concatenate[Any, Parameters], Result]:
-        own = inspect.signature(method)
-        parameters = [own.parameters["self"], *inspect.signature(template).parameters.values()]
-        method.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
-        return method
-
-    return decorate
-
-
-def shares_parameters_with(
-    template: Callable[..., Any],
-) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    """Give a method the signature of another one of its class, for editors; its overloads tell mypy."""
-
-    def decorate(method: Callable[..., Result]) -> Callable[..., Result]:
-        returned = inspect.signature(method).return_annotation
-        signature = inspect.signature(template).replace(return_annotation=returned)
-        method.__signature__ = signature  # type: ignore[attr-defined]  # inspect reads it
-        return method
-
-    return decorate
 
 
 _EMPTY_REQUEST = LLMRequest(model="", messages=())

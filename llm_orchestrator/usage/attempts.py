@@ -66,6 +66,7 @@ def usage_record_of(
     number: int,
     status: str,
     details: Optional[CostDetails],
+    final: bool = True,
     estimated: Optional[Mapping[str, int]] = None,
     exchange: Optional[Exchange] = None,
     ended_at: Optional[datetime] = None,
@@ -88,6 +89,7 @@ def usage_record_of(
     fields["tags"] = {str(name): str(value) for name, value in tags.items()} if tags else {}
     fields["base_url"] = base_url and _origin(base_url)
     fields["attempt"] = number
+    fields["final"] = final
     fields["status"] = status
     fields["error_type"] = attempt.error
     fields["status_code"] = attempt.status_code
