@@ -167,7 +167,7 @@ class CostTracker:
             timestamp: When the request ended; naive is local time, None is now.
             started_at: When it was sent, which decides the price; None: as ``timestamp``.
             time_to_first_token: Seconds until the first piece of a streamed answer.
-            response: The answer as far as it came, for what an audit needs: the raw usage, the finish reason.
+            response: The answer as far as it came; the row keeps why the model stopped.
             base_url: Where the request went; None is the vendor's own address.
             estimated: Tokens the provider did not report, by class (``in``, ``out``). ``cost_details`` must
                 know of them.

@@ -89,8 +89,12 @@ class Redactor:
     def __init__(self, secrets: Iterable[Optional[str]]) -> None:
         self._given = _all_forms(secrets)
         self._born: Deque[str] = deque(maxlen=MOST_BORN)
-        self._own = self._given
+        self._know(self._given)
         self._base: Optional[Redactor] = None
+
+    def _know(self, secrets: List[str]) -> None:
+        self._own = secrets
+        self._beginnings = {secret[:PREFIX_LENGTH] for secret in secrets}
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._secrets)} secrets)"
@@ -112,11 +116,12 @@ class Redactor:
         new = [secret for secret in secrets if secret and secret not in self._secrets]
         if new:
             self._born.extend(new)
-            self._own = _all_forms([*self._given, *self._born])
+            self._know(_all_forms([*self._given, *self._born]))
 
     def finds(self, text: str) -> bool:
         """Whether a secret may stand somewhere in a text; fast, for every row is asked."""
-        return any(secret[:PREFIX_LENGTH] in text for secret in self._secrets)
+        found = any(map(text.__contains__, self._beginnings))
+        return found or (self._base is not None and self._base.finds(text))
 
     def clean(self, value: Any) -> Any:
         """Plain data, or a value of ours, without secrets; the very same object where there are none."""
