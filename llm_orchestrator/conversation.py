@@ -41,9 +41,9 @@ from llm_orchestrator.exceptions import (
 )
 from llm_orchestrator.request.arguments import call_arguments, hide_headers, snapshot
 from llm_orchestrator.request.messages import check_owner, read_messages
-from llm_orchestrator.request.signatures import takes_parameters_of
 from llm_orchestrator.streaming import AsyncLLMStream, LLMStream
 from llm_orchestrator.types import LLMResponse, Message, MessageLike, Messages, TokenUsage
+from llm_orchestrator.utils.signatures import takes_parameters_of
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:

@@ -6,27 +6,26 @@ It holds the parts that do so: ``usage.recorder`` keeps records and sums, ``usag
 
 from __future__ import annotations
 
-import os
-from datetime import date, datetime, timezone
+from datetime import datetime, timezone
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Union
 
 from llm_orchestrator.exceptions import ConfigurationError
-from llm_orchestrator.types import Attempt, CostDetails, Exchange, LLMResponse
-from llm_orchestrator.usage.attempts import CallFacts, given_cost, is_refused, usage_record_of
+from llm_orchestrator.types import CostDetails, Exchange, LLMResponse
 from llm_orchestrator.usage.database import open_database
 from llm_orchestrator.usage.ledger import Ledger
+from llm_orchestrator.usage.logged import logged_request, new_id
 from llm_orchestrator.usage.reader import RecordReader
-from llm_orchestrator.usage.record import Tokens, UsageRecord, as_usage, as_utc
+from llm_orchestrator.usage.record import UsageRecord
 from llm_orchestrator.usage.recorder import Recorder
-from llm_orchestrator.usage.selection import Selection
+from llm_orchestrator.usage.selection import exported, selected
 from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.money import ZERO, format_cost
 from llm_orchestrator.utils.packaged import is_packaged
+from llm_orchestrator.utils.signatures import takes_parameters_of
 from llm_orchestrator.utils.threads import NoThreadError, in_thread
-from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator import pricing
@@ -41,8 +40,6 @@ else:  # imported with the first price, budget and report
     report = LazyModule("llm_orchestrator.usage.report")
 
 __all__ = ["CostTracker", "UsageRecord", "UsageReport", "UsageTotals", "format_cost"]
-
-_NO_ANSWER = LLMResponse("", "", "")
 
 
 class CostTracker:
@@ -89,7 +86,7 @@ class CostTracker:
         budget: Optional[Mapping[str, Any]] = None,
     ) -> None:
         self.enabled = enabled
-        self.session_id = session_id or _new_id()
+        self.session_id = session_id or new_id()
         self.strict_pricing = strict_pricing
         self._given_table = price_table
         self._priced_by: Optional[billing.Billing] = None
@@ -109,6 +106,9 @@ class CostTracker:
         if self._priced_by is None:
             self._priced_by = billing.Billing(self._given_table)
         return self._priced_by
+
+    def _price_tokens(self, *counts: Any) -> CostDetails:
+        return self._billing.price_tokens(*counts)
 
     @property
     def log_path(self) -> Optional[Path]:
@@ -138,34 +138,8 @@ class CostTracker:
         if self.enabled:
             self._recorder.add(record)
 
-    def log_usage(
-        self,
-        provider: str,
-        model: str,
-        tokens: Tokens,
-        session_id: Optional[str] = None,
-        *,
-        cost: Optional[Decimal] = None,
-        cost_details: Optional[CostDetails] = None,
-        status: str = "ok",
-        call_id: Optional[str] = None,
-        attempt: int = 1,
-        final: bool = True,
-        requested_model: Optional[str] = None,
-        request_id: Optional[str] = None,
-        error_type: Optional[str] = None,
-        status_code: Optional[int] = None,
-        latency: Optional[float] = None,
-        streamed: bool = False,
-        tags: Optional[Mapping[str, str]] = None,
-        timestamp: Optional[datetime] = None,
-        started_at: Optional[datetime] = None,
-        time_to_first_token: Optional[float] = None,
-        response: Optional[LLMResponse] = None,
-        base_url: Optional[str] = None,
-        estimated: Optional[Mapping[str, int]] = None,
-        billed: bool = True,
-    ) -> UsageRecord:
+    @takes_parameters_of(logged_request)  # its parameters, too, are documented here
+    def log_usage(self, *given: Any, **fields: Any) -> UsageRecord:  # noqa: D417
         """Record one request that was sent.
 
         A ledger that cannot be written is logged as an error and never raised: the answer was paid for.
@@ -193,7 +167,7 @@ class CostTracker:
             timestamp: When the request ended; naive is local time, None is now.
             started_at: When it was sent, which decides the price; None: as ``timestamp``.
             time_to_first_token: Seconds until the first piece of a streamed answer.
-            response: The answer as far as it came, for what an audit needs: the raw usage, the finish reason.
+            response: The answer as far as it came; the row keeps why the model stopped.
             base_url: Where the request went; None is the vendor's own address.
             estimated: Tokens the provider did not report, by class (``in``, ``out``). ``cost_details`` must
                 know of them.
@@ -206,33 +180,7 @@ class CostTracker:
             ValueError: ``tokens`` has a key other than prompt, completion and total, or a value that is not a
                 count; or ``cost`` is not an amount of money.
         """
-        usage = as_usage(tokens)
-        ended_at = as_utc(timestamp) or datetime.now(timezone.utc)
-        started_at = as_utc(started_at)
-        if cost is not None:
-            cost_details = given_cost(cost, cost_details.status if cost_details else "priced")
-        elif cost_details is None and billed and not is_refused(status, status_code, usage):
-            at = started_at or ended_at
-            cost_details = self._billing.price_tokens(provider, model, usage, requested_model, at)
-        record = usage_record_of(
-            CallFacts(session_id or self.session_id, call_id or _new_id(), streamed, tags or {}, base_url),
-            Attempt(
-                requested_model or "",
-                error=error_type,
-                status_code=status_code,
-                request_id=request_id,
-                latency=latency,
-                started_at=started_at,
-                time_to_first_token=time_to_first_token,
-            ),
-            evolve(response or _NO_ANSWER, provider=provider, model=model, usage=usage),
-            number=attempt,
-            status=status,
-            details=cost_details,
-            estimated=estimated,
-            ended_at=ended_at,
-        )
-        record = evolve(record, final=final)
+        record = logged_request(*given, **fields).record(self.session_id, self._price_tokens)
         self.add(record)
         self.spend_budget(record.session_id, record.tags, record.cost or ZERO)
         return record
@@ -419,15 +367,8 @@ class CostTracker:
         if self._recorder.budget:
             self._recorder.budget.spend(session_id, tags, cost)
 
-    def get_usage_report(
-        self,
-        start_date: Optional[date] = None,
-        end_date: Optional[date] = None,
-        *,
-        provider: Optional[str] = None,
-        model: Optional[str] = None,
-        tags: Optional[Mapping[str, str]] = None,
-    ) -> report.UsageReport:
+    @takes_parameters_of(selected)  # its parameters, too, are documented here
+    def get_usage_report(self, *moments: Any, **wanted: Any) -> report.UsageReport:  # noqa: D417
         """Sum up what was used: everything in the ledger, or this process's records where there is none.
 
         What waits on its way to a database is carried over first, for at most 10 seconds.
@@ -447,27 +388,15 @@ class CostTracker:
                 or the database cannot be read.
             TypeError: An argument is not of its type.
         """
-        return self._reader.report(Selection(start_date, end_date, provider, model, tags))
+        return self._reader.report(selected(*moments, **wanted))
 
-    def export_to_csv(
-        self,
-        path: Union[str, Path],
-        *,
-        start_date: Optional[date] = None,
-        end_date: Optional[date] = None,
-        provider: Optional[str] = None,
-        model: Optional[str] = None,
-        tags: Optional[Mapping[str, str]] = None,
-    ) -> int:
+    @takes_parameters_of(exported)
+    def export_to_csv(self, *path: Any, **wanted: Any) -> int:  # noqa: D417
         """Write the same rows that a report reads to a CSV file of their own.
 
         Args:
             path: The file to write; one that exists is replaced when the new one is complete.
-            start_date: First moment to export, as in ``get_usage_report``; so are the others.
-            end_date: Last moment to export.
-            provider: Export only rows of this provider entry.
-            model: Export only rows of this model.
-            tags: Export only rows of calls with these tags.
+            start_date: First moment to export. It and what follows are those of ``get_usage_report``.
 
         Returns:
             Number of rows written.
@@ -475,27 +404,15 @@ class CostTracker:
         Raises:
             ConfigurationError: The file cannot be written, or is the ledger itself.
         """
-        return self._reader.to_csv(path, Selection(start_date, end_date, provider, model, tags))
+        return self._reader.to_csv(*exported(*path, **wanted))
 
-    def export_to_jsonl(
-        self,
-        path: Union[str, Path],
-        *,
-        start_date: Optional[date] = None,
-        end_date: Optional[date] = None,
-        provider: Optional[str] = None,
-        model: Optional[str] = None,
-        tags: Optional[Mapping[str, str]] = None,
-    ) -> int:
+    @takes_parameters_of(exported)
+    def export_to_jsonl(self, *path: Any, **wanted: Any) -> int:  # noqa: D417
         """Write the same rows as JSON lines: one object a row; money is a string, which keeps it exact.
 
         Args:
             path: The file to write; one that exists is replaced when the new one is complete.
-            start_date: First moment to export, as in ``get_usage_report``; so are the others.
-            end_date: Last moment to export.
-            provider: Export only rows of this provider entry.
-            model: Export only rows of this model.
-            tags: Export only rows of calls with these tags.
+            start_date: First moment to export. It and what follows are those of ``get_usage_report``.
 
         Returns:
             Number of rows written.
@@ -503,27 +420,15 @@ class CostTracker:
         Raises:
             ConfigurationError: The file cannot be written, or is the ledger itself.
         """
-        return self._reader.to_jsonl(path, Selection(start_date, end_date, provider, model, tags))
+        return self._reader.to_jsonl(*exported(*path, **wanted))
 
-    def export_to_parquet(
-        self,
-        path: Union[str, Path],
-        *,
-        start_date: Optional[date] = None,
-        end_date: Optional[date] = None,
-        provider: Optional[str] = None,
-        model: Optional[str] = None,
-        tags: Optional[Mapping[str, str]] = None,
-    ) -> int:
+    @takes_parameters_of(exported)
+    def export_to_parquet(self, *path: Any, **wanted: Any) -> int:  # noqa: D417
         """Write the same rows as a Parquet file, with the types of ``to_arrow``.
 
         Args:
             path: The file to write; one that exists is replaced when the new one is complete.
-            start_date: First moment to export, as in ``get_usage_report``; so are the others.
-            end_date: Last moment to export.
-            provider: Export only rows of this provider entry.
-            model: Export only rows of this model.
-            tags: Export only rows of calls with these tags.
+            start_date: First moment to export. It and what follows are those of ``get_usage_report``.
 
         Returns:
             Number of rows written.
@@ -532,49 +437,25 @@ class CostTracker:
             ConfigurationError: The file cannot be written, or is the ledger itself; or the extra
                 ``arrow`` is not installed.
         """
-        return self._reader.to_parquet(path, Selection(start_date, end_date, provider, model, tags))
+        return self._reader.to_parquet(*exported(*path, **wanted))
 
-    def to_dicts(
-        self,
-        start_date: Optional[date] = None,
-        end_date: Optional[date] = None,
-        *,
-        provider: Optional[str] = None,
-        model: Optional[str] = None,
-        tags: Optional[Mapping[str, str]] = None,
-    ) -> List[Dict[str, Any]]:
+    @takes_parameters_of(selected)
+    def to_dicts(self, *moments: Any, **wanted: Any) -> List[Dict[str, Any]]:
         """List the same rows as dicts, as ``pandas.DataFrame`` takes them.
 
-        Args:
-            start_date: First moment to list, as in ``get_usage_report``; so are the others.
-            end_date: Last moment to list.
-            provider: List only rows of this provider entry.
-            model: List only rows of this model.
-            tags: List only rows of calls with these tags.
+        The arguments are those of ``get_usage_report``.
 
         Returns:
             One dict for each row: numbers, ``datetime`` in UTC, ``Decimal`` for money, a dict of tags, None
             for what is not known.
         """
-        return self._reader.to_dicts(Selection(start_date, end_date, provider, model, tags))
+        return self._reader.to_dicts(selected(*moments, **wanted))
 
-    def to_arrow(
-        self,
-        start_date: Optional[date] = None,
-        end_date: Optional[date] = None,
-        *,
-        provider: Optional[str] = None,
-        model: Optional[str] = None,
-        tags: Optional[Mapping[str, str]] = None,
-    ) -> Any:
+    @takes_parameters_of(selected)
+    def to_arrow(self, *moments: Any, **wanted: Any) -> Any:
         """Make an Arrow table of the same rows, which pandas, polars and DuckDB take as it is.
 
-        Args:
-            start_date: First moment to list, as in ``get_usage_report``; so are the others.
-            end_date: Last moment to list.
-            provider: List only rows of this provider entry.
-            model: List only rows of this model.
-            tags: List only rows of calls with these tags.
+        The arguments are those of ``get_usage_report``.
 
         Returns:
             A ``pyarrow.Table`` with the columns of the ledger: moments in UTC, tags as a map, money with 20
@@ -583,7 +464,7 @@ class CostTracker:
         Raises:
             ConfigurationError: The extra ``arrow`` is not installed.
         """
-        return self._reader.to_arrow(Selection(start_date, end_date, provider, model, tags))
+        return self._reader.to_arrow(selected(*moments, **wanted))
 
 
 def _check_prices() -> None:
@@ -593,10 +474,6 @@ def _check_prices() -> None:
             "The price table of llm_orchestrator, prices.json, is not where the library is. Install it "
             "again; a frozen program has to take the library's data files along, as PyInstaller does."
         )
-
-
-def _new_id() -> str:
-    return os.urandom(16).hex()
 
 
 def __getattr__(name: str) -> Any:

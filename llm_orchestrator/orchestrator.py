@@ -35,14 +35,10 @@ from llm_orchestrator.exceptions import unreadable_module
 from llm_orchestrator.models.registry import ModelRegistry
 from llm_orchestrator.request.arguments import CallArguments, call_arguments, hide_headers
 from llm_orchestrator.request.embedding import embedding_arguments
-from llm_orchestrator.request.signatures import (
-    call_parameters,
-    embedding_parameters,
-    shares_parameters_with,
-    takes_parameters_of,
-)
+from llm_orchestrator.request.signatures import call_parameters, embedding_parameters
 from llm_orchestrator.types import EmbeddingResponse, LLMResponse, Messages
 from llm_orchestrator.utils.lazy import LazyModule
+from llm_orchestrator.utils.signatures import shares_parameters_with, takes_parameters_of
 
 if TYPE_CHECKING:
     from llm_orchestrator import bulk, conversation, streaming

@@ -14,7 +14,8 @@ class TakenParameters(griffe.Extension):
     """Puts the function's parameters in the place of ``**arguments``."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
-        classes = [pkg["orchestrator.LLMOrchestrator"], pkg["conversation.Conversation"]]
+        names = ("orchestrator.LLMOrchestrator", "conversation.Conversation", "cost_tracker.CostTracker")
+        classes = [pkg[name] for name in names]
         for method in [method for each in classes for method in each.functions.values()]:
             for decorator in method.decorators:
                 if decorator.callable_path.endswith(".takes_parameters_of"):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from llm_orchestrator.types import LLMRequest
 from llm_orchestrator.usage.record import UsageRecord
-from llm_orchestrator.utils.characters import texts_in
 from llm_orchestrator.utils.hidden import hidden
 from llm_orchestrator.utils.values import evolve
 
@@ -33,7 +32,7 @@ _from_outside = itemgetter(
 
 def without_secrets(record: UsageRecord, redactor: Redactor) -> UsageRecord:
     """The record of an answer in which a server may have repeated a key; what is our own stays as it is."""
-    if not redactor.finds("\n".join(texts_in([*_from_outside(record.__dict__)]))):
+    if not redactor.finds("\n".join(map(str, _from_outside(record.__dict__)))):
         return record  # and what the price details say comes from there, too
     cleaned: UsageRecord = redactor.clean(record)
     return evolve(cleaned, **{name: getattr(record, name) for name in _OUR_OWN})

@@ -1,4 +1,4 @@
-"""The parameters of a call, named once for all ways of calling, and how methods get them.
+"""The parameters of a call, named once for all ways of calling.
 
 Programs, editors and type checkers see them as those of the methods. What becomes of them is in
 ``arguments`` and ``embedding``.
@@ -6,22 +6,15 @@ Programs, editors and type checkers see them as those of the methods. What becom
 
 from __future__ import annotations
 
-import inspect
-from functools import cache
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Type, Union
 
 from llm_orchestrator.types import JSON, CacheMode, Choice, Effort, Messages
 from llm_orchestrator.types.served_tools import ServedTool, ToolServer
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-    from typing_extensions import Concatenate, ParamSpec
 
-    Parameters = ParamSpec("Parameters")
-
-__all__ = ["call_parameters", "embedding_parameters", "shares_parameters_with", "takes_parameters_of"]
-
-Result = TypeVar("Result")
+__all__ = ["call_parameters", "embedding_parameters"]
 
 
 def call_parameters(
@@ -71,36 +64,3 @@ def embedding_parameters(
     **provider_options: Any,
 ) -> None:
     """The parameters of ``embed``, which documents them."""
-
-
-def takes_parameters_of(
-    template: Callable[Parameters, Any],
-) -> Callable[[Callable[..., Result]], Callable[Concatenate[Any, Parameters], Result]]:
-    """Give methods that pass their arguments on to ``template`` its signature, for editors and mypy."""
-
-    def decorate(method: Callable[..., Result]) -> Callable[Concatenate[Any, Parameters], Result]:
-        own = inspect.signature(method)
-        parameters = [own.parameters["self"], *_parameters_of(template)]
-        method.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
-        return method
-
-    return decorate
-
-
-@cache  # of two templates, each shared by several methods
-def _parameters_of(template: Callable[..., Any]) -> Tuple[inspect.Parameter, ...]:
-    return tuple(inspect.signature(template).parameters.values())
-
-
-def shares_parameters_with(
-    template: Callable[..., Any],
-) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    """Give a method the signature of another one of its class, for editors; its overloads tell mypy."""
-
-    def decorate(method: Callable[..., Result]) -> Callable[..., Result]:
-        returned = inspect.signature(method).return_annotation
-        signature = inspect.signature(template).replace(return_annotation=returned)
-        method.__signature__ = signature  # type: ignore[attr-defined]  # inspect reads it
-        return method
-
-    return decorate

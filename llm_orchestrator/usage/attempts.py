@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional, Union
 
 from llm_orchestrator.exceptions import ConfigurationError, OrchestratorError, ProviderError
 from llm_orchestrator.types import MISSING_USAGE, Attempt, CostDetails, Exchange, LLMResponse, TokenUsage
 from llm_orchestrator.usage.estimates import ESTIMATOR
-from llm_orchestrator.usage.record import UsageRecord
+from llm_orchestrator.usage.record import BLANK, UsageRecord
 from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.numbers import is_amount
 from llm_orchestrator.utils.values import build
@@ -65,6 +66,7 @@ def usage_record_of(
     number: int,
     status: str,
     details: Optional[CostDetails],
+    final: bool = True,
     estimated: Optional[Mapping[str, int]] = None,
     exchange: Optional[Exchange] = None,
     ended_at: Optional[datetime] = None,
@@ -77,38 +79,33 @@ def usage_record_of(
     usage = answer.usage
     if details is None:
         details, usage = _NO_CHARGE, _NOTHING_USED
-    return build(
-        UsageRecord,
-        {
-            "timestamp": ended_at or datetime.now(timezone.utc),
-            "provider": answer.provider,
-            "model": answer.model,
-            **_reported_tokens(usage, estimated or {}),
-            "cost": details.total,
-            "session_id": call.session_id,
-            "call_id": call.call_id,
-            "attempt": number,
-            "final": True,
-            "status": status,
-            "error_type": attempt.error,
-            "status_code": attempt.status_code,
-            "request_id": attempt.request_id,
-            "requested_model": attempt.model or None,
-            "price_status": details.status,
-            "streamed": call.streamed,
-            "latency": attempt.latency,
-            "tags": {str(name): str(value) for name, value in call.tags.items()},
-            "finish_reason": answer.raw_finish_reason,
-            "time_to_first_token": attempt.time_to_first_token,
-            "started_at": attempt.started_at,
-            "estimated_counts": estimated or {},
-            "estimator": ESTIMATOR if estimated else None,
-            "cost_details": details,
-            "price_provider": details.provider,
-            "base_url": call.base_url and _origin(call.base_url),
-            **_audit_facts(answer, exchange),
-        },
-    )
+    # The copy of a dict with every name in it, changed in place, costs a third of a display of so many.
+    fields = BLANK.copy()
+    fields["timestamp"] = ended_at or datetime.now(timezone.utc)
+    fields["provider"] = answer.provider
+    fields["model"] = answer.model
+    fields["cost"] = details.total
+    fields["session_id"], fields["call_id"], fields["streamed"], tags, base_url = call
+    fields["tags"] = {str(name): str(value) for name, value in tags.items()} if tags else {}
+    fields["base_url"] = base_url and _origin(base_url)
+    fields["attempt"] = number
+    fields["final"] = final
+    fields["status"] = status
+    fields["error_type"] = attempt.error
+    fields["status_code"] = attempt.status_code
+    fields["request_id"] = attempt.request_id
+    fields["requested_model"] = attempt.model or None
+    fields["latency"] = attempt.latency
+    fields["time_to_first_token"] = attempt.time_to_first_token
+    fields["started_at"] = attempt.started_at
+    fields["finish_reason"] = answer.raw_finish_reason
+    fields["price_status"] = details.status
+    fields["price_provider"] = details.provider
+    fields["cost_details"] = details
+    _add_tokens(fields, usage, estimated)
+    if exchange is not None:
+        _add_audit_facts(fields, answer, exchange)
+    return build(UsageRecord, fields)
 
 
 def given_cost(cost: Union[Decimal, float, str], status: str = "priced") -> CostDetails:
@@ -150,32 +147,35 @@ def is_refused(status: str, status_code: Optional[int], usage: TokenUsage) -> bo
     return rejected and usage.total_tokens is None
 
 
-def _reported_tokens(usage: TokenUsage, estimated: Mapping[str, int]) -> Dict[str, Any]:
-    """The fields of a record that hold tokens: what was reported, and nothing that had to be estimated."""
-    return {
-        "prompt_tokens": None if "in" in estimated else usage.prompt_tokens,
-        "completion_tokens": None if "out" in estimated else usage.completion_tokens,
-        "total_tokens": None if estimated else usage.total_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "usage_status": usage.source,
-    }
+def _add_tokens(fields: Dict[str, Any], usage: TokenUsage, estimated: Optional[Mapping[str, int]]) -> None:
+    """Add what was reported; what had to be estimated stands apart from it."""
+    fields["prompt_tokens"] = usage.prompt_tokens
+    fields["completion_tokens"] = usage.completion_tokens
+    fields["total_tokens"] = usage.total_tokens
+    fields["cached_tokens"] = usage.cached_tokens
+    fields["cache_write_tokens"] = usage.cache_write_tokens
+    fields["reasoning_tokens"] = usage.reasoning_tokens
+    fields["usage_status"] = usage.source
+    if estimated:
+        fields["estimated_counts"] = estimated
+        fields["estimator"] = ESTIMATOR
+        fields["total_tokens"] = None
+        if "in" in estimated:
+            fields["prompt_tokens"] = None
+        if "out" in estimated:
+            fields["completion_tokens"] = None
 
 
-def _audit_facts(answer: LLMResponse, exchange: Optional[Exchange]) -> Dict[str, Any]:
-    """The fields of a record that an audit needs to price the answer again."""
-    if exchange is None:
-        return {"api": None, "usage_raw": None, "price_facts": {}}
-    return {
-        "api": exchange.api or None,
-        "usage_raw": answer.usage.raw,
-        "price_facts": facts.price_facts(
-            exchange.request, exchange.headers, answer.raw_response or {}, batch=exchange.batch
-        ),
-    }
+def _add_audit_facts(fields: Dict[str, Any], answer: LLMResponse, exchange: Exchange) -> None:
+    """Add what an audit needs to price the answer again."""
+    fields["api"] = exchange.api or None
+    fields["usage_raw"] = answer.usage.raw
+    fields["price_facts"] = facts.price_facts(
+        exchange.request, exchange.headers, answer.raw_response or {}, batch=exchange.batch
+    )
 
 
+@lru_cache(maxsize=64)
 def _origin(base_url: str) -> str:
     """Reduce a URL to what decides a price; path and query are nobody's business."""
     return "/".join(base_url.split("/", 3)[:3])

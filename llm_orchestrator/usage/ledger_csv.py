@@ -63,7 +63,7 @@ _QUOTED = LazyPattern(r'(?:"([^"]*(?:""[^"]*)*)"|([^,"]*))(,|$)')
 
 def encode(cells: Iterable[str]) -> bytes:
     """Write cells as one line."""
-    return _line(map(_text, cells))
+    return _line(",".join(map(_text, cells)))
 
 
 def encode_values(values: Sequence[Any]) -> bytes:
@@ -74,18 +74,18 @@ def encode_values(values: Sequence[Any]) -> bytes:
             if value is None
             else (
                 value
-                if value.__class__ is str and value.isalnum()
+                if type(value) is str and value.isalnum()
                 else _CELL_WRITERS.get(type(value), _of_any)(value)
             )
         )
         for value in values
     ]
-    line = _line(cells)
-    return encode(map(as_text, values)) if b",-" in line else line  # a negative number is seldom
+    line = ",".join(cells)
+    return encode(map(as_text, values)) if ",-" in line else _line(line)  # a negative number is seldom
 
 
-def _line(cells: Iterable[str]) -> bytes:
-    return ",".join(cells).encode("utf-8", "backslashreplace") + b"\n"
+def _line(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _of_any(value: Any) -> str:

@@ -9,15 +9,23 @@ import json
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from llm_orchestrator.types import MISSING_USAGE, CostDetails, TokenUsage
 from llm_orchestrator.usage.columns import COLUMNS, DETAILS, LISTS, SCHEMA
+from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.numbers import is_count, shown
 from llm_orchestrator.utils.values import Value, evolve
 
+if TYPE_CHECKING:
+    import pydantic_core
+else:
+    pydantic_core = LazyModule("pydantic_core")  # a program that only reads a ledger does without
+
 __all__ = [
+    "BLANK",
     "WRITERS",
     "Tokens",
     "UsageRecord",
@@ -155,24 +163,31 @@ class UsageRecord(Value):
             One value for each column, None where it is unknown.
         """
         own = self.__dict__
-        estimate = (True, self.estimated_cost) if self.estimated else (False, None)
+        is_estimated = self.estimated
         return [
             *_before_estimate(own),
-            *estimate,
+            is_estimated,
+            self.estimated_cost if is_estimated else None,
             *_before_price(own),
             *_price_values(self.cost_details),
             _as_list(self.estimated_counts),
             *_after_price(own),
+            _as_document(self.price_facts),
+            _as_document(self.usage_raw),
             SCHEMA,
         ]
 
 
 _EMPTY = UsageRecord(datetime.min, "", "", None, None, None, None, "", "")
-_ESTIMATE, _TAGS, _PRICE, _AFTER = map(COLUMNS.index, ("estimated", "tags", next(iter(DETAILS)), "estimator"))
+#: The fields of a record of which nothing is known.
+BLANK: Dict[str, Any] = dict(_EMPTY.__dict__)
+_ESTIMATE, _TAGS, _PRICE, _AFTER, _DOCUMENTS = map(
+    COLUMNS.index, ("estimated", "tags", next(iter(DETAILS)), "estimator", "price_facts")
+)
 _Getter = Callable[[Mapping[str, Any]], Sequence[Any]]
 _before_estimate: _Getter = itemgetter(*COLUMNS[:_ESTIMATE])
 _before_price: _Getter = itemgetter(*COLUMNS[_TAGS:_PRICE])
-_after_price: _Getter = itemgetter(*COLUMNS[_AFTER:-1])
+_after_price: _Getter = itemgetter(*COLUMNS[_AFTER:_DOCUMENTS])
 _details: _Getter = itemgetter(*DETAILS.values())
 _NO_DETAILS = (None,) * (len(DETAILS) + len(LISTS))
 
@@ -293,15 +308,39 @@ def parse_counts(text: str) -> Dict[str, int]:
     return {name: int(count) for name, _, count in pairs}
 
 
-_JSON = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_encode_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def _as_json(value: Any) -> str:
-    return _JSON(value) if value else ""
+    return _encode_json(value) if value else ""
+
+
+def _as_document(value: Any) -> str:
+    """JSON for programs alone: without spaces, by a writer four times as fast as ``json``."""
+    if not value:
+        return ""
+    try:
+        return pydantic_core.to_json(value, fallback=str).decode()
+    except ValueError:  # half a character, for instance, which UTF-8 cannot hold
+        return _encode_json(value)
+
+
+@lru_cache(maxsize=8)
+def _as_minute(year: int, month: int, day: int, hour: int, minute: int) -> str:
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}"
 
 
 def _as_moment(value: datetime) -> str:
-    return value.isoformat(timespec="microseconds")
+    """ISO 8601 with microseconds; most rows are of the minute of the row before, whose text is known."""
+    if value.tzinfo is not timezone.utc:
+        return value.isoformat(timespec="microseconds")
+    minute = _as_minute(value.year, value.month, value.day, value.hour, value.minute)
+    return "%s:%02d.%06d+00:00" % (minute, value.second, value.microsecond)  # noqa: UP031 (the fastest)
+
+
+def _as_money(value: Decimal) -> str:
+    text = str(value)
+    return f"{value:f}" if "E" in text else text  # never 1E-7
 
 
 #: How a value is written, by its type; one of another type as ``str`` writes it.
@@ -309,7 +348,7 @@ WRITERS: Mapping[type, Callable[[Any], str]] = {
     bool: ("false", "true").__getitem__,
     int: str,
     float: "{:.6f}".format,
-    Decimal: "{:f}".format,  # never 1E-7
+    Decimal: _as_money,
     datetime: _as_moment,
     dict: _as_json,
     list: _as_json,
@@ -329,9 +368,11 @@ def as_text(value: Any) -> str:
 
 
 def _as_list(values: Mapping[str, Any]) -> str:
+    if not values:
+        return ""
     return " ".join(
         [
-            f"{name}={value:f}" if type(value) is Decimal else f"{name}={value}"
+            f"{name}={_as_money(value)}" if type(value) is Decimal else f"{name}={value}"
             for name, value in values.items()
         ]
     )

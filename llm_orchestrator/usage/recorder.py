@@ -85,7 +85,7 @@ class Recorder:
 
     def add(self, record: UsageRecord) -> None:
         """Keep a record; a ledger that cannot be written is logged and never raised."""
-        self.flush()
+        self._log_handed_over()
         with self._lock:
             if record.cost is not None:
                 self._add_to_session(record.session_id, record.cost, record.estimated_cost)
@@ -144,14 +144,18 @@ class Recorder:
 
     def flush(self, wait: Optional[bool] = None) -> None:
         """Write what finalizers handed over, and what an event loop could not write at once."""
-        if self._handed_over:
-            handed_over = []
-            with suppress(IndexError):  # empty, or another thread was faster
-                while True:
-                    handed_over.append(self._handed_over.popleft())
-            for log in handed_over:
-                log()
+        self._log_handed_over()
         self.store.flush(wait=wait)
+
+    def _log_handed_over(self) -> None:
+        if not self._handed_over:
+            return
+        handed_over = []
+        with suppress(IndexError):  # empty, or another thread was faster
+            while True:
+                handed_over.append(self._handed_over.popleft())
+        for log in handed_over:
+            log()
 
     def close(self) -> None:
         """Write what is waiting and give the ledger file back; a record that comes later opens it again."""

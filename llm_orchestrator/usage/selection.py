@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 from datetime import date, datetime
-from typing import Iterable, Iterator, Mapping, Optional, Sequence
+from pathlib import Path
+from typing import Iterable, Iterator, Mapping, Optional, Sequence, Tuple, Union
 
 from llm_orchestrator.usage.columns import REPORT_COLUMNS
 from llm_orchestrator.usage.groups import storable, tags_of
 from llm_orchestrator.usage.ledger_csv import Row
 from llm_orchestrator.usage.record import as_utc, parse_timestamp
 
-__all__ = ["ALL", "Selection"]
+__all__ = ["ALL", "Selection", "exported", "selected"]
 
 _TIME, _PROVIDER, _MODEL, _SESSION, _TAGS = map(
     REPORT_COLUMNS.index, ("timestamp", "provider", "model", "session_id", "tags")
@@ -85,3 +86,28 @@ def _texts(tags: Optional[Mapping[str, str]]) -> Mapping[str, str]:
 
 #: Every row.
 ALL = Selection()
+
+
+def selected(
+    start_date: Optional[date] = None,
+    end_date: Optional[date] = None,
+    *,
+    provider: Optional[str] = None,
+    model: Optional[str] = None,
+    tags: Optional[Mapping[str, str]] = None,
+) -> Selection:
+    """The rows that a reader asks for; ``CostTracker.get_usage_report`` documents the arguments."""
+    return Selection(start_date, end_date, provider, model, tags)
+
+
+def exported(
+    path: Union[str, Path],
+    *,
+    start_date: Optional[date] = None,
+    end_date: Optional[date] = None,
+    provider: Optional[str] = None,
+    model: Optional[str] = None,
+    tags: Optional[Mapping[str, str]] = None,
+) -> Tuple[Union[str, Path], Selection]:
+    """The same, to be written to a file."""
+    return path, Selection(start_date, end_date, provider, model, tags)

@@ -254,7 +254,7 @@ def test_n8_what_a_tracker_raises_costs_no_answer(
     bench.orchestrator.close()
 
 
-@pytest.mark.parametrize("name", ["_audit_facts", "_reported_tokens"])
+@pytest.mark.parametrize("name", ["_add_audit_facts", "_add_tokens"])
 def test_n8_a_detail_that_cannot_be_made_is_left_out_of_the_row(
     server: ScriptedServer,
     dialect: Dialect,

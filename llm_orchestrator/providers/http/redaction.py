@@ -87,10 +87,14 @@ class Redactor:
     """Replaces secrets anywhere in a text."""
 
     def __init__(self, secrets: Iterable[Optional[str]]) -> None:
-        self._given = self._own = _all_forms(secrets)
-        self._beginnings = _beginnings_of(self._own)
+        self._given = _all_forms(secrets)
         self._born: Deque[str] = deque(maxlen=MOST_BORN)
+        self._know(self._given)
         self._base: Optional[Redactor] = None
+
+    def _know(self, secrets: List[str]) -> None:
+        self._own = secrets
+        self._beginnings = _beginnings_of(secrets)
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._secrets)} secrets)"
@@ -112,8 +116,7 @@ class Redactor:
         new = [secret for secret in secrets if secret and secret not in self._secrets]
         if new:
             self._born.extend(new)
-            self._own = _all_forms([*self._given, *self._born])
-            self._beginnings = _beginnings_of(self._own)
+            self._know(_all_forms([*self._given, *self._born]))
 
     def finds(self, text: str) -> bool:
         """Whether a secret may stand somewhere in a text; fast, for every row and reply is asked."""
