@@ -159,7 +159,7 @@ class WholeReply(NamedTuple):
     Attributes:
         body: Its JSON object.
         headers: Its headers.
-        may_hold_halves: Characters were escaped, and one of them may be cut in two.
+        may_hold_halves: Whether a character in it may be cut in two.
     """
 
     body: Dict[str, Any]
