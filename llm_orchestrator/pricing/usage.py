@@ -68,7 +68,8 @@ def read_usage(query: PricingQuery, usual_api: Optional[str] = None) -> Optional
     if isinstance(raw, TokenUsage):
         return _read_counts(raw, query.request)
     streamed = isinstance(raw, (list, tuple))
-    reported = [in_numbers(usage) for usage in (raw if isinstance(raw, (list, tuple)) else (raw,)) if usage]
+    usages: Any = raw if streamed else (raw,)
+    reported = [in_numbers(usage) for usage in usages if usage]
     if not reported:
         return None
     last, api = reported[-1], query.api or usual_api

@@ -85,12 +85,7 @@ class ClientProtocol:
 
     def pieces(self, request: bytes) -> Iterator[Union[bytes, memoryview]]:
         """Cut a request into what is sent at a time."""
-        if self._tls is None and len(request) <= WRITE_BYTES:
-            yield request
-            return
-        view = memoryview(request)
-        for at in range(0, len(request), WRITE_BYTES):
-            part = view[at : at + WRITE_BYTES]
+        for part in [request] if len(request) <= WRITE_BYTES else _cut(memoryview(request)):
             try:
                 yield part if self._tls is None else self._tls.encrypt(part)
             except ssl.SSLError as error:
@@ -133,3 +128,7 @@ class ClientProtocol:
         if not self.is_open and self._tls_settings is not None:
             return tls_failure(error, self._origin.host, self._tls_settings.trusted)
         return self.lost(reason_of(error))
+
+
+def _cut(request: memoryview) -> Iterator[memoryview]:
+    return (request[at : at + WRITE_BYTES] for at in range(0, len(request), WRITE_BYTES))

@@ -6,7 +6,7 @@ asyncio's own TLS keeps a quarter of a megabyte for each connection; this takes 
 from __future__ import annotations
 
 import ssl
-from typing import List
+from typing import List, Union
 
 __all__ = ["TLSStream"]
 
@@ -52,7 +52,7 @@ class TLSStream:
             pass
         return pieces
 
-    def encrypt(self, data: memoryview) -> bytes:
+    def encrypt(self, data: Union[bytes, memoryview]) -> bytes:
         """Cipher bytes for the server, and what was to be said besides."""
         at = 0
         while at < len(data):

@@ -63,7 +63,8 @@ def parse_reply(body: JSON, provider: str) -> LLMResponse:
         reasoning=read_reasoning(message) or None,
         refusal=refusal,
         alternatives=tuple(
-            read_content(as_mapping(other.get("message")).get("content")) for _, other in other_choices(body)
+            read_content(as_mapping(other.get("message")).get("content"))
+            for _, other in other_answers(body.get("choices"), choice)
         ),
         images=images,
         audio=audio,

@@ -41,6 +41,8 @@ __all__ = [
 REASONING_KEYS = ("reasoning_content", "reasoning")
 #: What our message has a place for; everything else in a turn goes back as it came.
 REBUILT_KEYS = ("role", "content", "tool_calls", "function_call")
+#: What a message of text alone is made of.
+PLAIN_KEYS = ("role", "content")
 #: What a plain tool call is made of; anything beside it (signatures in ``extra_content``) must go back too.
 CALL_KEYS = {"id", "type", "index", "function"}
 FUNCTION_KEYS = {"name", "arguments", "parameters"}
@@ -125,8 +127,10 @@ def read_arguments(called: JSON) -> str:
 
 def state_to_keep(message: JSON, calls: Tuple[ToolCall, ...]) -> Optional[JSON]:
     """The turn as it must go back, where text and tool calls alone would lose something."""
-    kept = {key: value for key, value in message.items() if _goes_back(key, value, calls)}
     content = message.get("content")
+    if isinstance(content, str) and not any(message[key] for key in message if key not in PLAIN_KEYS):
+        return None  # most often
+    kept = {key: value for key, value in message.items() if _goes_back(key, value, calls)}
     plain = all(map(is_plain_part, content)) if isinstance(content, list) else True
     if plain and not kept and all(_is_plain(entry) for entry in as_list(message.get("tool_calls"))):
         return None
