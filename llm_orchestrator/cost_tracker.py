@@ -396,7 +396,11 @@ class CostTracker:
 
         Args:
             path: The file to write; one that exists is replaced when the new one is complete.
-            start_date: First moment to export. It and what follows are those of ``get_usage_report``.
+            start_date: First moment to export, as in ``get_usage_report``; so are the others.
+            end_date: Last moment to export.
+            provider: Export only rows of this provider entry.
+            model: Export only rows of this model.
+            tags: Export only rows of calls with these tags.
 
         Returns:
             Number of rows written.
@@ -412,7 +416,11 @@ class CostTracker:
 
         Args:
             path: The file to write; one that exists is replaced when the new one is complete.
-            start_date: First moment to export. It and what follows are those of ``get_usage_report``.
+            start_date: First moment to export, as in ``get_usage_report``; so are the others.
+            end_date: Last moment to export.
+            provider: Export only rows of this provider entry.
+            model: Export only rows of this model.
+            tags: Export only rows of calls with these tags.
 
         Returns:
             Number of rows written.
@@ -428,7 +436,11 @@ class CostTracker:
 
         Args:
             path: The file to write; one that exists is replaced when the new one is complete.
-            start_date: First moment to export. It and what follows are those of ``get_usage_report``.
+            start_date: First moment to export, as in ``get_usage_report``; so are the others.
+            end_date: Last moment to export.
+            provider: Export only rows of this provider entry.
+            model: Export only rows of this model.
+            tags: Export only rows of calls with these tags.
 
         Returns:
             Number of rows written.
@@ -440,10 +452,15 @@ class CostTracker:
         return self._reader.to_parquet(*exported(*path, **wanted))
 
     @takes_parameters_of(selected)
-    def to_dicts(self, *moments: Any, **wanted: Any) -> List[Dict[str, Any]]:
+    def to_dicts(self, *moments: Any, **wanted: Any) -> List[Dict[str, Any]]:  # noqa: D417
         """List the same rows as dicts, as ``pandas.DataFrame`` takes them.
 
-        The arguments are those of ``get_usage_report``.
+        Args:
+            start_date: First moment to list, as in ``get_usage_report``; so are the others.
+            end_date: Last moment to list.
+            provider: List only rows of this provider entry.
+            model: List only rows of this model.
+            tags: List only rows of calls with these tags.
 
         Returns:
             One dict for each row: numbers, ``datetime`` in UTC, ``Decimal`` for money, a dict of tags, None
@@ -452,10 +469,15 @@ class CostTracker:
         return self._reader.to_dicts(selected(*moments, **wanted))
 
     @takes_parameters_of(selected)
-    def to_arrow(self, *moments: Any, **wanted: Any) -> Any:
+    def to_arrow(self, *moments: Any, **wanted: Any) -> Any:  # noqa: D417
         """Make an Arrow table of the same rows, which pandas, polars and DuckDB take as it is.
 
-        The arguments are those of ``get_usage_report``.
+        Args:
+            start_date: First moment to list, as in ``get_usage_report``; so are the others.
+            end_date: Last moment to list.
+            provider: List only rows of this provider entry.
+            model: List only rows of this model.
+            tags: List only rows of calls with these tags.
 
         Returns:
             A ``pyarrow.Table`` with the columns of the ledger: moments in UTC, tags as a map, money with 20

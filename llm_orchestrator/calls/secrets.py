@@ -32,7 +32,7 @@ _from_outside = itemgetter(
 
 def without_secrets(record: UsageRecord, redactor: Redactor) -> UsageRecord:
     """The record of an answer in which a server may have repeated a key; what is our own stays as it is."""
-    if not redactor.finds("\n".join(map(str, _from_outside(record.__dict__)))):
+    if not redactor.finds("\n".join(map(str, filter(None, _from_outside(record.__dict__))))):
         return record  # and what the price details say comes from there, too
     cleaned: UsageRecord = redactor.clean(record)
     return evolve(cleaned, **{name: getattr(record, name) for name in _OUR_OWN})

@@ -100,3 +100,13 @@ def test_a_key_that_a_server_repeats_is_not_shown(source: str) -> None:
     with pytest.raises(ServerError) as caught:
         adapter.send_request(LLMRequest("model-1", (Message("user", "Hi"),), extra_headers=extra))
     assert str(caught.value) == f"unknown key {REDACTED}"
+
+
+def test_a_redactor_finds_what_it_was_given_learnt_or_includes() -> None:
+    base = Redactor(["sk-of-the-entry"])
+    redactor = base.including(["of-one-call"])
+    base.learn(["born-meanwhile"])
+    for secret in ("sk-of-the-entry", "of-one-call", "born-meanwhile"):
+        assert redactor.finds(f"model {secret[:12]}")
+    assert not redactor.finds("model sk-of-another")
+    assert base.finds("born-meanwhile") and not base.finds("of-one-call")
