@@ -426,7 +426,7 @@ class BaseLLMProvider(Adapter):
             request: The call.
             wire: The request as it was sent.
             context: Is given what decides the price beside the usage.
-            may_hold_halves: Whether a character of the body may be cut in two.
+            may_hold_halves: Whether characters of the body may be cut in two; its reader knows.
 
         Returns:
             The response, with what only the call knows filled in.

@@ -34,7 +34,6 @@ __all__ = [
     "Limits",
     "RawReply",
     "StreamState",
-    "WholeReply",
     "WireRequest",
     "abody_of",
     "body_of",
@@ -151,20 +150,6 @@ class RawReply(Protocol):
 
     async def aclose(self) -> None:
         """Release the connection, for async callers."""
-
-
-class WholeReply(NamedTuple):
-    """A reply that was read to its end.
-
-    Attributes:
-        body: Its JSON object.
-        headers: Its headers.
-        may_hold_halves: Whether a character in it may be cut in two.
-    """
-
-    body: Dict[str, Any]
-    headers: Mapping[str, str]
-    may_hold_halves: bool = True
 
 
 def body_of(reply: RawReply) -> Iterator[bytes]:
