@@ -17,7 +17,8 @@ from llm_orchestrator.exceptions import (
     ProviderTimeoutError,
 )
 from llm_orchestrator.providers.context import AttemptContext
-from llm_orchestrator.providers.wire import Limits, WholeReply, WireRequest
+from llm_orchestrator.providers.sending import WholeReply
+from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.types import JSON, LLMRequest
 from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.steps import Steps

@@ -12,7 +12,8 @@ from llm_orchestrator.exceptions import InvalidResponseError, ProviderError
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.http.redaction import Redactor
 from llm_orchestrator.providers.reading import as_mappings
-from llm_orchestrator.providers.wire import WholeReply, WireRequest
+from llm_orchestrator.providers.sending import WholeReply
+from llm_orchestrator.providers.wire import WireRequest
 from llm_orchestrator.request.options import misnamed
 from llm_orchestrator.types import (
     JSON,

@@ -6,22 +6,22 @@ wait. What is asked, and what becomes of the reply, is in ``base``.
 
 from __future__ import annotations
 
-from typing import Mapping, Optional, Protocol, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Protocol, Tuple
 
 from llm_orchestrator.exceptions import InvalidResponseError
 from llm_orchestrator.providers.http.deadlines import LoopWatch, ReplyWatch, ThreadWatch, Watch
 from llm_orchestrator.providers.http.reader import BodyReader, next_chunk
-from llm_orchestrator.providers.wire import (
-    Limits,
-    RawReply,
-    WholeReply,
-    WireRequest,
-    abody_of,
-    body_of,
-    close_reply,
-)
+from llm_orchestrator.providers.wire import Limits, RawReply, WireRequest, abody_of, body_of, close_reply
 
-__all__ = ["Opens", "aexchange", "aopen_reply", "exchange", "open_reply"]
+__all__ = ["Opens", "WholeReply", "aexchange", "aopen_reply", "exchange", "open_reply"]
+
+
+class WholeReply(NamedTuple):
+    """A reply that was read: its JSON object, whether characters in it may be cut in two, and its headers."""
+
+    body: Dict[str, Any]
+    headers: Mapping[str, str]
+    may_hold_halves: bool
 
 
 class Opens(Protocol):

@@ -7,7 +7,7 @@ format is an ``InvalidResponseError``. Memory is bounded by ``MAX_EVENT_BYTES`` 
 from __future__ import annotations
 
 import json
-from typing import Any, AsyncIterator, Dict, Iterator, List, Optional
+from typing import Any, AsyncIterator, Dict, Iterator, List, Optional, Tuple
 
 from pydantic_core import from_json
 
@@ -28,41 +28,15 @@ _SHOWN_BYTES = 200
 _LONGEST_MARK = 20
 
 
-class _JSONReader:
-    """Reads JSON objects. ``may_hold_halves``: characters of what was read may be cut in two."""
+class BodyReader:
+    """Collects the body of a whole reply.
 
-    may_hold_halves = False
-
-    def read_document(self, body: bytes) -> Dict[str, Any]:
-        """Read a whole reply."""
-        if not body or body.isspace():
-            raise InvalidResponseError("The provider sent an empty reply. Try again, or check base_url.")
-        return self._read_object(body.removeprefix(_BYTE_ORDER_MARK))
-
-    def _read_object(self, data: bytes) -> Dict[str, Any]:
-        try:
-            # By pydantic's parser, in a third of the time of Python's; texts are not kept in its cache.
-            value = from_json(data, cache_strings="keys")
-        except ValueError:
-            value = _read_patiently(data)
-            self.may_hold_halves = True  # only here: the other parser refuses them
-        if not isinstance(value, dict):
-            raise InvalidResponseError(
-                f"The provider sent {_shown(data)} where a JSON object belongs. Try again."
-            )
-        return value
-
-
-def read_document(body: bytes) -> Dict[str, Any]:
-    """Read a whole reply."""
-    return _JSONReader().read_document(body)
-
-
-class BodyReader(_JSONReader):
-    """Collects the body of a whole reply."""
+    ``may_hold_halves``: characters of the document may be cut in two.
+    """
 
     def __init__(self) -> None:
         self.ended = False
+        self.may_hold_halves = False
         self._chunks: List[bytes] = []
         self._bytes = 0
 
@@ -77,7 +51,8 @@ class BodyReader(_JSONReader):
 
     def document(self) -> Dict[str, Any]:
         """Read what was collected."""
-        return self.read_document(b"".join(self._chunks))
+        document, self.may_hold_halves = _read_document(b"".join(self._chunks))
+        return document
 
 
 async def next_chunk(chunks: AsyncIterator[bytes]) -> Optional[bytes]:
@@ -88,16 +63,29 @@ async def next_chunk(chunks: AsyncIterator[bytes]) -> Optional[bytes]:
         return None
 
 
-class EventReader(_JSONReader):
+def read_document(body: bytes) -> Dict[str, Any]:
+    """Read a whole reply."""
+    return _read_document(body)[0]
+
+
+def _read_document(body: bytes) -> Tuple[Dict[str, Any], bool]:
+    if not body or body.isspace():
+        raise InvalidResponseError("The provider sent an empty reply. Try again, or check base_url.")
+    return _parse_object(body.removeprefix(_BYTE_ORDER_MARK))
+
+
+class EventReader:
     """Cuts a stream of bytes into the JSON objects of its server-sent events.
 
     Line ends may be LF, CRLF or CR and bytes may be cut anywhere; comments, pings without data, event names
-    and a byte-order mark do not matter. ``[DONE]`` ends the stream and sets ``done``. A server that does not
-    stream sends a document instead, which is ``document`` at the end, or a list of events.
+    and a byte-order mark do not matter. ``[DONE]`` ends the stream and sets ``done``. ``may_hold_halves``:
+    characters may be cut in two. A server that does not stream sends a document instead, which is
+    ``document`` at the end, or a list of events.
     """
 
     def __init__(self) -> None:
         self.done = False
+        self.may_hold_halves = False
         self.document: Optional[Dict[str, Any]] = None
         self._events = 0
         self._is_document = False
@@ -148,13 +136,13 @@ class EventReader(_JSONReader):
         """Google's API sends its events as a list where nobody asks for an event stream."""
         body = bytes(self._rest).strip()
         if body.startswith(b"["):
-            events = self._read_object(b'{"events":' + body + b"}")["events"]
+            events = self._parsed(b'{"events":' + body + b"}")["events"]
             if not events or not all(isinstance(event, dict) for event in events):
                 raise InvalidResponseError(
                     f"The provider sent {_shown(body)} where events belong. Try again, or check base_url."
                 )
             return list(events)
-        self.document = self._read_object(body)
+        self.document = self._parsed(body)
         return []
 
     def _last_event(self) -> Optional[Dict[str, Any]]:
@@ -207,7 +195,27 @@ class EventReader(_JSONReader):
         if len(data) < _LONGEST_MARK and data.strip() in (b"", b"[DONE]"):
             self.done = bool(data.strip())
             return None
-        return self._read_object(data)
+        return self._parsed(data)
+
+    def _parsed(self, data: bytes) -> Dict[str, Any]:
+        value, may_hold_halves = _parse_object(data)
+        self.may_hold_halves = self.may_hold_halves or may_hold_halves
+        return value
+
+
+def _parse_object(data: bytes) -> Tuple[Dict[str, Any], bool]:
+    """Read an object, and tell whether characters in it may be cut in two."""
+    may_hold_halves = False
+    try:
+        # By pydantic's parser, in a third of the time of Python's; texts are not kept in its cache.
+        value = from_json(data, cache_strings="keys")
+    except ValueError:  # it refuses halves, for its strings cannot hold them
+        value, may_hold_halves = _read_patiently(data), True
+    if not isinstance(value, dict):
+        raise InvalidResponseError(
+            f"The provider sent {_shown(data)} where a JSON object belongs. Try again."
+        )
+    return value, may_hold_halves
 
 
 def _read_patiently(data: bytes) -> Any:
