@@ -1,12 +1,11 @@
-"""One call of an application: plans its attempts, makes them, and hands their outcome to its record.
+"""One call of an application: has its attempts made, and hands their outcome to its record.
 
-All state of a call is here and in its record: one orchestrator serves many threads and loops at once.
+All state of a call is here and in its parts: one orchestrator serves many threads and loops at once.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import os
 from datetime import datetime
 from decimal import Decimal
@@ -14,22 +13,14 @@ from functools import partial
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
-    Any,
-    Awaitable,
-    Callable,
-    Dict,
-    FrozenSet,
     Iterator,
-    NamedTuple,
     Optional,
-    Sequence,
     Tuple,
     Type,
-    TypeVar,
     Union,
 )
 
-from llm_orchestrator import policy
+from llm_orchestrator.calls.attempts import Attempts, CallSettings
 from llm_orchestrator.calls.budget import CallBudget
 from llm_orchestrator.calls.continuation import interruption, joined, partial_of, put_before, unfinished
 from llm_orchestrator.calls.expected_cost import dearest
@@ -45,23 +36,18 @@ from llm_orchestrator.exceptions import (
 from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.request.output import parse_output, wrapped_under
 from llm_orchestrator.types import (
-    DROPPABLE_PARAMETERS,
-    Attempt,
     EmbeddingRequest,
     EmbeddingResponse,
     LLMRequest,
     LLMResponse,
-    ModelInfo,
     OutputRejected,
     ToolCall,
 )
-from llm_orchestrator.utils.clock import monotonic
 from llm_orchestrator.utils.lazy import LazyModule
 from llm_orchestrator.utils.values import evolve
 
 if TYPE_CHECKING:
     from llm_orchestrator.calls import embedding
-    from llm_orchestrator.calls.pace import Pace
     from llm_orchestrator.calls.tool_report import ToolReport
     from llm_orchestrator.calls.turn import Turn
     from llm_orchestrator.providers import batches
@@ -70,44 +56,13 @@ if TYPE_CHECKING:
     from llm_orchestrator.providers.embedding import Embedded
     from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
     from llm_orchestrator.streaming import StreamCore
-
-    AsyncAttempt = Callable[[Attempt], Awaitable["Got"]]
 else:
     batches = LazyModule("llm_orchestrator.providers.batches")
     embedding = LazyModule("llm_orchestrator.calls.embedding")
 
-__all__ = ["Call", "CallSettings"]
+__all__ = ["Call"]
 
 logger = logging.getLogger(__name__)
-
-#: What an attempt gets; both know their ``usage``.
-Got = TypeVar("Got", "LLMResponse", "Embedded")
-
-
-class CallSettings(NamedTuple):
-    """What one call may do.
-
-    Attributes:
-        chain: The models to try, in order, beginning with the request's own.
-        max_retries: Retries on each model.
-        max_retry_wait: Longest pause in seconds.
-        max_continuations: How often an answer that the provider paused is continued.
-        drop_unsupported: Leave out a parameter that a model rejects, and ask again.
-        reask: How often an answer that does not fit its type is asked for again.
-        total_timeout: Seconds the whole call may take; None for no limit.
-        known_model: Looks up what the registry knows of a model.
-        pace: When its attempts may begin, where it is one of many; None: at once.
-    """
-
-    chain: Sequence[str]
-    max_retries: int
-    max_retry_wait: float
-    max_continuations: int
-    drop_unsupported: bool
-    reask: int
-    total_timeout: Optional[float]
-    known_model: Callable[[str], Optional[ModelInfo]]
-    pace: Optional[Pace] = None
 
 
 class Call:
@@ -125,14 +80,10 @@ class Call:
         counting: bool = False,
     ) -> None:
         self._provider = provider
-        self._request = request
         self._settings = settings
         self._shared = shared
         self._turn = turn
         self._is_streamed = streamed
-        self._is_counting = counting
-        self._deadline = math.inf
-        self._chain = settings.chain
         self._earlier: Optional[LLMResponse] = None  # the parts of a paused answer so far, as one
         self._continuations = 0
         self._is_unfinished = self._was_bounded = False
@@ -144,6 +95,9 @@ class Call:
         self._reporter = CallReporter(
             provider, request, shared, self._budget, streamed=streamed, counting=counting
         )
+        self._attempts = Attempts(
+            provider, request, settings, shared, self._reporter, streamed=streamed, counting=counting
+        )
 
     # ---------------------------------------------------------------- the four ways
 
@@ -152,7 +106,7 @@ class Call:
         with self:
             self._reserve()
             while True:
-                part = policy.run(self._plan(), self._attempt)
+                part = self._attempts.run(self._provider.send_request)
                 answer = None if self.goes_on(part) else self.succeed(part)
                 if isinstance(answer, LLMResponse):
                     return answer
@@ -162,7 +116,7 @@ class Call:
         with self:
             await self._areserve()
             while True:
-                part = await policy.arun(self._plan(), self._in_turn(self._aattempt))
+                part = await self._attempts.arun(self._provider.asend_request)
                 answer = None if self.goes_on(part) else self.succeed(part)
                 if isinstance(answer, LLMResponse):
                     return answer
@@ -171,13 +125,13 @@ class Call:
         """Open a streamed answer, or what follows it; its owner ends the call by a method below."""
         with self:
             self._reserve()
-            return policy.run(self._plan(), self._open_attempt)
+            return self._attempts.run(self._provider.send_streaming_request)
 
     async def aopen(self) -> AsyncProviderStream:
         """Open a streamed answer, async; see ``open``."""
         with self:
             await self._areserve()
-            return await policy.arun(self._plan(), self._aopen_attempt)
+            return await self._attempts.arun(self._provider.asend_streaming_request)
 
     def _reserve(self) -> None:
         """Reserve what it may cost, once, where a budget in a database asks for it."""
@@ -192,77 +146,29 @@ class Call:
             self._budget.hold(await asked.atake())
 
     def _most_it_costs(self) -> Decimal:
-        return dearest(
-            self._shared.tracker, self._provider, self._request, self._chain, self._settings.known_model
-        )
-
-    def _attempt(self, step: Attempt) -> LLMResponse:
-        context = self._context_of(step)
-        with self._reporter.attempt(step, context):
-            return self._provider.send_request(self._request_for(step), context)
-
-    async def _aattempt(self, step: Attempt) -> LLMResponse:
-        context = self._context_of(step)
-        with self._reporter.attempt(step, context):
-            return await self._provider.asend_request(self._request_for(step), context)
-
-    def _in_turn(self, attempt: AsyncAttempt[Got]) -> AsyncAttempt[Got]:
-        """The attempt, made in its turn where the call is one of many."""
-        return attempt if self._settings.pace is None else partial(self._paced, self._settings.pace, attempt)
-
-    async def _paced(self, pace: Pace, attempt: AsyncAttempt[Got], step: Attempt) -> Got:
-        """Make an attempt in its turn; a refusal of all that wait is no failure of this one."""
-        while True:
-            self._deadline += await pace.begin(self._request)  # that wait counts for no limit
-            try:
-                got = await attempt(step)
-            except BaseException as error:  # one that is cancelled gives its place back, too
-                if not pace.failed(error):
-                    raise
-            else:
-                pace.answered(got.usage)
-                return got
-
-    def _open_attempt(self, step: Attempt) -> ProviderStream:
-        context = self._context_of(step)
-        with self._reporter.attempt(step, context):
-            return self._provider.send_streaming_request(self._request_for(step), context)
-
-    async def _aopen_attempt(self, step: Attempt) -> AsyncProviderStream:
-        context = self._context_of(step)
-        with self._reporter.attempt(step, context):
-            return await self._provider.asend_streaming_request(self._request_for(step), context)
+        attempts, known = self._attempts, self._settings.known_model
+        return dearest(self._shared.tracker, self._provider, attempts.request, attempts.chain, known)
 
     def count(self) -> int:
         """Count the tokens of its request instead; that costs nothing, so nothing is recorded."""
         with self:
-            count = policy.run(self._plan(), self._count_attempt)
+            count = self._attempts.run(self._provider.count_tokens)
             self._reporter.end_count()
             return count
 
     async def acount(self) -> int:
         """Count the tokens of its request, async; see ``count``."""
         with self:
-            count = await policy.arun(self._plan(), self._acount_attempt)
+            count = await self._attempts.arun(self._provider.acount_tokens)
             self._reporter.end_count()
             return count
-
-    def _count_attempt(self, step: Attempt) -> int:
-        context = self._context_of(step)
-        with self._reporter.attempt(step, context):
-            return self._provider.count_tokens(self._request_for(step), context)
-
-    async def _acount_attempt(self, step: Attempt) -> int:
-        context = self._context_of(step)
-        with self._reporter.attempt(step, context):
-            return await self._provider.acount_tokens(self._request_for(step), context)
 
     # ---------------------------------------------------------------- in a batch
 
     def in_batch(self) -> Tuple[LLMRequest, AttemptContext]:
         """The request of a call that is one of a batch, and what is known beside it."""
-        step = self._step_in_batch()
-        return self._request_for(step), self._context_in_batch(step)
+        _, request, context = self._attempts.in_batch()
+        return request, context
 
     def receive(
         self,
@@ -275,8 +181,7 @@ class Call:
     ) -> LLMResponse:
         """Take what came of a call in a batch: it is one attempt, and neither retried nor continued."""
         with self:
-            step = self._step_in_batch()
-            context = self._context_in_batch(step)
+            step, _, context = self._attempts.in_batch()
             self._reporter.sent_earlier(step, context, call_id=call_id, at=sent_at, is_recorded=is_recorded)
             response = batches.answer_of(self._provider, result, item, context)
             continued = self._provider.continuation(item.request, response) is not None
@@ -286,15 +191,6 @@ class Call:
             assert isinstance(answer, LLMResponse), "nothing is asked again in the same batch"
             return answer
 
-    def _step_in_batch(self) -> Attempt:
-        model = self._chain[0]
-        return Attempt(model, self._rejected_by(model))
-
-    def _context_in_batch(self, step: Attempt) -> AttemptContext:
-        context = self._context_of(step)
-        context.batch = True
-        return context
-
     # ---------------------------------------------------------------- vectors
 
     def embed(self) -> EmbeddingResponse:
@@ -303,7 +199,7 @@ class Call:
         with self:
             self._reserve()
             for batch in self._batches():
-                self._take(vectors, policy.run(self._plan(), partial(self._embed_attempt, batch, vectors)))
+                self._take(vectors, self._attempts.run(partial(self._embed, batch, vectors)))
             return self._succeed_with(vectors)
 
     async def aembed(self, length: Optional[int] = None) -> EmbeddingResponse:
@@ -312,25 +208,22 @@ class Call:
         with self:
             await self._areserve()
             for batch in self._batches():
-                attempt = self._in_turn(partial(self._aembed_attempt, batch, vectors))
-                self._take(vectors, await policy.arun(self._plan(), attempt))
+                self._take(vectors, await self._attempts.arun(partial(self._aembed, batch, vectors)))
             return self._succeed_with(vectors)
 
-    def _embed_attempt(self, batch: EmbeddingRequest, vectors: embedding.Vectors, step: Attempt) -> Embedded:
-        context = self._context_of(step, vectors.length)
-        with self._reporter.attempt(step, context):
-            return self._provider.embed(batch, context)
-
-    async def _aembed_attempt(
-        self, batch: EmbeddingRequest, vectors: embedding.Vectors, step: Attempt
+    def _embed(
+        self, batch: EmbeddingRequest, vectors: embedding.Vectors, _: LLMRequest, context: AttemptContext
     ) -> Embedded:
-        context = self._context_of(step, vectors.length)
-        with self._reporter.attempt(step, context):
-            return await self._provider.aembed(batch, context)
+        return self._provider.embed(batch, vectors.told(context))
+
+    async def _aembed(
+        self, batch: EmbeddingRequest, vectors: embedding.Vectors, _: LLMRequest, context: AttemptContext
+    ) -> Embedded:
+        return await self._provider.aembed(batch, vectors.told(context))
 
     def _batches(self) -> Iterator[EmbeddingRequest]:
-        assert isinstance(self._request, EmbeddingRequest), "a call of embed is made of one"
-        for batch in embedding.parts_of(self._provider, self._request):
+        assert isinstance(self.request, EmbeddingRequest), "a call of embed is made of one"
+        for batch in embedding.parts_of(self._provider, self.request):
             self._reporter.send(batch)
             yield batch
 
@@ -342,72 +235,26 @@ class Call:
         self._reporter.succeed(self._earlier, "ok")
         return vectors.response(self._earlier)
 
-    # ---------------------------------------------------------------- what an attempt is made of
-
-    def _plan(self) -> policy.Plan:
-        settings = self._settings
-        if settings.total_timeout is not None and self._deadline == math.inf:
-            self._deadline = monotonic() + settings.total_timeout
-        return policy.plan(
-            self._chain,
-            policy.PolicySettings(
-                max_retries=settings.max_retries,
-                max_retry_wait=settings.max_retry_wait,
-                drop_unsupported=settings.drop_unsupported,
-                unsupported=self._unsupported(),
-                time_left=self._time_left,
-            ),
-        )
-
-    def _unsupported(self) -> Dict[str, FrozenSet[str]]:
-        """What each model is known to reject of what the call sets."""
-        if not (self._shared.unsupported or self._shared.uncounted):
-            return {}
-        return {model: self._rejected_by(model) for model in self._chain}
-
-    def _rejected_by(self, model: str) -> FrozenSet[str]:
-        names = self._provider.names_set(self._request, stream=self._is_streamed)
-        known = self._shared.rejected(self._provider.name, model, names, counting=self._is_counting)
-        return frozenset(known)
-
-    def _time_left(self) -> float:
-        return self._deadline - monotonic()
-
-    def _context_of(self, step: Attempt, vector_length: Optional[int] = None) -> AttemptContext:
-        return AttemptContext(
-            deadline=self._deadline,
-            without=step.without,
-            strict=not self._settings.drop_unsupported,
-            known=self._settings.known_model(step.model),
-            vector_length=vector_length,
-        )
-
-    def _request_for(self, step: Attempt) -> LLMRequest:
-        if step.model == self._request.model and not step.without:
-            return self._request
-        left_out: Dict[str, Any] = dict.fromkeys(step.without.intersection(DROPPABLE_PARAMETERS))
-        return evolve(self._request, model=step.model, **left_out)
-
     # ---------------------------------------------------------------- how it goes on, and how it ends
 
     @property
     def request(self) -> LLMRequest:
         """What is asked."""
-        return self._request
+        return self._attempts.request
 
     @property
     def asks_for_json(self) -> bool:
         """Whether its answer is to be JSON."""
-        return self._request.response_format is not None
+        return self.request.response_format is not None
 
     @property
     def wrapped_under(self) -> Optional[str]:
         """The key under which the value of its answer stands; None where it is the whole of the JSON."""
-        return wrapped_under(self._request)
+        return wrapped_under(self.request)
 
     def goes_on(self, part: LLMResponse) -> bool:
         """Whether the provider paused its answer and is asked to go on; the part is recorded then."""
-        following = self._provider.continuation(self._request, part)
+        following = self._provider.continuation(self.request, part)
         if following is None:
             self._is_unfinished = self._provider.is_unfinished(part)
             return False
@@ -417,8 +264,7 @@ class Call:
             return False
         self._continuations += 1
         self._earlier = joined(self._provider, self._earlier, self._reporter.end_part(part))
-        self._chain = (part.requested_model or self._request.model,)
-        self._request = evolve(following, model=self._chain[0])
+        self._attempts.ask_next(following, (part.requested_model or self.request.model,))
         return True
 
     def __enter__(self) -> None:
@@ -426,9 +272,9 @@ class Call:
             return  # it goes on
         if self._turn is not None:
             history = self._turn.begin()
-            self._request = evolve(self._request, messages=history + self._request.messages)
-        self._question = self._request
-        self._reporter.begin(self._request)
+            self._attempts.request = evolve(self.request, messages=history + self.request.messages)
+        self._question = self.request
+        self._reporter.begin(self.request)
 
     def __exit__(
         self,
@@ -462,7 +308,7 @@ class Call:
             if self._is_unfinished:
                 response = unfinished(response, self._continuations, self._was_bounded)
             else:  # after it was recorded: it was paid for, fit or not
-                response = parse_output(response, self._request)
+                response = parse_output(response, self.request)
         except (OutputParseError, OutputTruncatedError) as error:
             if self._misfits.left and isinstance(error, OutputParseError):
                 return self._ask_again(error, response)
@@ -480,10 +326,11 @@ class Call:
         assert self._question is not None, "an answer comes after the call has begun"
         self._misfits.add(error)
         chain, model = self._settings.chain, response.requested_model
-        self._chain = chain[chain.index(model) :] if model in chain else chain
-        self._question = self._request = evolve(asked_again(self._question, error), model=self._chain[0])
+        left = chain[chain.index(model) :] if model in chain else chain
+        self._attempts.ask_next(asked_again(self._question, error), left)
+        self._question = self.request
         self._earlier, self._continuations = None, 0
-        self._reporter.ask_again(error, self._request)
+        self._reporter.ask_again(error, self.request)
         return OutputRejected(reason_of(error), response)
 
     def _failure_of(self, error: Exception) -> Exception:

@@ -30,7 +30,7 @@ class ModelChooser:
             raise InvalidRequestError(
                 f"{first!r} is a fine-tuned model, which is not supported. Name its base model."
             )
-        models = tuple(dict.fromkeys((first, *fallbacks)))
+        models = tuple(dict.fromkeys((first, *fallbacks))) if fallbacks else (first,)
         for model in models:
             if (provider, model) not in self._own:
                 self._check_own(provider, model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Iterator, List, Optional
 
 from llm_orchestrator.calls.continuation import summed
+from llm_orchestrator.providers.context import AttemptContext
 from llm_orchestrator.providers.embedding import Embedded
 from llm_orchestrator.types import EmbeddingRequest, EmbeddingResponse, LLMResponse, Message
 from llm_orchestrator.utils.values import evolve
@@ -58,6 +59,11 @@ class Vectors:
     def length(self) -> Optional[int]:
         """Numbers in each vector; None before the first."""
         return len(self._vectors[0]) if self._vectors else self._length
+
+    def told(self, context: AttemptContext) -> AttemptContext:
+        """What the next attempt knows, and the length of the vectors before."""
+        context.vector_length = self.length
+        return context
 
     def add(self, batch: Embedded, recorded: LLMResponse) -> LLMResponse:
         """Add a batch, and its answer as it was recorded; returns the sum of all answers."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Mapping, Optional
 
-from llm_orchestrator.calls.call import Call, CallSettings
+from llm_orchestrator.calls.attempts import CallSettings
+from llm_orchestrator.calls.call import Call
 from llm_orchestrator.calls.chain import ModelChooser
 from llm_orchestrator.calls.providers import ProviderSet
 from llm_orchestrator.calls.shared import SharedState

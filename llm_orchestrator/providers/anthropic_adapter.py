@@ -51,7 +51,7 @@ class AnthropicAdapter(SDKProvider):
 
     def build_attempt(self, request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
         """Translate a request for a model of which something is known; see ``Adapter.build_attempt``."""
-        return self._versioned(anthropic.build_request(request, context, stream=stream))
+        return anthropic.build_request(request, context, stream=stream, headers=self.batch_headers)
 
     def parse_reply(self, body: JSON, headers: Mapping[str, str]) -> LLMResponse:
         """Translate a message; see ``Adapter.parse_reply``."""

@@ -32,7 +32,10 @@ __all__ = ["AsyncDirectTransport", "DirectTransport"]
 
 USER_AGENT = "llm-orchestrator"
 ABOVE = "../"
-_json_of = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+#: A body that holds itself is found by its depth; to look for it in every body would take long.
+_json_of = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, separators=(",", ":"), allow_nan=False
+).encode
 
 
 class _Requests:

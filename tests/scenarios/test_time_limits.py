@@ -15,7 +15,7 @@ from llm_orchestrator import (
     ProviderTimeoutError,
     StreamInterruptedError,
 )
-from llm_orchestrator.calls import call
+from llm_orchestrator.calls import attempts
 from llm_orchestrator.providers import stream, wire
 from llm_orchestrator.providers.gemini import transport
 from llm_orchestrator.providers.http import deadlines
@@ -315,7 +315,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (call, deadlines, wire):
+    for module in (attempts, deadlines, wire):
         monkeypatch.setattr(module, "monotonic", clock.monotonic)
     monkeypatch.setattr(deadlines, "time", clock)  # of the watchdog
     return clock

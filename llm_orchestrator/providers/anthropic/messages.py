@@ -151,8 +151,10 @@ def _check(turns: Sequence[_Turn], *, ends_as_received: bool) -> None:
 
 
 def _message(turn: _Turn) -> JSON:
-    results_first = sorted(turn.blocks, key=lambda block: block.get("type") != "tool_result")
-    return {"role": turn.role, "content": _content(results_first)}
+    blocks = turn.blocks
+    if len(blocks) > 1:  # the results first
+        blocks = sorted(blocks, key=lambda block: block.get("type") != "tool_result")
+    return {"role": turn.role, "content": _content(blocks)}
 
 
 def _content(blocks: List[Block]) -> Content:

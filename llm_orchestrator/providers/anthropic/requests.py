@@ -56,7 +56,9 @@ FORCED = ("any", "tool")
 FUNCTION_KEYS = ("name", "description", "parameters", "strict")
 
 
-def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool) -> WireRequest:
+def build_request(
+    request: LLMRequest, context: AttemptContext, *, stream: bool, headers: Mapping[str, str]
+) -> WireRequest:
     """Translate a request; thinking and ``max_tokens`` depend on what is known of the model."""
     in_place = IN_PLACE not in context.without and not context.batch  # a batch finds out too late
     messages = with_marks(request.messages, _cache_control)
@@ -88,6 +90,7 @@ def build_request(request: LLMRequest, context: AttemptContext, *, stream: bool)
         WireRequest,
         path=PATH,
         body=body,
+        headers=headers,
         api="messages",
         unsupported=unsupported + thinking.unsupported,
         warnings=conversation.warnings + thinking.warnings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, List, Optional, Tuple
 from urllib.parse import quote
 
@@ -32,6 +33,7 @@ def model_request(model: str) -> WireRequest:
     return WireRequest(model_path(model))
 
 
+@lru_cache(maxsize=64)
 def model_path(model: str) -> str:
     """The model's path below the base URL; a slash or a dot in its name must not lead to another path."""
     name = _without_prefix(model)

@@ -27,6 +27,7 @@ from llm_orchestrator.providers import questions
 from llm_orchestrator.providers.adapter import Adapter
 from llm_orchestrator.providers.base import BaseLLMProvider
 from llm_orchestrator.providers.context import AttemptContext
+from llm_orchestrator.providers.direct import _Requests
 from llm_orchestrator.providers.failures import Failure, error_of_failure
 from llm_orchestrator.providers.http import deadlines
 from llm_orchestrator.providers.wire import BufferedReply, Limits, StreamState, WireRequest
@@ -157,15 +158,19 @@ def test_only_a_parameter_that_was_sent_can_be_left_out(asked: Dict[str, Any], e
     )
 
 
+CIRCLE: List[Any] = []
+CIRCLE.append(CIRCLE)
+
+
 @pytest.mark.parametrize(
     "value",
-    [object(), {1, 2}, math.nan, "\ud800", b"bytes"],
-    ids=["object", "set", "nan", "surrogate", "bytes"],
+    [object(), {1, 2}, math.nan, "\ud800", b"bytes", CIRCLE],
+    ids=["object", "set", "nan", "surrogate", "bytes", "circle"],
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_cannot_be_written_as_json_is_a_fault_of_the_request(value: Any, stream: bool) -> None:
     def encode(wire: WireRequest) -> Any:
-        json.dumps(wire.body, allow_nan=False, ensure_ascii=False).encode()
+        _Requests.body_of(wire)
         pytest.fail("this can be written")
 
     adapter, asked = SmallAdapter(answer=encode), request(provider_options={"option": value})
