@@ -21,7 +21,7 @@ from llm_orchestrator.types import (
     TextDelta,
     TokenUsage,
 )
-from llm_orchestrator.utils.values import Value, evolve, make
+from llm_orchestrator.utils.values import evolve, make
 
 
 def test_a_value_that_is_made_is_what_the_constructor_makes() -> None:
