@@ -8,10 +8,10 @@ PYTHON =
 ARGS =
 venv = $(if $(PYTHON),.venvs/$(notdir $(PYTHON)),.venv)
 python = $(venv)/bin/python
-# More processes than four do not pay: each imports the SDKs and collects the tests anew.
-pytest = $(python) -m pytest -q --numprocesses=auto --maxprocesses=4 $(again)
-# The slow tests wait more than they work, so that cores do not count.
-waiting = --numprocesses=4 --dist worksteal
+# Tests wait about as long as they work, so that two cores serve four processes. More do not pay: each imports the
+# SDKs and collects the tests anew.
+at_once = --numprocesses=4 --dist=worksteal
+pytest = $(python) -m pytest -q $(at_once) $(again)
 # Beside a busy neighbour a test may fail that holds: in CI it gets a second chance, and the last lines name it to be mended.
 again = $(if $(CI),--reruns 1 -r R)
 
@@ -47,10 +47,10 @@ announce:
 		|| echo "First $(venv) is made: one to five minutes, 900 MB on disk ('make clean' removes it)."
 
 test-all: $(venv)/ready ## Run every test, those that take long or build packages too
-	@$(pytest) $(waiting) -m "not integration" $(ARGS)
+	@$(pytest) -m "not integration" $(ARGS)
 
 test-sdks: $(venv)/ready ## Run the scenarios through the vendors' SDKs, the other transport
-	@TRANSPORT=sdk $(pytest) $(waiting) -m "not integration" \
+	@TRANSPORT=sdk $(pytest) -m "not integration" \
 		tests/scenarios tests/test_providers.py tests/test_model_discovery.py tests/test_cost_tracking.py $(ARGS)
 
 demo: ## Stream an answer from a real local model; leaves 260 MB in .venvs/demo
@@ -70,7 +70,7 @@ demo: ## Stream an answer from a real local model; leaves 260 MB in .venvs/demo
 
 # The oldest release of the plugin that runs a test again leaves sockets open, which is an error here.
 test-lowest: .venvs/lowest/ready ## Run the tests of the adapters on the oldest releases that pyproject.toml allows
-	@TRANSPORT=sdk .venvs/lowest/bin/python -m pytest -q -n auto --maxprocesses=4 -p no:rerunfailures -m "not integration" \
+	@TRANSPORT=sdk .venvs/lowest/bin/python -m pytest -q $(at_once) -p no:rerunfailures -m "not integration" \
 		tests/unit/providers tests/sdk tests/test_providers.py $(ARGS)
 
 .venvs/engines/ready: FORCE
@@ -85,7 +85,7 @@ test-engines: .venvs/engines/ready ## Run the tests of workers on a real Ray and
 		--extras mcp,cli && $(needs) >"$@"; }
 
 test-mcp: .venvs/mcp/ready ## Run the tests on servers of MCP, and the pages on Django, Celery and notebooks
-	@.venvs/mcp/bin/python -m pytest -q -n auto --maxprocesses=4 tests/mcp tests/docs/test_django_page.py \
+	@.venvs/mcp/bin/python -m pytest -q $(at_once) tests/mcp tests/docs/test_django_page.py \
 		tests/docs/test_celery_page.py tests/docs/test_notebooks_page.py $(ARGS)
 
 .venvs/frameworks/ready: FORCE
@@ -94,7 +94,7 @@ test-mcp: .venvs/mcp/ready ## Run the tests on servers of MCP, and the pages on 
 
 # The settings are those of pytest-asyncio, which runs the async tests of LangChain's suites.
 test-frameworks: .venvs/frameworks/ready ## Run the frameworks' own suites and examples on the orchestrator
-	@.venvs/frameworks/bin/python -m pytest -q $(again) -n auto --maxprocesses=4 -o asyncio_mode=auto \
+	@.venvs/frameworks/bin/python -m pytest -q $(again) $(at_once) -o asyncio_mode=auto \
 		-o asyncio_default_fixture_loop_scope=function tests/frameworks $(ARGS)
 
 lint: $(venv)/ready typecheck ## Check format, style, docstrings and types
@@ -113,7 +113,7 @@ coverage: test coverage-rest ## Run every test and check the coverage each part 
 
 # The slow tests on top of `make test ARGS="--cov --cov-report="`.
 coverage-rest: $(venv)/ready
-	@$(pytest) $(waiting) -m "slow and not integration" --cov --cov-append --cov-report=term:skip-covered --cov-report=json
+	@$(pytest) -m "slow and not integration" --cov --cov-append --cov-report=term:skip-covered --cov-report=json
 	$(python) tools/check_coverage.py coverage.json
 
 bench: $(venv)/ready ## Measure the library, beside the vendors' SDKs and alone
