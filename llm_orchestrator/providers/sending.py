@@ -17,7 +17,13 @@ __all__ = ["Opens", "WholeReply", "aexchange", "aopen_reply", "exchange", "open_
 
 
 class WholeReply(NamedTuple):
-    """A reply that was read: its JSON object, whether characters in it may be cut in two, and its headers."""
+    """A reply that was read to its end.
+
+    Attributes:
+        body: Its JSON object.
+        headers: Its headers.
+        may_hold_halves: Whether characters in it may be cut in two; its reader knows.
+    """
 
     body: Dict[str, Any]
     headers: Mapping[str, str]

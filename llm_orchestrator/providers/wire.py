@@ -39,7 +39,6 @@ __all__ = [
     "Limits",
     "RawReply",
     "StreamState",
-    "WholeReply",
     "WireRequest",
     "abody_of",
     "body_of",
@@ -156,20 +155,6 @@ class RawReply(Protocol):
 
     async def aclose(self) -> None:
         """Release the connection, for async callers."""
-
-
-class WholeReply(NamedTuple):
-    """A reply that was read to its end.
-
-    Attributes:
-        body: Its JSON object.
-        headers: Its headers.
-        may_hold_halves: Whether characters in it may be cut in two; its reader knows.
-    """
-
-    body: Dict[str, Any]
-    headers: Mapping[str, str]
-    may_hold_halves: bool = True
 
 
 def body_of(reply: RawReply) -> Iterator[bytes]:
