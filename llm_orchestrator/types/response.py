@@ -163,7 +163,8 @@ class LLMResponse(Value, Generic[Parsed_co]):
         warnings: Where the library deviated from what was asked, one sentence each.
         raw_response: The provider's JSON; for a stream, the same document assembled from its events.
         headers: The headers of the reply about rate limits, tracing and time, names in lower case; of an
-            answer in several parts, those of the last.
+            answer in several parts, those of the last. They are looked for when they are read: make a dict of
+            them for ``json``, as ``to_dict`` does.
         citations: The sources that the answer names, in their order.
         images: The images that the model made, in their order.
         audio: The sound that the model made; None without.

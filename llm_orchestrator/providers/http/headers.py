@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
 
 from llm_orchestrator.providers.http.core.reply_headers import ReplyHeaders
 from llm_orchestrator.utils.lazy import LazyPattern
@@ -55,17 +55,43 @@ def joined_headers(*layers: Mapping[str, str]) -> Dict[str, str]:
     return joined
 
 
-def reported_headers(headers: Mapping[str, str], redact: Callable[[str], str]) -> Dict[str, str]:
+def reported_headers(headers: Mapping[str, str], redact: Callable[[str], str]) -> Mapping[str, str]:
     """The headers of a reply that an application may want to know."""
-    if isinstance(headers, ReplyHeaders):
-        kept = headers.chosen(_reported_name)
-    else:
-        named = [(_reported_name(name), value) for name, value in headers.items()]
-        kept = {name: value for name, value in named if name is not None}
-    text = "\n".join(kept.values())
-    if len(text) <= _LONGEST and redact(text) is text:
-        return kept
-    return {name: redact(value)[:_LONGEST] for name, value in kept.items()}
+    if isinstance(headers, ReplyHeaders) and not headers.changed_by(redact):
+        return _ReportedHeaders(headers)
+    named = [(_reported_name(name), value) for name, value in headers.items()]
+    return {name: redact(value)[:_LONGEST] for name, value in named if name is not None}
+
+
+class _ReportedHeaders(Mapping[str, str]):
+    """Those of a reply without secrets, looked for when they are asked for; as a copy they are a dict."""
+
+    __slots__ = ("_found", "_headers")
+
+    def __init__(self, headers: ReplyHeaders) -> None:
+        self._headers = headers
+        self._found: Optional[Dict[str, str]] = None
+
+    def _read(self) -> Dict[str, str]:
+        if self._found is None:
+            chosen = self._headers.chosen(_reported_name)
+            self._found = {name: value[:_LONGEST] for name, value in chosen.items()}
+        return self._found
+
+    def __getitem__(self, name: str) -> str:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __repr__(self) -> str:
+        return repr(self._read())
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return dict, (self._read(),)
 
 
 @lru_cache(maxsize=256)

@@ -62,6 +62,11 @@ class ReplyHeaders(Mapping[str, str]):
                 read[name] = f"{read[name]}, {value}" if name in read else value
         return read
 
+    def changed_by(self, redact: Callable[[str], str]) -> bool:
+        """Whether there is something to redact."""
+        head = self._head.decode("latin-1")
+        return redact(head) is not head
+
     def __iter__(self) -> Iterator[str]:
         return iter([name for name, _ in self.items()])
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 from llm_orchestrator.providers.http.core.reply_headers import ReplyHeaders
 from llm_orchestrator.providers.http.headers import reported_headers
+from llm_orchestrator.types.plain import plain_json
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\nX-RateLimit-Remaining: 7 \r\nset-cookie: a=1\r\nx-request-id:key-1\r\n"
@@ -20,6 +24,16 @@ def test_what_is_reported_is_kept_in_lower_case_and_without_secrets() -> None:
         told = reported_headers(sent, redact)
 
         assert (type(told), told) == (dict, {"x-ratelimit-remaining": "7", "x-request-id": "[redacted]"})
+
+
+def test_those_of_a_reply_are_a_mapping_whose_copies_are_dicts() -> None:
+    told = reported_headers(ReplyHeaders(HEAD + b"x-trace: " + b"t" * 600 + b"\r\n"), lambda text: text)
+    wanted = {"x-ratelimit-remaining": "7", "x-request-id": "key-1", "x-trace": "t" * 500}
+
+    assert told == wanted and repr(told) == repr(wanted) and len(told) == 3
+    assert "set-cookie" not in told and told.get("via") is None
+    for copied in (copy.deepcopy(told), pickle.loads(pickle.dumps(told)), plain_json(told)):
+        assert (type(copied), copied) == (dict, wanted)
 
 
 def test_all_headers_at_once_are_what_each_is_alone() -> None:
