@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Dict, FrozenSet, Generic, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Annotated, Any, Callable, Dict, FrozenSet, Generic, Mapping, Optional, Tuple
 
 from llm_orchestrator.types.citation import Citation
 from llm_orchestrator.types.cost import CostDetails
@@ -30,6 +30,15 @@ else:  # the defaults of typing's own TypeVar came with Python 3.13
     Parsed_co = TypeVar("Parsed_co", covariant=True)
 
 __all__ = ["MISSING_USAGE", "Attempt", "Exchange", "FinishReason", "LLMResponse", "Parsed_co", "TokenUsage"]
+
+
+class _WrittenAsDict:
+    """Has pydantic write a mapping of any class; by itself it knows only a dict."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        from pydantic_core import core_schema
+
+        return {**handler(source), "serialization": core_schema.plain_serializer_function_ser_schema(dict)}
 
 
 class FinishReason(str, enum.Enum):
@@ -196,7 +205,7 @@ class LLMResponse(Value, Generic[Parsed_co]):
     warnings: Tuple[str, ...] = ()
     raw_response: Optional[JSON] = field(default=None, repr=False)
     alternatives: Tuple[str, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Annotated[Mapping[str, str], _WrittenAsDict()] = field(default_factory=dict, repr=False)
     citations: Tuple[Citation, ...] = ()
     images: Tuple[Media, ...] = ()
     audio: Optional[Media] = None

@@ -93,6 +93,14 @@ class _ReportedHeaders(Mapping[str, str]):
     def __reduce__(self) -> Tuple[Any, ...]:
         return dict, (self._read(),)
 
+    @property
+    def __pydantic_serializer__(self) -> Any:
+        """How pydantic writes it where it knows no type: as a dict."""
+        from pydantic_core import SchemaSerializer, core_schema
+
+        as_dict = core_schema.plain_serializer_function_ser_schema(dict)
+        return SchemaSerializer(core_schema.any_schema(serialization=as_dict))
+
 
 @lru_cache(maxsize=256)
 def _reported_name(sent: str) -> Optional[str]:

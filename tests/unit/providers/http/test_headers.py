@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
+from dataclasses import asdict
+from typing import Any
 
+from pydantic import TypeAdapter
+
+from llm_orchestrator import LLMResponse
 from llm_orchestrator.providers.http.core.reply_headers import ReplyHeaders
 from llm_orchestrator.providers.http.headers import reported_headers
 
@@ -33,6 +39,11 @@ def test_those_of_a_reply_are_a_mapping_whose_copies_are_dicts() -> None:
     assert "set-cookie" not in told and told.get("via") is None
     for copied in (copy.deepcopy(told), pickle.loads(pickle.dumps(told))):
         assert (type(copied), copied) == (dict, wanted)
+    answer = LLMResponse("", "m", "p", headers=told)
+    for kind in (LLMResponse, Any):
+        assert TypeAdapter(kind).dump_python(answer, mode="json")["headers"] == wanted
+        assert json.loads(TypeAdapter(kind).dump_json(answer))["headers"] == wanted
+    assert answer.to_dict()["headers"] == asdict(answer)["headers"] == wanted
 
 
 def test_all_headers_at_once_are_what_each_is_alone() -> None:
