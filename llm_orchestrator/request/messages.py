@@ -27,27 +27,13 @@ def read_messages(messages: Messages) -> Tuple[Message, ...]:
         )
     if not messages:
         raise InvalidMessagesError("messages is empty. Pass at least one message.")
-    read = tuple(read_message(message, index) for index, message in enumerate(messages))
-    # A turn that says nothing is the application's choice: the system prompt may hold the whole task.
-    if not any(map(_says_something, read)):
-        raise InvalidMessagesError(
-            "messages[0] is empty, and so is whatever follows. Pass at least one message with text.", index=0
-        )
-    return read
+    # A turn that says nothing may be meant: most providers answer it, and the adapters of others refuse it.
+    return tuple(read_message(message, index) for index, message in enumerate(messages))
 
 
 def _is_a_list(messages: Any) -> bool:
     """Whether it may be a list of messages; a real one, as most are, is recognized several times faster."""
     return isinstance(messages, (list, abc.Sequence)) and not isinstance(messages, bytes)
-
-
-def _says_something(message: Message) -> bool:
-    content = message.content
-    if message.tool_calls or message.tool_call_id or message.provider_state:
-        return True
-    if isinstance(content, str):
-        return bool(content.strip())
-    return any(part.get("type") != "text" or str(part.get("text") or "").strip() for part in content or ())
 
 
 def check_owner(messages: Sequence[Message], provider: str) -> None:

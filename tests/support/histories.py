@@ -54,9 +54,9 @@ HISTORIES: Mapping[str, Case] = {
     "three turns of each side in a row": Case(
         [user("A"), user("B"), assistant("C"), assistant("D"), user("E")]
     ),
-    "an empty user turn": Case([user("")], everyone(0)),
-    "white space alone": Case([user(" \n")], everyone(0)),
-    "an empty list of parts": Case([user([])], everyone(0)),
+    "an empty user turn": Case([user("")], {"anthropic": 0}),
+    "white space alone": Case([user(" \n")], {"anthropic": 0}),
+    "an empty list of parts": Case([user([])], {"anthropic": 0}),
     "an empty text among parts": Case([user([{"type": "text", "text": ""}, {"type": "text", "text": "A"}])]),
     "an empty user turn before another": Case([user(""), user("A")]),
     "an empty turn of the assistant": Case([user("A"), assistant(""), user("B")]),
