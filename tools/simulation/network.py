@@ -150,7 +150,7 @@ class Link:
 
     def downward(self, data: bytes, delay: float = 0.0) -> float:
         """Send a segment; returns when it arrives, which is never before an earlier one."""
-        return self._plan(delay, self._reach_client, data)
+        return self._plan(delay, self.reach_client, data)
 
     def finish(self, delay: float = 0.0) -> None:
         """Close the server's end, after all that was sent before."""
@@ -175,7 +175,8 @@ class Link:
         clock.at(self._arrives, action, *arguments)
         return self._arrives
 
-    def _reach_client(self, data: bytes) -> None:
+    def reach_client(self, data: bytes) -> None:
+        """Let bytes arrive, unless the connection has ended before them."""
         if self.client is not None and not self._is_gone:
             self.network.note("segment", self.number, len(data))
             self.client.arrive(data)

@@ -210,8 +210,8 @@ class ServedPeer:
 
         def speak(data: bytes) -> None:
             # Once the next request is on its way nobody could tell these bytes from its reply.
-            if self.link.sent == sent and self.link.client is not None:
-                self.link.client.arrive(data)
+            if self.link.sent == sent:
+                self.link.reach_client(data)
 
         if draft.late is not None:
             delay, data = draft.late
