@@ -200,7 +200,7 @@ def test_a_request_that_cannot_be_sent_is_an_error_of_the_program(orchestrate: O
     with pytest.raises(theirs.ModelRequestRejectedError, match="temperature"):
         agent.run_sync("Hi")
     with pytest.raises(theirs.UserError, match="messages"):
-        Agent(OrchestratorModel(orchestrate())).run_sync("")
+        model_request_sync(OrchestratorModel(orchestrate()), [ModelRequest([])])
 
 
 def test_a_stream_that_breaks_off_is_recorded(
