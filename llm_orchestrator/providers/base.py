@@ -20,7 +20,7 @@ from llm_orchestrator.providers.context import AttemptContext, SentRequest
 from llm_orchestrator.providers.error_translation import ErrorTranslation
 from llm_orchestrator.providers.halves import without_halves
 from llm_orchestrator.providers.http.headers import fault_of_headers, joined_headers, reported_headers
-from llm_orchestrator.providers.sending import aexchange, aopen_reply, exchange, open_reply
+from llm_orchestrator.providers.sending import WholeReply, aexchange, aopen_reply, exchange, open_reply
 from llm_orchestrator.providers.stream import AsyncProviderStream, ProviderStream
 from llm_orchestrator.providers.wire import Limits, WireRequest
 from llm_orchestrator.request.options import check_options, misnamed, near_misses, with_defaults
@@ -79,14 +79,7 @@ class BaseLLMProvider(Adapter):
             if self.poll_request(reply.body) is not None:
                 waits = background.Waits(background.sleep, exchange)
                 reply = run(background.finishing(self, reply, request, context, waits))
-            return self.response_of(
-                reply.body,
-                reply.headers,
-                request,
-                errors.wire,
-                context,
-                may_hold_halves=reply.may_hold_halves,
-            )
+            return self._answer_in(reply, request, errors.wire, context)
 
     async def asend_request(
         self, request: LLMRequest, context: Optional[AttemptContext] = None
@@ -110,14 +103,7 @@ class BaseLLMProvider(Adapter):
             if self.poll_request(reply.body) is not None:
                 waits = background.Waits(background.asleep, aexchange)
                 reply = await arun(background.finishing(self, reply, request, context, waits))
-            return self.response_of(
-                reply.body,
-                reply.headers,
-                request,
-                errors.wire,
-                context,
-                may_hold_halves=reply.may_hold_halves,
-            )
+            return self._answer_in(reply, request, errors.wire, context)
 
     def send_streaming_request(
         self, request: LLMRequest, context: Optional[AttemptContext] = None
@@ -421,6 +407,12 @@ class BaseLLMProvider(Adapter):
         fault = fault_of_headers(headers)
         if fault:
             raise InvalidRequestError(f"extra_headers: {fault}")
+
+    def _answer_in(
+        self, reply: WholeReply, request: LLMRequest, wire: WireRequest, context: AttemptContext
+    ) -> LLMResponse:
+        halves = reply.may_hold_halves
+        return self.response_of(reply.body, reply.headers, request, wire, context, may_hold_halves=halves)
 
     def response_of(
         self,
